@@ -1,0 +1,32 @@
+use alexnet_ops::Key;
+use burn::module::Param;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_distr::{Distribution, Normal};
+
+/// Draws parameters by name, so that a tensor's first values depend on the seed, its name and its
+/// shape, and on nothing else in the network: arms of an ablation share what they can.
+pub(crate) struct Initializer<'a> {
+    pub(crate) seed: u64,
+    pub(crate) device: &'a Device,
+}
+
+impl Initializer<'_> {
+    /// Weights from a zero-mean Gaussian (Krizhevsky et al. 2012, §5).
+    pub(crate) fn weight<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        std: f64,
+    ) -> Param<Tensor<D>> {
+        let mut rng = Key::new([self.seed, Key::word(name), 0, Key::word("weights")]).rng();
+        let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
+        let values: Vec<f32> =
+            normal.sample_iter(&mut rng).take(shape.iter().product()).collect();
+        Param::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// Biases, all of the same value (§5).
+    pub(crate) fn bias(&self, units: usize, value: f64) -> Param<Tensor<1>> {
+        Param::from_tensor(Tensor::full([units], value, self.device))
+    }
+}

@@ -1,0 +1,17 @@
+//! One config-driven AlexNet (Krizhevsky, Sutskever & Hinton 2012) and its relatives.
+//!
+//! Start at [`AlexNet::forward`]: the network, top to bottom, on one page. A [`Network`] says what
+//! it is made of; [`presets`] are the published ones; [`Network::trace`] gives every layer's shape
+//! and parameter count without building anything.
+
+mod alexnet;
+mod config;
+mod init;
+pub mod presets;
+mod trace;
+
+pub use alexnet::{AlexNet, Mode};
+pub use config::{
+    Activation, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads, Stage, Update,
+};
+pub use trace::{LayerTrace, NetworkError, StageTrace, Trace};

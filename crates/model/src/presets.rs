@@ -1,0 +1,23 @@
+//! The networks of `presets/*.toml`, built into the binary as text.
+//!
+//! The files are TOML; reading TOML is the caller's business, so this crate hands out their text.
+
+/// A named config file.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// The name to ask for it by.
+    pub name: &'static str,
+    /// The file's text, in TOML.
+    pub toml: &'static str,
+}
+
+macro_rules! presets {
+    ($($name:literal),+ $(,)?) => {
+        /// Every preset, the paper's network first.
+        pub const ALL: &[Preset] = &[
+            $(Preset { name: $name, toml: include_str!(concat!("../presets/", $name, ".toml")) }),+
+        ];
+    };
+}
+
+presets!("alexnet-2012", "alexnet-2012-half", "mini", "cifar10", "cifar10-19pct", "linear");

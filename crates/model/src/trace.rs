@@ -1,0 +1,276 @@
+use alexnet_ops::{Padding, Pool};
+
+use crate::config::{Convolution, FullyConnected, Network, Reads, Stage};
+
+/// The shapes and sizes of every layer, computed from the config alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Layer by layer, convolutions first.
+    pub layers: Vec<LayerTrace>,
+}
+
+/// One layer of a [`Trace`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerTrace {
+    /// The layer's name.
+    pub name: String,
+    /// Over how many towers it is split.
+    pub towers: usize,
+    /// Channels, or units, that one tower takes in.
+    pub inputs: usize,
+    /// Channels, or units, that one tower gives out.
+    pub outputs: usize,
+    /// Side of the map right after the layer's own operation; 1 for a fully connected layer.
+    pub side: usize,
+    /// The stages that follow, with the side of the map after each.
+    pub stages: Vec<StageTrace>,
+    /// Weights and biases, over all towers.
+    pub parameters: usize,
+    /// Multiply-adds of one image's forward pass, over all towers.
+    pub multiply_adds: usize,
+}
+
+/// One stage of a [`LayerTrace`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageTrace {
+    /// The stage's name.
+    pub name: &'static str,
+    /// Side of the map after it.
+    pub side: usize,
+}
+
+/// Why a network cannot be built.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// A layer has a value that cannot be.
+    #[error("network `{network}`, layer `{layer}`: {problem}")]
+    Layer {
+        /// The network's name.
+        network: String,
+        /// The layer's name.
+        layer: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// The network as a whole cannot be.
+    #[error("network `{network}`: {problem}")]
+    Network {
+        /// The network's name.
+        network: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl Trace {
+    /// Weights and biases of the whole network.
+    pub fn parameters(&self) -> usize {
+        self.layers.iter().map(|layer| layer.parameters).sum()
+    }
+
+    /// Multiply-adds of one image's forward pass.
+    pub fn multiply_adds(&self) -> usize {
+        self.layers.iter().map(|layer| layer.multiply_adds).sum()
+    }
+
+    /// Elements of the largest tensor of a training step with `batch` images: a weight matrix or
+    /// a batch of maps.
+    pub fn largest_tensor(&self, batch: usize) -> usize {
+        let largest = self.layers.iter().map(|layer| {
+            let maps = batch * layer.outputs * layer.towers * layer.side * layer.side;
+            maps.max(layer.parameters / layer.towers)
+        });
+        largest.max().unwrap_or(0)
+    }
+
+    /// `layer.stage:side` for every map and `layer:outputs` for every unit layer: two networks
+    /// with equal shapes compute on maps of equal size.
+    pub fn map_sizes(&self) -> Vec<(String, usize)> {
+        let sides = |layer: &LayerTrace| layer.stages.last().map_or(layer.side, |stage| stage.side);
+        self.layers.iter().map(|layer| (layer.name.clone(), sides(layer))).collect()
+    }
+}
+
+/// What flows from one layer to the next: how much each tower holds.
+#[derive(Clone, Copy)]
+struct Flow {
+    channels: usize,
+    side: usize,
+    towers: usize,
+    image: bool,
+}
+
+impl Flow {
+    /// Channels that one tower of the next layer takes in.
+    fn read(self, reads: Reads) -> usize {
+        match reads {
+            Reads::All if !self.image => self.channels * self.towers,
+            _ => self.channels,
+        }
+    }
+}
+
+impl Network {
+    /// Every layer's shape, parameters and multiply-adds.
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn trace(&self) -> Result<Trace, NetworkError> {
+        self.check()?;
+        let mut flow = Flow {
+            channels: self.input.channels,
+            side: self.input.size,
+            towers: self.towers,
+            image: true,
+        };
+        let mut layers = Vec::new();
+        for layer in &self.conv {
+            let error = |problem| self.layer_error(&layer.name, problem);
+            layers.push(layer.trace(&mut flow).map_err(error)?);
+        }
+        // A flattened image is still the image, which a first fully connected layer sees whole.
+        flow = Flow { channels: flow.channels * flow.side * flow.side, side: 1, ..flow };
+        for (index, layer) in self.fc.iter().enumerate() {
+            let last = index + 1 == self.fc.len();
+            let error = |problem| self.layer_error(&layer.name, problem);
+            layers.push(layer.trace(&mut flow, last).map_err(error)?);
+        }
+        Ok(Trace { layers })
+    }
+
+    fn layer_error(&self, layer: &str, problem: String) -> NetworkError {
+        NetworkError::Layer { network: self.name.clone(), layer: layer.to_owned(), problem }
+    }
+
+    fn check(&self) -> Result<(), NetworkError> {
+        let error = |problem: String| NetworkError::Network { network: self.name.clone(), problem };
+        if self.towers == 0 || self.input.channels == 0 || self.input.size == 0 {
+            return Err(error("towers, input.channels and input.size must be at least 1".into()));
+        }
+        let last = self.fc.last().ok_or_else(|| {
+            error("needs at least one fully connected layer, which gives the logits".into())
+        })?;
+        if last.units != self.classes {
+            let (name, units, classes) = (&last.name, last.units, self.classes);
+            return Err(error(format!(
+                "`classes` is {classes}, but the last layer `{name}` has {units} units; they must be equal"
+            )));
+        }
+        if last.reads != Reads::All {
+            return Err(error(format!("the last layer `{}` is not split and must read `all`", last.name)));
+        }
+        let mut names: Vec<&str> = self.conv.iter().map(|layer| layer.name.as_str()).collect();
+        names.extend(self.fc.iter().map(|layer| layer.name.as_str()));
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(error(format!("two layers are called `{}`", pair[0])));
+        }
+        Ok(())
+    }
+}
+
+impl Convolution {
+    fn trace(&self, flow: &mut Flow) -> Result<LayerTrace, String> {
+        check_gaussian(self.weight_std, self.bias)?;
+        if self.stride == 0 || self.kernel == 0 {
+            return Err("kernel and stride must be at least 1".into());
+        }
+        let outputs = share("filters", self.filters, flow.towers)?;
+        let inputs = flow.read(self.reads);
+        let Padding { top, left, bottom, right } = self.padding;
+        if top + bottom != left + right {
+            return Err("padding must add as many rows as columns: maps are square".into());
+        }
+        let span = (flow.side + top + bottom).checked_sub(self.kernel).ok_or_else(|| {
+            format!("a {0}×{0} map is smaller than the {1}×{1} kernel", flow.side, self.kernel)
+        })?;
+        let side = span / self.stride + 1;
+        let weights = self.kernel * self.kernel * inputs * self.filters;
+        let mut stages = Vec::new();
+        let mut after = side;
+        for stage in &self.stages {
+            after = map_stage(stage, after)?;
+            stages.push(StageTrace { name: stage.name(), side: after });
+        }
+        *flow = Flow { channels: outputs, side: after, image: false, ..*flow };
+        Ok(LayerTrace {
+            name: self.name.clone(),
+            towers: flow.towers,
+            inputs,
+            outputs,
+            side,
+            stages,
+            parameters: weights + self.filters,
+            multiply_adds: weights * side * side,
+        })
+    }
+}
+
+impl FullyConnected {
+    fn trace(&self, flow: &mut Flow, last: bool) -> Result<LayerTrace, String> {
+        check_gaussian(self.weight_std, self.bias)?;
+        let towers = if last { 1 } else { flow.towers };
+        let outputs = share("units", self.units, towers)?;
+        let inputs = flow.read(self.reads);
+        let weights = inputs * self.units;
+        let mut stages = Vec::new();
+        for stage in &self.stages {
+            match stage {
+                Stage::Dropout(drop) if !(0.0..1.0).contains(drop) => {
+                    return Err(format!("dropout of {drop} must be at least 0 and below 1"));
+                }
+                Stage::Activation | Stage::Dropout(_) => {}
+                _ => return Err(format!("`{}` needs maps and cannot follow units", stage.name())),
+            }
+            stages.push(StageTrace { name: stage.name(), side: 1 });
+        }
+        *flow = Flow { channels: outputs, side: 1, towers, image: false };
+        Ok(LayerTrace {
+            name: self.name.clone(),
+            towers,
+            inputs,
+            outputs,
+            side: 1,
+            stages,
+            parameters: weights + self.units,
+            multiply_adds: weights,
+        })
+    }
+}
+
+/// Side of a map after `stage`.
+fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
+    match stage {
+        Stage::Activation => Ok(side),
+        Stage::Lrn(lrn) if lrn.size == 0 => Err("lrn.size must be at least 1".into()),
+        Stage::Lrn(lrn) if lrn.k < 0.0 || lrn.alpha < 0.0 || lrn.k + lrn.alpha <= 0.0 => {
+            Err("lrn.k and lrn.alpha must not be negative, nor both zero".into())
+        }
+        Stage::Lrn(_) => Ok(side),
+        Stage::MaxPool(pool) | Stage::AvgPool(pool) => pooled(pool, side),
+        Stage::Dropout(_) => Err("`dropout` is for fully connected layers".into()),
+    }
+}
+
+fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {
+    if pool.size == 0 || pool.stride == 0 || pool.padding > pool.size / 2 {
+        return Err("a pool needs size and stride of at least 1, and padding of at most half its size".into());
+    }
+    pool.output_side(side)
+        .ok_or_else(|| format!("a {side}×{side} map is smaller than the {0}×{0} pooling window", pool.size))
+}
+
+fn share(what: &str, all: usize, towers: usize) -> Result<usize, String> {
+    if all == 0 || !all.is_multiple_of(towers) {
+        return Err(format!("{all} {what} cannot be split over {towers} tower(s)"));
+    }
+    Ok(all / towers)
+}
+
+fn check_gaussian(std: f64, bias: f64) -> Result<(), String> {
+    if std.is_finite() && std >= 0.0 && bias.is_finite() {
+        return Ok(());
+    }
+    Err("weight_std must be a finite number of at least 0, and bias a finite number".into())
+}

@@ -1,0 +1,265 @@
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+
+/// A backend and the index of one of its devices: what `--backend` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backend {
+    kind: Kind,
+    index: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Flex,
+    NdArray,
+    Wgpu,
+    Cuda,
+    Rocm,
+}
+
+/// Every backend the project knows, the default first: name, cargo feature, in this build.
+const KINDS: [(Kind, &str, bool); 5] = [
+    (Kind::Flex, "flex", cfg!(feature = "flex")),
+    (Kind::Cuda, "cuda", cfg!(feature = "cuda")),
+    (Kind::Rocm, "rocm", cfg!(feature = "rocm")),
+    (Kind::Wgpu, "wgpu", cfg!(feature = "wgpu")),
+    (Kind::NdArray, "ndarray", cfg!(feature = "ndarray")),
+];
+
+/// Why a backend cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendError {
+    /// The name is not that of a backend.
+    #[error("there is no backend `{name}`; choose one of {}", names(|_| true))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+    },
+    /// The backend was not compiled in.
+    #[error(
+        "backend `{name}` is not in this build, which has {}; \
+         build with `--features {name}` (`cargo run --features {name} -p experiments -- …`)",
+        names(|compiled| compiled)
+    )]
+    NotInThisBuild {
+        /// What was asked for.
+        name: &'static str,
+    },
+    /// The machine has no such device.
+    #[error("backend `{backend}` finds {found} device(s) here and no number {index}; {advice}")]
+    NoSuchDevice {
+        /// What was asked for.
+        backend: &'static str,
+        /// The device's number.
+        index: usize,
+        /// How many there are.
+        found: usize,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// wgpu finds nothing to run on.
+    #[error(
+        "backend `wgpu` finds no adapter here ({reason}); \
+         install a Vulkan, Metal or DirectX driver, or use `--backend flex`"
+    )]
+    NoAdapter {
+        /// What wgpu said.
+        reason: String,
+    },
+    /// A tensor of the model is larger than the device can bind.
+    #[error(
+        "the model's largest tensor takes {needed} MiB, but this device can bind at most {limit} MiB; \
+         use a smaller network or batch, or another backend"
+    )]
+    TooLarge {
+        /// MiB needed.
+        needed: u64,
+        /// MiB the device can bind.
+        limit: u64,
+    },
+}
+
+fn names(wanted: impl Fn(bool) -> bool) -> String {
+    let names = KINDS.iter().filter(|(_, _, compiled)| wanted(*compiled));
+    names.map(|(_, name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Backend {
+    /// The backends compiled into this build, the default one first.
+    pub fn in_this_build() -> Vec<Backend> {
+        let compiled = KINDS.iter().filter(|(_, _, compiled)| *compiled);
+        compiled.map(|&(kind, _, _)| Backend { kind, index: 0 }).collect()
+    }
+
+    /// The backend's name, without the device's number.
+    pub fn name(&self) -> &'static str {
+        KINDS[KINDS.iter().position(|(kind, _, _)| *kind == self.kind).unwrap_or_default()].1
+    }
+
+    /// The device, without automatic differentiation.
+    ///
+    /// # Errors
+    /// If the backend is not in this build or the device is not in this machine.
+    pub fn device(&self) -> Result<Device, BackendError> {
+        match self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Flex => self.only(Device::flex()),
+            #[cfg(feature = "ndarray")]
+            #[allow(deprecated)] // Upstream keeps it as a second implementation to test against.
+            Kind::NdArray => self.only(Device::ndarray()),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu if self.index == 0 => wgpu_adapter().map(|(device, _)| device),
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu => self.listed(
+                burn::tensor::DeviceType::Wgpu,
+                "set CUBECL_WGPU_DEFAULT_DEVICE to choose an adapter",
+            ),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda => self.listed(
+                burn::tensor::DeviceType::Cuda,
+                "check that `nvidia-smi` lists it, or use `--backend flex`",
+            ),
+            #[cfg(feature = "rocm")]
+            Kind::Rocm => self.listed(
+                burn::tensor::DeviceType::Rocm,
+                "check that `rocminfo` lists it, or use `--backend flex`",
+            ),
+            #[allow(unreachable_patterns)] // reachable unless every feature is on
+            _ => Err(BackendError::NotInThisBuild { name: self.name() }),
+        }
+    }
+
+    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    fn only(&self, device: Device) -> Result<Device, BackendError> {
+        match self.index {
+            0 => Ok(device),
+            index => Err(BackendError::NoSuchDevice {
+                backend: self.name(),
+                index,
+                found: 1,
+                advice: "the processor is number 0",
+            }),
+        }
+    }
+
+    /// GPU devices are created lazily and panic at first use, so ask which exist before using one.
+    #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
+    fn listed(
+        &self,
+        kind: burn::tensor::DeviceType,
+        advice: &'static str,
+    ) -> Result<Device, BackendError> {
+        let mut devices = Device::enumerate(kind).into_vec();
+        if self.index < devices.len() {
+            return Ok(devices.swap_remove(self.index));
+        }
+        Err(BackendError::NoSuchDevice {
+            backend: self.name(),
+            index: self.index,
+            found: devices.len(),
+            advice,
+        })
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            0 => f.write_str(self.name()),
+            index => write!(f, "{}:{index}", self.name()),
+        }
+    }
+}
+
+impl FromStr for Backend {
+    type Err = BackendError;
+
+    /// Parses `flex`, `cuda`, `cuda:1`, ….
+    fn from_str(text: &str) -> Result<Self, BackendError> {
+        let unknown = || BackendError::Unknown { name: text.to_owned() };
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, index.parse().map_err(|_| unknown())?),
+            None => (text, 0),
+        };
+        let &(kind, name, compiled) =
+            KINDS.iter().find(|(_, known, _)| *known == name).ok_or_else(unknown)?;
+        if !compiled {
+            return Err(BackendError::NotInThisBuild { name });
+        }
+        Ok(Backend { kind, index })
+    }
+}
+
+/// Checks that `device` can hold a tensor of `bytes` in one binding.
+///
+/// Only adapters behind wgpu limit this, some to 128 MiB; beyond it they panic in a thread of
+/// their own, far from where anyone could say why.
+///
+/// # Errors
+/// [`BackendError::TooLarge`].
+pub fn fits(backend: &Backend, bytes: u64) -> Result<(), BackendError> {
+    const MIB: u64 = 1 << 20;
+    match binding_limit(backend) {
+        Some(limit) if bytes > limit => Err(BackendError::TooLarge {
+            needed: bytes.div_ceil(MIB),
+            limit: limit / MIB,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn binding_limit(_: &Backend) -> Option<u64> {
+    None
+}
+
+#[cfg(feature = "wgpu")]
+fn binding_limit(backend: &Backend) -> Option<u64> {
+    let (_, limit) = (*backend == Backend { kind: Kind::Wgpu, index: 0 }).then(wgpu_adapter)?.ok()?;
+    Some(limit)
+}
+
+/// The default adapter and how many bytes it can bind at once, initialized at first use.
+#[cfg(feature = "wgpu")]
+fn wgpu_adapter() -> Result<(Device, u64), BackendError> {
+    use std::sync::OnceLock;
+    static ADAPTER: OnceLock<Result<(Device, u64), String>> = OnceLock::new();
+    let adapter = ADAPTER.get_or_init(|| {
+        let (device, setup) =
+            Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
+        Ok((device, setup.device.limits().max_storage_buffer_binding_size))
+    });
+    adapter.clone().map_err(|reason| BackendError::NoAdapter { reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_wrong_ones_say_what_to_do() {
+        for backend in Backend::in_this_build() {
+            assert_eq!(backend.to_string().parse(), Ok(backend));
+        }
+        let error = "tpu".parse::<Backend>().unwrap_err().to_string();
+        assert!(error.contains("`tpu`") && error.contains("`flex`"), "{error}");
+        assert!("flex:one".parse::<Backend>().is_err());
+    }
+
+    #[cfg(not(feature = "rocm"))]
+    #[test]
+    fn a_backend_that_is_not_compiled_in_says_how_to_build_it() {
+        let error = "rocm".parse::<Backend>().unwrap_err().to_string();
+        assert!(error.contains("--features rocm"), "{error}");
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn a_device_that_is_not_there_is_an_error() {
+        let error = "flex:3".parse::<Backend>().unwrap().device().unwrap_err();
+        assert!(error.to_string().contains("no number 3"), "{error}");
+    }
+}

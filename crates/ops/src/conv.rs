@@ -1,0 +1,55 @@
+use burn::tensor::Tensor;
+use burn::tensor::module;
+use burn::tensor::ops::ConvOptions;
+use serde::{Deserialize, Serialize};
+
+/// Rows or columns of zeros added to a feature map on each side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Padding {
+    /// Rows above.
+    pub top: usize,
+    /// Columns to the left.
+    pub left: usize,
+    /// Rows below.
+    pub bottom: usize,
+    /// Columns to the right.
+    pub right: usize,
+}
+
+impl Padding {
+    /// The same padding on all four sides.
+    pub fn same(side: usize) -> Self {
+        Self { top: side, left: side, bottom: side, right: side }
+    }
+
+    pub(crate) fn pairs(self) -> [(usize, usize); 2] {
+        [(self.top, self.bottom), (self.left, self.right)]
+    }
+}
+
+/// Two-dimensional convolution (cross-correlation, as in every deep-learning library) with bias.
+///
+/// # Shapes
+/// - `maps`: `[batch, channels_in, height, width]`
+/// - `weight`: `[channels_out, channels_in, kernel, kernel]`
+/// - `bias`: `[channels_out]`
+/// - output: `[batch, channels_out, (height + top + bottom − kernel) / stride + 1, …]`, rounded down
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn conv2d(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    stride: usize,
+    padding: Padding,
+) -> Tensor<4> {
+    let options = ConvOptions {
+        stride: [stride; 2],
+        padding: padding.pairs(),
+        dilation: [1; 2],
+        groups: 1,
+    };
+    module::conv2d(maps, weight, Some(bias), options)
+}

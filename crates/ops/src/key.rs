@@ -1,0 +1,62 @@
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+/// Where a random draw comes from: up to four words that name it, such as
+/// (seed, epoch, sample, purpose).
+///
+/// The words are the key of a ChaCha8 stream, so draws with different keys are independent, none
+/// depends on what was drawn before it, and all are the same on every machine and backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key([u64; 4]);
+
+impl Key {
+    /// The key made of these words.
+    pub fn new(words: [u64; 4]) -> Self {
+        Self(words)
+    }
+
+    /// A word for a name: 64-bit FNV-1a, which is stable over platforms and versions.
+    pub fn word(name: &str) -> u64 {
+        name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+
+    /// This key with its last word replaced by one for `purpose`.
+    pub fn with_purpose(self, purpose: &str) -> Self {
+        let [a, b, c, _] = self.0;
+        Self([a, b, c, Self::word(purpose)])
+    }
+
+    /// The stream of random numbers of this key, from its start.
+    pub fn rng(self) -> ChaCha8Rng {
+        let mut seed = [0; 32];
+        for (bytes, word) in seed.chunks_exact_mut(8).zip(self.0) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::rand_core::Rng;
+
+    #[test]
+    fn a_stream_is_a_function_of_its_key_alone() {
+        let key = Key::new([1, 2, 3, 4]);
+        let first = key.rng().next_u64();
+        assert_eq!(first, Key::new([1, 2, 3, 4]).rng().next_u64());
+        for other in [[0, 2, 3, 4], [1, 0, 3, 4], [1, 2, 0, 4], [1, 2, 3, 0]] {
+            assert_ne!(first, Key::new(other).rng().next_u64());
+        }
+        assert_ne!(key.with_purpose("crop"), key.with_purpose("flip"));
+    }
+
+    #[test]
+    fn words_are_fnv_1a() {
+        // Test vector from the authors of FNV.
+        assert_eq!(Key::word("foobar"), 0x85944171f73967e8);
+    }
+}

@@ -1,0 +1,43 @@
+//! The operations of AlexNet that Burn lacks or does slowly, and the one place that names backends.
+//!
+//! Every operation here takes and returns Burn tensors and is written in terms of Burn's own
+//! operations, so it runs on every backend and differentiates by itself. The model calls these
+//! and never a backend, so an operation can get a faster form without the model changing.
+//!
+//! - [`conv2d`]: convolution with padding on four sides
+//! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
+//! - [`lrn`]: local response normalization across channels
+//! - [`dropout_mask`]: a dropout mask that is a function of its key, the same on every backend
+//! - [`Key`]: where every random draw of the project comes from
+//! - [`Backend`]: the backends in this build, and `--backend` turned into a device
+
+mod backend;
+mod conv;
+mod dropout;
+mod key;
+mod lrn;
+mod pool;
+
+pub use backend::{Backend, BackendError, fits};
+pub use conv::{Padding, conv2d};
+pub use dropout::dropout_mask;
+pub use key::Key;
+pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
+pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use burn::tensor::{Device, Tensor};
+
+    /// The device the unit tests run on: the first backend of this build.
+    pub(crate) fn device() -> Device {
+        crate::Backend::in_this_build()[0]
+            .device()
+            .expect("the test backend has a device")
+    }
+
+    /// The values of a tensor, row-major.
+    pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+        tensor.into_data().try_to_vec().expect("an f32 tensor")
+    }
+}
