@@ -107,7 +107,11 @@ impl Dataset {
                     format!(
                         "{} has {} training and {} test images, expected {} and {}; \
                          for a subset write a manifest of its own, without `images`",
-                        path.display(), found.0, found.1, sizes.train, sizes.test,
+                        path.display(),
+                        found.0,
+                        found.1,
+                        sizes.train,
+                        sizes.test,
                     ),
                 ));
             }
@@ -117,7 +121,10 @@ impl Dataset {
         digest(&mut hash, &test);
         let (rest, validation) = set_aside(&train, official.classes.len());
         if rest.is_empty() || validation.is_empty() || test.labels.is_empty() {
-            return Err(DataError::dataset(&manifest.name, "a split is empty: each class needs at least two training images"));
+            return Err(DataError::dataset(
+                &manifest.name,
+                "a split is empty: each class needs at least two training images",
+            ));
         }
         let split = |source: &Arc<LabelledImages>, indices: Vec<usize>| Split {
             source: source.clone(),

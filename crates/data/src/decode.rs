@@ -15,11 +15,8 @@ pub(crate) fn decode(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u
         [0x89, b'P', b'N', b'G', ..] => png(bytes, channels)?,
         _ => return Err("neither a JPEG nor a PNG file".into()),
     };
-    let pixels = if (width, height) == (size, size) {
-        pixels
-    } else {
-        fit(pixels, width, height, channels, size)?
-    };
+    let pixels =
+        if (width, height) == (size, size) { pixels } else { fit(pixels, width, height, channels, size)? };
     // Interleaved to planar.
     let area = size * size;
     Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
@@ -60,11 +57,17 @@ fn luma([red, green, blue]: [u8; 3]) -> u8 {
     luma.round() as u8
 }
 
-fn fit(pixels: Vec<u8>, width: usize, height: usize, channels: usize, size: usize) -> Result<Vec<u8>, String> {
+fn fit(
+    pixels: Vec<u8>,
+    width: usize,
+    height: usize,
+    channels: usize,
+    size: usize,
+) -> Result<Vec<u8>, String> {
     let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
     let kind = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-    let source = fir::images::Image::from_vec_u8(width as u32, height as u32, pixels, kind)
-        .map_err(|e| error(&e))?;
+    let source =
+        fir::images::Image::from_vec_u8(width as u32, height as u32, pixels, kind).map_err(|e| error(&e))?;
     let mut target = fir::images::Image::new(size as u32, size as u32, kind);
     let side = width.min(height) as f64;
     let options = fir::ResizeOptions::new()

@@ -61,9 +61,8 @@ impl Files {
 
     /// The first file whose path ends in `suffix` at a folder boundary.
     pub fn find(&self, suffix: &str) -> Option<&str> {
-        self.names().find(|name| {
-            name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-        })
+        self.names()
+            .find(|name| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
     }
 
     /// A file's bytes.

@@ -129,7 +129,13 @@ struct Cifar {
 }
 
 const CIFAR10: Cifar = Cifar {
-    train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+    train: &[
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+    ],
     test: "test_batch.bin",
     labels: 1,
 };
@@ -141,9 +147,9 @@ fn cifar(files: &Files, manifest: &Manifest, cifar: Cifar) -> Result<Official, D
         let (mut pixels, mut labels) = (Vec::new(), Vec::new());
         let mut last = String::new();
         for name in names {
-            let found = files.find(name).ok_or_else(|| {
-                DataError::file(files.display(""), format!("holds no `{name}`"))
-            })?;
+            let found = files
+                .find(name)
+                .ok_or_else(|| DataError::file(files.display(""), format!("holds no `{name}`")))?;
             last = files.display(found);
             let bytes = files.read(found)?;
             let record = cifar.labels + CIFAR_PIXELS;
@@ -194,9 +200,10 @@ fn labelled(
     let order: BTreeMap<&str, usize> =
         classes.iter().enumerate().map(|(label, class)| (class.as_str(), label)).collect();
     let labels = entries.iter().map(|(class, name)| {
-        order.get(class).copied().ok_or_else(|| {
-            DataError::file(*name, format!("`{class}` is not a class of `{}`", manifest.name))
-        })
+        order
+            .get(class)
+            .copied()
+            .ok_or_else(|| DataError::file(*name, format!("`{class}` is not a class of `{}`", manifest.name)))
     });
     Ok((labels.collect::<Result<_, _>>()?, entries.iter().map(|(_, name)| (*name).to_owned()).collect()))
 }
@@ -221,7 +228,10 @@ fn folders(files: Files, manifest: &Manifest) -> Result<Official, DataError> {
     if train.is_empty() || test.is_empty() {
         return Err(DataError::dataset(
             &manifest.name,
-            format!("{} has no images in `train/<class>/` and `test/<class>/` (or `val/<class>/`)", files.display("")),
+            format!(
+                "{} has no images in `train/<class>/` and `test/<class>/` (or `val/<class>/`)",
+                files.display("")
+            ),
         ));
     }
     let classes = class_names(manifest, &train);
@@ -233,21 +243,23 @@ fn folders(files: Files, manifest: &Manifest) -> Result<Official, DataError> {
 fn tiny_imagenet(files: Files, manifest: &Manifest) -> Result<Official, DataError> {
     let train = by_split(&files, "train");
     let classes = class_names(manifest, &train);
-    let annotations = files.find("val/val_annotations.txt").ok_or_else(|| {
-        DataError::file(files.display(""), "holds no `val/val_annotations.txt`")
-    })?;
+    let annotations = files
+        .find("val/val_annotations.txt")
+        .ok_or_else(|| DataError::file(files.display(""), "holds no `val/val_annotations.txt`"))?;
     let text = String::from_utf8_lossy(&files.read(annotations)?).into_owned();
     let folder = annotations.trim_end_matches("val_annotations.txt");
     let mut test = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let mut fields = line.split('\t');
         let (Some(file), Some(class)) = (fields.next(), fields.next()) else {
-            return Err(DataError::file(files.display(annotations), format!("cannot read the line `{line}`")));
+            return Err(DataError::file(
+                files.display(annotations),
+                format!("cannot read the line `{line}`"),
+            ));
         };
         test.push((class.to_owned(), format!("{folder}images/{file}")));
     }
-    let test: Vec<(&str, &str)> =
-        test.iter().map(|(class, name)| (class.as_str(), name.as_str())).collect();
+    let test: Vec<(&str, &str)> = test.iter().map(|(class, name)| (class.as_str(), name.as_str())).collect();
     let train = labelled(manifest, &classes, &train)?;
     let test = labelled(manifest, &classes, &test)?;
     lazily(files, manifest, classes, train, test)

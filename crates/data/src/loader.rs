@@ -103,9 +103,7 @@ impl Loader {
             ));
         }
         let colour = match &config.draws {
-            Draws::Training { augmentation, .. } => {
-                colour_axes(statistics, augmentation.colour.reading)
-            }
+            Draws::Training { augmentation, .. } => colour_axes(statistics, augmentation.colour.reading),
             Draws::Views(_) => Vec::new(),
         };
         let mean = statistics.mean(config.mean, size, side);

@@ -63,8 +63,8 @@ pub struct RemoteFile {
     pub name: String,
     /// Where it is.
     pub url: String,
-    /// Its SHA-256 in hexadecimal, or its MD5 where the publisher gives no other.
-    pub sha256: Option<String>,
+    /// Its SHA-256 in hexadecimal.
+    pub sha256: String,
     /// Its size in bytes, where known.
     pub bytes: Option<u64>,
 }

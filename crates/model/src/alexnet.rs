@@ -104,7 +104,9 @@ impl AlexNet {
             Stage::Lrn(config) => lrn(maps, config),
             Stage::MaxPool(pool) => max_pool2d(maps, pool),
             Stage::AvgPool(pool) => avg_pool2d(maps, pool),
-            Stage::Dropout(_) => unreachable!("dropout on maps is refused when the network is checked"),
+            Stage::Dropout(_) => {
+                unreachable!("dropout on maps is refused when the network is checked")
+            }
         }
     }
 

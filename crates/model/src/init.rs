@@ -12,16 +12,10 @@ pub(crate) struct Initializer<'a> {
 
 impl Initializer<'_> {
     /// Weights from a zero-mean Gaussian (Krizhevsky et al. 2012, §5).
-    pub(crate) fn weight<const D: usize>(
-        &self,
-        name: &str,
-        shape: [usize; D],
-        std: f64,
-    ) -> Param<Tensor<D>> {
+    pub(crate) fn weight<const D: usize>(&self, name: &str, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
         let mut rng = Key::new([self.seed, Key::word(name), 0, Key::word("weights")]).rng();
         let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
-        let values: Vec<f32> =
-            normal.sample_iter(&mut rng).take(shape.iter().product()).collect();
+        let values: Vec<f32> = normal.sample_iter(&mut rng).take(shape.iter().product()).collect();
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 

@@ -118,12 +118,8 @@ impl Network {
     /// If the layers do not fit together.
     pub fn trace(&self) -> Result<Trace, NetworkError> {
         self.check()?;
-        let mut flow = Flow {
-            channels: self.input.channels,
-            side: self.input.size,
-            towers: self.towers,
-            image: true,
-        };
+        let mut flow =
+            Flow { channels: self.input.channels, side: self.input.size, towers: self.towers, image: true };
         let mut layers = Vec::new();
         for layer in &self.conv {
             let error = |problem| self.layer_error(&layer.name, problem);
@@ -221,7 +217,9 @@ impl FullyConnected {
                     return Err(format!("dropout of {drop} must be at least 0 and below 1"));
                 }
                 Stage::Activation | Stage::Dropout(_) => {}
-                _ => return Err(format!("`{}` needs maps and cannot follow units", stage.name())),
+                _ => {
+                    return Err(format!("`{}` needs maps and cannot follow units", stage.name()));
+                }
             }
             stages.push(StageTrace { name: stage.name(), side: 1 });
         }

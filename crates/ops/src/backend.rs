@@ -108,7 +108,8 @@ impl Backend {
             #[cfg(feature = "flex")]
             Kind::Flex => self.only(Device::flex()),
             #[cfg(feature = "ndarray")]
-            #[allow(deprecated)] // Upstream keeps it as a second implementation to test against.
+            #[allow(deprecated)]
+            // Upstream keeps it as a second implementation to test against.
             Kind::NdArray => self.only(Device::ndarray()),
             #[cfg(feature = "wgpu")]
             Kind::Wgpu if self.index == 0 => wgpu_adapter().map(|(device, _)| device),
@@ -147,11 +148,7 @@ impl Backend {
 
     /// GPU devices are created lazily and panic at first use, so ask which exist before using one.
     #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
-    fn listed(
-        &self,
-        kind: burn::tensor::DeviceType,
-        advice: &'static str,
-    ) -> Result<Device, BackendError> {
+    fn listed(&self, kind: burn::tensor::DeviceType, advice: &'static str) -> Result<Device, BackendError> {
         let mut devices = Device::enumerate(kind).into_vec();
         if self.index < devices.len() {
             return Ok(devices.swap_remove(self.index));
@@ -203,10 +200,9 @@ impl FromStr for Backend {
 pub fn fits(backend: &Backend, bytes: u64) -> Result<(), BackendError> {
     const MIB: u64 = 1 << 20;
     match binding_limit(backend) {
-        Some(limit) if bytes > limit => Err(BackendError::TooLarge {
-            needed: bytes.div_ceil(MIB),
-            limit: limit / MIB,
-        }),
+        Some(limit) if bytes > limit => {
+            Err(BackendError::TooLarge { needed: bytes.div_ceil(MIB), limit: limit / MIB })
+        }
         _ => Ok(()),
     }
 }
@@ -228,8 +224,7 @@ fn wgpu_adapter() -> Result<(Device, u64), BackendError> {
     use std::sync::OnceLock;
     static ADAPTER: OnceLock<Result<(Device, u64), String>> = OnceLock::new();
     let adapter = ADAPTER.get_or_init(|| {
-        let (device, setup) =
-            Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
+        let (device, setup) = Device::wgpu_options().init_with_setup().map_err(|error| error.to_string())?;
         Ok((device, setup.device.limits().max_storage_buffer_binding_size))
     });
     adapter.clone().map_err(|reason| BackendError::NoAdapter { reason })

@@ -45,11 +45,6 @@ pub fn conv2d(
     stride: usize,
     padding: Padding,
 ) -> Tensor<4> {
-    let options = ConvOptions {
-        stride: [stride; 2],
-        padding: padding.pairs(),
-        dilation: [1; 2],
-        groups: 1,
-    };
+    let options = ConvOptions { stride: [stride; 2], padding: padding.pairs(), dilation: [1; 2], groups: 1 };
     module::conv2d(maps, weight, Some(bias), options)
 }

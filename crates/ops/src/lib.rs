@@ -31,9 +31,7 @@ pub(crate) mod testing {
 
     /// The device the unit tests run on: the first backend of this build.
     pub(crate) fn device() -> Device {
-        crate::Backend::in_this_build()[0]
-            .device()
-            .expect("the test backend has a device")
+        crate::Backend::in_this_build()[0].device().expect("the test backend has a device")
     }
 
     /// The values of a tensor, row-major.

@@ -116,10 +116,12 @@ mod tests {
         // Values in the tens, so that alpha · S is of the order of k.
         let maps: Vec<f32> = (0..84).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
         for size in 1..=9 {
-            for (alpha, beta, k) in [(1e-4, 0.75, 2.0), (5e-4, 0.75, 1.0), (1.0, 0.5, 0.5), (0.0, 0.75, 2.0)] {
+            for (alpha, beta, k) in [(1e-4, 0.75, 2.0), (5e-4, 0.75, 1.0), (1.0, 0.5, 0.5), (0.0, 0.75, 2.0)]
+            {
                 for convention in [AlphaConvention::Sum, AlphaConvention::Mean] {
                     let config = Lrn { size, alpha, beta, k, convention };
-                    let tensor = Tensor::<4>::from_data(TensorData::new(maps.clone(), [2, 7, 2, 3]), &device());
+                    let tensor =
+                        Tensor::<4>::from_data(TensorData::new(maps.clone(), [2, 7, 2, 3]), &device());
                     let ours = values(lrn(tensor, &config));
                     for (a, b) in ours.iter().zip(by_the_formula(&maps, shape, &config)) {
                         // A sum of nine squares and a power: a few roundings of f32.

@@ -113,12 +113,13 @@ mod tests {
                             let pool = Pool { size, stride, padding, rounding };
                             let maps = Tensor::<4>::ones([1, 1, side, side], &device());
                             let expected = pool.output_side(side).expect("a window fits");
-                            for out in
-                                [max_pool2d(maps.clone(), &pool), avg_pool2d(maps, &pool)]
-                            {
+                            for out in [max_pool2d(maps.clone(), &pool), avg_pool2d(maps, &pool)] {
                                 assert_eq!(out.dims(), [1, 1, expected, expected], "{pool:?} {side}");
                                 // Ones in, ones out: padding is neither a maximum nor averaged in.
-                                assert!(values(out).iter().all(|v| (v - 1.0).abs() < 1e-6), "{pool:?} {side}");
+                                assert!(
+                                    values(out).iter().all(|v| (v - 1.0).abs() < 1e-6),
+                                    "{pool:?} {side}"
+                                );
                             }
                         }
                     }

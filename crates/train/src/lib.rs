@@ -1,1 +1,34 @@
-//! Placeholder.
+//! The recipe: the paper's update, schedules, a training loop that resumes exactly, evaluation.
+//!
+//! [`Run`] is one training with one seed in one folder; [`Run::complete`] trains what is missing
+//! of it and returns its [`RunResult`].
+
+mod checkpoint;
+mod classifier;
+mod config;
+mod dashboard;
+mod error;
+mod evaluate;
+mod record;
+mod response;
+mod run;
+mod schedule;
+mod score;
+mod strategy;
+mod update;
+
+pub use classifier::Classifier;
+pub use config::{DataConfig, Evaluation, FinalWeights, Recipe, RunConfig, TrainingError};
+pub use error::TrainError;
+pub use evaluate::{EvaluationResult, Predictions, evaluate, evaluation_loader};
+pub use record::{EpochRow, read_metrics};
+pub use response::LrnResponse;
+pub use run::{Data, Environment, Run, RunRecord, RunResult, RunStatus, Session};
+pub use schedule::{Plateau, PlateauState, Schedule};
+pub use score::Score;
+pub use strategy::Observer;
+pub use update::PaperSgd;
+
+// `derive(RecordState)` outside Burn expands to these names at the crate root.
+#[allow(unused_imports)]
+pub(crate) use burn::optim::{RecordState, StateSink, StateSource, join_index, join_path};

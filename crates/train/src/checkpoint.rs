@@ -1,0 +1,204 @@
+//! Checkpoints: whole or absent, whatever happens while one is written.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use burn::optim::OptimizerRecord;
+use burn::store::ModuleRecord;
+use burn::tensor::Bytes;
+use burn::train::checkpoint::{
+    Checkpoint as BurnRecord, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
+};
+use burn::train::metric::store::EventStoreClient;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::schedule::PlateauState;
+
+/// What a checkpoint holds besides weights and velocities.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Progress {
+    /// Epochs done.
+    pub(crate) epoch: usize,
+    /// Updates done.
+    pub(crate) step: usize,
+    /// The plateau schedule's memory.
+    pub(crate) plateau: PlateauState,
+    /// The epoch with the lowest validation error, and that error.
+    pub(crate) best: Option<(usize, f64)>,
+    /// Whether training is over, early or not.
+    pub(crate) done: bool,
+}
+
+impl Progress {
+    pub(crate) fn start() -> Self {
+        Self { epoch: 0, step: 0, plateau: PlateauState::new(), best: None, done: false }
+    }
+}
+
+/// The checkpoints of a run: folders `epoch-N` that appear by a rename, once they are complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+}
+
+const MODEL: &str = "model.bpk";
+const OPTIMIZER: &str = "optimizer.bpk";
+const PROGRESS: &str = "progress.json";
+
+impl Checkpoints {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    fn path(&self, epoch: usize) -> PathBuf {
+        self.folder.join(format!("epoch-{epoch}"))
+    }
+
+    /// The model file of an epoch's checkpoint.
+    pub(crate) fn model(&self, epoch: usize) -> PathBuf {
+        self.path(epoch).join(MODEL)
+    }
+
+    /// The newest checkpoint's progress.
+    pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
+        let Some(epoch) = self.epochs()?.into_iter().max() else {
+            return Ok(None);
+        };
+        let path = self.path(epoch).join(PROGRESS);
+        let text = fs::read_to_string(&path).map_err(TrainError::read(&path))?;
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
+    }
+
+    fn epochs(&self) -> Result<Vec<usize>, TrainError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(TrainError::read(&self.folder)(error)),
+        };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        Ok(names.filter_map(|name| name.strip_prefix("epoch-")?.parse().ok()).collect())
+    }
+
+    /// Writes a checkpoint, then deletes those that are neither it nor that of epoch `best`.
+    pub(crate) fn save(
+        &self,
+        progress: &Progress,
+        best: Option<usize>,
+        model: ModuleRecord,
+        optimizer: OptimizerRecord,
+    ) -> Result<(), TrainError> {
+        let unfinished = self.folder.join("unfinished");
+        let target = self.path(progress.epoch);
+        let written = (|| {
+            let _ = fs::remove_dir_all(&unfinished);
+            fs::create_dir_all(&unfinished).map_err(TrainError::write(&unfinished))?;
+            write_synced(&unfinished.join(MODEL), &bytes(model.into_bytes(), &target)?)?;
+            write_synced(&unfinished.join(OPTIMIZER), &bytes(optimizer.into_bytes(), &target)?)?;
+            let progress = serde_json::to_vec(progress).expect("plain numbers");
+            write_synced(&unfinished.join(PROGRESS), &progress)?;
+            let _ = fs::remove_dir_all(&target);
+            fs::rename(&unfinished, &target).map_err(TrainError::write(&target))?;
+            sync_folder(&self.folder)
+        })();
+        if written.is_err() {
+            let _ = fs::remove_dir_all(&unfinished);
+        }
+        written?;
+        for epoch in self.epochs()? {
+            if epoch != progress.epoch && Some(epoch) != best {
+                let _ = fs::remove_dir_all(self.path(epoch));
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of an epoch's checkpoint.
+    pub(crate) fn load(&self, epoch: usize) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
+        let (model, optimizer) = (self.path(epoch).join(MODEL), self.path(epoch).join(OPTIMIZER));
+        Ok((load_model(&model)?, record(&optimizer, OptimizerRecord::from_bytes)?))
+    }
+
+    pub(crate) fn delete_all(&self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Reads weights.
+pub(crate) fn load_model(path: &Path) -> Result<ModuleRecord, TrainError> {
+    record(path, ModuleRecord::from_bytes)
+}
+
+fn record<R, E: std::fmt::Display>(
+    path: &Path,
+    parse: impl FnOnce(Bytes) -> Result<R, E>,
+) -> Result<R, TrainError> {
+    let bytes = fs::read(path).map_err(TrainError::read(path))?;
+    parse(Bytes::from_bytes_vec(bytes))
+        .map_err(|error| TrainError::Damaged { path: path.to_owned(), problem: error.to_string() })
+}
+
+fn bytes<E: std::fmt::Display>(bytes: Result<Bytes, E>, target: &Path) -> Result<Bytes, TrainError> {
+    bytes.map_err(|error| TrainError::write(target)(std::io::Error::other(error.to_string())))
+}
+
+/// Writes a file under another name, then renames it: readers see the old file or the new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::write(path))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(TrainError::write(path))?;
+    file.persist(path).map_err(|error| TrainError::write(path)(error.error))?;
+    Ok(())
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    let mut file = File::create(path).map_err(TrainError::write(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))
+}
+
+/// Makes a rename last through a power cut, where the system lets folders be synced.
+fn sync_folder(folder: &Path) -> Result<(), TrainError> {
+    if cfg!(unix) {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(TrainError::write(folder))?;
+    }
+    Ok(())
+}
+
+/// A burn-train checkpointer that hands the record over: the learner's optimizer is private, its
+/// checkpointers are the one way to its record, and we write all parts of a checkpoint at once.
+pub(crate) struct HandOver<R>(Sender<R>);
+
+/// A checkpointer and the end its records come out of.
+pub(crate) fn hand_over<R>() -> (HandOver<R>, Receiver<R>) {
+    let (sender, receiver) = channel();
+    (HandOver(sender), receiver)
+}
+
+impl<R: BurnRecord> Checkpointer<R> for HandOver<R> {
+    fn save(&self, _: usize, record: R) -> Result<(), CheckpointerError> {
+        let _ = self.0.send(record); // nobody waits for the scheduler's record
+        Ok(())
+    }
+
+    fn delete(&self, _: usize) -> Result<(), CheckpointerError> {
+        Ok(())
+    }
+
+    fn restore(&self, _: usize) -> Result<R, CheckpointerError> {
+        Err(CheckpointerError::Unknown("a run restores its checkpoints itself".to_owned()))
+    }
+}
+
+/// Saves whenever the strategy asks.
+pub(crate) struct Always;
+
+impl CheckpointingStrategy for Always {
+    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
+        vec![CheckpointingAction::Save]
+    }
+}

@@ -1,0 +1,69 @@
+use alexnet_data::Batch;
+use alexnet_model::{AlexNet, Mode, Network};
+use burn::module::Module;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::train::{InferenceStep, TrainOutput, TrainStep};
+
+use crate::TrainError;
+use crate::score::Score;
+
+/// A network with its loss, the mean negative log-probability of the true class
+/// (Krizhevsky et al. 2012, §3.5): what burn-train trains.
+#[derive(Module, Debug)]
+pub struct Classifier {
+    network: AlexNet,
+}
+
+impl Classifier {
+    /// The classifier of `network` with weights drawn from `seed`.
+    ///
+    /// # Errors
+    /// If the network's layers do not fit together.
+    pub fn new(network: &Network, seed: u64, device: &Device) -> Result<Self, TrainError> {
+        Ok(Self { network: network.init(seed, device)? })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &AlexNet {
+        &self.network
+    }
+
+    /// The loss of `logits` `[batch, classes]`, a scalar.
+    pub fn loss(logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
+        let targets: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
+        let targets = TensorData::new(targets, [logits.dims()[0], 1]);
+        let targets = Tensor::<2, Int>::from_data(targets, &logits.device());
+        log_softmax(logits, 1).gather(1, targets).mean().neg()
+    }
+
+    /// The logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
+    pub(crate) fn logits(&self, images: Tensor<4>) -> Vec<f32> {
+        to_host(self.network.forward(images, Mode::Evaluation))
+    }
+}
+
+pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
+}
+
+impl TrainStep for Classifier {
+    type Input = Batch;
+    type Output = Score;
+
+    fn step(&self, batch: Batch) -> TrainOutput<Score> {
+        let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
+        let score = Score::of(&to_host(logits.clone().inner()), &batch.targets, 1, |_| {});
+        TrainOutput::new(self, Self::loss(logits, &batch.targets).backward(), score)
+    }
+}
+
+impl InferenceStep for Classifier {
+    type Input = Batch;
+    type Output = Score;
+
+    fn step(&self, batch: Batch) -> Score {
+        let views = batch.images.dims()[0] / batch.targets.len().max(1);
+        Score::of(&self.logits(batch.images), &batch.targets, views, |_| {})
+    }
+}

@@ -1,0 +1,182 @@
+use alexnet_data::{Augmentation, Dataset, MeanKind, Views};
+use alexnet_model::{Network, Trace};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::TrainError;
+use crate::schedule::Schedule;
+
+/// Everything that determines a run but its seed and the images themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The network.
+    pub network: Network,
+    /// The data and what is done to it.
+    pub data: DataConfig,
+    /// How the network is trained.
+    pub recipe: Recipe,
+    /// How the final weights are tested; not part of a run's identity.
+    pub evaluation: Evaluation,
+}
+
+/// The data and what is done to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// The data set's name, or the path of its manifest.
+    pub set: String,
+    /// What is taken off the pixels.
+    pub mean: MeanKind,
+    /// What is done to training images.
+    pub augmentation: Augmentation,
+}
+
+/// How a network is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Passes over the training split.
+    pub epochs: usize,
+    /// Samples a step (Krizhevsky et al. 2012, §5: 128).
+    pub batch_size: usize,
+    /// The learning rate before any schedule (§5: 0.01).
+    pub learning_rate: f64,
+    /// The momentum (§5: 0.9).
+    pub momentum: f64,
+    /// The weight decay (§5: 0.0005).
+    pub weight_decay: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Steps over which the learning rate rises linearly from zero; 0 for none.
+    pub warmup_steps: usize,
+    /// Which epoch's weights are the final ones.
+    pub final_weights: FinalWeights,
+    /// The error on training images in evaluation mode, if it is wanted.
+    pub training_error: TrainingError,
+}
+
+/// Which epoch's weights are the final ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FinalWeights {
+    /// The last epoch's.
+    Last,
+    /// Those of the epoch with the lowest validation error, the earliest of several.
+    Best,
+}
+
+/// A pass in evaluation mode over the first training images after each epoch (figure 1's protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingError {
+    /// How many images; 0 for no such pass.
+    pub images: usize,
+    /// Training ends when the error falls to this, a fraction; 0 for never.
+    pub stop_at: f64,
+}
+
+/// How the final weights are tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Whose softmax outputs are averaged.
+    pub views: Views,
+}
+
+impl RunConfig {
+    /// Checks the config in itself and against the data.
+    ///
+    /// # Errors
+    /// If a value makes no sense, naming its key.
+    pub fn check(&self, data: &Dataset) -> Result<Trace, TrainError> {
+        let error = |key, problem: String| TrainError::Config { key, problem };
+        let (network, recipe) = (&self.network, &self.recipe);
+        if network.classes != data.classes.len() {
+            return Err(error(
+                "network.classes",
+                format!(
+                    "the network has {} classes and `{}` has {}; add `--set network.classes={2} --set network.fc.{}.units={2}`",
+                    network.classes,
+                    data.name,
+                    data.classes.len(),
+                    network.fc.last().map_or("fc8", |layer| layer.name.as_str()),
+                ),
+            ));
+        }
+        if network.input.channels != data.channels {
+            return Err(error(
+                "network.input.channels",
+                format!(
+                    "the network takes {} channel(s) and `{}` has {}",
+                    network.input.channels, data.name, data.channels
+                ),
+            ));
+        }
+        let padded = data.size + 2 * self.data.augmentation.crop.padding;
+        if network.input.size > padded {
+            return Err(error(
+                "network.input.size",
+                format!(
+                    "inputs of {} pixels cannot be cut from images of {} padded to {padded}",
+                    network.input.size, data.size,
+                ),
+            ));
+        }
+        let flip = self.data.augmentation.flip;
+        if !(0.0..=1.0).contains(&flip) {
+            return Err(error("data.augmentation.flip", format!("{flip} is not a share of 0 to 1")));
+        }
+        let std = self.data.augmentation.colour.std;
+        if !(std >= 0.0 && std.is_finite()) {
+            return Err(error(
+                "data.augmentation.colour.std",
+                format!("{std} must be finite and at least 0"),
+            ));
+        }
+        if recipe.epochs == 0 {
+            return Err(error("recipe.epochs", "must be at least 1".to_owned()));
+        }
+        if recipe.batch_size == 0 {
+            return Err(error("recipe.batch_size", "must be at least 1".to_owned()));
+        }
+        for (key, value) in [
+            ("recipe.learning_rate", recipe.learning_rate),
+            ("recipe.momentum", recipe.momentum),
+            ("recipe.weight_decay", recipe.weight_decay),
+            ("recipe.training_error.stop_at", recipe.training_error.stop_at),
+        ] {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(error(key, format!("{value} must be finite and at least 0")));
+            }
+        }
+        recipe.schedule.check().map_err(|problem| error("recipe.schedule", problem))?;
+        Ok(network.trace()?)
+    }
+
+    /// Why this config would do nothing that another does not, on images with `channels`: such an
+    /// arm is shown as not applicable.
+    pub fn inert(&self, channels: usize) -> Option<&'static str> {
+        (channels == 1 && self.data.augmentation.colour.std > 0.0)
+            .then_some("colour noise needs colour: these images are grey")
+    }
+
+    /// What a run is known by: a hash of network, data, recipe and seed, in hexadecimal. Names,
+    /// sources, backend and paths are not part of it, nor is how the weights are tested.
+    pub fn identity(&self, data: &Dataset, seed: u64) -> String {
+        let network = Network { name: String::new(), sources: Vec::new(), ..self.network.clone() };
+        let parts = serde_json::json!({
+            "format": 1,
+            "network": network,
+            "data": {
+                "name": data.name,
+                "checksum": data.checksum,
+                "mean": self.data.mean,
+                "augmentation": self.data.augmentation,
+            },
+            "recipe": self.recipe,
+            "seed": seed,
+        });
+        alexnet_data::hex(&Sha256::digest(parts.to_string())[..6])
+    }
+}

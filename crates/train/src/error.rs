@@ -1,0 +1,87 @@
+use std::path::PathBuf;
+
+use alexnet_data::DataError;
+use alexnet_model::NetworkError;
+
+/// Why a run did not complete. Whatever its last checkpoint held is kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The network cannot be built.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The data cannot be read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The recipe or the pairing of network and data makes no sense.
+    #[error("{key}: {problem}")]
+    Config {
+        /// The key in the config.
+        key: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// A file of the run folder cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file of the run folder is damaged.
+    #[error("{} is damaged ({problem}); train this run anew with `--fresh`", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Another process works on this run.
+    #[error("{} is being trained by another process; wait for it or choose another `--out`", path.display())]
+    Locked {
+        /// The run folder.
+        path: PathBuf,
+    },
+    /// The loss is not a number any more.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate}; \
+         lower `recipe.learning_rate` (the checkpoint of the last whole epoch is kept)"
+    )]
+    Diverged {
+        /// NaN or infinity.
+        loss: f64,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step, from 1, over all epochs.
+        step: usize,
+        /// The learning rate of that step.
+        learning_rate: f64,
+    },
+    /// Someone asked the run to stop.
+    #[error("interrupted; the same command goes on from epoch {next_epoch}")]
+    Interrupted {
+        /// Where it goes on.
+        next_epoch: usize,
+    },
+    /// Burn or a driver gave up.
+    #[error("the training stopped with a failure of the backend: {message}")]
+    Backend {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl TrainError {
+    pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action: "read", path, source }
+    }
+
+    pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action: "write", path, source }
+    }
+}

@@ -1,0 +1,109 @@
+use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Views};
+use burn::data::dataloader::DataLoader;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::classifier::Classifier;
+use crate::config::RunConfig;
+use crate::score::Score;
+
+/// Class probabilities of every image of a split, in its order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predictions {
+    /// How many classes.
+    pub classes: usize,
+    /// `[images, classes]`, each image's views averaged.
+    pub probabilities: Vec<f64>,
+    /// The true classes.
+    pub targets: Vec<usize>,
+}
+
+/// What an evaluation of the final weights found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationResult {
+    /// Whose softmax outputs were averaged.
+    pub views: Views,
+    /// How many images.
+    pub images: usize,
+    /// Mean negative log-probability of the true class.
+    pub loss: f64,
+    /// A fraction.
+    pub top1_error: f64,
+    /// A fraction.
+    pub top5_error: f64,
+}
+
+impl Predictions {
+    /// The softmax outputs of several networks, averaged (Krizhevsky et al. 2012, §6).
+    ///
+    /// Returns `None` if there are none, or they are not of the same images.
+    pub fn average(all: &[Predictions]) -> Option<Predictions> {
+        let first = all.first()?;
+        if all.iter().any(|other| (other.classes, &other.targets) != (first.classes, &first.targets)) {
+            return None;
+        }
+        let mean = |i: usize| all.iter().map(|one| one.probabilities[i]).sum::<f64>() / all.len() as f64;
+        Some(Predictions {
+            probabilities: (0..first.probabilities.len()).map(mean).collect(),
+            ..first.clone()
+        })
+    }
+
+    /// How good the predictions are.
+    pub fn result(&self, views: Views) -> EvaluationResult {
+        let mut score = Score::default();
+        for (probabilities, &target) in self.probabilities.chunks_exact(self.classes).zip(&self.targets) {
+            score.add(probabilities, target);
+        }
+        EvaluationResult {
+            views,
+            images: score.images,
+            loss: score.loss(),
+            top1_error: score.top1_error(),
+            top5_error: score.top5_error(),
+        }
+    }
+}
+
+/// A loader of `split` in order, as `views`.
+///
+/// # Errors
+/// If the network's input cannot be cut from the images.
+pub fn evaluation_loader(
+    config: &RunConfig,
+    split: Split,
+    statistics: &Statistics,
+    views: Views,
+    device: &Device,
+    workers: usize,
+) -> Result<Loader, TrainError> {
+    let loader = LoaderConfig {
+        batch_size: config.recipe.batch_size,
+        side: config.network.input.size,
+        // The views of a small image lie in its padded frame, as its training crops do.
+        padding: config.data.augmentation.crop.padding,
+        mean: config.data.mean,
+        draws: Draws::Views(views),
+        workers,
+    };
+    Ok(Loader::new(split, statistics, loader, device.clone())?)
+}
+
+/// The probabilities that `model` gives the images of `loader`.
+///
+/// # Errors
+/// If an image cannot be read.
+pub fn evaluate(model: &Classifier, loader: &Loader, classes: usize) -> Result<Predictions, TrainError> {
+    let mut predictions = Predictions { classes, probabilities: Vec::new(), targets: Vec::new() };
+    for batch in loader.iter() {
+        let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
+        let logits = model.logits(batch.images);
+        Score::of(&logits, &batch.targets, loader.views(), |p| {
+            predictions.probabilities.extend_from_slice(p)
+        });
+        predictions.targets.extend(batch.targets);
+    }
+    Ok(predictions)
+}

@@ -1,0 +1,95 @@
+//! `metrics.jsonl`: one line an epoch and split.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::checkpoint::write_whole;
+use crate::score::Score;
+
+/// One line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EpochRow {
+    /// From 1.
+    pub epoch: usize,
+    /// Updates made so far, over all epochs.
+    pub step: usize,
+    /// `train` (as seen while training), `train-evaluated` (a pass in evaluation mode over fixed
+    /// training images), `validation` or `test`.
+    pub split: String,
+    /// Mean negative log-probability of the true class.
+    pub loss: f64,
+    /// A fraction.
+    pub top1_error: f64,
+    /// A fraction.
+    pub top5_error: f64,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// Wall-clock time this pass took.
+    pub seconds: f64,
+}
+
+impl EpochRow {
+    pub(crate) fn new(
+        epoch: usize,
+        step: usize,
+        split: &str,
+        score: &Score,
+        learning_rate: f64,
+        seconds: f64,
+    ) -> Self {
+        Self {
+            epoch,
+            step,
+            split: split.to_owned(),
+            loss: score.loss(),
+            top1_error: score.top1_error(),
+            top5_error: score.top5_error(),
+            learning_rate,
+            seconds,
+        }
+    }
+}
+
+/// Reads `metrics.jsonl`; no file, no rows. A last line that a kill cut short is left out.
+///
+/// # Errors
+/// If the file cannot be read or a line is not a row.
+pub fn read_metrics(path: &Path) -> Result<Vec<EpochRow>, TrainError> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(TrainError::read(path)(error)),
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let parse = |line: &str| {
+        serde_json::from_str(line)
+            .map_err(|error| TrainError::Damaged { path: path.to_owned(), problem: error.to_string() })
+    };
+    whole.lines().map(parse).collect()
+}
+
+/// Appends rows.
+pub(crate) fn append(path: &Path, rows: &[EpochRow]) -> Result<(), TrainError> {
+    let mut file =
+        OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::write(path))?;
+    let lines: String = rows.iter().map(line).collect();
+    file.write_all(lines.as_bytes()).map_err(TrainError::write(path))
+}
+
+/// Cuts the file back to what was known after `epoch`.
+pub(crate) fn cut_back(path: &Path, epoch: usize) -> Result<Vec<EpochRow>, TrainError> {
+    let mut rows = read_metrics(path)?;
+    rows.retain(|row| row.epoch <= epoch && row.split != "test");
+    let lines: String = rows.iter().map(line).collect();
+    write_whole(path, lines.as_bytes())?;
+    Ok(rows)
+}
+
+fn line(row: &EpochRow) -> String {
+    format!("{}\n", serde_json::to_string(row).expect("a row of plain numbers"))
+}

@@ -1,0 +1,568 @@
+use std::fs::{self, File, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Statistics, Views};
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::optim::lr_scheduler::LrSchedulerRecord;
+use burn::tensor::Device;
+use burn::train::renderer::MetricsRenderer;
+use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+use crate::checkpoint::{Always, Checkpoints, Progress, hand_over, load_model, write_whole};
+use crate::classifier::Classifier;
+use crate::config::{FinalWeights, RunConfig};
+use crate::dashboard::{NoLog, Plain};
+use crate::evaluate::{EvaluationResult, Predictions, evaluate, evaluation_loader};
+use crate::record::{EpochRow, append, cut_back, read_metrics};
+use crate::response::{LrnResponse, responses};
+use crate::score::ScoreMetric;
+use crate::strategy::{Observer, SharedRate, Training};
+use crate::update::optimizer;
+
+/// A data set and what is known of its training split.
+pub struct Data {
+    /// The images.
+    pub dataset: Dataset,
+    /// Of the training split.
+    pub statistics: Statistics,
+}
+
+impl Data {
+    /// Takes the statistics of the training split.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn new(dataset: Dataset) -> Result<Self, TrainError> {
+        let statistics = Statistics::of(&dataset.train)?;
+        Ok(Self { dataset, statistics })
+    }
+}
+
+/// Where and how runs are carried out; recorded, but no part of what a run is.
+#[derive(Clone)]
+pub struct Environment {
+    /// Without automatic differentiation.
+    pub device: Device,
+    /// What `--backend` names.
+    pub backend: String,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// Whether to show burn-train's dashboard.
+    pub dashboard: bool,
+    /// The version of this code.
+    pub code_version: String,
+    /// Set to stop at the next step.
+    pub stop: Arc<AtomicBool>,
+    /// Hears what runs do.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// One training: a config, a seed, and a folder named after both and the data.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// What is trained.
+    pub config: RunConfig,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// See [`RunConfig::identity`].
+    pub identity: String,
+    /// The run folder.
+    pub folder: PathBuf,
+}
+
+/// `run.json`: what a run is, and each time it was worked on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// The run's identity.
+    pub identity: String,
+    /// The seed.
+    pub seed: u64,
+    /// The data set's name.
+    pub data: String,
+    /// The data set's checksum.
+    pub checksum: String,
+    /// The config.
+    pub config: RunConfig,
+    /// Each time it was worked on.
+    pub sessions: Vec<Session>,
+}
+
+/// One time a run was worked on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Seconds since 1970.
+    pub started: u64,
+    /// The epoch it began with.
+    pub from_epoch: usize,
+    /// The version of the code.
+    pub code_version: String,
+    /// The backend.
+    pub backend: String,
+    /// The device, as Burn calls it.
+    pub device: String,
+    /// The processor's architecture and the widest vector instructions it has.
+    pub processor: String,
+    /// Threads that computed.
+    pub threads: usize,
+    /// Threads that prepared batches.
+    pub workers: usize,
+}
+
+/// `result.json`: what a finished run found. It is written last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunResult {
+    /// Epochs trained.
+    pub epochs: usize,
+    /// Updates made.
+    pub steps: usize,
+    /// The epoch of the final weights.
+    pub final_epoch: usize,
+    /// Weights and biases.
+    pub parameters: usize,
+    /// How strongly LRN responded, layer by layer.
+    pub lrn: Vec<LrnResponse>,
+    /// Tests of the final weights, one for each kind of views asked for.
+    pub tests: Vec<EvaluationResult>,
+}
+
+impl RunResult {
+    /// The test with these views, if it was made.
+    pub fn test(&self, views: Views) -> Option<&EvaluationResult> {
+        self.tests.iter().find(|test| test.views == views)
+    }
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunStatus {
+    /// Nothing is there.
+    New,
+    /// This many epochs are done.
+    Unfinished(usize),
+    /// All is done.
+    Finished(RunResult),
+}
+
+impl Run {
+    /// The run of `config` with `seed`, somewhere in `out`.
+    pub fn new(config: RunConfig, seed: u64, data: &Dataset, out: &Path) -> Self {
+        let identity = config.identity(data, seed);
+        let folder = out.join(format!("{}-{}-seed{seed}-{identity}", config.network.name, data.name));
+        Self { config, seed, identity, folder }
+    }
+
+    /// The run in an existing folder.
+    ///
+    /// # Errors
+    /// If there is no readable `run.json`.
+    pub fn open(folder: &Path) -> Result<Self, TrainError> {
+        let record = read_record(&folder.join("run.json"))?.ok_or_else(|| {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "not a run folder");
+            TrainError::read(folder.join("run.json"))(missing)
+        })?;
+        Ok(Self {
+            config: record.config,
+            seed: record.seed,
+            identity: record.identity,
+            folder: folder.to_owned(),
+        })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.file("checkpoints"))
+    }
+
+    /// The run's weights, once it is finished.
+    pub fn weights(&self) -> PathBuf {
+        self.file("weights.bpk")
+    }
+
+    /// The rows of `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn metrics(&self) -> Result<Vec<EpochRow>, TrainError> {
+        read_metrics(&self.file("metrics.jsonl"))
+    }
+
+    /// How far the run is.
+    ///
+    /// # Errors
+    /// If its files are damaged.
+    pub fn status(&self) -> Result<RunStatus, TrainError> {
+        if let Some(result) = read_json(&self.file("result.json"))? {
+            return Ok(RunStatus::Finished(result));
+        }
+        Ok(match self.checkpoints().newest()? {
+            Some(progress) => RunStatus::Unfinished(progress.epoch),
+            None => RunStatus::New,
+        })
+    }
+
+    /// Trains what is missing and tests the final weights with the config's views. A finished run
+    /// with such a test is only read.
+    ///
+    /// # Errors
+    /// If the run cannot go on; what its last checkpoint holds is kept.
+    pub fn complete(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        label: &str,
+        fresh: bool,
+    ) -> Result<RunResult, TrainError> {
+        self.config.check(&data.dataset)?;
+        let views = self.config.evaluation.views;
+        if let (false, RunStatus::Finished(result)) = (fresh, self.status()?)
+            && result.test(views).is_some()
+        {
+            return Ok(result);
+        }
+        fs::create_dir_all(&self.folder).map_err(TrainError::write(&self.folder))?;
+        let _lock = self.lock()?;
+        if fresh {
+            self.clear()?;
+        }
+        let mut result = match self.status()? {
+            RunStatus::Finished(result) => result,
+            _ => guarded(|| self.train(data, environment, label))?,
+        };
+        if result.test(views).is_none() {
+            let predictions = self.predictions(data, environment, views)?;
+            result.tests.push(predictions.result(views));
+            self.write_json("result.json", &result)?;
+        }
+        Ok(result)
+    }
+
+    /// The class probabilities that the final weights give the test images.
+    ///
+    /// # Errors
+    /// If the run is not finished or its weights cannot be read.
+    pub fn predictions(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        views: Views,
+    ) -> Result<Predictions, TrainError> {
+        guarded(|| {
+            let model = self.load(&self.weights(), &environment.device)?;
+            self.predict(&model, data, environment, views)
+        })
+    }
+
+    fn predict(
+        &self,
+        model: &Classifier,
+        data: &Data,
+        environment: &Environment,
+        views: Views,
+    ) -> Result<Predictions, TrainError> {
+        let test = data.dataset.test.clone();
+        let loader = evaluation_loader(
+            &self.config,
+            test,
+            &data.statistics,
+            views,
+            &environment.device,
+            environment.workers,
+        )?;
+        evaluate(model, &loader, data.dataset.classes.len())
+    }
+
+    /// The lock dies with the process, so a kill never leaves a run locked.
+    fn lock(&self) -> Result<File, TrainError> {
+        let path = self.file("lock");
+        let file = File::create(&path).map_err(TrainError::write(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path: self.folder.clone() }),
+            Err(TryLockError::Error(error)) => Err(TrainError::write(&path)(error)),
+        }
+    }
+
+    fn clear(&self) -> Result<(), TrainError> {
+        // The result first: without it, nothing else passes for finished.
+        for name in ["result.json", "weights.bpk", "metrics.jsonl", "run.json"] {
+            match fs::remove_file(self.file(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(TrainError::write(self.file(name))(error));
+                }
+                _ => {}
+            }
+        }
+        self.checkpoints().delete_all();
+        Ok(())
+    }
+
+    fn train(&self, data: &Data, environment: &Environment, label: &str) -> Result<RunResult, TrainError> {
+        let progress = self.checkpoints().newest()?.unwrap_or_else(Progress::start);
+        self.record_session(data, environment, progress.epoch + 1)?;
+        cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
+        let progress = if progress.done { progress } else { self.fit(data, environment, label, progress)? };
+
+        let final_epoch = match (self.config.recipe.final_weights, progress.best) {
+            (FinalWeights::Best, Some((epoch, _))) => epoch,
+            _ => progress.epoch,
+        };
+        let path = self.checkpoints().model(final_epoch);
+        let model = self.load(&path, &environment.device)?;
+        // From here on only the final weights are used, so the test split may be read.
+        let begun = std::time::Instant::now();
+        let views = self.config.evaluation.views;
+        let test = self.predict(&model, data, environment, views)?.result(views);
+        let few = evaluation_loader(
+            &self.config,
+            data.dataset.validation.clone(),
+            &data.statistics,
+            Views::Centre,
+            &environment.device,
+            0,
+        )?;
+        let result = RunResult {
+            epochs: progress.epoch,
+            steps: progress.step,
+            final_epoch,
+            parameters: self.config.network.trace()?.parameters(),
+            lrn: responses(&model, &few)?,
+            tests: vec![test],
+        };
+        let learning_rate = self.metrics()?.last().map_or(0.0, |row| row.learning_rate);
+        append(
+            &self.file("metrics.jsonl"),
+            &[EpochRow {
+                epoch: final_epoch,
+                step: progress.step,
+                split: "test".to_owned(),
+                loss: test.loss,
+                top1_error: test.top1_error,
+                top5_error: test.top5_error,
+                learning_rate,
+                seconds: begun.elapsed().as_secs_f64(),
+            }],
+        )?;
+        write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
+        self.write_json("result.json", &result)?;
+        self.checkpoints().delete_all();
+        Ok(result)
+    }
+
+    /// Trains from `start` to the end through burn-train.
+    fn fit(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        label: &str,
+        start: Progress,
+    ) -> Result<Progress, TrainError> {
+        let (config, recipe) = (&self.config, &self.config.recipe);
+        let device = environment.device.clone().autodiff();
+        let train = Loader::new(
+            data.dataset.train.clone(),
+            &data.statistics,
+            LoaderConfig {
+                batch_size: recipe.batch_size,
+                side: config.network.input.size,
+                padding: config.data.augmentation.crop.padding,
+                mean: config.data.mean,
+                draws: Draws::Training { seed: self.seed, augmentation: config.data.augmentation },
+                workers: environment.workers,
+            },
+            device.clone(),
+        )?;
+        let evaluation = |split| {
+            evaluation_loader(
+                config,
+                split,
+                &data.statistics,
+                Views::Centre,
+                &environment.device,
+                environment.workers,
+            )
+        };
+        let valid = evaluation(data.dataset.validation.clone())?;
+        let train_evaluated = match recipe.training_error.images {
+            0 => None,
+            images => Some(evaluation(data.dataset.train.first(images))?),
+        };
+        let rate = SharedRate::default();
+        let mut learner = Learner::new(
+            Classifier::new(&config.network, self.seed, &device)?,
+            optimizer(&config.network, recipe.momentum, recipe.weight_decay),
+            rate.clone(),
+        );
+        if start.epoch > 0 {
+            let (model, optimizer) = self.checkpoints().load(start.epoch)?;
+            learner.load_model(model);
+            learner.load_optim(optimizer);
+        }
+        let (model_saver, model_records) = hand_over();
+        let (optimizer_saver, optimizer_records) = hand_over();
+        let (scheduler_saver, _unused) = hand_over::<LrSchedulerRecord>();
+        let outcome = Arc::new(Mutex::new(None));
+        let first_epoch = start.epoch;
+        let strategy = Training {
+            label: label.to_owned(),
+            recipe: recipe.clone(),
+            device,
+            train: train.clone(),
+            train_evaluated,
+            rate,
+            start,
+            checkpoints: self.checkpoints(),
+            model_records,
+            optimizer_records,
+            metrics: self.file("metrics.jsonl"),
+            observer: environment.observer.clone(),
+            stop: environment.stop.clone(),
+            outcome: outcome.clone(),
+        };
+        let metrics = (ScoreMetric::loss(), ScoreMetric::top1_error(), ScoreMetric::top5_error());
+        let training = SupervisedTraining::new(&self.folder, as_loader(train), as_loader(valid))
+            .metrics(metrics)
+            .with_metric_logger(NoLog)
+            .with_application_logger(None)
+            .with_custom_checkpointers(model_saver, optimizer_saver, scheduler_saver)
+            .with_checkpointing_strategy(Always)
+            .num_epochs(recipe.epochs)
+            .label(label);
+        // burn-train takes `checkpoint` for the epoch that the dashboard starts from, but would
+        // also load it; our checkpoints are loaded above, so only the dashboard is told.
+        let training = match environment.dashboard {
+            true => {
+                let from = (first_epoch > 0).then_some(first_epoch);
+                let renderer =
+                    burn::train::renderer::tui::TuiMetricsRendererWrapper::new(training.interrupter(), from);
+                training.renderer(Box::new(renderer) as Box<dyn MetricsRenderer>)
+            }
+            false => training.renderer(Box::new(Plain::new())),
+        };
+        #[allow(clippy::arc_with_non_send_sync)]
+        // burn-train asks for an Arc and stays on this thread
+        let strategy = TrainingStrategy::Custom(Arc::new(strategy));
+        drop(training.with_training_strategy(strategy).launch(learner));
+        let outcome = outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        outcome.unwrap_or_else(|| {
+            Err(TrainError::Backend { message: "the training loop did not run".to_owned() })
+        })
+    }
+
+    /// The classifier with the weights of a file.
+    fn load(&self, path: &Path, device: &Device) -> Result<Classifier, TrainError> {
+        let record = load_model(path)?;
+        Ok(Classifier::new(&self.config.network, self.seed, device)?.load_record(record))
+    }
+
+    fn record_session(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        from_epoch: usize,
+    ) -> Result<(), TrainError> {
+        let path = self.file("run.json");
+        let mut record = read_record(&path)?.unwrap_or_else(|| RunRecord {
+            identity: self.identity.clone(),
+            seed: self.seed,
+            data: data.dataset.name.clone(),
+            checksum: data.dataset.checksum.clone(),
+            config: self.config.clone(),
+            sessions: Vec::new(),
+        });
+        let session = Session {
+            started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+            from_epoch,
+            code_version: environment.code_version.clone(),
+            backend: environment.backend.clone(),
+            device: format!("{:?}", environment.device),
+            processor: processor(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            workers: environment.workers,
+        };
+        if let Some(last) = record.sessions.last() {
+            for (what, before, now) in [
+                ("code", &last.code_version, &session.code_version),
+                ("backend", &last.backend, &session.backend),
+                ("processor", &last.processor, &session.processor),
+            ] {
+                if before != now {
+                    let folder = self.folder.display();
+                    environment.observer.note(&format!(
+                        "note: {folder} was begun with {what} {before} and goes on with {now}; \
+                         the result may differ from an uninterrupted run"
+                    ));
+                }
+            }
+        }
+        record.sessions.push(session);
+        self.write_json("run.json", &record)
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
+        let mut text = serde_json::to_vec_pretty(value).expect("plain values");
+        text.push(b'\n');
+        write_whole(&self.file(name), &text)
+    }
+}
+
+fn as_loader(loader: Loader) -> Arc<dyn DataLoader<alexnet_data::Batch>> {
+    Arc::new(loader)
+}
+
+fn read_record(path: &Path) -> Result<Option<RunRecord>, TrainError> {
+    read_json(path)
+}
+
+fn read_json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, TrainError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(TrainError::read(path)(error)),
+    };
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| TrainError::Damaged { path: path.to_owned(), problem: error.to_string() })
+}
+
+/// Burn and drivers panic where they fail; a run reports it and leaves the others alone.
+fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let message = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(TrainError::Backend { message: message.lines().next().unwrap_or_default().to_owned() })
+    })
+}
+
+/// Results are bit-identical only between processors with the same vector instructions.
+fn processor() -> String {
+    let level = {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                "avx512f"
+            } else if is_x86_feature_detected!("avx2") {
+                "avx2"
+            } else {
+                "sse"
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            "baseline"
+        }
+    };
+    format!("{}-{level}", std::env::consts::ARCH)
+}

@@ -1,0 +1,174 @@
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate changes over a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// It does not.
+    Constant,
+    /// Divided when the validation error stops improving (Krizhevsky et al. 2012, §5).
+    Plateau(Plateau),
+    /// Divided after these epochs.
+    Steps {
+        /// After which epochs, from 1.
+        after_epochs: Vec<usize>,
+        /// By what.
+        divide_by: f64,
+    },
+    /// Down a half cosine, step by step, from the learning rate to this share of it.
+    Cosine {
+        /// The share that is left at the end.
+        final_share: f64,
+    },
+}
+
+/// "Divide the learning rate by 10 when the validation error rate stopped improving" (§5).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    /// By what it is divided.
+    pub divide_by: f64,
+    /// After how many epochs in a row without improvement.
+    pub patience: usize,
+    /// By how much the error, a fraction, must fall below the best so far to count as improvement.
+    pub improvement: f64,
+    /// At most how many times.
+    pub drops: usize,
+    /// The learning rate is never set below this.
+    pub minimum: f64,
+}
+
+/// What a plateau schedule has seen; part of every checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlateauState {
+    /// The lowest validation error that counted as improvement.
+    pub best: Option<f64>,
+    /// Epochs in a row without improvement.
+    pub waited: usize,
+    /// How often the rate was divided.
+    pub drops: usize,
+}
+
+impl PlateauState {
+    /// Before the first epoch.
+    pub fn new() -> Self {
+        Self { best: None, waited: 0, drops: 0 }
+    }
+
+    /// Takes in an epoch's validation error.
+    pub fn observe(&mut self, plateau: &Plateau, error: f64) {
+        if self.best.is_none_or(|best| error < best - plateau.improvement) {
+            *self = Self { best: Some(error), waited: 0, ..*self };
+            return;
+        }
+        self.waited += 1;
+        if self.waited >= plateau.patience && self.drops < plateau.drops {
+            *self = Self { waited: 0, drops: self.drops + 1, ..*self };
+        }
+    }
+}
+
+impl Default for PlateauState {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where in a run a step is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// From 1.
+    pub(crate) epoch: usize,
+    /// From 0, over all epochs.
+    pub(crate) step: usize,
+    /// Steps of the whole run.
+    pub(crate) steps: usize,
+}
+
+impl Schedule {
+    /// The learning rate of a step, from the initial one.
+    pub(crate) fn rate(&self, initial: f64, warmup_steps: usize, place: Place, state: &PlateauState) -> f64 {
+        if place.step < warmup_steps {
+            return initial * (place.step + 1) as f64 / warmup_steps as f64;
+        }
+        match self {
+            Schedule::Constant => initial,
+            Schedule::Plateau(plateau) => {
+                let rate = initial / plateau.divide_by.powi(state.drops as i32);
+                rate.max(plateau.minimum).min(initial)
+            }
+            Schedule::Steps { after_epochs, divide_by } => {
+                let passed = after_epochs.iter().filter(|&&epoch| place.epoch > epoch).count();
+                initial / divide_by.powi(passed as i32)
+            }
+            Schedule::Cosine { final_share } => {
+                let whole = place.steps.saturating_sub(warmup_steps).max(1) as f64;
+                let done = (place.step - warmup_steps) as f64 / whole;
+                let cosine = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
+                initial * (final_share + (1.0 - final_share) * cosine)
+            }
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let divides = |by: f64| by.is_finite() && by >= 1.0;
+        match self {
+            Schedule::Plateau(plateau) if plateau.patience == 0 => Err("patience must be at least 1".into()),
+            Schedule::Plateau(Plateau { divide_by, .. }) | Schedule::Steps { divide_by, .. }
+                if !divides(*divide_by) =>
+            {
+                Err(format!("divide_by is {divide_by} and must be at least 1"))
+            }
+            Schedule::Cosine { final_share } if !(0.0..=1.0).contains(final_share) => {
+                Err(format!("final_share is {final_share} and must be 0 to 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(epoch: usize, step: usize) -> Place {
+        Place { epoch, step, steps: 100 }
+    }
+
+    #[test]
+    fn a_plateau_divides_after_its_patience_and_at_most_so_often() {
+        let plateau = Plateau { divide_by: 10.0, patience: 2, improvement: 0.001, drops: 2, minimum: 0.0 };
+        let schedule = Schedule::Plateau(plateau);
+        let mut state = PlateauState::new();
+        let errors = [0.5, 0.4, 0.3995, 0.41, 0.39, 0.39, 0.39, 0.2, 0.3, 0.3, 0.3, 0.3];
+        let rates: Vec<f64> = errors
+            .iter()
+            .map(|&error| {
+                state.observe(&plateau, error);
+                schedule.rate(0.01, 0, place(1, 0), &state)
+            })
+            .collect();
+        // 0.3995 is no improvement on 0.4; two such epochs divide; 0.39 and 0.2 are improvements.
+        let expected = [1e-2, 1e-2, 1e-2, 1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4];
+        for (rate, expected) in rates.iter().zip(expected) {
+            assert!((rate / expected - 1.0).abs() < 1e-12, "{rates:?}");
+        }
+        let floor = Schedule::Plateau(Plateau { minimum: 5e-4, ..plateau });
+        assert_eq!(floor.rate(0.01, 0, place(1, 0), &state), 5e-4);
+    }
+
+    #[test]
+    fn steps_warmup_and_cosine() {
+        let state = PlateauState::new();
+        let steps = Schedule::Steps { after_epochs: vec![2, 4], divide_by: 10.0 };
+        let rates = [2, 3, 4, 5].map(|epoch| steps.rate(1.0, 0, place(epoch, 50), &state));
+        assert_eq!(rates, [1.0, 0.1, 0.1, 0.01]);
+        let rates = [0, 1, 4, 5].map(|step| Schedule::Constant.rate(1.0, 5, place(1, step), &state));
+        assert_eq!(rates, [0.2, 0.4, 1.0, 1.0]);
+        let cosine = Schedule::Cosine { final_share: 0.1 };
+        assert_eq!(cosine.rate(1.0, 0, place(1, 0), &state), 1.0);
+        assert!((cosine.rate(1.0, 0, place(1, 50), &state) - 0.55).abs() < 1e-12);
+        assert!((cosine.rate(1.0, 0, place(1, 100), &state) - 0.1).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,204 @@
+use std::sync::Arc;
+
+use burn::tensor::TensorReadError;
+use burn::train::ItemLazy;
+use burn::train::metric::state::{FormatOptions, NumericMetricState};
+use burn::train::metric::{
+    Adaptor, Metric, MetricAttributes, MetricMetadata, MetricName, Numeric, NumericAttributes, NumericEntry,
+    SerializedEntry,
+};
+
+/// How well some images were classified.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Score {
+    /// How many images.
+    pub images: usize,
+    /// Sum over the images of the negative log-probability of the true class.
+    pub loss_sum: f64,
+    /// Images whose true class is not the most probable.
+    pub top1_errors: usize,
+    /// Images whose true class is not among the five most probable.
+    pub top5_errors: usize,
+}
+
+impl Score {
+    /// The score of logits `[images · views, classes]`: the softmax outputs of an image's views
+    /// are averaged first (Krizhevsky et al. 2012, §4.1). Hands each image's averaged
+    /// probabilities to `each`.
+    pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize, mut each: impl FnMut(&[f64])) -> Self {
+        let classes = logits.len() / (targets.len() * views).max(1);
+        let mut score = Self::default();
+        let mut average = vec![0.0; classes];
+        for (logits, &target) in logits.chunks_exact(classes * views).zip(targets) {
+            average.fill(0.0);
+            for view in logits.chunks_exact(classes) {
+                let max = view.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let exps: Vec<f64> = view.iter().map(|&z| f64::from(z - max).exp()).collect();
+                let sum: f64 = exps.iter().sum();
+                average.iter_mut().zip(&exps).for_each(|(p, e)| *p += e / (sum * views as f64));
+            }
+            score.add(&average, target);
+            each(&average);
+        }
+        score
+    }
+
+    /// Adds one image with these class probabilities.
+    pub(crate) fn add(&mut self, probabilities: &[f64], target: usize) {
+        let own = probabilities[target];
+        // Of equal probabilities the lower class counts as the more probable; NaN is never right.
+        let ahead = probabilities.iter().enumerate().filter(|&(class, &p)| {
+            class != target && (p > own || (p == own && class < target) || p.is_nan() || own.is_nan())
+        });
+        let rank = ahead.count();
+        self.images += 1;
+        // A probability too small for f64 still has a finite loss; one that is no number has none.
+        let loss = -own.max(f64::MIN_POSITIVE).ln();
+        self.loss_sum += if own.is_nan() { f64::NAN } else { loss };
+        self.top1_errors += usize::from(rank >= 1);
+        self.top5_errors += usize::from(rank >= 5);
+    }
+
+    /// Both scores together.
+    pub(crate) fn join(&mut self, other: &Score) {
+        self.images += other.images;
+        self.loss_sum += other.loss_sum;
+        self.top1_errors += other.top1_errors;
+        self.top5_errors += other.top5_errors;
+    }
+
+    /// Mean negative log-probability of the true class.
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.images as f64
+    }
+
+    /// Share of images whose true class is not the most probable.
+    pub fn top1_error(&self) -> f64 {
+        self.top1_errors as f64 / self.images as f64
+    }
+
+    /// Share of images whose true class is not among the five most probable.
+    pub fn top5_error(&self) -> f64 {
+        self.top5_errors as f64 / self.images as f64
+    }
+}
+
+impl ItemLazy for Score {
+    fn sync(self) -> Result<Self, burn::tensor::ExecutionError> {
+        Ok(self)
+    }
+}
+
+impl Adaptor<Score> for Score {
+    fn adapt(&self) -> Score {
+        *self
+    }
+}
+
+/// A number of [`Score`] on burn-train's dashboard.
+#[derive(Clone)]
+pub(crate) struct ScoreMetric {
+    name: MetricName,
+    unit: Option<&'static str>,
+    value: fn(&Score) -> f64,
+    state: NumericMetricState,
+}
+
+impl ScoreMetric {
+    pub(crate) fn loss() -> Self {
+        Self::new("Loss", None, Score::loss)
+    }
+
+    pub(crate) fn top1_error() -> Self {
+        Self::new("Top-1 error", Some("%"), |score| 100.0 * score.top1_error())
+    }
+
+    pub(crate) fn top5_error() -> Self {
+        Self::new("Top-5 error", Some("%"), |score| 100.0 * score.top5_error())
+    }
+
+    fn new(name: &str, unit: Option<&'static str>, value: fn(&Score) -> f64) -> Self {
+        Self { name: Arc::new(name.to_owned()), unit, value, state: NumericMetricState::new() }
+    }
+
+    fn format(&self) -> FormatOptions {
+        let format = FormatOptions::new(self.name()).precision(3);
+        match self.unit {
+            Some(unit) => format.unit(unit),
+            None => format,
+        }
+    }
+}
+
+impl Metric for ScoreMetric {
+    type Input = Score;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes { unit: self.unit.map(str::to_owned), higher_is_better: false }.into()
+    }
+
+    fn update(&mut self, score: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        self.state.update((self.value)(score), score.images);
+        Ok(self.state.compute_update(self.format()))
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.state.compute_final(self.format()))
+    }
+
+    fn clear(&mut self) {
+        self.state.reset();
+    }
+}
+
+impl Numeric for ScoreMetric {
+    fn value(&self) -> Option<NumericEntry> {
+        Some(self.state.current_value())
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        Some(self.state.running_value())
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        self.state.final_value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_top_1_and_top_5_and_breaks_ties_by_class() {
+        let logits = [[9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; 4].concat();
+        let score = Score::of(&logits, &[0, 6, 2, 1], 1, |_| {});
+        // The classes by rank: 0, 6, 5, 4, 3, 2, 1.
+        assert_eq!((score.images, score.top1_errors, score.top5_errors), (4, 3, 2));
+        let equal = Score::of(&[1.0; 12], &[0, 5], 1, |_| {});
+        assert_eq!((equal.top1_errors, equal.top5_errors), (1, 1));
+        assert!((equal.loss() - 6f64.ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn views_average_probabilities_not_logits() {
+        // One view is sure of class 0, the other leans to class 1: the mean is on class 0's side.
+        let mut probabilities = Vec::new();
+        Score::of(&[2.0, 0.0, 0.0, 1.0], &[0], 2, |p| probabilities = p.to_vec());
+        let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
+        assert!((probabilities[0] - (sigmoid(2.0) + sigmoid(-1.0)) / 2.0).abs() < 1e-7);
+    }
+
+    #[test]
+    fn a_loss_that_is_not_a_number_stays_one() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let score = Score::of(&[bad, 0.0], &[1], 1, |_| {});
+            assert!(!score.loss().is_finite(), "{bad}");
+            assert_eq!(score.top1_errors, 1);
+        }
+    }
+}

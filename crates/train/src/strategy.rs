@@ -1,0 +1,305 @@
+//! The training loop, as a learning strategy for burn-train.
+//!
+//! ```text
+//! for each epoch:
+//!     train:     order, augmentation and dropout are functions of (seed, epoch, sample)
+//!                a loss that is no number ends the run before it touches the weights
+//!     train-evaluated, if asked for; validation
+//!     plateau and best epoch are decided
+//!     metrics.jsonl grows; then the checkpoint appears, all of it or nothing
+//! ```
+//!
+//! Burn's own strategies are not used: they do not resume exactly (their random state is not in a
+//! checkpoint), move the whole model to one device, and let NaN pass.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use alexnet_data::Loader;
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::optim::lr_scheduler::{LrScheduler, LrSchedulerRecord};
+use burn::optim::{LearningRate, OptimizerRecord};
+use burn::store::ModuleRecord;
+use burn::tensor::Device;
+use burn::train::metric::store::EventStoreClient;
+use burn::train::{
+    EventProcessorTraining, InferenceStep, Interrupter, Learner, LearnerEvent, LearningCheckpointer,
+    SupervisedLearningStrategy, SupervisedTrainingEventProcessor, TrainLoader, TrainingComponents,
+    TrainingItem, ValidLoader,
+};
+
+use crate::TrainError;
+use crate::checkpoint::{Checkpoints, Progress};
+use crate::classifier::Classifier;
+use crate::config::{FinalWeights, Recipe};
+use crate::record::{EpochRow, append};
+use crate::schedule::{Place, Schedule};
+use crate::score::Score;
+
+/// Hears what a run does.
+pub trait Observer: Send + Sync {
+    /// An epoch's rows, once its checkpoint is written.
+    fn epoch(&self, label: &str, rows: &[EpochRow]);
+    /// Something worth a line.
+    fn note(&self, text: &str);
+}
+
+/// The learning rate of the next step: set by the loop, read by the learner.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedRate(Arc<AtomicU64>);
+
+impl SharedRate {
+    fn set(&self, rate: f64) {
+        self.0.store(rate.to_bits(), Ordering::SeqCst);
+    }
+
+    fn get(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl LrScheduler for SharedRate {
+    fn step(&mut self) -> LearningRate {
+        self.get()
+    }
+
+    fn to_record(&self) -> LrSchedulerRecord {
+        LrSchedulerRecord::new()
+    }
+
+    fn load_record(&mut self, _: LrSchedulerRecord) {}
+}
+
+/// One run's training loop.
+pub(crate) struct Training {
+    pub(crate) label: String,
+    pub(crate) recipe: Recipe,
+    pub(crate) device: Device,
+    /// The loader behind the learner's, whose epoch we set.
+    pub(crate) train: Loader,
+    pub(crate) train_evaluated: Option<Loader>,
+    pub(crate) rate: SharedRate,
+    pub(crate) start: Progress,
+    pub(crate) checkpoints: Checkpoints,
+    pub(crate) model_records: Receiver<ModuleRecord>,
+    pub(crate) optimizer_records: Receiver<OptimizerRecord>,
+    pub(crate) metrics: PathBuf,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) outcome: Arc<Mutex<Option<Result<Progress, TrainError>>>>,
+}
+
+/// What the loop works with: burn-train's parts.
+struct Parts {
+    learner: Learner<Classifier>,
+    train: TrainLoader<Classifier>,
+    valid: ValidLoader<Classifier>,
+    events: SupervisedTrainingEventProcessor<Classifier>,
+    checkpointer: LearningCheckpointer<Classifier>,
+    store: Arc<EventStoreClient>,
+    interrupter: Interrupter,
+}
+
+impl SupervisedLearningStrategy<Classifier> for Training {
+    fn fit(
+        &self,
+        components: TrainingComponents<Classifier>,
+        learner: Learner<Classifier>,
+        train: TrainLoader<Classifier>,
+        valid: ValidLoader<Classifier>,
+        _: usize,
+    ) -> (Classifier, SupervisedTrainingEventProcessor<Classifier>) {
+        let mut parts = Parts {
+            learner, // its device is where the model was made: no fork, so towers may lie on several
+            train: train.to_device(&self.device),
+            valid: valid.to_device(&self.device.clone().inner()),
+            events: components.event_processor,
+            checkpointer: components.checkpointer.expect("a run always has checkpointers"),
+            store: components.event_store,
+            interrupter: components.interrupter,
+        };
+        let outcome = self.train(&mut parts);
+        *self.outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(outcome);
+        (parts.learner.model(), parts.events)
+    }
+}
+
+impl Training {
+    fn train(&self, parts: &mut Parts) -> Result<Progress, TrainError> {
+        let mut progress = self.start.clone();
+        while !progress.done {
+            let epoch = progress.epoch + 1;
+            let mut rows = vec![self.train_epoch(parts, epoch, &mut progress)?];
+            let (step, rate) = (progress.step, self.rate.get());
+            let mut reached = false;
+            if let Some(loader) = &self.train_evaluated {
+                let begun = Instant::now();
+                let score = self.evaluate_quietly(parts, loader, epoch)?;
+                reached = score.top1_error() <= self.recipe.training_error.stop_at;
+                rows.push(EpochRow::new(
+                    epoch,
+                    step,
+                    "train-evaluated",
+                    &score,
+                    rate,
+                    begun.elapsed().as_secs_f64(),
+                ));
+            }
+            let begun = Instant::now();
+            let score = self.validate(parts, epoch)?;
+            rows.push(EpochRow::new(epoch, step, "validation", &score, rate, begun.elapsed().as_secs_f64()));
+            parts.event(LearnerEvent::EndEpoch(epoch));
+
+            let error = score.top1_error();
+            if let Schedule::Plateau(plateau) = &self.recipe.schedule {
+                progress.plateau.observe(plateau, error);
+            }
+            if progress.best.is_none_or(|(_, best)| error < best) {
+                progress.best = Some((epoch, error));
+            }
+            progress.epoch = epoch;
+            progress.done = epoch == self.recipe.epochs || reached;
+            append(&self.metrics, &rows)?;
+            self.checkpoint(parts, &progress)?;
+            self.observer.epoch(&self.label, &rows);
+        }
+        Ok(progress)
+    }
+
+    fn train_epoch(
+        &self,
+        parts: &mut Parts,
+        epoch: usize,
+        progress: &mut Progress,
+    ) -> Result<EpochRow, TrainError> {
+        let begun = Instant::now();
+        let steps = self.train.num_batches() * self.recipe.epochs;
+        self.train.set_epoch(epoch);
+        parts.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items: parts.train.num_items() });
+        let mut total = Score::default();
+        let train = parts.train.clone();
+        let mut batches = train.iter();
+        while let Some(batch) = batches.next() {
+            let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
+            let place = Place { epoch, step: progress.step, steps };
+            let recipe = &self.recipe;
+            self.rate.set(recipe.schedule.rate(
+                recipe.learning_rate,
+                recipe.warmup_steps,
+                place,
+                &progress.plateau,
+            ));
+            let output = parts.learner.train_step(batch);
+            progress.step += 1;
+            if !output.item.loss().is_finite() {
+                return Err(TrainError::Diverged {
+                    loss: output.item.loss(),
+                    epoch,
+                    step: progress.step,
+                    learning_rate: self.rate.get(),
+                });
+            }
+            parts.learner.lr_step();
+            parts.learner.optimizer_step(output.grads);
+            total.join(&output.item);
+            let rate = parts.learner.lr_current();
+            let item = TrainingItem::new(output.item, batches.progress(), Some(progress.step), Some(rate));
+            parts.event(LearnerEvent::ProcessedItem(item));
+            self.check_stop(parts, epoch)?;
+        }
+        check_complete(total.images, train.num_items())?;
+        parts.event(LearnerEvent::EndSplit(epoch));
+        Ok(EpochRow::new(
+            epoch,
+            progress.step,
+            "train",
+            &total,
+            self.rate.get(),
+            begun.elapsed().as_secs_f64(),
+        ))
+    }
+
+    fn validate(&self, parts: &mut Parts, epoch: usize) -> Result<Score, TrainError> {
+        let model = parts.learner.model().valid();
+        let valid = parts.valid.clone();
+        parts.valid_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items: valid.num_items() });
+        let mut total = Score::default();
+        let mut batches = valid.iter();
+        while let Some(batch) = batches.next() {
+            let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
+            let score = InferenceStep::step(&model, batch);
+            total.join(&score);
+            parts.valid_event(LearnerEvent::ProcessedItem(TrainingItem::new(
+                score,
+                batches.progress(),
+                None,
+                None,
+            )));
+            self.check_stop(parts, epoch)?;
+        }
+        check_complete(total.images, valid.num_items())?;
+        parts.valid_event(LearnerEvent::EndSplit(epoch));
+        Ok(total)
+    }
+
+    /// A pass in evaluation mode that the dashboard does not see.
+    fn evaluate_quietly(&self, parts: &Parts, loader: &Loader, epoch: usize) -> Result<Score, TrainError> {
+        let model = parts.learner.model().valid();
+        let mut total = Score::default();
+        for batch in loader.iter() {
+            let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
+            total.join(&InferenceStep::step(&model, batch));
+            self.check_stop(parts, epoch)?;
+        }
+        check_complete(total.images, loader.num_items())?;
+        Ok(total)
+    }
+
+    fn checkpoint(&self, parts: &mut Parts, progress: &Progress) -> Result<(), TrainError> {
+        parts.checkpointer.checkpoint(&parts.learner, progress.epoch, &parts.store);
+        let gone = |_| TrainError::Backend { message: "a checkpoint thread stopped".to_owned() };
+        let model = self.model_records.recv().map_err(gone)?;
+        let optimizer = self.optimizer_records.recv().map_err(gone)?;
+        let best = match self.recipe.final_weights {
+            FinalWeights::Last => None,
+            FinalWeights::Best => progress.best.map(|(epoch, _)| epoch),
+        };
+        self.checkpoints.save(progress, best, model, optimizer)
+    }
+
+    fn check_stop(&self, parts: &Parts, epoch: usize) -> Result<(), TrainError> {
+        if let Some(error) = parts.interrupter.error() {
+            return Err(TrainError::Backend { message: error.to_string() });
+        }
+        if self.stop.load(Ordering::SeqCst) || parts.interrupter.should_stop() {
+            // From the dashboard or by a signal: either way the runs that would follow stop too.
+            self.stop.store(true, Ordering::SeqCst);
+            return Err(TrainError::Interrupted { next_epoch: epoch });
+        }
+        Ok(())
+    }
+}
+
+/// A loader that ends early must not pass for a whole epoch.
+fn check_complete(seen: usize, expected: usize) -> Result<(), TrainError> {
+    if seen == expected {
+        return Ok(());
+    }
+    Err(TrainError::Backend { message: format!("the data loader gave {seen} of {expected} images") })
+}
+
+impl Parts {
+    fn event(&mut self, event: LearnerEvent<Score>) {
+        let result = self.events.process_train(event);
+        self.interrupter.fail_on_error(result);
+    }
+
+    fn valid_event(&mut self, event: LearnerEvent<Score>) {
+        let result = self.events.process_valid(event);
+        self.interrupter.fail_on_error(result);
+    }
+}

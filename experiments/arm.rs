@@ -1,0 +1,67 @@
+//! From an ablation and a scale to the configs of its arms.
+
+use alexnet_model::Trace;
+use alexnet_train::RunConfig;
+use anyhow::{Context, Result, bail};
+
+use crate::ablation::{Ablation, Arm, Change};
+use crate::diff::Diff;
+use crate::scale::{Scale, changed};
+
+/// The config of each arm, the base's first.
+///
+/// # Errors
+/// If a key does not exist, a layer does not fit, or an arm changes nothing, or more than it says.
+pub(crate) fn resolve(ablation: &Ablation, scale: &Scale, command_line: &Diff) -> Result<Vec<RunConfig>> {
+    let scaled = scale.config(&Diff::default())?;
+    let context =
+        |arm: &Arm| format!("ablation `{}`, arm `{}`, scale `{}`", ablation.name, arm.name, scale.name);
+    let apply = |config: &RunConfig, arm: &Arm| {
+        arm.diffs(&scale.name).iter().try_fold(config.clone(), |config, diff| changed(&config, diff))
+    };
+    let base = apply(&scaled, &ablation.base).with_context(|| context(&ablation.base))?;
+    let mut configs = Vec::new();
+    for arm in ablation.all() {
+        let is_base = std::ptr::eq(arm, &ablation.base);
+        let config = if is_base { base.clone() } else { apply(&base, arm).with_context(|| context(arm))? };
+        let trace = config.network.trace().with_context(|| context(arm))?;
+        if !is_base {
+            check(arm, &config, &base, &trace).with_context(|| context(arm))?;
+        }
+        // The command line has the last word, over every arm.
+        configs.push(changed(&config, command_line).context("`--set`")?);
+    }
+    for (arm, config) in ablation.all().zip(&configs).skip(1) {
+        if *config == configs[0] {
+            bail!("{}: equal to the base after `--set`", context(arm));
+        }
+        config.network.trace().with_context(|| context(arm))?;
+    }
+    Ok(configs)
+}
+
+fn check(arm: &Arm, config: &RunConfig, base: &RunConfig, trace: &Trace) -> Result<()> {
+    if config == base {
+        bail!("equal to the base: it changes nothing");
+    }
+    let base = base.network.trace()?;
+    if trace.parameters() != base.parameters() && !arm.changes.contains(&Change::Parameters) {
+        bail!(
+            "has {} parameters where the base has {}; if it must, say `changes = [\"parameters\"]`",
+            trace.parameters(),
+            base.parameters(),
+        );
+    }
+    let sizes = base.map_sizes();
+    let other = trace.map_sizes().into_iter().find_map(|(layer, size)| {
+        let (_, before) = sizes.iter().find(|(name, _)| *name == layer)?;
+        (*before != size).then_some((layer, *before, size))
+    });
+    if let (Some((layer, before, after)), false) = (other, arm.changes.contains(&Change::MapSizes)) {
+        bail!(
+            "`{layer}` gives maps of {after}×{after} where the base gives {before}×{before}; \
+             if it must, say `changes = [\"map-sizes\"]`"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+use std::path::PathBuf;
+
+use alexnet_data::Views;
+use alexnet_ops::Backend;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// AlexNet (Krizhevsky, Sutskever & Hinton 2012): every claim of the paper as an ablation that
+/// trains on real images and ends in a table with honest statistics.
+#[derive(Debug, Parser)]
+#[command(name = "experiments", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train the arms of an ablation over several seeds and compare them
+    ///
+    /// Finished runs are not trained again and unfinished ones go on where they were, so the same
+    /// command after an interruption ends in the same table.
+    Ablation(AblationArgs),
+    /// Train one network as a scale says
+    Train(TrainArgs),
+    /// Test finished runs, alone or averaged as an ensemble
+    Evaluate(EvaluateArgs),
+    /// Make the table, report.json, runs.csv and the learning curves of an ablation anew
+    Report(ReportArgs),
+    /// List ablations, scales, presets, backends in this build and data sets found here
+    List,
+    /// Download, check or describe a data set
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Print a shell completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AblationArgs {
+    /// An ablation's name (see `list`) or the path of a TOML file
+    pub(crate) ablation: String,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// The scale: a name (see `list`) or the path of a TOML file
+    #[arg(long, default_value = "mini")]
+    pub(crate) scale: String,
+    /// Train with seeds 0 to N − 1 [default: as the scale says]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) seeds: Option<usize>,
+    /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// A scale's name (see `list`) or the path of a TOML file
+    pub(crate) config: String,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    /// The seed of weights, order, augmentation and dropout
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// What standard output holds: lines, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// What every training command takes.
+#[derive(Debug, Args)]
+pub(crate) struct CommonArgs {
+    /// The data set's folder, tar or tar.gz [default: where `list` finds it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Train for N epochs [default: as the scale says]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) epochs: Option<usize>,
+    /// The folder that runs lie in
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Change a value of the config, e.g. recipe.learning_rate=0.02; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Train anew what is already there
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Threads that prepare images; the result is the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Plain lines instead of the dashboard, in a terminal too
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArgs {
+    /// Run folders
+    #[arg(required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Views of each test image whose softmax outputs are averaged [default: as each run's config says]
+    #[arg(long, value_parser = views)]
+    pub(crate) views: Option<Views>,
+    /// Also average the softmax outputs of all the runs
+    #[arg(long)]
+    pub(crate) ensemble: bool,
+    /// The data set's folder, tar or tar.gz [default: where `list` finds it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// What to compute with [default: the first backend in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// What standard output holds: lines, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// An ablation's folder, `runs/ablations/…`
+    pub(crate) folder: PathBuf,
+    /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Download a data set and check it; goes on where it was interrupted
+    Fetch {
+        /// The data set (see `list`)
+        name: String,
+    },
+    /// Read a data set whole: counts, labels, every image
+    Check(DataArgs),
+    /// Mean and principal colours of a data set's training split
+    Stats(DataArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// The data set (see `list`) or the path of a manifest
+    pub(crate) name: String,
+    /// The data set's folder, tar or tar.gz [default: where `list` finds it]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// What standard output holds: lines, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// What standard output holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("must be a whole number of at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn views(text: &str) -> Result<Views, String> {
+    match text {
+        "1" => Ok(Views::Centre),
+        "10" => Ok(Views::Ten),
+        _ => Err("must be 1 or 10".to_owned()),
+    }
+}

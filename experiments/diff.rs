@@ -1,0 +1,211 @@
+//! Changes to a config by dotted keys: what an arm is made of.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+use toml::Value;
+
+/// A small change to a config. Keys are dotted paths; in a list, a part of a path is the `name` of a
+/// layer or the kind of a stage: `network.conv.conv1.stages.lrn.alpha`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Diff {
+    /// Taken out of the list it stands in.
+    #[serde(default)]
+    pub(crate) remove: Vec<String>,
+    /// Given another value.
+    #[serde(default)]
+    pub(crate) set: BTreeMap<String, Value>,
+    /// Multiplied.
+    #[serde(default)]
+    pub(crate) times: BTreeMap<String, f64>,
+}
+
+impl Diff {
+    /// Changes `config`.
+    ///
+    /// # Errors
+    /// If a path does not exist.
+    pub(crate) fn apply(&self, config: &mut Value) -> Result<()> {
+        for path in &self.remove {
+            remove(config, path)?;
+        }
+        for (path, value) in &self.set {
+            *find(config, path)? = value.clone();
+        }
+        for (path, &factor) in &self.times {
+            multiply(find(config, path)?, factor).with_context(|| format!("`{path}`"))?;
+        }
+        Ok(())
+    }
+
+    /// One `--set key=value`. A value that is not TOML is taken as a string.
+    pub(crate) fn parse_set(&mut self, text: &str) -> Result<()> {
+        let (key, value) = text.split_once('=').ok_or_else(|| {
+            anyhow!("`--set {text}`: write it as key=value, e.g. recipe.learning_rate=0.02")
+        })?;
+        let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| Value::String(value.trim().to_owned()));
+        self.set.insert(key.trim().to_owned(), parsed);
+        Ok(())
+    }
+}
+
+/// What is at `part` of `value`: an entry of a table, or the element of a list that `part` names.
+fn step<'a>(value: &'a mut Value, part: &str) -> Option<&'a mut Value> {
+    match value {
+        Value::Table(table) => table.get_mut(part),
+        Value::Array(list) => {
+            let at = position(list, part)?;
+            let element = &mut list[at];
+            // A stage, `{ lrn = { … } }`: its path goes on inside.
+            let stage = element.as_table().is_some_and(|table| !table.contains_key("name"));
+            if stage { element.get_mut(part) } else { Some(element) }
+        }
+        _ => None,
+    }
+}
+
+fn position(list: &[Value], part: &str) -> Option<usize> {
+    list.iter().position(|element| match element {
+        Value::String(text) => text == part,
+        Value::Table(table) => match table.get("name") {
+            Some(name) => name.as_str() == Some(part),
+            None => table.contains_key(part),
+        },
+        _ => false,
+    })
+}
+
+fn names(value: &Value) -> String {
+    let names: Vec<&str> = match value {
+        Value::Table(table) => table.keys().map(String::as_str).collect(),
+        Value::Array(list) => list
+            .iter()
+            .filter_map(|element| match element {
+                Value::String(text) => Some(text.as_str()),
+                Value::Table(table) => match table.get("name") {
+                    Some(name) => name.as_str(),
+                    None => table.keys().next().map(String::as_str),
+                },
+                _ => None,
+            })
+            .collect(),
+        _ => return "a plain value, with nothing inside".to_owned(),
+    };
+    match names.is_empty() {
+        true => "nothing".to_owned(),
+        false => names.join(", "),
+    }
+}
+
+fn find<'a>(config: &'a mut Value, path: &str) -> Result<&'a mut Value> {
+    let mut at = config;
+    let mut walked = String::new();
+    for part in path.split('.') {
+        // Looked up twice, since the borrow checker cannot see that a failure returns.
+        if step(at, part).is_none() {
+            let place = if walked.is_empty() { "the config".to_owned() } else { format!("`{walked}`") };
+            bail!("unknown key `{path}`: {place} has no `{part}`; it has {}", names(at));
+        }
+        walked = if walked.is_empty() { part.to_owned() } else { format!("{walked}.{part}") };
+        at = step(at, part).ok_or_else(|| anyhow!("unknown key `{path}`"))?;
+    }
+    Ok(at)
+}
+
+fn remove(config: &mut Value, path: &str) -> Result<()> {
+    let (parent, last) = path.rsplit_once('.').ok_or_else(|| anyhow!("`{path}` is not in a list"))?;
+    let Value::Array(list) = find(config, parent)? else {
+        bail!("`{path}` cannot be removed: `{parent}` is not a list");
+    };
+    match position(list, last) {
+        Some(at) => drop(list.remove(at)),
+        None => bail!(
+            "unknown key `{path}`: `{parent}` has no `{last}`; it has {}",
+            names(&Value::Array(list.clone()))
+        ),
+    }
+    Ok(())
+}
+
+fn multiply(value: &mut Value, factor: f64) -> Result<()> {
+    *value = match value {
+        Value::Float(number) => Value::Float(*number * factor),
+        Value::Integer(number) => {
+            let product = *number as f64 * factor;
+            if product.fract() != 0.0 {
+                bail!("{number} times {factor} is not a whole number");
+            }
+            Value::Integer(product as i64)
+        }
+        _ => bail!("is not a number and cannot be multiplied"),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Value {
+        let text = r#"
+            rate = 0.5
+            [[conv]]
+            name = "conv1"
+            filters = 16
+            stages = ["activation", { lrn = { k = 2.0 } }, { dropout = 0.5 }]
+        "#;
+        Value::Table(toml::from_str(text).unwrap())
+    }
+
+    fn applied(text: &str) -> Result<Value> {
+        let diff: Diff = toml::from_str(text).unwrap();
+        let mut config = config();
+        diff.apply(&mut config).map(|()| config)
+    }
+
+    #[test]
+    fn paths_reach_into_tables_and_lists() {
+        let changed = applied(
+            r#"
+            remove = ["conv.conv1.stages.activation"]
+            set = { "rate" = 1.0, "conv.conv1.stages.lrn.k" = 1.0, "conv.conv1.stages.dropout" = 0.2 }
+            times = { "conv.conv1.filters" = 0.5 }
+            "#,
+        );
+        let changed = changed.unwrap();
+        assert_eq!(changed["rate"].as_float(), Some(1.0));
+        assert_eq!(changed["conv"][0]["filters"].as_integer(), Some(8));
+        assert_eq!(changed["conv"][0]["stages"][0]["lrn"]["k"].as_float(), Some(1.0));
+        assert_eq!(changed["conv"][0]["stages"][1]["dropout"].as_float(), Some(0.2));
+    }
+
+    #[test]
+    fn a_wrong_path_says_what_is_there() {
+        for (text, expected) in [
+            (r#"set = { "raet" = 1 }"#, "`raet`; it has conv, rate"),
+            (r#"set = { "conv.conv2.filters" = 1 }"#, "`conv2`; it has conv1"),
+            (r#"remove = ["conv.conv1.stages.max-pool"]"#, "it has activation, lrn, dropout"),
+            (r#"remove = ["conv.conv1.filters"]"#, "not a list"),
+            (r#"times = { "conv.conv1.filters" = 0.3 }"#, "not a whole number"),
+        ] {
+            let error = format!("{:#}", applied(text).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn set_takes_toml_or_bare_words() {
+        let mut diff = Diff::default();
+        for text in ["a=1", "b = 0.5", "c=tanh", "d=[1, 2]"] {
+            diff.parse_set(text).unwrap();
+        }
+        let values: Vec<String> = diff.set.values().map(Value::to_string).collect();
+        assert_eq!(values, ["1", "0.5", "\"tanh\"", "[1, 2]"]);
+        assert!(diff.parse_set("a").is_err());
+    }
+}

@@ -1,0 +1,449 @@
+//! From finished runs to table, `report.json`, `runs.csv` and curves.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use alexnet_train::{EpochRow, LrnResponse, Run, RunStatus};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::ablation::{Claim, Quantity};
+use crate::curves;
+use crate::statistics::{Difference, Verdict, mean_and_sd};
+use crate::study::{Study, StudyArm};
+
+/// What an ablation found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) ablation: String,
+    pub(crate) question: String,
+    pub(crate) claim: Claim,
+    pub(crate) quantity: Quantity,
+    /// `%` or `epochs`.
+    pub(crate) unit: &'static str,
+    pub(crate) delta: f64,
+    pub(crate) scale: String,
+    pub(crate) data: String,
+    pub(crate) checksum: String,
+    pub(crate) backend: String,
+    pub(crate) code_version: String,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) arms: Vec<ArmReport>,
+}
+
+/// What one arm found.
+#[derive(Debug, Serialize)]
+pub(crate) struct ArmReport {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) parameters: usize,
+    pub(crate) not_applicable: Option<String>,
+    /// One value a seed; absent where the run failed or never got there.
+    pub(crate) values: Vec<Option<f64>>,
+    pub(crate) mean: Option<f64>,
+    pub(crate) sd: Option<f64>,
+    /// Runs that never reached the training error in question: the mean is then a lower bound.
+    pub(crate) never_reached: usize,
+    /// This arm less the base, seed by seed; absent for the base.
+    pub(crate) difference: Option<Difference>,
+    /// This arm's mean over the base's, where the claim is a ratio.
+    pub(crate) ratio: Option<f64>,
+    pub(crate) paper: Option<f64>,
+    pub(crate) paper_ratio: Option<f64>,
+    pub(crate) verdict: Option<Verdict>,
+    /// How LRN responded: the mean over the seeds.
+    pub(crate) lrn: Vec<LrnResponse>,
+    pub(crate) runs: Vec<RunReport>,
+}
+
+/// One run behind an arm.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunReport {
+    pub(crate) seed: u64,
+    pub(crate) folder: String,
+    pub(crate) failure: Option<String>,
+    pub(crate) epochs: Option<usize>,
+    pub(crate) test_top1_error: Option<f64>,
+    pub(crate) test_top5_error: Option<f64>,
+    pub(crate) test_loss: Option<f64>,
+    #[serde(skip)]
+    pub(crate) rows: Vec<EpochRow>,
+    #[serde(skip)]
+    value: Value,
+    #[serde(skip)]
+    lrn: Vec<LrnResponse>,
+}
+
+/// The quantity of one run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value {
+    Missing,
+    /// It never got there in so many epochs.
+    Never(f64),
+    Is(f64),
+}
+
+impl Report {
+    /// Reads the runs of a study whose files lie in `folder`.
+    pub(crate) fn of(study: &Study, out: &Path) -> Result<Self> {
+        let mut arms = Vec::new();
+        for arm in &study.arms {
+            arms.push(ArmReport::of(arm, study.quantity, out)?);
+        }
+        let base: Vec<Value> = arms[0].runs.iter().map(|run| run.value).collect();
+        let base_mean = arms[0].mean;
+        for (arm, report) in study.arms.iter().zip(&mut arms).skip(1) {
+            report.compare(&base, base_mean, arm.expected_sign, study.delta);
+        }
+        Ok(Self {
+            ablation: study.ablation.clone(),
+            question: study.question.clone(),
+            claim: study.claim.clone(),
+            quantity: study.quantity,
+            unit: match study.quantity {
+                Quantity::TestError => "%",
+                Quantity::EpochsToTrainingError => "epochs",
+            },
+            delta: study.delta,
+            scale: study.scale.clone(),
+            data: study.data.clone(),
+            checksum: study.checksum.clone(),
+            backend: study.backend.clone(),
+            code_version: study.code_version.clone(),
+            seeds: study.seeds.clone(),
+            arms,
+        })
+    }
+
+    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self).context("a report that JSON cannot hold")?;
+        for (name, text) in [
+            ("report.json", json + "\n"),
+            ("runs.csv", self.csv()),
+            ("table.txt", self.table()),
+            ("curves.svg", curves::svg(self)),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn csv(&self) -> String {
+        let mut csv = "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,folder,failure\n"
+            .to_owned();
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        for arm in &self.arms {
+            for run in &arm.runs {
+                let fields = [
+                    quoted(&arm.name),
+                    run.seed.to_string(),
+                    run.epochs.map(|epochs| epochs.to_string()).unwrap_or_default(),
+                    number(run.test_top1_error),
+                    number(run.test_top5_error),
+                    number(run.test_loss),
+                    arm.parameters.to_string(),
+                    quoted(&run.folder),
+                    quoted(run.failure.as_deref().unwrap_or_default()),
+                ];
+                csv += &(fields.join(",") + "\n");
+            }
+        }
+        csv
+    }
+
+    /// The table, at most 80 columns wide for arms with short names.
+    pub(crate) fn table(&self) -> String {
+        let base = &self.arms[0].name;
+        let (measured, digits) = match self.quantity {
+            Quantity::TestError => ("test top-1 error, %".to_owned(), 2),
+            Quantity::EpochsToTrainingError => ("epochs".to_owned(), 2),
+        };
+        let mut rows = vec![[
+            "arm".to_owned(),
+            measured,
+            format!("less `{base}` [95 %]"),
+            "paper*".to_owned(),
+            "verdict".to_owned(),
+        ]];
+        for (index, arm) in self.arms.iter().enumerate() {
+            rows.push(arm.row(index == 0, self.delta, digits));
+        }
+        let widths: Vec<usize> = (0..4)
+            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+            .collect();
+        let mut text = format!("\n{}\n{}\n\n", self.question, self.subject());
+        for row in &rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                let _ = write!(line, "{cell:<width$}  ");
+            }
+            line += &row[4];
+            text += line.trim_end();
+            text.push('\n');
+        }
+        text += &wrapped(
+            &format!("* {}: {}, on {}.", self.claim.section, self.claim.text, self.claim.data),
+            "  ",
+        );
+        for arm in &self.arms {
+            for line in arm.notes() {
+                text += &wrapped(&line, "  ");
+            }
+        }
+        text
+    }
+
+    fn subject(&self) -> String {
+        let seeds = self.seeds.len();
+        format!(
+            "`{}` at scale `{}` on {}, {seeds} seed{}, {}",
+            self.ablation,
+            self.scale,
+            self.data,
+            if seeds == 1 { "" } else { "s" },
+            self.backend,
+        )
+    }
+}
+
+impl ArmReport {
+    fn of(arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
+        let mut runs = Vec::new();
+        for run in arm.runs.iter().filter(|_| arm.not_applicable.is_none()) {
+            runs.push(RunReport::of(run, arm, quantity, out)?);
+        }
+        let known: Vec<f64> = runs
+            .iter()
+            .filter_map(|run| match run.value {
+                Value::Is(value) | Value::Never(value) => Some(value),
+                Value::Missing => None,
+            })
+            .collect();
+        let (mean, sd) = match known.is_empty() {
+            true => (None, None),
+            false => (Some(mean_and_sd(&known).0), mean_and_sd(&known).1),
+        };
+        let value = |run: &RunReport| match run.value {
+            Value::Is(value) => Some(value),
+            _ => None,
+        };
+        Ok(Self {
+            name: arm.name.clone(),
+            about: arm.about.clone(),
+            parameters: arm.parameters,
+            not_applicable: arm.not_applicable.clone(),
+            values: runs.iter().map(value).collect(),
+            mean,
+            sd,
+            never_reached: runs.iter().filter(|run| matches!(run.value, Value::Never(_))).count(),
+            difference: None,
+            ratio: None,
+            paper: arm.paper,
+            paper_ratio: arm.paper_ratio,
+            verdict: None,
+            lrn: mean_responses(&runs),
+            runs,
+        })
+    }
+
+    fn compare(&mut self, base: &[Value], base_mean: Option<f64>, expected: i8, delta: f64) {
+        let pairs = self.runs.iter().zip(base).filter_map(|(run, base)| match (run.value, base) {
+            (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
+            _ => None,
+        });
+        let pairs: Vec<f64> = pairs.collect();
+        self.difference = Difference::of(&pairs);
+        self.verdict = self.difference.map(|difference| difference.verdict(expected, delta));
+        if self.paper_ratio.is_some() {
+            self.ratio = self.mean.zip(base_mean).map(|(mean, base)| mean / base);
+        }
+    }
+
+    fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 5] {
+        if let Some(reason) = &self.not_applicable {
+            return [
+                self.name.clone(),
+                "not applicable".into(),
+                String::new(),
+                String::new(),
+                reason.clone(),
+            ];
+        }
+        let bound = if self.never_reached > 0 { "> " } else { "" };
+        let value = match (self.mean, self.sd) {
+            (Some(mean), Some(sd)) => format!("{bound}{mean:.digits$} ± {sd:.digits$}"),
+            (Some(mean), None) => format!("{bound}{mean:.digits$}"),
+            _ => "no finished run".to_owned(),
+        };
+        if base {
+            return [self.name.clone(), value, String::new(), String::new(), String::new()];
+        }
+        let difference = self.difference.map_or(String::new(), |difference| {
+            let interval = difference
+                .interval_95
+                .map_or(String::new(), |(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"));
+            format!("{bound}{:+.digits$}{interval}", difference.mean)
+        });
+        let paper = match (self.paper, self.paper_ratio) {
+            (Some(paper), _) => format!("{paper:+.1}"),
+            (None, Some(ratio)) => format!("{ratio:.0}×"),
+            (None, None) => String::new(),
+        };
+        let verdict = self.verdict.map_or("no pair of runs".to_owned(), |verdict| {
+            verdict.text(delta, self.difference.map_or(0, |difference| difference.seeds))
+        });
+        let ratio = self.ratio.map_or(String::new(), |ratio| format!("; ratio {bound}{ratio:.1}"));
+        [self.name.clone(), value, difference, paper, verdict + &ratio]
+    }
+
+    /// What a reader of the table must know besides.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        for run in &self.runs {
+            if let Some(failure) = &run.failure {
+                notes.push(format!("{}, seed {}: {failure}", self.name, run.seed));
+            }
+        }
+        if self.never_reached > 0 {
+            notes.push(format!(
+                "{}: {} run(s) never got there; their last epoch counts, so the mean and the ratio are lower bounds.",
+                self.name, self.never_reached,
+            ));
+        }
+        if !self.lrn.is_empty() {
+            let layers = self.lrn.iter().map(|lrn| {
+                let constant = if lrn.acted_as_constant() { ", acted as a constant" } else { "" };
+                format!("{} {:.3} ({:.3}{constant})", lrn.layer, lrn.median, lrn.percentile_95)
+            });
+            notes.push(format!(
+                "{}: median (95th percentile) of alpha·S/k in LRN: {}.",
+                self.name,
+                layers.collect::<Vec<_>>().join(", "),
+            ));
+        }
+        notes
+    }
+}
+
+impl RunReport {
+    fn of(run: &crate::study::StudyRun, arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
+        let folder = out.join(&run.folder);
+        let mut report = Self {
+            seed: run.seed,
+            folder: run.folder.clone(),
+            failure: run.failure.clone(),
+            epochs: None,
+            test_top1_error: None,
+            test_top5_error: None,
+            test_loss: None,
+            rows: Vec::new(),
+            value: Value::Missing,
+            lrn: Vec::new(),
+        };
+        let Ok(opened) = Run::open(&folder) else {
+            report.failure.get_or_insert_with(|| "not trained".to_owned());
+            return Ok(report);
+        };
+        report.rows = opened.metrics()?;
+        let RunStatus::Finished(result) = opened.status()? else {
+            report.failure.get_or_insert_with(|| "not finished".to_owned());
+            return Ok(report);
+        };
+        report.epochs = Some(result.epochs);
+        report.lrn = result.lrn.clone();
+        let test = result.test(arm.config.evaluation.views);
+        report.test_top1_error = test.map(|test| test.top1_error);
+        report.test_top5_error = test.map(|test| test.top5_error);
+        report.test_loss = test.map(|test| test.loss);
+        report.value = match quantity {
+            Quantity::TestError => test.map_or(Value::Missing, |test| Value::Is(100.0 * test.top1_error)),
+            Quantity::EpochsToTrainingError => {
+                let start = 1.0 - 1.0 / arm.config.network.classes as f64;
+                crossing(&report.rows, start, arm.config.recipe.training_error.stop_at)
+            }
+        };
+        Ok(report)
+    }
+}
+
+/// The epoch at which the training error falls to `target`, interpolated between the epochs around
+/// it; before the first epoch the error is taken for that of chance, `start`.
+fn crossing(rows: &[EpochRow], start: f64, target: f64) -> Value {
+    let mut before = (0.0, start);
+    for row in rows.iter().filter(|row| row.split == "train-evaluated") {
+        let now = (row.epoch as f64, row.top1_error);
+        if now.1 <= target {
+            let share = (before.1 - target) / (before.1 - now.1).max(f64::MIN_POSITIVE);
+            return Value::Is(before.0 + share.clamp(0.0, 1.0) * (now.0 - before.0));
+        }
+        before = now;
+    }
+    if before.0 == 0.0 { Value::Missing } else { Value::Never(before.0) }
+}
+
+fn mean_responses(runs: &[RunReport]) -> Vec<LrnResponse> {
+    let finished: Vec<&RunReport> = runs.iter().filter(|run| !run.lrn.is_empty()).collect();
+    let Some(first) = finished.first() else {
+        return Vec::new();
+    };
+    let mean = |layer: usize, pick: fn(&LrnResponse) -> f64| {
+        finished.iter().map(|run| pick(&run.lrn[layer])).sum::<f64>() / finished.len() as f64
+    };
+    let layers = first.lrn.iter().enumerate().map(|(at, response)| LrnResponse {
+        layer: response.layer.clone(),
+        median: mean(at, |response| response.median),
+        percentile_95: mean(at, |response| response.percentile_95),
+    });
+    layers.collect()
+}
+
+/// `text` in lines of at most 80 columns, all but the first indented.
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut out = String::new();
+    let mut width = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if width > 0 && width + 1 + length > 80 {
+            out.push('\n');
+            out += indent;
+            width = indent.len();
+        } else if width > 0 {
+            out.push(' ');
+            width += 1;
+        }
+        out += word;
+        width += length;
+    }
+    out.push('\n');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(epoch: usize, top1_error: f64) -> EpochRow {
+        EpochRow {
+            epoch,
+            step: epoch,
+            split: "train-evaluated".to_owned(),
+            loss: 1.0,
+            top1_error,
+            top5_error: 0.0,
+            learning_rate: 0.01,
+            seconds: 1.0,
+        }
+    }
+
+    #[test]
+    fn crossings_are_interpolated_and_absent_ones_are_bounds() {
+        let rows = [row(1, 0.5), row(2, 0.35), row(3, 0.15)];
+        assert_eq!(crossing(&rows, 0.9, 0.25), Value::Is(2.5));
+        assert_eq!(crossing(&rows[..1], 0.9, 0.7), Value::Is(0.5000000000000001));
+        assert_eq!(crossing(&rows[..2], 0.9, 0.25), Value::Never(2.0));
+        assert_eq!(crossing(&[], 0.9, 0.25), Value::Missing);
+    }
+}
