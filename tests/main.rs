@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Tests of the whole: several crates, or the built binary.
+//!
+//! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
+//! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
+//! - [`batches`]: the loader gives the same batches for any number of workers
+//! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
+//! - [`commands`]: every subcommand's happy path and main errors
+
+#![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
+
+mod batches;
+mod commands;
+mod golden;
+mod networks;
+mod resume;
+mod support;

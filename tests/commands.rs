@@ -1,0 +1,327 @@
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{experiments, stderr, stdout, tiny_idx, tiny_scale};
+
+/// An ablation of one epoch on few images; returns its folder.
+fn ablation(folder: &std::path::Path, more: &[&str]) -> std::process::Output {
+    let (scale, data) = (tiny_scale(folder), tiny_idx(&folder.join("images"), 12));
+    experiments(folder)
+        .args(["ablation", "lrn", "--epochs", "1", "--scale", scale.to_str().unwrap()])
+        .args(["--data", data.to_str().unwrap(), "--set", "recipe.learning_rate=0.001"])
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn an_ablation_ends_in_a_table_and_is_not_trained_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ablation(folder.path(), &["--seeds", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = stdout(&output);
+    for expected in ["gain-only", "±", "+1.4", "§3.3", "alpha·S/k", "runs/ablations/lrn-mini"] {
+        assert!(table.contains(expected), "no `{expected}` in\n{table}");
+    }
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    for file in ["study.json", "report.json", "runs.csv", "table.txt", "curves.svg"] {
+        assert!(folder.path().join("runs/ablations/lrn-mini").join(file).is_file(), "{file}");
+    }
+    let again = ablation(folder.path(), &["--seeds", "2", "--format", "json"]);
+    assert_eq!(stderr(&again).matches("finished before").count(), 6, "{}", stderr(&again));
+    let report: Value = serde_json::from_str(&stdout(&again)).unwrap();
+    assert_eq!(report["arms"][1]["name"], "off");
+    assert_eq!(report["arms"][1]["difference"]["seeds"], 2);
+    assert_eq!(report["seeds"], serde_json::json!([0, 1]));
+
+    let report = experiments(folder.path()).args(["report", "runs/ablations/lrn-mini"]).output().unwrap();
+    assert_eq!(stdout(&report).trim(), table.trim());
+
+    let runs: Vec<_> = fs::read_dir(folder.path().join("runs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("run.json").exists())
+        .collect();
+    assert_eq!(runs.len(), 6);
+    let data = folder.path().join("images");
+    let evaluate = experiments(folder.path())
+        .args([
+            "evaluate",
+            "--ensemble",
+            "--views",
+            "10",
+            "--data",
+            data.to_str().unwrap(),
+            "--format",
+            "json",
+        ])
+        .args(&runs[..2])
+        .output()
+        .unwrap();
+    assert!(evaluate.status.success(), "{}", stderr(&evaluate));
+    let evaluated: Value = serde_json::from_str(&stdout(&evaluate)).unwrap();
+    assert_eq!(evaluated["runs"].as_array().unwrap().len(), 2);
+    assert_eq!(evaluated["ensemble"]["images"], 20);
+}
+
+#[test]
+fn one_seed_is_undecided_and_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = ablation(folder.path(), &["--seeds", "1"]);
+    assert!(output.status.success());
+    assert!(stdout(&output).contains("undecided: one seed"), "{}", stdout(&output));
+}
+
+#[test]
+fn a_diverging_arm_is_reported_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rate.toml");
+    fs::write(
+        &path,
+        r#"
+        name = "rate"
+        question = "How fast?"
+        quantity = "test-error"
+        delta = 1.0
+        [claim]
+        text = "none"
+        section = "none"
+        data = "none"
+        [base]
+        name = "slow"
+        about = "slow"
+        [[arms]]
+        name = "mad"
+        about = "too fast"
+        set = { "recipe.learning_rate" = 1e30 }
+        "#,
+    )
+    .unwrap();
+    let (scale, data) = (tiny_scale(folder.path()), tiny_idx(&folder.path().join("images"), 12));
+    let output = experiments(folder.path())
+        .args(["ablation", path.to_str().unwrap(), "--seeds", "1", "--epochs", "2"])
+        .args(["--scale", scale.to_str().unwrap(), "--data", data.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let table = stdout(&output);
+    assert!(table.contains("no finished run") && table.contains("the loss became"), "{table}");
+}
+
+#[test]
+fn every_ablation_resolves_at_every_scale() {
+    // A wrong key, an idle arm or a layer that does not fit is found before any data is looked for,
+    // so a missing data set is the only thing left to complain about.
+    let folder = tempfile::tempdir().unwrap();
+    for ablation in ["lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views"] {
+        for scale in ["cifar10", "tiny-imagenet", "imagenet"] {
+            let output =
+                experiments(folder.path()).args(["ablation", ablation, "--scale", scale]).output().unwrap();
+            let message = stderr(&output);
+            assert!(message.contains("is not here"), "{ablation} at {scale}: {message}");
+        }
+        let missing = ["ablation", ablation, "--data", "/nowhere"];
+        let message = stderr(&experiments(folder.path()).args(missing).output().unwrap());
+        assert!(message.contains("--data /nowhere: no such file"), "{ablation} at mini: {message}");
+    }
+}
+
+#[test]
+fn errors_say_what_where_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.toml");
+    let lrn = include_str!("../experiments/ablations/lrn.toml");
+    let scale = include_str!("../experiments/scales/mini.toml");
+    let cases: Vec<(Vec<&str>, Option<String>, &str)> = vec![
+        (vec!["ablation", "lnr"], None, "there is no ablation `lnr`; choose one of lrn"),
+        (vec!["ablation", "lrn", "--scale", "huge"], None, "there is no scale `huge`"),
+        (vec!["ablation", "lrn", "--backend", "tpu"], None, "there is no backend `tpu`"),
+        (vec!["ablation", "lrn", "--backend", "flex:7"], None, "no number 7"),
+        (vec!["ablation", "lrn", "--seeds", "0"], None, "at least 1"),
+        (vec!["ablation", "lrn", "--epochs", "0"], None, "at least 1"),
+        (
+            vec!["ablation", "lrn", "--set", "recipe.rate=1"],
+            None,
+            "`recipe` has no `rate`; it has batch_size",
+        ),
+        (vec!["ablation", "lrn", "--set", "recipe.momentum=high"], None, "at `recipe.momentum`"),
+        (vec!["ablation", "lrn", "--set", "network.classes=7"], None, "`classes` is 7"),
+        (
+            vec!["ablation", "lrn", "--set", "recipe.batch_size=0"],
+            None,
+            "recipe.batch_size: must be at least 1",
+        ),
+        (vec!["ablation", "BAD"], Some(lrn.replace("delta", "detla")), "unknown field `detla`"),
+        (vec!["ablation", "BAD"], Some(lrn.replace("lrn.alpha", "lrn.alhpa")), "has no `alhpa`"),
+        (
+            vec!["ablation", "BAD"],
+            Some(lrn.replace("lrn.alpha\" = 0.0", "lrn.alpha\" = 1e-4")),
+            "equal to the base",
+        ),
+        (
+            vec!["ablation", "BAD"],
+            Some(format!("{lrn}\n[[arms]]\nname = \"x\"\nabout = \"x\"\nset = {{ \"network.towers\" = 1 }}")),
+            "say `changes = [\"parameters\"]`",
+        ),
+        (
+            vec!["ablation", "BAD"],
+            Some(format!(
+                "{lrn}\n[[arms]]\nname = \"x\"\nabout = \"x\"\nset = {{ \"network.conv.conv5.stages.max-pool.padding\" = 0 }}\ntimes = {{ \"network.fc.fc6.weight_std\" = 2.0 }}\nchanges = [\"parameters\"]"
+            )),
+            "say `changes = [\"map-sizes\"]`",
+        ),
+        (vec!["ablation", "BAD"], Some("name = ".to_owned()), "not TOML"),
+        (
+            vec!["train", "BAD"],
+            Some(scale.replace("momentum", "momentun")),
+            "at `recipe.momentun`: unknown field `momentun`",
+        ),
+        (vec!["train", "BAD"], Some(scale.replace("flip = 0.5", "flip = 2.0")), "data.augmentation.flip: 2"),
+        (vec!["train", "/nowhere.toml"], None, "cannot read scale /nowhere.toml"),
+        (vec!["train", "cifar10"], None, "data set `cifar10` is not here: download it"),
+        (
+            vec!["train", "mini", "--out", "/proc/nowhere", "--epochs", "1"],
+            None,
+            "cannot write /proc/nowhere",
+        ),
+        (vec!["evaluate", "/nowhere"], None, "is no run folder"),
+        (vec!["report", "/nowhere"], None, "give the folder of an ablation"),
+        (vec!["data", "check", "mnits"], None, "there is no data set `mnits`"),
+        (vec!["data", "fetch", "imagenet"], None, "cannot be downloaded"),
+        (
+            vec!["data", "check", "cifar10", "--data", "BAD"],
+            Some("no archive".repeat(99)),
+            "not a whole tar archive",
+        ),
+    ];
+    for (words, file, expected) in cases {
+        if let Some(text) = file {
+            fs::write(&bad, text).unwrap();
+        }
+        let words: Vec<&str> =
+            words.into_iter().map(|word| if word == "BAD" { bad.to_str().unwrap() } else { word }).collect();
+        let output = experiments(folder.path()).args(&words).output().unwrap();
+        let message = stderr(&output);
+        assert!(!output.status.success(), "{words:?} succeeded");
+        assert!(message.contains(expected), "{words:?}: expected `{expected}` in\n{message}");
+        assert!(message.lines().count() <= 15, "{words:?}:\n{message}");
+        assert!(!message.contains("panicked"), "{words:?}:\n{message}");
+    }
+}
+
+#[test]
+fn broken_idx_files_are_errors_that_name_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let scale = tiny_scale(folder.path());
+    let images = folder.path().join("images");
+    let breaks: [(&str, fn(&mut Vec<u8>), &str); 5] = [
+        ("train-images-idx3-ubyte", |bytes| bytes.truncate(500), "after its header"),
+        ("train-images-idx3-ubyte", |bytes| bytes.truncate(9), "ends inside its header"),
+        ("t10k-images-idx3-ubyte", |bytes| bytes[3] = 1, "not an IDX file"),
+        ("train-labels-idx1-ubyte", |bytes| bytes[20] = 10, "label 10 of image 12"),
+        (
+            "t10k-labels-idx1-ubyte",
+            |bytes| {
+                bytes.pop();
+            },
+            "after its header",
+        ),
+    ];
+    for (name, damage, expected) in breaks {
+        tiny_idx(&images, 3);
+        let mut bytes = fs::read(images.join(name)).unwrap();
+        damage(&mut bytes);
+        fs::write(images.join(name), bytes).unwrap();
+        let output = experiments(folder.path())
+            .args(["train", scale.to_str().unwrap(), "--data", images.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let message = stderr(&output);
+        assert!(
+            !output.status.success() && message.contains(expected) && message.contains(name),
+            "{message}"
+        );
+    }
+    tiny_idx(&images, 3);
+    fs::remove_file(images.join("train-labels-idx1-ubyte")).unwrap();
+    let output = experiments(folder.path())
+        .args(["train", scale.to_str().unwrap(), "--data", images.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(stderr(&output).contains("holds neither `train-labels-idx1-ubyte.gz`"), "{}", stderr(&output));
+}
+
+#[test]
+fn class_folders_and_tars_of_them_are_the_same_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("photos");
+    let manifest = folder.path().join("photos.toml");
+    fs::write(
+        &manifest,
+        "name = \"photos\"\nabout = \"\"\norigin = \"\"\nlicence = \"\"\nlayout = \"folders\"\nclasses = []\nchannels = 3\nsize = 8\n",
+    )
+    .unwrap();
+    for split in ["train", "test"] {
+        for (class, shade) in [("cat", 40u8), ("dog", 200)] {
+            let place = images.join(split).join(class);
+            fs::create_dir_all(&place).unwrap();
+            for number in 0..4u8 {
+                let file = fs::File::create(place.join(format!("{number}.png"))).unwrap();
+                let mut encoder = png::Encoder::new(file, 8, 8);
+                encoder.set_color(png::ColorType::Rgb);
+                encoder.write_header().unwrap().write_image_data(&[shade + number; 192]).unwrap();
+            }
+        }
+    }
+    let archive = folder.path().join("photos.tar");
+    let mut builder = tar::Builder::new(fs::File::create(&archive).unwrap());
+    builder.append_dir_all("photos", &images).unwrap();
+    builder.finish().unwrap();
+    let check = |path: &std::path::Path| -> Value {
+        let output = experiments(folder.path())
+            .args([
+                "data",
+                "check",
+                manifest.to_str().unwrap(),
+                "--format",
+                "json",
+                "--data",
+                path.to_str().unwrap(),
+            ])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_str(&stdout(&output)).unwrap()
+    };
+    let (unpacked, packed) = (check(&images), check(&archive));
+    assert_eq!(unpacked, packed);
+    assert_eq!(unpacked["classes"], serde_json::json!(["cat", "dog"]));
+    assert_eq!(
+        (&unpacked["train"], &unpacked["validation"], &unpacked["test"]),
+        (&6.into(), &2.into(), &8.into())
+    );
+    fs::write(images.join("train/cat/0.png"), "no image").unwrap();
+    let output = experiments(folder.path())
+        .args(["data", "check", manifest.to_str().unwrap(), "--data", images.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(stderr(&output).contains("train/cat/0.png: neither a JPEG nor a PNG"), "{}", stderr(&output));
+}
+
+#[test]
+fn list_stats_completions_and_help_work() {
+    let folder = tempfile::tempdir().unwrap();
+    for (words, expected) in [
+        (vec!["list"], "alexnet-2012-half"),
+        (vec!["data", "check", "fashion-mnist-mini"], "train           9000 images, 900 to 900 a class"),
+        (vec!["data", "stats", "fashion-mnist-mini"], "channel means"),
+        (vec!["data", "fetch", "fashion-mnist-mini"], "already here"),
+        (vec!["completions", "bash"], "_experiments"),
+        (vec!["ablation", "--help"], "--seeds"),
+    ] {
+        let output = experiments(folder.path()).args(&words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", stderr(&output));
+        assert!(stdout(&output).contains(expected), "{words:?}: {}", stdout(&output));
+    }
+}

@@ -1,0 +1,202 @@
+use std::collections::HashMap;
+use std::path::Path;
+
+use alexnet_model::{AlexNet, Mode, Network};
+use alexnet_ops::{AlphaConvention, Lrn, lrn};
+use alexnet_train::Classifier;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::Deserialize;
+
+use crate::support::{Replace, devices, parameter_name};
+
+#[derive(Deserialize)]
+struct TwoTowers {
+    images: Vec<f32>,
+    targets: Vec<usize>,
+    logits: Vec<f32>,
+    loss: f32,
+    parameters: HashMap<String, GoldenParameter>,
+}
+
+#[derive(Deserialize)]
+struct GoldenParameter {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    weight_gradient: Vec<f32>,
+    bias_gradient: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct Responses {
+    maps: Vec<f32>,
+    upstream: Vec<f32>,
+    cases: Vec<ResponseCase>,
+}
+
+#[derive(Deserialize)]
+struct ResponseCase {
+    size: usize,
+    alpha: f64,
+    beta: f64,
+    k: f64,
+    output: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> T {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// `‖a − b‖ ≤ tolerance · ‖b‖`, and no element off by more than that share of the largest.
+fn close(what: &str, a: &[f32], b: &[f32], tolerance: f32) {
+    assert_eq!(a.len(), b.len(), "{what}: different lengths");
+    let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+    let error = norm(&mut a.iter().zip(b).map(|(a, b)| a - b));
+    let size = norm(&mut b.iter().copied());
+    assert!(error <= tolerance * size + 1e-9, "{what}: off by {error} of {size}");
+    let largest = b.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let off = a.iter().zip(b).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(off <= tolerance * largest + 1e-9, "{what}: an element is off by {off} of {largest}");
+}
+
+/// Gradients by parameter name; a parameter without one is a failure.
+struct Gradients<'a> {
+    path: Vec<String>,
+    network: Network,
+    gradients: &'a GradientsParams,
+    found: HashMap<String, Vec<f32>>,
+}
+
+impl ModuleVisitor for Gradients<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = parameter_name(&self.network, &self.path);
+        let gradient = self.gradients.get::<D>(param.id).unwrap_or_else(|| panic!("{name} has no gradient"));
+        self.found.insert(name, gradient.into_data().try_to_vec().unwrap());
+    }
+}
+
+fn gradients(network: &AlexNet, loss: Tensor<1>) -> HashMap<String, Vec<f32>> {
+    let gradients = GradientsParams::from_grads(loss.backward(), network);
+    let config = network.network().clone();
+    let mut visitor =
+        Gradients { path: Vec::new(), network: config, gradients: &gradients, found: HashMap::new() };
+    network.visit(&mut visitor);
+    visitor.found
+}
+
+fn check_two_towers(name: &str, device: &Device) {
+    let golden: TwoTowers = golden("two_towers.json");
+    let toml = include_str!("golden/two_towers.toml");
+    let config: Network = toml::from_str(toml).unwrap();
+    let device = device.clone().autodiff();
+    let mut replace = Replace {
+        path: Vec::new(),
+        network: config.clone(),
+        values: |name: &str| {
+            let (layer, kind) = name.rsplit_once('.').unwrap();
+            let parameter = &golden.parameters[layer];
+            if kind == "weight" { parameter.weight.clone() } else { parameter.bias.clone() }
+        },
+    };
+    let network = config.init(0, &device).unwrap().map(&mut replace);
+    let images = Tensor::<4>::from_data(TensorData::new(golden.images.clone(), [3, 3, 13, 13]), &device);
+    let logits = network.forward(images, Mode::Evaluation);
+    // 1e-4 of the norm: sums of a few hundred products of f32, in another order than PyTorch's.
+    close(
+        &format!("{name}: logits"),
+        &logits.clone().into_data().try_to_vec::<f32>().unwrap(),
+        &golden.logits,
+        1e-4,
+    );
+    let loss = Classifier::loss(logits, &golden.targets);
+    let value: f32 = loss.clone().into_scalar();
+    assert!(
+        (value - golden.loss).abs() <= 1e-4 * golden.loss,
+        "{name}: loss {value}, expected {}",
+        golden.loss
+    );
+    let found = gradients(&network, loss);
+    assert_eq!(found.len(), 2 * golden.parameters.len());
+    for (layer, parameter) in &golden.parameters {
+        close(
+            &format!("{name}: {layer}.weight"),
+            &found[&format!("{layer}.weight")],
+            &parameter.weight_gradient,
+            1e-4,
+        );
+        close(
+            &format!("{name}: {layer}.bias"),
+            &found[&format!("{layer}.bias")],
+            &parameter.bias_gradient,
+            1e-4,
+        );
+    }
+}
+
+fn check_responses(name: &str, device: &Device) {
+    let golden: Responses = golden("lrn.json");
+    let device = device.clone().autodiff();
+    let tensor =
+        |values: &[f32]| Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 7, 3, 2]), &device);
+    for case in &golden.cases {
+        // PyTorch's alpha multiplies the mean; the paper's, the sum.
+        for (alpha, convention) in
+            [(case.alpha, AlphaConvention::Mean), (case.alpha / case.size as f64, AlphaConvention::Sum)]
+        {
+            let config = Lrn { size: case.size, alpha, beta: case.beta, k: case.k, convention };
+            let maps = tensor(&golden.maps).require_grad();
+            let output = lrn(maps.clone(), &config);
+            let what = format!("{name}: {config:?}");
+            close(&what, &output.clone().into_data().try_to_vec::<f32>().unwrap(), &case.output, 1e-5);
+            let gradients = (output * tensor(&golden.upstream)).sum().backward();
+            let gradient = maps.grad(&gradients).unwrap();
+            close(&what, &gradient.into_data().try_to_vec::<f32>().unwrap(), &case.gradient, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn logits_and_gradients_are_pytorchs_on_every_backend() {
+    for (name, device) in devices() {
+        check_two_towers(&name, &device);
+    }
+}
+
+#[test]
+fn lrn_and_its_gradient_are_pytorchs_on_every_backend() {
+    for (name, device) in devices() {
+        check_responses(&name, &device);
+    }
+}
+
+#[test]
+fn dropout_scales_at_test_or_at_training_as_its_convention_says() {
+    let toml = include_str!("golden/two_towers.toml");
+    let paper: Network = toml::from_str(toml).unwrap();
+    let inverted: Network = toml::from_str(&toml.replace("\"2012\"", "\"inverted\"")).unwrap();
+    let device = devices()[0].1.clone();
+    let images = Tensor::<4>::full([8, 3, 13, 13], 40.0, &device);
+    let keys: Vec<alexnet_ops::Key> = (0..8).map(|sample| alexnet_ops::Key::new([1, 1, sample, 0])).collect();
+    let logits = |network: &Network, mode| {
+        let logits = network.init(5, &device).unwrap().forward(images.clone(), mode);
+        logits.into_data().try_to_vec::<f32>().unwrap()
+    };
+    // The last layer has no bias at first, so its logits are proportional to its inputs.
+    let half: Vec<f32> = logits(&inverted, Mode::Evaluation).iter().map(|logit| logit * 0.5).collect();
+    close("evaluation", &logits(&paper, Mode::Evaluation), &half, 1e-6);
+    let training = logits(&paper, Mode::Training(&keys));
+    let half: Vec<f32> = logits(&inverted, Mode::Training(&keys)).iter().map(|logit| logit * 0.5).collect();
+    close("training", &training, &half, 1e-6);
+    assert_ne!(training[..4], training[4..8], "equal images drop different units");
+}

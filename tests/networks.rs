@@ -1,0 +1,104 @@
+use std::collections::HashMap;
+
+use alexnet_model::Network;
+
+use crate::support::{devices, parameters, preset};
+
+fn sides(network: &Network) -> Vec<usize> {
+    network.trace().unwrap().map_sizes().into_iter().map(|(_, side)| side).collect()
+}
+
+#[test]
+fn parameter_counts_are_those_of_the_facts() {
+    for (name, parameters) in [
+        ("alexnet-2012", 60_965_224),      // grouped; ungrouped it would be 62,378,344
+        ("alexnet-2012-half", 59_798_312), // the authors' run 145-half
+        ("cifar10-19pct", 89_578),         // at 32 pixels
+        ("linear", 7_850),
+    ] {
+        assert_eq!(preset(name).trace().unwrap().parameters(), parameters, "{name}");
+    }
+    let ungrouped = Network { towers: 1, ..preset("alexnet-2012") };
+    assert_eq!(ungrouped.trace().unwrap().parameters(), 62_378_344);
+}
+
+#[test]
+fn layer_by_layer_the_paper_network_is_the_papers() {
+    let trace = preset("alexnet-2012").trace().unwrap();
+    let found: Vec<(&str, usize, usize)> =
+        trace.layers.iter().map(|layer| (layer.name.as_str(), layer.side, layer.parameters)).collect();
+    let expected = [
+        ("conv1", 55, 34_944),
+        ("conv2", 27, 307_456),
+        ("conv3", 13, 885_120),
+        ("conv4", 13, 663_936),
+        ("conv5", 13, 442_624),
+        ("fc6", 1, 37_752_832),
+        ("fc7", 1, 16_781_312),
+        ("fc8", 1, 4_097_000),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(sides(&preset("alexnet-2012")), [27, 13, 13, 13, 6, 1, 1, 1]);
+    // Units as in figure 2 (the first is 55·55·96, which the caption misprints).
+    let units: Vec<usize> =
+        trace.layers.iter().map(|layer| layer.side * layer.side * layer.outputs * layer.towers).collect();
+    assert_eq!(units, [290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000]);
+    assert_eq!(units.iter().sum::<usize>() - 1000 + 1000, 659_272);
+    // 4.136 GFLOP a training image: 2 · (3 · all − conv1's input gradient), multiply-adds.
+    let conv1 = trace.layers[0].multiply_adds;
+    let flops = 2 * (3 * trace.multiply_adds() - conv1);
+    assert!((flops as f64 / 4.136e9 - 1.0).abs() < 0.001, "{flops}");
+}
+
+#[test]
+fn small_presets_keep_the_papers_layers() {
+    let names = |network: &Network| {
+        let conv = network.conv.iter().map(|layer| layer.name.clone());
+        conv.chain(network.fc.iter().map(|layer| layer.name.clone())).collect::<Vec<_>>()
+    };
+    let paper = names(&preset("alexnet-2012"));
+    for name in ["mini", "cifar10"] {
+        assert_eq!(names(&preset(name)), paper, "{name}");
+        assert_eq!(preset(name).towers, 2);
+    }
+    assert_eq!(sides(&preset("mini")), [6, 3, 3, 3, 2, 1, 1, 1]);
+    assert_eq!(sides(&preset("cifar10")), [16, 8, 8, 8, 4, 1, 1, 1]);
+    assert_eq!(sides(&preset("cifar10-19pct")), [16, 8, 4, 1]);
+}
+
+#[test]
+fn arms_share_initial_weights_by_name_where_shapes_agree() {
+    let device = &devices()[0].1;
+    let first = |network: &Network, seed| -> HashMap<String, (Vec<usize>, Vec<f32>)> {
+        let network = network.init(seed, device).unwrap();
+        parameters(&network).into_iter().map(|(name, shape, values)| (name, (shape, values))).collect()
+    };
+    let base = preset("mini");
+    let mut without_conv3 = base.clone();
+    without_conv3.conv.remove(2);
+    without_conv3.conv[2].reads = alexnet_model::Reads::All;
+    let (ours, theirs) = (first(&base, 1), first(&without_conv3, 1));
+    for name in ["conv1.0.weight", "conv2.1.weight", "fc6.0.weight", "fc8.0.weight"] {
+        assert_eq!(ours[name], theirs[name], "{name}");
+    }
+    assert_ne!(ours["conv1.0.weight"], ours["conv1.1.weight"], "towers start apart");
+    assert_ne!(ours["conv1.0.weight"], first(&base, 2)["conv1.0.weight"], "seeds differ");
+    let (_, weights) = &ours["fc7.0.weight"];
+    let spread = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
+    let expected = base.fc[1].weight_std as f32;
+    assert!((spread / expected - 1.0).abs() < 0.03, "{spread}");
+    assert!(ours["conv2.0.bias"].1.iter().all(|&bias| bias == base.conv[1].bias as f32));
+}
+
+#[test]
+fn layers_that_do_not_fit_are_errors_that_name_the_layer() {
+    let mut network = preset("mini");
+    network.conv[1].filters = 31;
+    assert!(network.trace().unwrap_err().to_string().contains("`conv2`: 31 filters"));
+    let mut network = preset("mini");
+    network.conv[4].kernel = 9;
+    assert!(network.trace().unwrap_err().to_string().contains("`conv5`: a 3×3 map"));
+    let mut network = preset("mini");
+    network.classes = 11;
+    assert!(network.trace().unwrap_err().to_string().contains("`fc8` has 10 units"));
+}

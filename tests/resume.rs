@@ -1,0 +1,154 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{experiments, stderr, tiny_idx, tiny_scale};
+
+/// The one run folder in `out`.
+fn run_folder(out: &Path) -> PathBuf {
+    let mut folders = fs::read_dir(out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("run.json").exists());
+    let folder = folders.next().unwrap();
+    assert!(folders.next().is_none());
+    folder
+}
+
+/// `metrics.jsonl` without the times, which are nobody's.
+fn metrics(run: &Path) -> Vec<String> {
+    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| line.split(",\"seconds\"").next().unwrap().to_owned()).collect()
+}
+
+fn arguments(folder: &Path, out: &str) -> Vec<String> {
+    let scale = tiny_scale(folder);
+    let data = tiny_idx(&folder.join("images"), 60);
+    let mut arguments: Vec<String> =
+        ["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap()].map(str::to_owned).into();
+    for word in
+        ["--epochs", "3", "--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001", "--out", out]
+    {
+        arguments.push(word.to_owned());
+    }
+    arguments
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = folder.path().join("straight");
+    experiments(folder.path()).args(arguments(folder.path(), "straight")).assert().success();
+
+    let killed = folder.path().join("killed");
+    let mut interrupted = 0;
+    for _ in 0..20 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_experiments"))
+            .current_dir(folder.path())
+            .args(arguments(folder.path(), "killed"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Kill it in mid-epoch: some time after it wrote another checkpoint.
+        let before = checkpoints(&killed);
+        let begun = Instant::now();
+        let ended = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success());
+                break true;
+            }
+            if checkpoints(&killed) != before {
+                break false;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(120), "no progress");
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        if ended {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        interrupted += 1;
+    }
+    assert!(interrupted >= 1, "the run ended before it could be killed");
+    let (straight, killed) = (run_folder(&straight), run_folder(&killed));
+    assert_eq!(metrics(&straight), metrics(&killed));
+    assert_eq!(
+        fs::read(straight.join("weights.bpk")).unwrap(),
+        fs::read(killed.join("weights.bpk")).unwrap()
+    );
+    let sessions = fs::read_to_string(killed.join("run.json")).unwrap().matches("\"from_epoch\"").count();
+    assert_eq!(sessions, interrupted + 1);
+}
+
+/// The checkpoints of the run in `out`.
+fn checkpoints(out: &Path) -> Vec<PathBuf> {
+    let runs = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
+    let entries = runs.filter_map(|run| fs::read_dir(run.path().join("checkpoints")).ok()).flatten();
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.retain(|path| path.file_name().is_some_and(|name| name != "unfinished"));
+    paths.sort();
+    paths
+}
+
+#[test]
+fn nothing_but_the_final_weights_sees_the_test_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    experiments(folder.path()).args(arguments(folder.path(), "true")).assert().success();
+    // Permute the test labels on disk.
+    let labels = folder.path().join("images/t10k-labels-idx1-ubyte");
+    let mut bytes = fs::read(&labels).unwrap();
+    bytes[8..].rotate_left(3);
+    let arguments = arguments(folder.path(), "permuted");
+    fs::write(&labels, bytes).unwrap();
+    experiments(folder.path()).args(arguments).assert().success();
+    let (truth, permuted) =
+        (run_folder(&folder.path().join("true")), run_folder(&folder.path().join("permuted")));
+    let (truth_rows, permuted_rows) = (metrics(&truth), metrics(&permuted));
+    let test = |row: &String| row.contains("\"split\":\"test\"");
+    let before = |rows: &[String]| rows.iter().filter(|row| !test(row)).cloned().collect::<Vec<_>>();
+    assert_eq!(before(&truth_rows), before(&permuted_rows));
+    assert_ne!(truth_rows, permuted_rows, "the test itself does see them");
+    let weights = |run: &Path| fs::read(run.join("weights.bpk")).unwrap();
+    assert_eq!(weights(&truth), weights(&permuted));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_that_run_and_keeps_its_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = arguments(folder.path(), "runs");
+    arguments.extend(["--set", "recipe.learning_rate=1e30"].map(str::to_owned));
+    let output = experiments(folder.path()).args(arguments).output().unwrap();
+    assert!(!output.status.success());
+    let message = stderr(&output);
+    assert!(
+        message.contains("epoch 1, step") && message.contains("learning rate 1e30")
+            || message.contains("learning rate 1000000"),
+        "{message}"
+    );
+    assert!(message.lines().count() <= 15, "{message}");
+}
+
+#[test]
+fn two_processes_on_one_run_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_experiments"))
+        .current_dir(folder.path())
+        .args(arguments(folder.path(), "runs"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while checkpoints(&folder.path().join("runs")).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the first process does not start");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = experiments(folder.path()).args(arguments(folder.path(), "runs")).output().unwrap();
+    let _ = first.kill();
+    first.wait().unwrap();
+    assert!(!second.status.success());
+    assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
+}

@@ -1,0 +1,140 @@
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use alexnet_model::{AlexNet, Network};
+use assert_cmd::Command;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+
+/// The binary under test, in an empty folder, without a terminal.
+pub(crate) fn experiments(folder: &Path) -> Command {
+    let mut command = Command::cargo_bin("experiments").unwrap();
+    command.current_dir(folder).env("ALEXNET_BURN_DATA", folder.join("fetched"));
+    command
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A built-in network.
+pub(crate) fn preset(name: &str) -> Network {
+    let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == name).unwrap();
+    toml::from_str(preset.toml).unwrap()
+}
+
+/// A device of every backend in this build.
+pub(crate) fn devices() -> Vec<(String, Device)> {
+    let backends = alexnet_ops::Backend::in_this_build().into_iter();
+    let backends = backends.map(|backend| (backend.to_string(), backend.device().unwrap()));
+    backends.collect()
+}
+
+/// The parameters of a network by name: `conv1.0.weight`.
+pub(crate) fn parameters(network: &AlexNet) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let mut collect = Collect { path: Vec::new(), network: network.network().clone(), found: Vec::new() };
+    network.visit(&mut collect);
+    collect.found
+}
+
+/// `conv.0.towers.1.weight` to `conv1.1.weight`.
+pub(crate) fn parameter_name(network: &Network, path: &[String]) -> String {
+    let index: usize = path[1].parse().unwrap();
+    let layer = if path[0] == "conv" { &network.conv[index].name } else { &network.fc[index].name };
+    format!("{layer}.{}.{}", path[3], path[4])
+}
+
+struct Collect {
+    path: Vec<String>,
+    network: Network,
+    found: Vec<(String, Vec<usize>, Vec<f32>)>,
+}
+
+impl ModuleVisitor for Collect {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let shape = value.dims().to_vec();
+        let name = parameter_name(&self.network, &self.path);
+        self.found.push((name, shape, value.into_data().try_to_vec().unwrap()));
+    }
+}
+
+/// Replaces every parameter by what `values` gives for its name.
+pub(crate) struct Replace<F> {
+    pub(crate) path: Vec<String>,
+    pub(crate) network: Network,
+    pub(crate) values: F,
+}
+
+impl<F: FnMut(&str) -> Vec<f32>> ModuleMapper for Replace<F> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = parameter_name(&self.network, &self.path);
+        let values = (self.values)(&name);
+        param.map(|old| {
+            let data = burn::tensor::TensorData::new(values.clone(), old.dims());
+            Tensor::from_data(data, &old.device()).require_grad()
+        })
+    }
+}
+
+/// A data set of 40 training and 20 test images of 28 pixels in ten classes, as IDX files.
+pub(crate) fn tiny_idx(folder: &Path, per_class: usize) -> PathBuf {
+    std::fs::create_dir_all(folder).unwrap();
+    for (prefix, count) in [("train", 10 * per_class), ("t10k", 20)] {
+        let labels: Vec<u8> = (0..count).map(|index| (index % 10) as u8).collect();
+        let pixel = |index: usize, at: usize| ((at * (1 + index % 10) + index * 7) % 251) as u8;
+        let pixels: Vec<u8> = (0..count).flat_map(|index| (0..784).map(move |at| pixel(index, at))).collect();
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let images = [words(&[0x803, count as u32, 28, 28]), pixels].concat();
+        std::fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
+        let labels = [words(&[0x801, count as u32]), labels].concat();
+        std::fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
+    }
+    folder.to_owned()
+}
+
+/// A scale for [`tiny_idx`]: the `mini` network and recipe on few images.
+pub(crate) fn tiny_scale(folder: &Path) -> PathBuf {
+    let manifest = folder.join("tiny-idx.toml");
+    std::fs::write(
+        &manifest,
+        r#"
+        name = "tiny-idx"
+        about = "made for a test"
+        origin = "made for a test"
+        licence = "none"
+        layout = "idx"
+        classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+        channels = 1
+        size = 28
+        "#,
+    )
+    .unwrap();
+    let mini =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/scales/mini.toml"))
+            .unwrap();
+    let scale = mini.replace("\"fashion-mnist-mini\"", &format!("{:?}", manifest.to_str().unwrap()));
+    let path = folder.join("tiny.toml");
+    std::fs::write(&path, scale).unwrap();
+    path
+}
