@@ -50,6 +50,10 @@ pub(crate) struct AblationArgs {
     /// Train with seeds 0 to N − 1 [default: as the scale says]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
+    /// Runs trained at once; the results are the same for any number [default: one a core for small
+    /// networks on flex, else 1]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) jobs: Option<usize>,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

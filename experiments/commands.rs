@@ -160,9 +160,13 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let mut study = Study::new(&ablation, &scale, configs, seeds, &data, &environment, out)?;
     let folder = study.folder(out);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
-    if let Err(error) = study.train(&data, &environment, out, args.common.fresh) {
-        return Err(Interrupted(error).into());
-    }
+    let jobs = args.jobs.unwrap_or_else(|| default_jobs(&backend, &study));
+    study.train(&data, &environment, out, args.common.fresh, jobs).map_err(|error| {
+        match error.downcast::<TrainError>() {
+            Ok(interrupted) => Interrupted(interrupted).into(),
+            Err(other) => other,
+        }
+    })?;
     let path = folder.join("study.json");
     std::fs::write(&path, serde_json::to_string_pretty(&study)?)
         .with_context(|| format!("cannot write {}", path.display()))?;
@@ -171,6 +175,16 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     show(&report, args.format, &folder)?;
     let failed = study.arms.iter().flat_map(|arm| &arm.runs).any(|run| run.failure.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Small networks leave a processor idle between their small operations; several at once do not.
+fn default_jobs(backend: &Backend, study: &Study) -> usize {
+    const SMALL: usize = 5_000_000;
+    let small = study.arms.iter().all(|arm| arm.parameters < SMALL);
+    match backend.name() {
+        "flex" if small => std::thread::available_parallelism().map_or(1, usize::from),
+        _ => 1,
+    }
 }
 
 fn check_fits(backend: &Backend, config: &alexnet_train::RunConfig) -> Result<()> {

@@ -14,7 +14,8 @@ use crate::library::{self, SCALES};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scale {
     pub(crate) name: String,
-    pub(crate) about: String,
+    #[allow(dead_code)] // read by `list`, from the text
+    about: String,
     /// A preset's name, or the path of a network's file.
     pub(crate) network: String,
     /// How many seeds an ablation uses.

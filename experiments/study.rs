@@ -1,8 +1,11 @@
 //! A study: an ablation at a scale, carried out over seeds. `study.json` refers to its runs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use alexnet_train::{Data, Environment, Run, RunConfig, TrainError};
+use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -103,7 +106,10 @@ impl Study {
         })
     }
 
-    /// Trains what is missing. A run that fails is noted and the others go on.
+    /// Trains what is missing, `jobs` runs at a time. A run that fails is noted and the others go on.
+    ///
+    /// Runs share nothing but the processor: every draw has a key of its own, so a run's result does
+    /// not depend on what runs beside it.
     ///
     /// # Errors
     /// Only if training was interrupted.
@@ -113,36 +119,74 @@ impl Study {
         environment: &Environment,
         out: &Path,
         fresh: bool,
-    ) -> Result<(), TrainError> {
-        let total = self.arms.iter().filter(|arm| arm.not_applicable.is_none()).count() * self.seeds.len();
-        let mut done = 0;
+        jobs: usize,
+    ) -> Result<()> {
         // Seed by seed, so that an interrupted study has pairs to compare.
-        for index in 0..self.seeds.len() {
-            for arm in self.arms.iter_mut().filter(|arm| arm.not_applicable.is_none()) {
-                done += 1;
-                let label =
-                    format!("[{done}/{total}] {} {}, seed {}", self.ablation, arm.name, self.seeds[index]);
-                let run = Run::new(arm.config.clone(), self.seeds[index], &data.dataset, out);
-                // An arm may share its runs with another (views): `--fresh` trains each once.
-                let outcome = run.status().and_then(|status| {
-                    if let (alexnet_train::RunStatus::Finished(_), false) = (&status, fresh) {
-                        environment.observer.note(&format!("{label}: finished before, not trained again"));
-                    } else if let (alexnet_train::RunStatus::Unfinished(epoch), false) = (&status, fresh) {
-                        environment.observer.note(&format!("{label}: goes on after epoch {epoch}"));
-                    }
-                    run.complete(data, environment, &label, fresh)
-                });
-                match outcome {
-                    Ok(_) => {}
-                    Err(error @ TrainError::Interrupted { .. }) => return Err(error),
-                    Err(error) => {
-                        environment.observer.note(&format!("{label}: failed: {error}"));
-                        arm.runs[index].failure = Some(error.to_string());
+        let arms: Vec<usize> =
+            (0..self.arms.len()).filter(|&arm| self.arms[arm].not_applicable.is_none()).collect();
+        let mut seen = BTreeSet::new();
+        let tasks: Vec<(usize, usize)> =
+            (0..self.seeds.len()).flat_map(|seed| arms.iter().map(move |&arm| (arm, seed))).collect();
+        // Arms that differ in evaluation only share runs, one after the other.
+        let (first, later): (Vec<_>, Vec<_>) =
+            tasks.iter().partition(|&&(arm, seed)| seen.insert(self.arms[arm].runs[seed].folder.clone()));
+        let done = AtomicUsize::new(0);
+        let failures = Mutex::new(Vec::new());
+        let study = &*self;
+        for (tasks, fresh) in [(first, fresh), (later, false)] {
+            let queue = Mutex::new(tasks.into_iter());
+            let work = |environment: &Environment| -> Result<(), TrainError> {
+                loop {
+                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                    let Some((arm, seed)) = next else { return Ok(()) };
+                    let number = 1 + done.fetch_add(1, Ordering::SeqCst);
+                    let number = format!("[{number}/{}]", study.seeds.len() * arms.len());
+                    match study.train_one(arm, seed, data, environment, out, fresh, &number) {
+                        Err(error @ TrainError::Interrupted { .. }) => return Err(error),
+                        Err(error) => failures
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((arm, seed, error.to_string())),
+                        Ok(()) => {}
                     }
                 }
-            }
+            };
+            in_parallel(jobs, environment, &work)?;
+        }
+        for (arm, seed, failure) in failures.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            self.arms[arm].runs[seed].failure = Some(failure);
         }
         Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // one call, right above
+    fn train_one(
+        &self,
+        arm: usize,
+        seed: usize,
+        data: &Data,
+        environment: &Environment,
+        out: &Path,
+        fresh: bool,
+        number: &str,
+    ) -> Result<(), TrainError> {
+        let (arm, seed) = (&self.arms[arm], self.seeds[seed]);
+        let label = format!("{number} {} {}, seed {seed}", self.ablation, arm.name);
+        let run = Run::new(arm.config.clone(), seed, &data.dataset, out);
+        let note = |text: &str| environment.observer.note(&format!("{label}: {text}"));
+        let status = if fresh { Ok(RunStatus::New) } else { run.status() };
+        let outcome = status.and_then(|status| {
+            match status {
+                RunStatus::Finished(_) => note("finished before, not trained again"),
+                RunStatus::Unfinished(epoch) => note(&format!("goes on after epoch {epoch}")),
+                RunStatus::New => {}
+            }
+            run.complete(data, environment, &label, fresh)
+        });
+        if let Err(error) = &outcome {
+            note(&format!("failed: {error}"));
+        }
+        outcome.map(|_| ())
     }
 
     /// The folder of a study's files within `out`.
@@ -153,4 +197,33 @@ impl Study {
 
 fn folder_name(run: &Run) -> String {
     run.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Runs `work` on `jobs` threads, each with its share of the processor; the first has the dashboard.
+fn in_parallel(
+    jobs: usize,
+    environment: &Environment,
+    work: &(dyn Fn(&Environment) -> Result<(), TrainError> + Sync),
+) -> Result<()> {
+    if jobs <= 1 {
+        return Ok(work(environment)?);
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = (cores / jobs).max(1);
+    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs)
+            .map(|job| {
+                let environment = Environment { dashboard: environment.dashboard && job == 0, ..environment.clone() };
+                scope.spawn(move || -> Result<()> {
+                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+                    Ok(pool.install(|| work(&environment))?)
+                })
+            })
+            .collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+            worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a training thread failed unexpectedly")))
+        };
+        workers.into_iter().map(join).collect()
+    });
+    outcomes.into_iter().collect()
 }
