@@ -143,10 +143,11 @@ impl Study {
                     let number = format!("[{number}/{}]", study.seeds.len() * arms.len());
                     match study.train_one(arm, seed, data, environment, out, fresh, &number) {
                         Err(error @ TrainError::Interrupted { .. }) => return Err(error),
-                        Err(error) => failures
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((arm, seed, error.to_string())),
+                        Err(error) => failures.lock().unwrap_or_else(PoisonError::into_inner).push((
+                            arm,
+                            seed,
+                            error.to_string(),
+                        )),
                         Ok(()) => {}
                     }
                 }
@@ -213,7 +214,8 @@ fn in_parallel(
     let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..jobs)
             .map(|job| {
-                let environment = Environment { dashboard: environment.dashboard && job == 0, ..environment.clone() };
+                let environment =
+                    Environment { dashboard: environment.dashboard && job == 0, ..environment.clone() };
                 scope.spawn(move || -> Result<()> {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
                     Ok(pool.install(|| work(&environment))?)

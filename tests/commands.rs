@@ -177,7 +177,7 @@ fn errors_say_what_where_and_what_to_do() {
             Some(scale.replace("momentum", "momentun")),
             "at `recipe.momentun`: unknown field `momentun`",
         ),
-        (vec!["train", "BAD"], Some(scale.replace("flip = 0.5", "flip = 2.0")), "data.augmentation.flip: 2"),
+        (vec!["train", "BAD"], Some(scale.replace("flip = 0.0", "flip = 2.0")), "data.augmentation.flip: 2"),
         (vec!["train", "/nowhere.toml"], None, "cannot read scale /nowhere.toml"),
         (vec!["train", "cifar10"], None, "data set `cifar10` is not here: download it"),
         (

@@ -279,3 +279,95 @@ fn lazily(
     };
     Ok(Official { classes, train: images(train_labels, train_keys)?, test: images(test_labels, test_keys)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::decode::tests::encode_png;
+    use crate::{Dataset, Manifest};
+
+    fn manifest(layout: Layout, classes: usize, size: usize) -> Manifest {
+        Manifest {
+            name: "made".into(),
+            about: String::new(),
+            origin: String::new(),
+            licence: String::new(),
+            layout,
+            classes: (0..classes).map(|class| class.to_string()).collect(),
+            channels: 3,
+            size,
+            images: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// A CIFAR file: `labels` label bytes, then pixels that repeat the record's number.
+    fn cifar_file(path: &Path, records: u8, labels: usize) {
+        let record = |number: u8| {
+            let mut bytes = vec![99; labels - 1]; // coarse labels, which are not used
+            bytes.push(number % 2);
+            bytes.extend([number; CIFAR_PIXELS]);
+            bytes
+        };
+        fs::write(path, (0..records).flat_map(record).collect::<Vec<u8>>()).unwrap();
+    }
+
+    #[test]
+    fn cifar_records_are_labels_then_planes() {
+        for (layout, labels, names) in [
+            (Layout::Cifar10, 1, ["data_batch_1.bin", "test_batch.bin"]),
+            (Layout::Cifar100, 2, ["train.bin", "test.bin"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for number in 1..=5 {
+                cifar_file(&folder.path().join(format!("data_batch_{number}.bin")), 4, labels);
+            }
+            names.iter().for_each(|name| cifar_file(&folder.path().join(name), 4, labels));
+            if layout == Layout::Cifar100 {
+                (1..=5).for_each(|n| {
+                    fs::remove_file(folder.path().join(format!("data_batch_{n}.bin"))).unwrap()
+                });
+            }
+            let data = Dataset::open(&manifest(layout, 2, 32), folder.path()).unwrap();
+            assert_eq!(data.test.len(), 4);
+            assert_eq!((data.test.label(3), &*data.test.image(3).unwrap()), (1, &[3; CIFAR_PIXELS][..]));
+
+            let test = folder.path().join(names[1]);
+            let whole = fs::read(&test).unwrap();
+            fs::write(&test, &whole[..whole.len() - 1]).unwrap();
+            let error = Dataset::open(&manifest(layout, 2, 32), folder.path()).unwrap_err().to_string();
+            assert!(error.contains(names[1]) && error.contains("not whole records"), "{error}");
+            fs::write(&test, &whole).unwrap();
+            let error = Dataset::open(&manifest(layout, 1, 32), folder.path()).unwrap_err().to_string();
+            assert!(error.contains("label 1 of image 1 is not below 1 classes"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tiny_imagenet_labels_its_validation_images_by_the_annotations() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = |shade: u8| encode_png(&[shade; 48], 4, 4, png::ColorType::Rgb);
+        for (class, shade) in [("n02", 20), ("n01", 10)] {
+            let images = folder.path().join("train").join(class).join("images");
+            fs::create_dir_all(&images).unwrap();
+            (0..3)
+                .for_each(|n| fs::write(images.join(format!("{class}_{n}.png")), image(shade + n)).unwrap());
+        }
+        let val = folder.path().join("val/images");
+        fs::create_dir_all(&val).unwrap();
+        fs::write(val.join("val_0.png"), image(77)).unwrap();
+        fs::write(folder.path().join("val/val_annotations.txt"), "val_0.png\tn02\t0\t0\t3\t3\n").unwrap();
+        let manifest = Manifest { classes: Vec::new(), ..manifest(Layout::TinyImagenet, 0, 4) };
+        let data = Dataset::open(&manifest, folder.path()).unwrap();
+        assert_eq!(data.classes, ["n01", "n02"]);
+        assert_eq!((data.test.len(), data.test.label(0), data.test.image(0).unwrap()[0]), (1, 1, 77));
+        assert_eq!(data.train.len() + data.validation.len(), 6);
+
+        fs::write(folder.path().join("val/val_annotations.txt"), "val_0.png\tn03\t0\t0\t3\t3\n").unwrap();
+        let error = Dataset::open(&manifest, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("`n03` is not a class"), "{error}");
+    }
+}

@@ -191,9 +191,10 @@ impl Network {
 impl Convolution {
     fn init(&self, tower: usize, trace: &LayerTrace, init: &Initializer) -> Conv {
         let shape = [trace.outputs, trace.inputs, self.kernel, self.kernel];
+        let name = format!("{}.{tower}", self.name);
         Conv {
-            weight: init.weight(&format!("{}.{tower}", self.name), shape, self.weight_std),
-            bias: init.bias(trace.outputs, self.bias),
+            weight: init.weight(&name, shape, self.weight_std),
+            bias: init.bias(&name, trace.outputs, self.bias),
         }
     }
 }
@@ -201,9 +202,10 @@ impl Convolution {
 impl FullyConnected {
     fn init(&self, tower: usize, trace: &LayerTrace, init: &Initializer) -> Linear {
         let shape = [trace.inputs, trace.outputs];
+        let name = format!("{}.{tower}", self.name);
         Linear {
-            weight: init.weight(&format!("{}.{tower}", self.name), shape, self.weight_std),
-            bias: init.bias(trace.outputs, self.bias),
+            weight: init.weight(&name, shape, self.weight_std),
+            bias: init.bias(&name, trace.outputs, self.bias),
         }
     }
 }

@@ -1,5 +1,5 @@
 use alexnet_ops::Key;
-use burn::module::Param;
+use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
 
@@ -16,11 +16,20 @@ impl Initializer<'_> {
         let mut rng = Key::new([self.seed, Key::word(name), 0, Key::word("weights")]).rng();
         let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
         let values: Vec<f32> = normal.sample_iter(&mut rng).take(shape.iter().product()).collect();
-        Param::from_data(TensorData::new(values, shape), self.device)
+        let values = Tensor::from_data(TensorData::new(values, shape), self.device);
+        named(&format!("{name}.weight"), values)
     }
 
     /// Biases, all of the same value (§5).
-    pub(crate) fn bias(&self, units: usize, value: f64) -> Param<Tensor<1>> {
-        Param::from_tensor(Tensor::full([units], value, self.device))
+    pub(crate) fn bias(&self, name: &str, units: usize, value: f64) -> Param<Tensor<1>> {
+        named(&format!("{name}.bias"), Tensor::full([units], value, self.device))
     }
+}
+
+/// A parameter whose id is a function of its name: Burn's are random, and records hold them, so the
+/// same run would leave different files.
+fn named<const D: usize>(name: &str, value: Tensor<D>) -> Param<Tensor<D>> {
+    let tracked = value.device().is_autodiff();
+    let value = if tracked { value.require_grad() } else { value };
+    Param::initialized(ParamId::from(Key::word(name)), value)
 }
