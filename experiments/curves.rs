@@ -82,10 +82,10 @@ pub(crate) fn svg(report: &Report) -> String {
     let mut tick = low;
     while tick <= high + step / 2.0 {
         let at = y(tick);
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
             WIDTH - RIGHT,
             LEFT - 8.0,
             at + 4.0,
@@ -126,12 +126,12 @@ pub(crate) fn svg(report: &Report) -> String {
         let line = path(&mut curve.points.iter().map(|point| (point.0, point.1)));
         let legend = TOP + 10.0 + 20.0 * index as f64;
         let note = if curve.points.is_empty() { " (not trained)" } else { "" };
-        let _ = write!(
+        let _ = writeln!(
             svg,
             "<polygon points=\"{band}\" fill=\"{colour}\" opacity=\"0.15\"/>\n\
              <polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n\
              <line x1=\"{0}\" x2=\"{1}\" y1=\"{legend}\" y2=\"{legend}\" stroke=\"{colour}\" stroke-width=\"2\"/>\
-             <text x=\"{2}\" y=\"{3}\">{4}{note}</text>\n",
+             <text x=\"{2}\" y=\"{3}\">{4}{note}</text>",
             WIDTH - RIGHT + 14.0,
             WIDTH - RIGHT + 38.0,
             WIDTH - RIGHT + 44.0,

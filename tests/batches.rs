@@ -73,7 +73,7 @@ fn ten_views_keep_an_images_views_together() {
     let data = dataset(folder.path());
     let statistics = Statistics::of(&data.train).unwrap();
     let config = config(1, Draws::Views(Views::Ten));
-    let loader = Loader::new(data.test.clone(), &statistics, config, devices()[0].1.clone()).unwrap();
+    let loader = Loader::new(data.test, &statistics, config, devices()[0].1.clone()).unwrap();
     let batch = loader.iter().next().unwrap().unwrap();
     assert_eq!(batch.images.dims(), [70, 1, 28, 28]);
     assert_eq!(batch.targets.len(), 7);

@@ -215,7 +215,8 @@ fn broken_idx_files_are_errors_that_name_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let scale = tiny_scale(folder.path());
     let images = folder.path().join("images");
-    let breaks: [(&str, fn(&mut Vec<u8>), &str); 5] = [
+    type Damage = fn(&mut Vec<u8>);
+    let breaks: [(&str, Damage, &str); 5] = [
         ("train-images-idx3-ubyte", |bytes| bytes.truncate(500), "after its header"),
         ("train-images-idx3-ubyte", |bytes| bytes.truncate(9), "ends inside its header"),
         ("t10k-images-idx3-ubyte", |bytes| bytes[3] = 1, "not an IDX file"),

@@ -327,9 +327,9 @@ mod tests {
             }
             names.iter().for_each(|name| cifar_file(&folder.path().join(name), 4, labels));
             if layout == Layout::Cifar100 {
-                (1..=5).for_each(|n| {
-                    fs::remove_file(folder.path().join(format!("data_batch_{n}.bin"))).unwrap()
-                });
+                for number in 1..=5 {
+                    fs::remove_file(folder.path().join(format!("data_batch_{number}.bin"))).unwrap();
+                }
             }
             let data = Dataset::open(&manifest(layout, 2, 32), folder.path()).unwrap();
             assert_eq!(data.test.len(), 4);

@@ -103,6 +103,7 @@ impl Statistics {
 
 /// Eigenvalues, largest first, and unit eigenvectors of a small symmetric matrix, by Jacobi's
 /// rotations.
+#[allow(clippy::needless_range_loop)] // two rows at once
 fn symmetric_eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let n = a.len();
     let mut vectors: Vec<Vec<f64>> =

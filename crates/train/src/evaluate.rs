@@ -101,7 +101,7 @@ pub fn evaluate(model: &Classifier, loader: &Loader, classes: usize) -> Result<P
         let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
         let logits = model.logits(batch.images);
         Score::of(&logits, &batch.targets, loader.views(), |p| {
-            predictions.probabilities.extend_from_slice(p)
+            predictions.probabilities.extend_from_slice(p);
         });
         predictions.targets.extend(batch.targets);
     }
