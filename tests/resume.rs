@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{experiments, stderr, tiny_idx, tiny_scale};
+use crate::support::{experiments, stderr, succeed, tiny_idx, tiny_scale};
 
 /// The one run folder in `out`.
 fn run_folder(out: &Path) -> PathBuf {
@@ -39,7 +39,7 @@ fn arguments(folder: &Path, out: &str) -> Vec<String> {
 fn a_killed_run_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let straight = folder.path().join("straight");
-    experiments(folder.path()).args(arguments(folder.path(), "straight")).assert().success();
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "straight")));
 
     let killed = folder.path().join("killed");
     let mut interrupted = 0;
@@ -96,14 +96,14 @@ fn checkpoints(out: &Path) -> Vec<PathBuf> {
 #[test]
 fn nothing_but_the_final_weights_sees_the_test_labels() {
     let folder = tempfile::tempdir().unwrap();
-    experiments(folder.path()).args(arguments(folder.path(), "true")).assert().success();
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "true")));
     // Permute the test labels on disk.
     let labels = folder.path().join("images/t10k-labels-idx1-ubyte");
     let mut bytes = fs::read(&labels).unwrap();
     bytes[8..].rotate_left(3);
     let arguments = arguments(folder.path(), "permuted");
     fs::write(&labels, bytes).unwrap();
-    experiments(folder.path()).args(arguments).assert().success();
+    succeed(experiments(folder.path()).args(arguments));
     let (truth, permuted) =
         (run_folder(&folder.path().join("true")), run_folder(&folder.path().join("permuted")));
     let (truth_rows, permuted_rows) = (metrics(&truth), metrics(&permuted));

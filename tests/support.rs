@@ -1,16 +1,22 @@
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use alexnet_model::{AlexNet, Network};
-use assert_cmd::Command;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 
 /// The binary under test, in an empty folder, without a terminal.
 pub(crate) fn experiments(folder: &Path) -> Command {
-    let mut command = Command::cargo_bin("experiments").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_experiments"));
     command.current_dir(folder).env("ALEXNET_BURN_DATA", folder.join("fetched"));
     command
+}
+
+/// Runs to the end, which must be a good one.
+pub(crate) fn succeed(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    output
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

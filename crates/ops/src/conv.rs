@@ -1,6 +1,4 @@
 use burn::tensor::Tensor;
-use burn::tensor::module;
-use burn::tensor::ops::ConvOptions;
 use serde::{Deserialize, Serialize};
 
 /// Rows or columns of zeros added to a feature map on each side.
@@ -45,6 +43,9 @@ pub fn conv2d(
     stride: usize,
     padding: Padding,
 ) -> Tensor<4> {
-    let options = ConvOptions { stride: [stride; 2], padding: padding.pairs(), dilation: [1; 2], groups: 1 };
-    module::conv2d(maps, weight, Some(bias), options)
+    #[cfg(feature = "flex")]
+    if crate::kernels() && crate::flex::holds(&maps) {
+        return crate::flex::conv2d(maps, weight, bias, stride, padding);
+    }
+    crate::composed::conv2d(maps, weight, bias, stride, padding)
 }

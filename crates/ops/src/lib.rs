@@ -1,8 +1,8 @@
 //! The operations of AlexNet that Burn lacks or does slowly, and the one place that names backends.
 //!
-//! Every operation here takes and returns Burn tensors and is written in terms of Burn's own
-//! operations, so it runs on every backend and differentiates by itself. The model calls these
-//! and never a backend, so an operation can get a faster form without the model changing.
+//! Every operation here takes and returns Burn tensors, runs on every backend and differentiates.
+//! In [`composed`] each is written in terms of Burn's own operations; on Flex the slow ones have
+//! kernels of their own. The model calls these functions and never a backend.
 //!
 //! - [`conv2d`]: convolution with padding on four sides
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
@@ -12,8 +12,12 @@
 //! - [`Backend`]: the backends in this build, and `--backend` turned into a device
 
 mod backend;
+pub mod composed;
 mod conv;
 mod dropout;
+#[cfg(feature = "flex")]
+mod flex;
+mod implementation;
 mod key;
 mod lrn;
 mod pool;
@@ -21,6 +25,8 @@ mod pool;
 pub use backend::{Backend, BackendError, fits};
 pub use conv::{Padding, conv2d};
 pub use dropout::dropout_mask;
+pub(crate) use implementation::kernels;
+pub use implementation::{Implementation, use_implementation};
 pub use key::Key;
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
 pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};

@@ -29,7 +29,7 @@ pub struct Lrn {
 
 impl Lrn {
     /// The coefficient of the plain sum of squares.
-    fn coefficient(&self) -> f64 {
+    pub(crate) fn coefficient(&self) -> f64 {
         match self.convention {
             AlphaConvention::Sum => self.alpha,
             AlphaConvention::Mean => self.alpha / self.size as f64,
@@ -54,13 +54,11 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     if lrn.coefficient() == 0.0 {
         return maps.mul_scalar(lrn.k.powf(-lrn.beta));
     }
-    let scale = lrn_scale(maps.clone(), lrn).add_scalar(lrn.k);
-    if lrn.beta == 0.75 {
-        // The paper's exponent by two square roots: a general power costs several times more.
-        let root = scale.sqrt();
-        return maps / (root.clone() * root.sqrt());
+    #[cfg(feature = "flex")]
+    if crate::kernels() && crate::flex::holds(&maps) {
+        return crate::flex::lrn(maps, lrn);
     }
-    maps / scale.powf_scalar(lrn.beta)
+    crate::composed::lrn(maps, lrn)
 }
 
 /// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 use burn::tensor::module;
-use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
+use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a last window that hangs over the edge.
@@ -41,7 +41,7 @@ impl Pool {
         })
     }
 
-    fn ceil(&self) -> bool {
+    pub(crate) fn ceil(&self) -> bool {
         self.rounding == Rounding::Ceil
     }
 }
@@ -52,16 +52,11 @@ impl Pool {
 /// - `maps`: `[batch, channels, height, width]`
 /// - output: `[batch, channels, pool.output_side(height), pool.output_side(width)]`
 pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    module::max_pool2d(
-        maps,
-        MaxPoolOptions {
-            kernel_size: [pool.size; 2],
-            stride: [pool.stride; 2],
-            padding: [(pool.padding, pool.padding); 2],
-            dilation: [1; 2],
-            ceil_mode: pool.ceil(),
-        },
-    )
+    #[cfg(feature = "flex")]
+    if crate::kernels() && crate::flex::holds(&maps) && crate::flex::pools(pool) {
+        return crate::flex::max_pool2d(maps, pool);
+    }
+    crate::composed::max_pool2d(maps, pool)
 }
 
 /// Average pooling; a window at the edge averages over the pixels it has.

@@ -1,0 +1,180 @@
+//! Local response normalization in one pass, and its gradient in another.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use crate::Lrn;
+
+/// Pixels worked on at once: every channel of so many stays in cache.
+const PIXELS: usize = 64;
+
+type Block = [f32; PIXELS];
+
+/// The constants of [`Lrn`] as the loops need them.
+#[derive(Debug, Clone, Copy)]
+struct Constants {
+    below: usize,
+    above: usize,
+    coefficient: f32,
+    beta: f32,
+    k: f32,
+}
+
+impl Constants {
+    fn new(lrn: &Lrn) -> Self {
+        let below = lrn.size / 2;
+        Self {
+            below,
+            above: lrn.size - 1 - below,
+            coefficient: lrn.coefficient() as f32,
+            beta: lrn.beta as f32,
+            k: lrn.k as f32,
+        }
+    }
+}
+
+/// `scale^-beta` in place.
+#[inline(always)]
+fn inverse_power(scale: &mut Block, beta: f32) {
+    if beta == 0.75 {
+        // The paper's exponent by two square roots: a general power costs many times more.
+        for s in scale {
+            let root = s.sqrt();
+            *s = 1.0 / (root * root.sqrt());
+        }
+    } else {
+        for s in scale {
+            *s = s.powf(-beta);
+        }
+    }
+}
+
+/// `maps` divided by `(k + coefficient · Σ maps²)^beta`.
+///
+/// # Shapes
+/// `maps` and the result: `[batch, channels, pixels]`.
+pub(super) fn forward(maps: &[f32], [channels, pixels]: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+    let mut out = vec![0.0; maps.len()];
+    let constants = Constants::new(lrn);
+    let arch = Arch::new();
+    for_each_image(&mut out, channels * pixels, |image, out| {
+        let maps = &maps[image * channels * pixels..][..channels * pixels];
+        arch.dispatch(|| forward_image(maps, out, [channels, pixels], constants));
+    });
+    out
+}
+
+fn for_each_image(out: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+    if size > 0 {
+        out.par_chunks_mut(size).enumerate().for_each(|(image, out)| work(image, out));
+    }
+}
+
+#[inline(always)]
+fn forward_image(maps: &[f32], out: &mut [f32], [channels, pixels]: [usize; 2], lrn: Constants) {
+    let mut squares = vec![[0.0; PIXELS]; channels];
+    for first in (0..pixels).step_by(PIXELS) {
+        let count = PIXELS.min(pixels - first);
+        load_squares(maps, &mut squares, pixels, first, count);
+        for channel in 0..channels {
+            let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+            for s in &mut scale {
+                *s = lrn.k + lrn.coefficient * *s;
+            }
+            inverse_power(&mut scale, lrn.beta);
+            let at = channel * pixels + first;
+            for ((out, value), scale) in out[at..][..count].iter_mut().zip(&maps[at..][..count]).zip(&scale) {
+                *out = value * scale;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_squares(maps: &[f32], squares: &mut [Block], pixels: usize, first: usize, count: usize) {
+    for (channel, squares) in squares.iter_mut().enumerate() {
+        let values = &maps[channel * pixels + first..][..count];
+        for (square, value) in squares.iter_mut().zip(values) {
+            *square = value * value;
+        }
+    }
+}
+
+/// The sum over the channels around one. Summed afresh for each: a running sum would drift, and
+/// would keep a NaN or an infinity that has left the window.
+#[inline(always)]
+fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> Block {
+    let (first, end) = (channel.saturating_sub(below), (channel + above + 1).min(blocks.len()));
+    let mut sum = blocks[first];
+    for block in &blocks[first + 1..end] {
+        for (sum, value) in sum.iter_mut().zip(block) {
+            *sum += value;
+        }
+    }
+    sum
+}
+
+/// The gradient with respect to the maps: with `d = k + coefficient · Σ maps²`,
+///
+/// ```text
+/// g[c] · d[c]^-beta − 2 · coefficient · beta · a[c] · Σ g[j] · a[j] · d[j]^-(beta + 1)
+/// ```
+/// over the channels `j` whose window holds `c`. `d` is computed again: cheaper than to keep it.
+pub(super) fn gradient(
+    maps: &[f32],
+    gradient: &[f32],
+    [channels, pixels]: [usize; 2],
+    lrn: &Lrn,
+) -> Vec<f32> {
+    let mut out = vec![0.0; maps.len()];
+    let constants = Constants::new(lrn);
+    let arch = Arch::new();
+    for_each_image(&mut out, channels * pixels, |image, out| {
+        let image = image * channels * pixels..(image + 1) * channels * pixels;
+        let (maps, gradient) = (&maps[image.clone()], &gradient[image]);
+        arch.dispatch(|| gradient_image(maps, gradient, out, [channels, pixels], constants));
+    });
+    out
+}
+
+#[inline(always)]
+fn gradient_image(
+    maps: &[f32],
+    gradient: &[f32],
+    out: &mut [f32],
+    [channels, pixels]: [usize; 2],
+    lrn: Constants,
+) {
+    let mut squares = vec![[0.0; PIXELS]; channels];
+    let mut ratios = vec![[0.0; PIXELS]; channels];
+    for first in (0..pixels).step_by(PIXELS) {
+        let count = PIXELS.min(pixels - first);
+        load_squares(maps, &mut squares, pixels, first, count);
+        for channel in 0..channels {
+            let at = channel * pixels + first;
+            let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+            for s in &mut scale {
+                *s = lrn.k + lrn.coefficient * *s;
+            }
+            let mut power = scale;
+            inverse_power(&mut power, lrn.beta);
+            let (maps, gradient) = (&maps[at..][..count], &gradient[at..][..count]);
+            let out = &mut out[at..][..count];
+            let ratios = &mut ratios[channel];
+            for i in 0..count {
+                let straight = gradient[i] * power[i];
+                out[i] = straight;
+                ratios[i] = straight * maps[i] / scale[i];
+            }
+        }
+        let factor = 2.0 * lrn.coefficient * lrn.beta;
+        for channel in 0..channels {
+            let at = channel * pixels + first;
+            // The windows that hold this channel: those of `above` channels below it to `below` above.
+            let sum = window_sum(&ratios, channel, lrn.above, lrn.below);
+            for ((out, value), sum) in out[at..][..count].iter_mut().zip(&maps[at..][..count]).zip(&sum) {
+                *out -= factor * value * sum;
+            }
+        }
+    }
+}

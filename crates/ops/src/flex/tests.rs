@@ -1,0 +1,345 @@
+//! The kernels against loops in f64 written for clarity, and against their composed forms.
+
+use burn::tensor::{Tensor, TensorData};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{AlphaConvention, Key, Rounding, composed};
+use rand_chacha::rand_core::Rng;
+
+/// Numbers in ±1, a function of `seed`.
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Key::new([seed, 0, 0, 0]).rng();
+    (0..count).map(|_| (f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) as f32).collect()
+}
+
+/// Every product of a convolution: the flat indices of its input, weight and output.
+fn products(shape: &conv::Geometry, mut product: impl FnMut(usize, usize, usize)) {
+    let ([height, width], [rows, columns], [tall, wide]) = (shape.input, shape.output, shape.kernel);
+    for image in 0..shape.batch {
+        for filter in 0..shape.filters {
+            for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+                let out = ((image * shape.filters + filter) * rows + row) * columns + column;
+                for channel in 0..shape.channels {
+                    for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
+                        let line = (row * shape.stride + y).checked_sub(shape.padding.top);
+                        let at = (column * shape.stride + x).checked_sub(shape.padding.left);
+                        if let (Some(line), Some(at)) =
+                            (line.filter(|&line| line < height), at.filter(|&at| at < width))
+                        {
+                            let input = ((image * shape.channels + channel) * height + line) * width + at;
+                            let weight = ((filter * shape.channels + channel) * tall + y) * wide + x;
+                            product(input, weight, out);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Checks sums of products in f32: each within the rounding bound of its own sum, and all together
+/// to 1e-5 unless they cancel. `exact` holds the sums in f64 and those of the products' magnitudes.
+fn assert_sums(name: &str, ours: &[f32], exact: &[(f64, f64)], terms: usize) {
+    assert_eq!(ours.len(), exact.len(), "{name}");
+    let (mut difference, mut norm, mut scale) = (0.0, 0.0, 0.0);
+    for (index, (ours, (sum, magnitude))) in ours.iter().zip(exact).enumerate() {
+        let error = (f64::from(*ours) - sum).abs();
+        // n products added in any order: at most about (n + 1) roundings of the magnitudes' sum.
+        let bound = (terms + 2) as f64 * f64::from(f32::EPSILON) * magnitude;
+        assert!(error <= bound, "{name} {index}: {ours} is not {sum} (± {bound:e})");
+        difference += error * error;
+        norm += sum * sum;
+        scale += magnitude * magnitude;
+    }
+    if norm.sqrt() > 0.05 * scale.sqrt() {
+        assert!(difference.sqrt() <= 1e-5 * norm.sqrt(), "{name}: {difference:e} of {norm:e}");
+    }
+}
+
+fn add((sum, magnitude): &mut (f64, f64), product: f64) {
+    *sum += product;
+    *magnitude += product.abs();
+}
+
+fn assert_convolution(shape: &conv::Geometry, seed: u64) {
+    let size = |channels: usize, [height, width]: [usize; 2]| shape.batch * channels * height * width;
+    let maps = numbers(size(shape.channels, shape.input), seed);
+    let weight = numbers(shape.filters * shape.channels * shape.kernel[0] * shape.kernel[1], seed + 1);
+    let bias = numbers(shape.filters, seed + 2);
+    let gradient = numbers(size(shape.filters, shape.output), seed + 3);
+    let pixels = shape.output[0] * shape.output[1];
+    let taps = shape.channels * shape.kernel[0] * shape.kernel[1];
+
+    let mut out = vec![(0.0, 0.0); gradient.len()];
+    let mut to_maps = vec![(0.0, 0.0); maps.len()];
+    let mut to_weight = vec![(0.0, 0.0); weight.len()];
+    let mut to_bias = vec![(0.0, 0.0); bias.len()];
+    for (index, out) in out.iter_mut().enumerate() {
+        add(out, f64::from(bias[index / pixels % shape.filters]));
+        add(&mut to_bias[index / pixels % shape.filters], f64::from(gradient[index]));
+    }
+    products(shape, |input, tap, output| {
+        let [x, w, g] = [maps[input], weight[tap], gradient[output]].map(f64::from);
+        add(&mut out[output], x * w);
+        add(&mut to_maps[input], g * w);
+        add(&mut to_weight[tap], g * x);
+    });
+    assert_sums("output", &conv::forward(&maps, &weight, &bias, shape), &out, taps + 1);
+    let ours = conv::input_gradient(&gradient, &weight, shape);
+    assert_sums("input gradient", &ours, &to_maps, shape.filters * shape.kernel[0] * shape.kernel[1]);
+    let ours = conv::weight_gradient(&maps, &gradient, shape);
+    assert_sums("weight gradient", &ours, &to_weight, shape.batch * pixels);
+    let ours = conv::bias_gradient(&gradient, shape.filters, pixels);
+    assert_sums("bias gradient", &ours, &to_bias, shape.batch * pixels);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn convolution_is_the_sum_it_should_be(
+        (batch, channels, filters) in (0usize..6, 1usize..5, 1usize..6),
+        (input, kernel) in ([1usize..20, 1..20], [1usize..6, 1..6]),
+        stride in 1usize..5,
+        sides in [0usize..7, 0..7, 0..7, 0..7],
+        seed in 0u64..1000,
+    ) {
+        let padding = Padding { top: sides[0], left: sides[1], bottom: sides[2], right: sides[3] };
+        let [height, width] = input;
+        let weight = [filters, channels, kernel[0], kernel[1]];
+        if let Some(shape) = conv::Geometry::new([batch, channels, height, width], weight, stride, padding) {
+            assert_convolution(&shape, seed);
+        }
+    }
+
+    #[test]
+    fn normalization_is_the_formula_and_its_derivative(
+        (batch, channels, pixels) in (1usize..3, 1usize..12, 1usize..140),
+        (size, mean) in (1usize..9, any::<bool>()),
+        constants in 0usize..4,
+        seed in 0u64..1000,
+    ) {
+        // Inputs in ±40, so that alpha · S is of the order of k.
+        let (alpha, beta, k) = [(1e-4, 0.75, 2.0), (5e-4, 0.75, 1.0), (0.01, 0.5, 0.5), (1e-3, 1.0, 1.0)][constants];
+        let convention = if mean { AlphaConvention::Mean } else { AlphaConvention::Sum };
+        let lrn = Lrn { size, alpha, beta, k, convention };
+        let maps: Vec<f32> = numbers(batch * channels * pixels, seed).iter().map(|v| v * 40.0).collect();
+        let gradient = numbers(maps.len(), seed + 1);
+        let (below, above) = (size / 2, size - 1 - size / 2);
+        let window = |channel: usize| channel.saturating_sub(below)..(channel + above + 1).min(channels);
+        let (mut out, mut to_maps) = (vec![], vec![]);
+        for image in 0..batch {
+            let at = |channel: usize, pixel: usize| (image * channels + channel) * pixels + pixel;
+            let value = |channel, pixel| f64::from(maps[at(channel, pixel)]);
+            let scale = |channel, pixel| {
+                k + lrn.coefficient() * window(channel).map(|j| value(j, pixel).powi(2)).sum::<f64>()
+            };
+            for channel in 0..channels {
+                for pixel in 0..pixels {
+                    out.push(value(channel, pixel) * scale(channel, pixel).powf(-beta));
+                    let g = |channel| f64::from(gradient[at(channel, pixel)]);
+                    let others = (0..channels).filter(|&j| window(j).contains(&channel));
+                    let others: f64 =
+                        others.map(|j| g(j) * value(j, pixel) * scale(j, pixel).powf(-beta - 1.0)).sum();
+                    to_maps.push(
+                        g(channel) * scale(channel, pixel).powf(-beta)
+                            - 2.0 * lrn.coefficient() * beta * value(channel, pixel) * others,
+                    );
+                }
+            }
+        }
+        let close = |ours: &[f32], exact: &[f64]| {
+            for (ours, exact) in ours.iter().zip(exact) {
+                // A few roundings of values up to 40 and gradients up to 1.
+                assert!((f64::from(*ours) - exact).abs() <= 2e-6 * exact.abs() + 1e-6, "{ours} {exact}");
+            }
+        };
+        close(&lrn::forward(&maps, [channels, pixels], &lrn), &out);
+        close(&lrn::gradient(&maps, &gradient, [channels, pixels], &lrn), &to_maps);
+    }
+
+    #[test]
+    fn pooling_finds_the_first_maximum(
+        (planes, input) in (1usize..4, [1usize..14, 1..14]),
+        (size, stride, padding) in (1usize..5, 1usize..5, 0usize..3),
+        ceil in any::<bool>(),
+        seed in 0u64..1000,
+    ) {
+        let rounding = if ceil { Rounding::Ceil } else { Rounding::Floor };
+        let pool = Pool { size, stride, padding: padding.min(size / 2), rounding };
+        if pool.output_side(input[0]).is_some() && pool.output_side(input[1]).is_some() {
+            let shape = pooling(input, pool);
+            // Few distinct values, so that there are ties.
+            let maps: Vec<f32> =
+                numbers(planes * input[0] * input[1], seed).iter().map(|v| (v * 3.0).round()).collect();
+            let (maxima, places) = pool::forward(&maps, &shape);
+            let gradient = numbers(maxima.len(), seed + 1);
+            let mut to_maps = vec![0.0; maps.len()];
+            for (pixel, maximum) in maxima.iter().enumerate() {
+                let [rows, columns] = shape.output;
+                let (plane, row, column) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+                let inside = |at: usize, place: usize, side: usize| {
+                    (at * stride + place).checked_sub(pool.padding).filter(|&at| at < side)
+                };
+                let window = (0..size * size).filter_map(|place| {
+                    let line = inside(row, place / size, input[0])?;
+                    let at = inside(column, place % size, input[1])?;
+                    Some((plane * input[0] + line) * input[1] + at)
+                });
+                let mut first: Option<usize> = None;
+                for at in window {
+                    if first.is_none_or(|first| maps[at] > maps[first]) {
+                        first = Some(at);
+                    }
+                }
+                let first = first.expect("a window that sees the plane");
+                assert_eq!(*maximum, maps[first]);
+                to_maps[first] += gradient[pixel];
+            }
+            assert_eq!(pool::gradient(&gradient, &places, &shape), to_maps);
+        }
+    }
+}
+
+/// The layers of the paper's network, at a few images: sizes that several tiles and partial sums cut.
+#[test]
+fn convolution_is_right_at_the_sizes_of_the_networks() {
+    for (maps, weight, stride, padding) in [
+        ([3, 3, 64, 64], [8, 3, 11, 11], 4, 2),
+        ([2, 12, 27, 27], [10, 12, 5, 5], 1, 2),
+        ([37, 9, 13, 13], [11, 9, 3, 3], 1, 1),
+    ] {
+        let shape = conv::Geometry::new(maps, weight, stride, Padding::same(padding)).unwrap();
+        assert_convolution(&shape, 7);
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    let shape = conv::Geometry::new([19, 7, 15, 15], [9, 7, 3, 3], 1, Padding::same(1)).unwrap();
+    let (maps, weight) = (numbers(19 * 7 * 225, 1), numbers(9 * 7 * 9, 2));
+    let (bias, gradient) = (numbers(9, 3), numbers(19 * 9 * 225, 4));
+    let lrn = Lrn { size: 5, alpha: 0.1, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
+    let results = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            [
+                conv::forward(&maps, &weight, &bias, &shape),
+                conv::input_gradient(&gradient, &weight, &shape),
+                conv::weight_gradient(&maps, &gradient, &shape),
+                conv::bias_gradient(&gradient, 9, 225),
+                lrn::forward(&maps, [7, 225], &lrn),
+                lrn::gradient(&maps, &maps, [7, 225], &lrn),
+            ]
+        })
+    };
+    let one = results(1);
+    for threads in [2, 3, 7] {
+        assert!(one == results(threads), "{threads} threads");
+    }
+}
+
+#[test]
+fn what_is_no_number_passes_through() {
+    let shape = conv::Geometry::new([1, 1, 3, 5], [1, 1, 3, 3], 1, Padding::same(1)).unwrap();
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut maps = numbers(15, 1);
+        maps[0] = bad;
+        // A kernel that is nowhere zero: every output that sees the value is no finite number.
+        let out = conv::forward(&maps, &[1.0; 9], &[0.0], &shape);
+        let seen: Vec<bool> = out.iter().map(|v| !v.is_finite()).collect();
+        let expected: Vec<bool> = (0..15).map(|at| at / 5 < 2 && at % 5 < 2).collect();
+        assert_eq!(seen, expected, "{bad}");
+    }
+    let lrn = Lrn { size: 3, alpha: 1.0, beta: 0.75, k: 1.0, convention: AlphaConvention::Sum };
+    let out = lrn::forward(&[1.0, f32::NAN, 1.0, 1.0, 1.0], [5, 1], &lrn);
+    assert_eq!(out.iter().map(|v| v.is_nan()).collect::<Vec<_>>(), [true, true, true, false, false]);
+    let pool = Pool { size: 2, stride: 1, padding: 0, rounding: Rounding::Floor };
+    let (maxima, _) =
+        pool::forward(&[1.0, f32::NAN, 5.0, f32::NEG_INFINITY], &pooling([1, 4], Pool { size: 1, ..pool }));
+    assert!(maxima[1].is_nan() && maxima[3] == f32::NEG_INFINITY);
+    let (maxima, places) = pool::forward(&[f32::NAN, 1.0, 2.0, 3.0], &pooling([2, 2], pool));
+    assert!(maxima[0].is_nan() && places == [0]);
+}
+
+/// Output and gradients of a weighted sum of it, for tensors that are views of others.
+fn with_gradients<const N: usize>(
+    inputs: [(Vec<f32>, [usize; 4]); N],
+    forward: impl Fn(&[Tensor<4>]) -> Tensor<4>,
+) -> Vec<Vec<f32>> {
+    let device = Device::flex().autodiff();
+    let leaves: Vec<Tensor<4>> = inputs
+        .into_iter()
+        // Stored with height and width swapped: not contiguous when swapped back.
+        .map(|(values, [a, b, c, d])| Tensor::from_data(TensorData::new(values, [a, b, d, c]), &device))
+        .map(Tensor::require_grad)
+        .collect();
+    let views: Vec<Tensor<4>> = leaves.iter().map(|leaf| leaf.clone().swap_dims(2, 3)).collect();
+    let out = forward(&views);
+    let weights = numbers(out.dims().iter().product(), 99);
+    let weights = Tensor::from_data(TensorData::new(weights, out.dims()), &device);
+    let gradients = (out.clone() * weights).sum().backward();
+    let values = |tensor: Tensor<4>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    let gradients = leaves.iter().map(|leaf| values(leaf.grad(&gradients).unwrap()));
+    std::iter::once(values(out.inner())).chain(gradients).collect()
+}
+
+fn assert_close(ours: &[Vec<f32>], composed: &[Vec<f32>]) {
+    assert_eq!(ours.len(), composed.len());
+    for (ours, composed) in ours.iter().zip(composed) {
+        let square =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+        let difference = square(&mut ours.iter().zip(composed).map(|(a, b)| a - b));
+        // Two orders of summation in f32.
+        assert!(difference <= 1e-5 * square(&mut composed.iter().copied()), "{difference}");
+    }
+}
+
+#[test]
+fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
+    let padding = Padding { top: 1, left: 2, bottom: 0, right: 1 };
+    let inputs = || [(numbers(2 * 3 * 7 * 6, 1), [2, 3, 7, 6]), (numbers(4 * 3 * 3 * 3, 2), [4, 3, 3, 3])];
+    let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(4, 3), [4]), device);
+    let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), 2, padding);
+    let burns =
+        |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), 2, padding);
+    assert_close(&with_gradients(inputs(), ours), &with_gradients(inputs(), burns));
+
+    let maps = || [(numbers(2 * 7 * 5 * 6, 4).iter().map(|v| v * 40.0).collect(), [2, 7, 5, 6])];
+    for size in [2, 5] {
+        let config = Lrn { size, alpha: 1e-3, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
+        assert_close(
+            &with_gradients(maps(), |x| lrn(x[0].clone(), &config)),
+            &with_gradients(maps(), |x| composed::lrn(x[0].clone(), &config)),
+        );
+    }
+    let pool = Pool { size: 3, stride: 2, padding: 1, rounding: Rounding::Ceil };
+    assert_close(
+        &with_gradients(maps(), |x| max_pool2d(x[0].clone(), &pool)),
+        &with_gradients(maps(), |x| composed::max_pool2d(x[0].clone(), &pool)),
+    );
+}
+
+#[test]
+fn the_bias_and_only_what_asks_gets_a_gradient() {
+    let device = Device::flex().autodiff();
+    let maps = Tensor::<4>::ones([2, 1, 3, 3], &device);
+    let weight = Tensor::<4>::ones([2, 1, 2, 2], &device).require_grad();
+    let bias = Tensor::<1>::ones([2], &device).require_grad();
+    let out = conv2d(maps.clone(), weight.clone(), bias.clone(), 1, Padding::same(0));
+    let gradients = out.sum().backward();
+    let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    assert_eq!(values(bias.grad(&gradients).unwrap()), [8.0, 8.0]);
+    assert_eq!(values(weight.grad(&gradients).unwrap().flatten(0, 3)), [8.0; 8]);
+    assert!(maps.grad(&gradients).is_none());
+}
+
+#[test]
+fn no_images_give_no_maps() {
+    let device = Device::flex();
+    let maps = Tensor::<4>::zeros([0, 2, 5, 5], &device);
+    let out =
+        conv2d(maps, Tensor::ones([3, 2, 3, 3], &device), Tensor::zeros([3], &device), 1, Padding::same(1));
+    assert_eq!(out.dims(), [0, 3, 5, 5]);
+}
