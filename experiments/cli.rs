@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use alexnet_data::Views;
-use alexnet_ops::Backend;
+use alexnet_ops::{Backend, Implementation};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// AlexNet (Krizhevsky, Sutskever & Hinton 2012): every claim of the paper as an ablation that
@@ -82,6 +82,10 @@ pub(crate) struct CommonArgs {
     /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
     #[arg(long, value_name = "B")]
     pub(crate) backend: Option<Backend>,
+    /// Which form of the operations computes: kernels of this project where the backend has them, or
+    /// Burn's own operations alone
+    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
+    pub(crate) ops: Implementation,
     /// Train for N epochs [default: as the scale says]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) epochs: Option<usize>,
@@ -172,6 +176,11 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) | Err(_) => Err("must be a whole number of at least 1".to_owned()),
         Ok(number) => Ok(number),
     }
+}
+
+fn operations(text: &str) -> Result<Implementation, String> {
+    let forms = [Implementation::Fast, Implementation::Composed];
+    forms.into_iter().find(|form| form.to_string() == text).ok_or("must be fast or composed".to_owned())
 }
 
 fn views(text: &str) -> Result<Views, String> {

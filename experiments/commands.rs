@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Views};
-use alexnet_ops::{Backend, fits};
+use alexnet_ops::{Backend, fits, use_implementation};
 use alexnet_train::{Data, Environment, EpochRow, Observer, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
@@ -148,6 +148,7 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let ablation = Ablation::load(&args.ablation)?;
     let scale = Scale::load(&args.scale)?;
     let configs = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
+    use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
     let dashboard = dashboard(&args.common, args.format);
     let environment = environment(backend, args.common.workers, dashboard, stop)?;
@@ -211,6 +212,7 @@ fn print(text: &str) {
 fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let scale = Scale::load(&args.config)?;
     let config = scale.config(&changes(&args.common)?)?;
+    use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
     let environment = environment(backend, args.common.workers, dashboard(&args.common, args.format), stop)?;
     check_fits(&backend, &config)?;

@@ -148,3 +148,25 @@ fn two_processes_on_one_run_are_refused() {
     assert!(!second.status.success());
     assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
 }
+
+#[test]
+fn kernels_and_composed_operations_train_to_the_same_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = |operations: &str| -> Vec<f64> {
+        let mut arguments = arguments(folder.path(), operations);
+        arguments.extend(["--ops", operations].map(str::to_owned));
+        succeed(experiments(folder.path()).args(arguments));
+        let rows = metrics(&run_folder(&folder.path().join(operations)));
+        let rows =
+            rows.iter().map(|row| serde_json::from_str::<serde_json::Value>(&format!("{row}}}")).unwrap());
+        rows.map(|row| row["loss"].as_f64().unwrap()).collect()
+    };
+    let (fast, composed) = (losses("fast"), losses("composed"));
+    assert_eq!(fast.len(), composed.len());
+    for (fast, composed) in fast.iter().zip(&composed) {
+        // Orders of summation differ by some 1e-7 a step, and training amplifies that; a wrong
+        // gradient moves these losses by tenths.
+        assert!((fast - composed).abs() <= 0.01 * composed, "{fast} is not {composed}");
+    }
+    assert_ne!(fast, composed, "the two forms are the same code");
+}

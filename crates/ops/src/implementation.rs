@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Which form of the operations runs, where there are two.
@@ -12,12 +13,26 @@ pub enum Implementation {
 
 static KERNELS: AtomicBool = AtomicBool::new(true);
 
+impl fmt::Display for Implementation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fast => "fast",
+            Self::Composed => "composed",
+        })
+    }
+}
+
 /// Chooses the form of the operations, for the whole process.
 pub fn use_implementation(implementation: Implementation) {
     KERNELS.store(implementation == Implementation::Fast, Ordering::Relaxed);
 }
 
+/// The form in use.
+pub fn implementation() -> Implementation {
+    if KERNELS.load(Ordering::Relaxed) { Implementation::Fast } else { Implementation::Composed }
+}
+
 #[cfg_attr(not(feature = "flex"), allow(dead_code))]
 pub(crate) fn kernels() -> bool {
-    KERNELS.load(Ordering::Relaxed)
+    implementation() == Implementation::Fast
 }

@@ -107,6 +107,8 @@ pub struct Session {
     pub code_version: String,
     /// The backend.
     pub backend: String,
+    /// Which form of the operations computed: `fast` or `composed`.
+    pub operations: String,
     /// The device, as Burn calls it.
     pub device: String,
     /// The processor's architecture and the widest vector instructions it has.
@@ -487,6 +489,7 @@ impl Run {
             from_epoch,
             code_version: environment.code_version.clone(),
             backend: environment.backend.clone(),
+            operations: alexnet_ops::implementation().to_string(),
             device: format!("{:?}", environment.device),
             processor: processor(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -496,6 +499,7 @@ impl Run {
             for (what, before, now) in [
                 ("code", &last.code_version, &session.code_version),
                 ("backend", &last.backend, &session.backend),
+                ("operations", &last.operations, &session.operations),
                 ("processor", &last.processor, &session.processor),
             ] {
                 if before != now {
