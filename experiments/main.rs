@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             ExitCode::from(INTERRUPTED)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", describe(&error));
             ExitCode::FAILURE
         }
         Err(payload) => {
@@ -54,5 +54,25 @@ fn main() -> ExitCode {
             eprintln!("error: the program failed unexpectedly: {text}; please report this");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes on one line. A library's error that already ends with its cause, as most
+/// of ours do, does not say it twice.
+fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        said if said.ends_with(&cause) => text,
+        _ => format!("{text}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = std::io::Error::other("no space");
+        let error = anyhow::Error::new(full).context("cannot write x: no space").context("run 3");
+        assert_eq!(super::describe(&error), "run 3: cannot write x: no space");
     }
 }
