@@ -322,25 +322,20 @@ fn report(args: &ReportArgs) -> Result<()> {
 }
 
 fn list() {
-    /// What every file of `ablations/` and `scales/` has.
-    #[derive(serde::Deserialize)]
-    struct Line {
-        about: Option<String>,
-        question: Option<String>,
-    }
-    let lines = |title: &str, files: &[BuiltIn]| {
+    let lines = |title: &str, files: &[BuiltIn], about: fn(&BuiltIn) -> Result<String>| {
         print(title);
         for file in files {
-            let line = toml::from_str::<Line>(file.toml).ok().and_then(|line| line.question.or(line.about));
-            // A network's first comment says what it is.
-            let comment =
-                file.toml.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
-            print(&format!("  {:<18} {}", file.name, line.unwrap_or_else(|| comment.to_owned())));
+            let about = about(file).unwrap_or_else(|error| format!("{error:#}"));
+            print(&format!("  {:<18} {about}", file.name));
         }
     };
-    lines("ablations", ABLATIONS);
-    lines("\nscales", SCALES);
-    lines("\npresets (networks)", &library::presets());
+    lines("ablations", ABLATIONS, |file| Ok(Ablation::load(file.name)?.question));
+    lines("\nscales", SCALES, |file| Ok(Scale::load(file.name)?.about));
+    // A network's first comment says what it is.
+    lines("\npresets (networks)", &library::presets(), |file| {
+        let first = file.toml.lines().next();
+        Ok(first.and_then(|line| line.strip_prefix("# ")).unwrap_or_default().to_owned())
+    });
     print("\nbackends in this build");
     for backend in Backend::in_this_build() {
         let state = match backend.device() {

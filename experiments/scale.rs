@@ -14,8 +14,8 @@ use crate::library::{self, SCALES};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scale {
     pub(crate) name: String,
-    #[allow(dead_code)] // read by `list`, from the text
-    about: String,
+    /// What `list` says of it.
+    pub(crate) about: String,
     /// A preset's name, or the path of a network's file.
     pub(crate) network: String,
     /// How many seeds an ablation uses.

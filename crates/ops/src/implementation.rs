@@ -31,8 +31,3 @@ pub fn use_implementation(implementation: Implementation) {
 pub fn implementation() -> Implementation {
     if KERNELS.load(Ordering::Relaxed) { Implementation::Fast } else { Implementation::Composed }
 }
-
-#[cfg_attr(not(feature = "flex"), allow(dead_code))]
-pub(crate) fn kernels() -> bool {
-    implementation() == Implementation::Fast
-}

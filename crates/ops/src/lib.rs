@@ -25,7 +25,6 @@ mod pool;
 pub use backend::{Backend, BackendError, fits};
 pub use conv::{Padding, conv2d};
 pub use dropout::dropout_mask;
-pub(crate) use implementation::kernels;
 pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};

@@ -55,7 +55,7 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         return maps.mul_scalar(lrn.k.powf(-lrn.beta));
     }
     #[cfg(feature = "flex")]
-    if crate::kernels() && crate::flex::holds(&maps) {
+    if crate::flex::takes(&maps) {
         return crate::flex::lrn(maps, lrn);
     }
     crate::composed::lrn(maps, lrn)

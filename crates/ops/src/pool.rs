@@ -53,7 +53,7 @@ impl Pool {
 /// - output: `[batch, channels, pool.output_side(height), pool.output_side(width)]`
 pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::kernels() && crate::flex::holds(&maps) && crate::flex::pools(pool) {
+    if crate::flex::takes(&maps) && crate::flex::pools(pool) {
         return crate::flex::max_pool2d(maps, pool);
     }
     crate::composed::max_pool2d(maps, pool)

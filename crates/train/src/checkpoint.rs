@@ -54,6 +54,10 @@ impl Checkpoints {
         Self { folder }
     }
 
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn path(&self, epoch: usize) -> PathBuf {
         self.folder.join(format!("epoch-{epoch}"))
     }

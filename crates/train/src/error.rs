@@ -66,6 +66,17 @@ pub enum TrainError {
         /// Where it goes on.
         next_epoch: usize,
     },
+    /// Burn restores an optimizer on the first backend of the build, whatever the run's own is.
+    #[error(
+        "cannot go on from {}: Burn restores the optimizer on the first GPU backend of this build, which \
+         failed ({message}); build with the feature of the backend you use alone", path.display()
+    )]
+    Restore {
+        /// The checkpoints' folder.
+        path: PathBuf,
+        /// What the backend said.
+        message: String,
+    },
     /// Burn or a driver gave up.
     #[error("the training stopped with a failure of the backend: {message}")]
     Backend {

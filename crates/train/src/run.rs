@@ -410,7 +410,13 @@ impl Run {
         if start.epoch > 0 {
             let (model, optimizer) = self.checkpoints().load(start.epoch)?;
             learner.load_model(model);
-            learner.load_optim(optimizer);
+            // Burn reads the velocities to `Device::default()` before they come to the run's device.
+            guarded(|| Ok(learner.load_optim(optimizer))).map_err(|error| match error {
+                TrainError::Backend { message } => {
+                    TrainError::Restore { path: self.checkpoints().folder().to_owned(), message }
+                }
+                other => other,
+            })?;
         }
         let (model_saver, model_records) = hand_over();
         let (optimizer_saver, optimizer_records) = hand_over();

@@ -2,13 +2,18 @@
 //!
 //! A tile is a run of output rows, across images where the maps are small. For each tile the input
 //! is unfolded into columns (`[pixels, taps]`, a tap being a channel and a place in the kernel),
-//! small enough to stay in cache, and multiplied at once; nothing of the size of a batch is ever
-//! unfolded. How tiles are cut depends on the shapes alone and partial sums are added in a fixed
-//! order, so any number of threads gives the same bits.
+//! a block of channels at a time so that they stay in cache, and multiplied at once; nothing of the
+//! size of a batch is ever unfolded. On the way the input is laid out as [`Lines`], in which every
+//! tap of every output row is one run of memory, whatever the padding and the stride. How tiles and
+//! blocks are cut depends on the shapes alone and partial sums are added in a fixed order, so any
+//! number of threads gives the same bits.
+
+use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::matmul::{Strides, columns_of, matmul, rows_of};
+use super::matmul::{columns_of, matmul, rows_of};
 use crate::Padding;
 
 /// The shape of a convolution.
@@ -31,6 +36,8 @@ pub(super) struct Geometry {
 
 /// Pixels of a tile, at least: fewer would leave the matrix product short of work.
 const PIXELS: usize = 192;
+/// Elements unfolded at once, about: with what they are multiplied by, they stay in a 512 KiB cache.
+const COLUMNS: usize = 80 << 10;
 /// Partial sums of a weight gradient, at most.
 const PARTIAL_SUMS: usize = 16;
 
@@ -86,101 +93,51 @@ impl Geometry {
         (0..tiles).map(move |tile| Tile { first: tile * rows / tiles, end: (tile + 1) * rows / tiles })
     }
 
-    /// Columns of the output row that see the input at kernel column `x`: their range, and the
-    /// input column of the first.
-    fn seen(&self, x: usize) -> (std::ops::Range<usize>, usize) {
-        let (stride, left) = (self.stride, self.padding.left);
-        let first = left.saturating_sub(x).div_ceil(stride).min(self.output[1]);
-        let end = (self.input[1] + left).saturating_sub(x).div_ceil(stride).clamp(first, self.output[1]);
-        (first..end, (first * stride + x).saturating_sub(left))
+    /// Places of the kernel.
+    fn places(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
     }
 
-    /// The input row under kernel row `y` of output row `row`, if it is not padding.
-    fn input_row(&self, row: usize, y: usize) -> Option<usize> {
-        (row * self.stride + y).checked_sub(self.padding.top).filter(|&row| row < self.input[0])
+    /// The channels cut evenly into blocks whose columns stay in cache.
+    fn blocks(&self, tile: Tile) -> impl Iterator<Item = Range<usize>> + use<> {
+        let together = (COLUMNS / (self.places() * tile.rows() * self.output[1]).max(1)).max(1);
+        let (channels, blocks) = (self.channels, self.channels.div_ceil(together));
+        (0..blocks).map(move |block| block * channels / blocks..(block + 1) * channels / blocks)
     }
 
-    /// Unfolds the input under a tile: `columns[tap][pixel]`.
-    fn unfold(&self, images: &[f32], tile: Tile, columns: &mut [f32]) {
-        let ([height, width], [rows, wide]) = (self.input, self.output);
-        let pixels = tile.rows() * wide;
-        for (tap, column) in columns.chunks_exact_mut(pixels).enumerate() {
-            let (channel, y, x) = self.tap(tap);
-            let (seen, start) = self.seen(x);
-            for (row, pixels) in (tile.first..tile.end).zip(column.chunks_exact_mut(wide)) {
-                let (image, row) = (row / rows, row % rows);
-                let Some(row) = self.input_row(row, y) else {
-                    pixels.fill(0.0);
-                    continue;
-                };
-                let line = &images[((image * self.channels + channel) * height + row) * width..][..width];
-                pixels[..seen.start].fill(0.0);
-                pixels[seen.end..].fill(0.0);
-                if seen.is_empty() {
-                    continue;
-                }
-                let pixels = &mut pixels[seen.clone()];
-                if self.stride == 1 {
-                    pixels.copy_from_slice(&line[start..][..pixels.len()]);
-                } else {
-                    for (pixel, value) in pixels.iter_mut().zip(line[start..].iter().step_by(self.stride)) {
-                        *pixel = *value;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Adds the columns of a tile back to where they came from.
-    fn fold(&self, columns: &[f32], tile: Tile, images: &mut [f32]) {
-        let ([height, width], [rows, wide]) = (self.input, self.output);
-        let pixels = tile.rows() * wide;
-        for (tap, column) in columns.chunks_exact(pixels).enumerate() {
-            let (channel, y, x) = self.tap(tap);
-            let (seen, start) = self.seen(x);
-            if seen.is_empty() {
-                continue;
-            }
-            for (row, pixels) in (tile.first..tile.end).zip(column.chunks_exact(wide)) {
-                let (image, row) = (row / rows, row % rows);
-                let Some(row) = self.input_row(row, y) else { continue };
-                let line = &mut images[((image * self.channels + channel) * height + row) * width..][..width];
-                let pixels = &pixels[seen.clone()];
-                if self.stride == 1 {
-                    for (value, pixel) in line[start..].iter_mut().zip(pixels) {
-                        *value += pixel;
-                    }
-                } else {
-                    for (value, pixel) in line[start..].iter_mut().step_by(self.stride).zip(pixels) {
-                        *value += pixel;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Channel, kernel row and kernel column of a tap.
-    fn tap(&self, tap: usize) -> (usize, usize, usize) {
-        let [height, width] = self.kernel;
-        (tap / (height * width), tap / width % height, tap % width)
-    }
-
-    /// The parts of the images of a tile: image, first pixel in the image, first in the tile, count.
-    fn parts(&self, tile: Tile) -> impl Iterator<Item = (usize, usize, usize, usize)> + use<> {
+    /// The parts of a tile: one for each image that it has rows of.
+    fn parts(&self, tile: Tile) -> impl Iterator<Item = Part> + use<> {
         let [rows, wide] = self.output;
         (tile.first / rows..tile.end.div_ceil(rows)).map(move |image| {
             let (first, end) = (tile.first.max(image * rows), tile.end.min((image + 1) * rows));
-            (image, (first - image * rows) * wide, (first - tile.first) * wide, (end - first) * wide)
+            Part { image, row: first - image * rows, rows: end - first, at: (first - tile.first) * wide }
         })
     }
 
     /// The output maps' values at a tile: `[filter][pixel]`.
     fn gather(&self, maps: &[f32], tile: Tile, gathered: &mut [f32]) {
-        let pixels = tile.rows() * self.output[1];
-        for (image, at, to, count) in self.parts(tile) {
-            for filter in 0..self.filters {
-                let from = (image * self.filters + filter) * self.pixels() + at;
-                gathered[filter * pixels + to..][..count].copy_from_slice(&maps[from..][..count]);
+        let (pixels, wide) = (tile.rows() * self.output[1], self.output[1]);
+        for part in self.parts(tile) {
+            let count = part.rows * wide;
+            for (filter, gathered) in gathered.chunks_exact_mut(pixels).enumerate() {
+                let from = (part.image * self.filters + filter) * self.pixels() + part.row * wide;
+                gathered[part.at..][..count].copy_from_slice(&maps[from..][..count]);
+            }
+        }
+    }
+
+    /// The output maps' values at a tile: `[pixel][filter]`.
+    fn gather_transposed(&self, maps: &[f32], tile: Tile, gathered: &mut [f32]) {
+        let (wide, filters) = (self.output[1], self.filters);
+        for part in self.parts(tile) {
+            let count = part.rows * wide;
+            let gathered = &mut gathered[part.at * filters..][..count * filters];
+            for filter in 0..filters {
+                let from = (part.image * filters + filter) * self.pixels() + part.row * wide;
+                let values = &maps[from..][..count];
+                for (pixel, value) in gathered.chunks_exact_mut(filters).zip(values) {
+                    pixel[filter] = *value;
+                }
             }
         }
     }
@@ -199,11 +156,210 @@ impl Tile {
     }
 }
 
+/// The rows of a tile that lie in one image.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    image: usize,
+    /// The first row, counted in the image.
+    row: usize,
+    rows: usize,
+    /// The first pixel, counted in the tile.
+    at: usize,
+}
+
+/// How a block of channels under a part of a tile lies in a buffer: for each channel and padded
+/// input row the columns dealt out by `stride`, so that the inputs of neighbouring output pixels at
+/// one tap are neighbours: `[channel][row][column % stride][column / stride]`.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    /// Padded input rows of a channel.
+    rows: usize,
+    stride: usize,
+    /// Elements of a line.
+    length: usize,
+}
+
+impl Lines {
+    fn new(shape: &Geometry, part: Part) -> Self {
+        Self {
+            rows: (part.rows - 1) * shape.stride + shape.kernel[0],
+            stride: shape.stride,
+            length: shape.output[1] + (shape.kernel[1] - 1) / shape.stride,
+        }
+    }
+
+    fn size(self, channels: usize) -> usize {
+        channels * self.rows * self.stride * self.length
+    }
+
+    /// Where the inputs of the first output row at a tap start.
+    fn start(self, channel: usize, y: usize, x: usize) -> usize {
+        ((channel * self.rows + y) * self.stride + x % self.stride) * self.length + x / self.stride
+    }
+
+    /// From an output row's inputs to the next one's.
+    fn step(self) -> usize {
+        self.stride * self.stride * self.length
+    }
+
+    /// Calls `line` for each line: where it starts, its elements that are inside the image, and
+    /// where in the images the first of these is; empty for a line in the padding.
+    #[inline(always)]
+    fn for_each(
+        self,
+        shape: &Geometry,
+        part: Part,
+        channels: Range<usize>,
+        mut line: impl FnMut(usize, Range<usize>, usize),
+    ) {
+        let ([height, width], Padding { top, left, .. }) = (shape.input, shape.padding);
+        let mut start = 0;
+        for channel in channels {
+            for row in part.row * self.stride..part.row * self.stride + self.rows {
+                let inside = row.checked_sub(top).filter(|&row| row < height);
+                for phase in 0..self.stride {
+                    // Element `i` is the input column `i * stride + phase − left`.
+                    let first = left.saturating_sub(phase).div_ceil(self.stride).min(self.length);
+                    let end = (width + left).saturating_sub(phase).div_ceil(self.stride);
+                    match inside {
+                        Some(row) if end > first => {
+                            let plane = (part.image * shape.channels + channel) * height + row;
+                            let at = plane * width + first * self.stride + phase - left;
+                            line(start, first..end.min(self.length), at);
+                        }
+                        _ => line(start, 0..0, 0),
+                    }
+                    start += self.length;
+                }
+            }
+        }
+    }
+
+    /// Lays the input under a part out as lines.
+    fn lay_out(self, images: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
+        self.for_each(shape, part, channels, |start, inside, at| {
+            let line = &mut to[start..][..self.length];
+            line[..inside.start].fill(0.0);
+            line[inside.end..].fill(0.0);
+            let line = &mut line[inside];
+            if self.stride == 1 {
+                line.copy_from_slice(&images[at..][..line.len()]);
+            } else if !line.is_empty() {
+                for (to, value) in line.iter_mut().zip(images[at..].iter().step_by(self.stride)) {
+                    *to = *value;
+                }
+            }
+        });
+    }
+
+    /// Adds lines back to where they came from.
+    fn put_back(self, from: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
+        self.for_each(shape, part, channels, |start, inside, at| {
+            let line = &from[start..][..self.length][inside];
+            if self.stride == 1 {
+                for (value, line) in to[at..].iter_mut().zip(line) {
+                    *value += line;
+                }
+            } else if !line.is_empty() {
+                for (value, line) in to[at..].iter_mut().step_by(self.stride).zip(line) {
+                    *value += line;
+                }
+            }
+        });
+    }
+}
+
+/// Unfolds a block of channels under a tile: `columns[tap][pixel]`.
+fn unfold(
+    images: &[f32],
+    shape: &Geometry,
+    tile: Tile,
+    channels: Range<usize>,
+    columns: &mut [f32],
+    buffer: &mut Vec<f32>,
+) {
+    let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
+    for part in shape.parts(tile) {
+        let lines = Lines::new(shape, part);
+        let buffer = sized(buffer, lines.size(channels.len()));
+        lines.lay_out(images, shape, part, channels.clone(), buffer);
+        let mut columns = columns.chunks_exact_mut(pixels);
+        for channel in 0..channels.len() {
+            for y in 0..shape.kernel[0] {
+                for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
+                    let column = &mut column[part.at..][..part.rows * wide];
+                    let from = &buffer[lines.start(channel, y, x)..];
+                    for (to, from) in column.chunks_exact_mut(wide).zip(from.chunks(lines.step())) {
+                        copy(&from[..wide], to);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the columns of a block of channels under a tile back to where they came from.
+fn fold(
+    columns: &[f32],
+    shape: &Geometry,
+    tile: Tile,
+    channels: Range<usize>,
+    images: &mut [f32],
+    buffer: &mut Vec<f32>,
+) {
+    let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
+    for part in shape.parts(tile) {
+        let lines = Lines::new(shape, part);
+        let buffer = sized(buffer, lines.size(channels.len()));
+        buffer.fill(0.0);
+        let mut columns = columns.chunks_exact(pixels);
+        for channel in 0..channels.len() {
+            for y in 0..shape.kernel[0] {
+                for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
+                    let column = &column[part.at..][..part.rows * wide];
+                    let to = &mut buffer[lines.start(channel, y, x)..];
+                    for (from, to) in column.chunks_exact(wide).zip(to.chunks_mut(lines.step())) {
+                        for (to, from) in to[..wide].iter_mut().zip(from) {
+                            *to += from;
+                        }
+                    }
+                }
+            }
+        }
+        lines.put_back(buffer, shape, part, channels.clone(), images);
+    }
+}
+
+/// Copies a short run: a call of `memcpy` would cost more than the copying.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    const LANES: usize = 8;
+    if let Some(tail) = to.len().checked_sub(LANES) {
+        for (to, from) in to.chunks_exact_mut(LANES).zip(from.chunks_exact(LANES)) {
+            to.copy_from_slice(from);
+        }
+        to[tail..][..LANES].copy_from_slice(&from[tail..][..LANES]);
+    } else {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+    }
+}
+
 /// Buffers of one thread, kept from tile to tile.
 #[derive(Default)]
 struct Scratch {
+    lines: Vec<f32>,
     columns: Vec<f32>,
     maps: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+fn with_scratch<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(work)
 }
 
 fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
@@ -224,26 +380,35 @@ pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], shape: &Geomet
     if out.is_empty() {
         return out;
     }
-    out.par_chunks_mut(together * shape.image_out())
-        .zip(maps.par_chunks(together * shape.image_in()))
-        .for_each_init(Scratch::default, |scratch, (out, maps)| {
-            for tile in shape.tiles(out.len() / shape.image_out()) {
-                let pixels = tile.rows() * wide;
-                let columns = sized(&mut scratch.columns, taps * pixels);
-                shape.unfold(maps, tile, columns);
-                let products = sized(&mut scratch.maps, filters * pixels);
-                let (columns, weight) = ((&*columns, columns_of(pixels)), (weight, columns_of(taps)));
-                matmul([pixels, filters, taps], products, false, columns, weight);
-                for (image, to, at, count) in shape.parts(tile) {
-                    for (filter, bias) in bias.iter().enumerate() {
-                        let to = (image * filters + filter) * shape.pixels() + to;
-                        let products = &products[filter * pixels + at..][..count];
-                        for (out, product) in out[to..][..count].iter_mut().zip(products) {
-                            *out = product + bias;
-                        }
-                    }
+    let forward_tile = |out: &mut [f32], maps: &[f32], tile: Tile, scratch: &mut Scratch| {
+        let pixels = tile.rows() * wide;
+        let products = sized(&mut scratch.maps, filters * pixels);
+        for block in shape.blocks(tile) {
+            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let columns = sized(&mut scratch.columns, count * pixels);
+            unfold(maps, shape, tile, block, columns, &mut scratch.lines);
+            let (columns, weight) = ((&*columns, columns_of(pixels)), (&weight[first..], columns_of(taps)));
+            matmul([pixels, filters, count], products, first > 0, columns, weight);
+        }
+        for part in shape.parts(tile) {
+            let count = part.rows * wide;
+            for (filter, bias) in bias.iter().enumerate() {
+                let to = (part.image * filters + filter) * shape.pixels() + part.row * wide;
+                let products = &products[filter * pixels + part.at..][..count];
+                for (out, product) in out[to..][..count].iter_mut().zip(products) {
+                    *out = product + bias;
                 }
             }
+        }
+    };
+    out.par_chunks_mut(together * shape.image_out())
+        .zip(maps.par_chunks(together * shape.image_in()))
+        .for_each(|(out, maps)| {
+            with_scratch(|scratch| {
+                for tile in shape.tiles(out.len() / shape.image_out()) {
+                    forward_tile(out, maps, tile, scratch);
+                }
+            });
         });
     out
 }
@@ -256,18 +421,26 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry)
     if out.is_empty() || gradient.is_empty() {
         return out;
     }
+    let gradient_tile = |out: &mut [f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
+        let pixels = tile.rows() * wide;
+        let maps = sized(&mut scratch.maps, filters * pixels);
+        shape.gather(gradient, tile, maps);
+        for block in shape.blocks(tile) {
+            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let columns = sized(&mut scratch.columns, count * pixels);
+            let (maps, weight) = ((&*maps, columns_of(pixels)), (&weight[first..], rows_of(taps)));
+            matmul([pixels, count, filters], columns, false, maps, weight);
+            fold(columns, shape, tile, block, out, &mut scratch.lines);
+        }
+    };
     out.par_chunks_mut(together * shape.image_in())
         .zip(gradient.par_chunks(together * shape.image_out()))
-        .for_each_init(Scratch::default, |scratch, (out, gradient)| {
-            for tile in shape.tiles(out.len() / shape.image_in()) {
-                let pixels = tile.rows() * wide;
-                let maps = sized(&mut scratch.maps, filters * pixels);
-                shape.gather(gradient, tile, maps);
-                let columns = sized(&mut scratch.columns, taps * pixels);
-                let (maps, weight) = ((&*maps, columns_of(pixels)), (weight, rows_of(taps)));
-                matmul([pixels, taps, filters], columns, false, maps, weight);
-                shape.fold(columns, tile, out);
-            }
+        .for_each(|(out, gradient)| {
+            with_scratch(|scratch| {
+                for tile in shape.tiles(out.len() / shape.image_in()) {
+                    gradient_tile(out, gradient, tile, scratch);
+                }
+            });
         });
     out
 }
@@ -280,27 +453,36 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) 
     if maps.is_empty() || gradient.is_empty() {
         return vec![0.0; filters * taps];
     }
-    let partial_sum = |scratch: &mut Scratch, (maps, gradient): (&[f32], &[f32])| {
+    // A sum is `[tap][filter]`: the other way round the columns would have to be transposed.
+    let add_tile = |sum: &mut [f32], maps: &[f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
+        let pixels = tile.rows() * wide;
+        let gathered = sized(&mut scratch.maps, filters * pixels);
+        shape.gather_transposed(gradient, tile, gathered);
+        for block in shape.blocks(tile) {
+            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let columns = sized(&mut scratch.columns, count * pixels);
+            unfold(maps, shape, tile, block, columns, &mut scratch.lines);
+            let (gathered, columns) = ((&*gathered, columns_of(filters)), (&*columns, columns_of(pixels)));
+            let sum = &mut sum[first * filters..][..count * filters];
+            matmul([filters, count, pixels], sum, true, gathered, columns);
+        }
+    };
+    let partial_sum = |(maps, gradient): (&[f32], &[f32])| {
         let mut sum = vec![0.0; filters * taps];
         let maps = maps.chunks(together * shape.image_in());
-        for (maps, gradient) in maps.zip(gradient.chunks(together * shape.image_out())) {
-            for tile in shape.tiles(gradient.len() / shape.image_out()) {
-                let pixels = tile.rows() * wide;
-                let columns = sized(&mut scratch.columns, taps * pixels);
-                shape.unfold(maps, tile, columns);
-                let gathered = sized(&mut scratch.maps, filters * pixels);
-                shape.gather(gradient, tile, gathered);
-                let transposed = Strides { row: pixels, column: 1 };
-                let (columns, gathered) = ((&*columns, transposed), (&*gathered, columns_of(pixels)));
-                matmul([taps, filters, pixels], &mut sum, true, columns, gathered);
+        with_scratch(|scratch| {
+            for (maps, gradient) in maps.zip(gradient.chunks(together * shape.image_out())) {
+                for tile in shape.tiles(gradient.len() / shape.image_out()) {
+                    add_tile(&mut sum, maps, gradient, tile, scratch);
+                }
             }
-        }
+        });
         sum
     };
     let sums: Vec<Vec<f32>> = maps
         .par_chunks(images * shape.image_in())
         .zip(gradient.par_chunks(images * shape.image_out()))
-        .map_init(Scratch::default, partial_sum)
+        .map(partial_sum)
         .collect();
     let mut sums = sums.into_iter();
     let mut total = sums.next().unwrap_or_default();
@@ -313,7 +495,13 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) 
             }
         }
     });
-    total
+    let mut weights = vec![0.0; filters * taps];
+    weights.par_chunks_mut(taps).enumerate().for_each(|(filter, weights)| {
+        for (weight, tap) in weights.iter_mut().zip(total.chunks_exact(filters)) {
+            *weight = tap[filter];
+        }
+    });
+    weights
 }
 
 /// The gradient with respect to the bias: the sum over images and pixels.

@@ -1,6 +1,8 @@
 //! Local response normalization in one pass, and its gradient in another.
 
-use pulp::Arch;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::Lrn;
@@ -53,38 +55,55 @@ fn inverse_power(scale: &mut Block, beta: f32) {
 ///
 /// # Shapes
 /// `maps` and the result: `[batch, channels, pixels]`.
-pub(super) fn forward(maps: &[f32], [channels, pixels]: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+pub(super) fn forward(maps: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let mut out = vec![0.0; maps.len()];
-    let constants = Constants::new(lrn);
-    let arch = Arch::new();
-    for_each_image(&mut out, channels * pixels, |image, out| {
-        let maps = &maps[image * channels * pixels..][..channels * pixels];
-        arch.dispatch(|| forward_image(maps, out, [channels, pixels], constants));
+    let (lrn, arch) = (Constants::new(lrn), Arch::new());
+    for_each_image(&mut out, shape[0] * shape[1], |image, out| {
+        arch.dispatch(Forward { maps: &maps[image], out, shape, lrn });
     });
     out
 }
 
-fn for_each_image(out: &mut [f32], size: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
+fn for_each_image(out: &mut [f32], size: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     if size > 0 {
-        out.par_chunks_mut(size).enumerate().for_each(|(image, out)| work(image, out));
+        let images = out.par_chunks_mut(size).enumerate();
+        images.for_each(|(image, out)| work(image * size..(image + 1) * size, out));
     }
 }
 
-#[inline(always)]
-fn forward_image(maps: &[f32], out: &mut [f32], [channels, pixels]: [usize; 2], lrn: Constants) {
-    let mut squares = vec![[0.0; PIXELS]; channels];
-    for first in (0..pixels).step_by(PIXELS) {
-        let count = PIXELS.min(pixels - first);
-        load_squares(maps, &mut squares, pixels, first, count);
-        for channel in 0..channels {
-            let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
-            for s in &mut scale {
-                *s = lrn.k + lrn.coefficient * *s;
-            }
-            inverse_power(&mut scale, lrn.beta);
-            let at = channel * pixels + first;
-            for ((out, value), scale) in out[at..][..count].iter_mut().zip(&maps[at..][..count]).zip(&scale) {
-                *out = value * scale;
+/// The normalization of one image.
+///
+/// The work is a type of its own and not a closure: only `with_simd` is sure to be inlined into the
+/// function that is compiled for the processor at hand.
+struct Forward<'a> {
+    maps: &'a [f32],
+    out: &'a mut [f32],
+    /// Channels, pixels.
+    shape: [usize; 2],
+    lrn: Constants,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { maps, out, shape: [channels, pixels], lrn } = self;
+        let mut squares = vec![[0.0; PIXELS]; channels];
+        for first in (0..pixels).step_by(PIXELS) {
+            let count = PIXELS.min(pixels - first);
+            load_squares(maps, &mut squares, pixels, first, count);
+            for channel in 0..channels {
+                let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+                for s in &mut scale {
+                    *s = lrn.k + lrn.coefficient * *s;
+                }
+                inverse_power(&mut scale, lrn.beta);
+                let at = channel * pixels + first;
+                let values = maps[at..][..count].iter().zip(&scale);
+                for (out, (value, scale)) in out[at..][..count].iter_mut().zip(values) {
+                    *out = value * scale;
+                }
             }
         }
     }
@@ -120,60 +139,62 @@ fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> B
 /// g[c] · d[c]^-beta − 2 · coefficient · beta · a[c] · Σ g[j] · a[j] · d[j]^-(beta + 1)
 /// ```
 /// over the channels `j` whose window holds `c`. `d` is computed again: cheaper than to keep it.
-pub(super) fn gradient(
-    maps: &[f32],
-    gradient: &[f32],
-    [channels, pixels]: [usize; 2],
-    lrn: &Lrn,
-) -> Vec<f32> {
+pub(super) fn gradient(maps: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let mut out = vec![0.0; maps.len()];
-    let constants = Constants::new(lrn);
-    let arch = Arch::new();
-    for_each_image(&mut out, channels * pixels, |image, out| {
-        let image = image * channels * pixels..(image + 1) * channels * pixels;
+    let (lrn, arch) = (Constants::new(lrn), Arch::new());
+    for_each_image(&mut out, shape[0] * shape[1], |image, out| {
         let (maps, gradient) = (&maps[image.clone()], &gradient[image]);
-        arch.dispatch(|| gradient_image(maps, gradient, out, [channels, pixels], constants));
+        arch.dispatch(Gradient { maps, gradient, out, shape, lrn });
     });
     out
 }
 
-#[inline(always)]
-fn gradient_image(
-    maps: &[f32],
-    gradient: &[f32],
-    out: &mut [f32],
-    [channels, pixels]: [usize; 2],
+/// The gradient of one image.
+struct Gradient<'a> {
+    maps: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+    /// Channels, pixels.
+    shape: [usize; 2],
     lrn: Constants,
-) {
-    let mut squares = vec![[0.0; PIXELS]; channels];
-    let mut ratios = vec![[0.0; PIXELS]; channels];
-    for first in (0..pixels).step_by(PIXELS) {
-        let count = PIXELS.min(pixels - first);
-        load_squares(maps, &mut squares, pixels, first, count);
-        for channel in 0..channels {
-            let at = channel * pixels + first;
-            let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
-            for s in &mut scale {
-                *s = lrn.k + lrn.coefficient * *s;
+}
+
+impl WithSimd for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { maps, gradient, out, shape: [channels, pixels], lrn } = self;
+        let mut squares = vec![[0.0; PIXELS]; channels];
+        let mut ratios = vec![[0.0; PIXELS]; channels];
+        for first in (0..pixels).step_by(PIXELS) {
+            let count = PIXELS.min(pixels - first);
+            load_squares(maps, &mut squares, pixels, first, count);
+            for channel in 0..channels {
+                let at = channel * pixels + first;
+                let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+                for s in &mut scale {
+                    *s = lrn.k + lrn.coefficient * *s;
+                }
+                let mut power = scale;
+                inverse_power(&mut power, lrn.beta);
+                let (maps, gradient) = (&maps[at..][..count], &gradient[at..][..count]);
+                let (out, ratios) = (&mut out[at..][..count], &mut ratios[channel][..count]);
+                for i in 0..count {
+                    let straight = gradient[i] * power[i];
+                    out[i] = straight;
+                    ratios[i] = straight * maps[i] / scale[i];
+                }
             }
-            let mut power = scale;
-            inverse_power(&mut power, lrn.beta);
-            let (maps, gradient) = (&maps[at..][..count], &gradient[at..][..count]);
-            let out = &mut out[at..][..count];
-            let ratios = &mut ratios[channel];
-            for i in 0..count {
-                let straight = gradient[i] * power[i];
-                out[i] = straight;
-                ratios[i] = straight * maps[i] / scale[i];
-            }
-        }
-        let factor = 2.0 * lrn.coefficient * lrn.beta;
-        for channel in 0..channels {
-            let at = channel * pixels + first;
-            // The windows that hold this channel: those of `above` channels below it to `below` above.
-            let sum = window_sum(&ratios, channel, lrn.above, lrn.below);
-            for ((out, value), sum) in out[at..][..count].iter_mut().zip(&maps[at..][..count]).zip(&sum) {
-                *out -= factor * value * sum;
+            let factor = 2.0 * lrn.coefficient * lrn.beta;
+            for channel in 0..channels {
+                let at = channel * pixels + first;
+                // The windows that hold this channel: those of `above` channels below it to `below` above.
+                let sum = window_sum(&ratios, channel, lrn.above, lrn.below);
+                let values = maps[at..][..count].iter().zip(&sum);
+                for (out, (value, sum)) in out[at..][..count].iter_mut().zip(values) {
+                    *out -= factor * value * sum;
+                }
             }
         }
     }

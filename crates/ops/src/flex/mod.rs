@@ -18,7 +18,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 
-use crate::{Lrn, Padding, Pool};
+use crate::{Implementation, Lrn, Padding, Pool};
 
 /// What a convolution does beyond its tensors.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,10 @@ struct Convolution {
     stride: usize,
     padding: Padding,
 }
+
+/// Why automatic differentiation has no gradients of its own: only its backward passes ask for
+/// gradients, of the backend below it.
+const ONCE: &str = "a gradient is not differentiated again";
 
 /// The operations with kernels of their own.
 #[backend_extension(Flex, Autodiff)]
@@ -41,21 +45,33 @@ trait Kernels: Backend {
         weight: FloatTensor<Self>,
         maps: [usize; 4],
         how: Convolution,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, weight, maps, how);
+        unimplemented!("{ONCE}")
+    }
     fn convolve_gradient_weight(
         gradient: FloatTensor<Self>,
         maps: FloatTensor<Self>,
         weight: [usize; 4],
         how: Convolution,
-    ) -> FloatTensor<Self>;
-    fn convolve_gradient_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, maps, weight, how);
+        unimplemented!("{ONCE}")
+    }
+    fn convolve_gradient_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let _ = gradient;
+        unimplemented!("{ONCE}")
+    }
 
     fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
     fn normalize_gradient(
         gradient: FloatTensor<Self>,
         maps: FloatTensor<Self>,
         lrn: Lrn,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, maps, lrn);
+        unimplemented!("{ONCE}")
+    }
 
     fn pool(maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
     fn pool_gradient(
@@ -63,12 +79,17 @@ trait Kernels: Backend {
         places: IntTensor<Self>,
         maps: [usize; 4],
         pool: Pool,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, places, maps, pool);
+        unimplemented!("{ONCE}")
+    }
 }
 
-/// Whether a tensor is one that the kernels work on: on Flex, of f32.
-pub(crate) fn holds<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32 && tensor.device().inner() == Device::flex()
+/// Whether the kernels are to work on a tensor: they are switched on, and it is one of f32 on Flex.
+pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
+    crate::implementation() == Implementation::Fast
+        && tensor.dtype() == DType::F32
+        && tensor.device().inner() == Device::flex()
 }
 
 /// [`conv2d`](crate::conv2d).
@@ -249,9 +270,6 @@ impl<B: Kernels> Backward<B, 1> for MaxPool {
     }
 }
 
-/// Gradients are differentiated once: no gradient of a gradient.
-const ONCE: &str = "a gradient is not differentiated again";
-
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn convolve(
         maps: FloatTensor<Self>,
@@ -289,35 +307,5 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::UnTracked(prepared) => prepared.finish(maxima),
         };
         (maxima, places)
-    }
-
-    fn convolve_gradient_maps(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: [usize; 4],
-        _: Convolution,
-    ) -> FloatTensor<Self> {
-        unimplemented!("{ONCE}")
-    }
-
-    fn convolve_gradient_weight(
-        _: FloatTensor<Self>,
-        _: FloatTensor<Self>,
-        _: [usize; 4],
-        _: Convolution,
-    ) -> FloatTensor<Self> {
-        unimplemented!("{ONCE}")
-    }
-
-    fn convolve_gradient_bias(_: FloatTensor<Self>) -> FloatTensor<Self> {
-        unimplemented!("{ONCE}")
-    }
-
-    fn normalize_gradient(_: FloatTensor<Self>, _: FloatTensor<Self>, _: Lrn) -> FloatTensor<Self> {
-        unimplemented!("{ONCE}")
-    }
-
-    fn pool_gradient(_: FloatTensor<Self>, _: IntTensor<Self>, _: [usize; 4], _: Pool) -> FloatTensor<Self> {
-        unimplemented!("{ONCE}")
     }
 }
