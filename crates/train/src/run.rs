@@ -411,7 +411,11 @@ impl Run {
             let (model, optimizer) = self.checkpoints().load(start.epoch)?;
             learner.load_model(model);
             // Burn reads the velocities to `Device::default()` before they come to the run's device.
-            guarded(|| Ok(learner.load_optim(optimizer))).map_err(|error| match error {
+            let restored = guarded(|| {
+                learner.load_optim(optimizer);
+                Ok(())
+            });
+            restored.map_err(|error| match error {
                 TrainError::Backend { message } => {
                     TrainError::Restore { path: self.checkpoints().folder().to_owned(), message }
                 }
