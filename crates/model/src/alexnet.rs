@@ -1,6 +1,6 @@
 //! AlexNet, top to bottom.
 
-use alexnet_ops::{Key, avg_pool2d, conv2d, dropout_mask, lrn, max_pool2d};
+use alexnet_ops::{Key, avg_pool2d, conv2d, dropout_mask, lrn, max_pool2d, tanh};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::module::linear;
@@ -121,7 +121,7 @@ impl AlexNet {
     fn activation<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self.network.activation {
             Activation::Relu => relu(x),
-            Activation::Tanh => x.tanh(),
+            Activation::Tanh => tanh(x),
             Activation::Sigmoid => sigmoid(x),
         }
     }

@@ -7,6 +7,7 @@
 //! - [`conv2d`]: convolution with padding on four sides
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
 //! - [`lrn`]: local response normalization across channels
+//! - [`tanh`]: the activation that the paper compares its own with
 //! - [`dropout_mask`]: a dropout mask that is a function of its key, the same on every backend
 //! - [`Key`]: where every random draw of the project comes from
 //! - [`Backend`]: the backends in this build, and `--backend` turned into a device
@@ -21,6 +22,7 @@ mod implementation;
 mod key;
 mod lrn;
 mod pool;
+mod tanh;
 
 pub use backend::{Backend, BackendError, fits};
 pub use conv::{Padding, conv2d};
@@ -29,6 +31,7 @@ pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
 pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
+pub use tanh::tanh;
 
 #[cfg(test)]
 pub(crate) mod testing {

@@ -21,14 +21,14 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    pub(crate) fn new() -> Self {
-        Self { label: String::new(), epoch: 1, total: 0, last: Instant::now() }
+    /// `finished`: epochs that an earlier session trained, of which burn-train does not know.
+    pub(crate) fn new(finished: usize) -> Self {
+        Self { label: String::new(), epoch: finished + 1, total: 0, last: Instant::now() }
     }
 }
 
 impl TrainingProgressLogger for Plain {
-    fn start(&mut self, _: usize, starting_epoch: usize, _: Option<usize>, label: Option<&str>) {
-        self.epoch = starting_epoch;
+    fn start(&mut self, _: usize, _: usize, _: Option<usize>, label: Option<&str>) {
         self.label = label.unwrap_or_default().to_owned();
     }
 

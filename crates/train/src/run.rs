@@ -461,7 +461,7 @@ impl Run {
                     burn::train::renderer::tui::TuiMetricsRendererWrapper::new(training.interrupter(), from);
                 training.renderer(Box::new(renderer) as Box<dyn MetricsRenderer>)
             }
-            false => training.renderer(Box::new(Plain::new())),
+            false => training.renderer(Box::new(Plain::new(first_epoch))),
         };
         #[allow(clippy::arc_with_non_send_sync)]
         // burn-train asks for an Arc and stays on this thread

@@ -11,6 +11,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matmul::{columns_of, matmul, rows_of};
@@ -99,10 +100,11 @@ impl Geometry {
     }
 
     /// The channels cut evenly into blocks whose columns stay in cache.
-    fn blocks(&self, tile: Tile) -> impl Iterator<Item = Range<usize>> + use<> {
+    fn blocks(&self, tile: Tile) -> impl Iterator<Item = Block<'_>> {
         let together = (COLUMNS / (self.places() * tile.rows() * self.output[1]).max(1)).max(1);
         let (channels, blocks) = (self.channels, self.channels.div_ceil(together));
-        (0..blocks).map(move |block| block * channels / blocks..(block + 1) * channels / blocks)
+        let cut = move |block| block * channels / blocks..(block + 1) * channels / blocks;
+        (0..blocks).map(move |block| Block { shape: self, tile, channels: cut(block) })
     }
 
     /// The parts of a tile: one for each image that it has rows of.
@@ -220,15 +222,15 @@ impl Lines {
                 for phase in 0..self.stride {
                     // Element `i` is the input column `i * stride + phase − left`.
                     let first = left.saturating_sub(phase).div_ceil(self.stride).min(self.length);
-                    let end = (width + left).saturating_sub(phase).div_ceil(self.stride);
-                    match inside {
+                    let end = (width + left).saturating_sub(phase).div_ceil(self.stride).min(self.length);
+                    let (elements, at) = match inside {
                         Some(row) if end > first => {
                             let plane = (part.image * shape.channels + channel) * height + row;
-                            let at = plane * width + first * self.stride + phase - left;
-                            line(start, first..end.min(self.length), at);
+                            (first..end, plane * width + first * self.stride + phase - left)
                         }
-                        _ => line(start, 0..0, 0),
-                    }
+                        _ => (0..0, 0),
+                    };
+                    line(start, elements, at);
                     start += self.length;
                 }
             }
@@ -236,6 +238,7 @@ impl Lines {
     }
 
     /// Lays the input under a part out as lines.
+    #[inline(always)]
     fn lay_out(self, images: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
         self.for_each(shape, part, channels, |start, inside, at| {
             let line = &mut to[start..][..self.length];
@@ -253,6 +256,7 @@ impl Lines {
     }
 
     /// Adds lines back to where they came from.
+    #[inline(always)]
     fn put_back(self, from: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
         self.for_each(shape, part, channels, |start, inside, at| {
             let line = &from[start..][..self.length][inside];
@@ -269,28 +273,59 @@ impl Lines {
     }
 }
 
-/// Unfolds a block of channels under a tile: `columns[tap][pixel]`.
-fn unfold(
-    images: &[f32],
-    shape: &Geometry,
+/// A block of channels under a tile. Unfolding and folding it are types of their own because only
+/// `with_simd` is sure to be compiled for the processor at hand.
+#[derive(Clone)]
+struct Block<'a> {
+    shape: &'a Geometry,
     tile: Tile,
     channels: Range<usize>,
-    columns: &mut [f32],
-    buffer: &mut Vec<f32>,
-) {
-    let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
-    for part in shape.parts(tile) {
-        let lines = Lines::new(shape, part);
-        let buffer = sized(buffer, lines.size(channels.len()));
-        lines.lay_out(images, shape, part, channels.clone(), buffer);
-        let mut columns = columns.chunks_exact_mut(pixels);
-        for channel in 0..channels.len() {
-            for y in 0..shape.kernel[0] {
-                for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
-                    let column = &mut column[part.at..][..part.rows * wide];
-                    let from = &buffer[lines.start(channel, y, x)..];
-                    for (to, from) in column.chunks_exact_mut(wide).zip(from.chunks(lines.step())) {
-                        copy(&from[..wide], to);
+}
+
+impl Block<'_> {
+    /// The first of its taps, and how many it has.
+    fn taps(&self) -> (usize, usize) {
+        let places = self.shape.places();
+        (self.channels.start * places, self.channels.len() * places)
+    }
+}
+
+fn unfold(images: &[f32], block: Block, columns: &mut [f32], buffer: &mut Vec<f32>) {
+    Arch::new().dispatch(Unfold { images, block, columns, buffer });
+}
+
+fn fold(columns: &[f32], block: Block, images: &mut [f32], buffer: &mut Vec<f32>) {
+    Arch::new().dispatch(Fold { columns, block, images, buffer });
+}
+
+/// Unfolds a block of `images`: `columns[tap][pixel]`.
+struct Unfold<'a> {
+    images: &'a [f32],
+    block: Block<'a>,
+    columns: &'a mut [f32],
+    buffer: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Unfold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { images, block: Block { shape, tile, channels }, columns, buffer } = self;
+        let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
+        for part in shape.parts(tile) {
+            let lines = Lines::new(shape, part);
+            let buffer = sized(buffer, lines.size(channels.len()));
+            lines.lay_out(images, shape, part, channels.clone(), buffer);
+            let mut columns = columns.chunks_exact_mut(pixels);
+            for channel in 0..channels.len() {
+                for y in 0..shape.kernel[0] {
+                    for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
+                        let column = &mut column[part.at..][..part.rows * wide];
+                        let from = &buffer[lines.start(channel, y, x)..];
+                        for (to, from) in column.chunks_exact_mut(wide).zip(from.chunks(lines.step())) {
+                            copy(&from[..wide], to);
+                        }
                     }
                 }
             }
@@ -298,35 +333,41 @@ fn unfold(
     }
 }
 
-/// Adds the columns of a block of channels under a tile back to where they came from.
-fn fold(
-    columns: &[f32],
-    shape: &Geometry,
-    tile: Tile,
-    channels: Range<usize>,
-    images: &mut [f32],
-    buffer: &mut Vec<f32>,
-) {
-    let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
-    for part in shape.parts(tile) {
-        let lines = Lines::new(shape, part);
-        let buffer = sized(buffer, lines.size(channels.len()));
-        buffer.fill(0.0);
-        let mut columns = columns.chunks_exact(pixels);
-        for channel in 0..channels.len() {
-            for y in 0..shape.kernel[0] {
-                for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
-                    let column = &column[part.at..][..part.rows * wide];
-                    let to = &mut buffer[lines.start(channel, y, x)..];
-                    for (from, to) in column.chunks_exact(wide).zip(to.chunks_mut(lines.step())) {
-                        for (to, from) in to[..wide].iter_mut().zip(from) {
-                            *to += from;
+/// Adds the columns of a block back to where in `images` they came from.
+struct Fold<'a> {
+    columns: &'a [f32],
+    block: Block<'a>,
+    images: &'a mut [f32],
+    buffer: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Fold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { columns, block: Block { shape, tile, channels }, images, buffer } = self;
+        let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
+        for part in shape.parts(tile) {
+            let lines = Lines::new(shape, part);
+            let buffer = sized(buffer, lines.size(channels.len()));
+            buffer.fill(0.0);
+            let mut columns = columns.chunks_exact(pixels);
+            for channel in 0..channels.len() {
+                for y in 0..shape.kernel[0] {
+                    for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
+                        let column = &column[part.at..][..part.rows * wide];
+                        let to = &mut buffer[lines.start(channel, y, x)..];
+                        for (from, to) in column.chunks_exact(wide).zip(to.chunks_mut(lines.step())) {
+                            for (to, from) in to[..wide].iter_mut().zip(from) {
+                                *to += from;
+                            }
                         }
                     }
                 }
             }
+            lines.put_back(buffer, shape, part, channels.clone(), images);
         }
-        lines.put_back(buffer, shape, part, channels.clone(), images);
     }
 }
 
@@ -384,9 +425,9 @@ pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], shape: &Geomet
         let pixels = tile.rows() * wide;
         let products = sized(&mut scratch.maps, filters * pixels);
         for block in shape.blocks(tile) {
-            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let (first, count) = block.taps();
             let columns = sized(&mut scratch.columns, count * pixels);
-            unfold(maps, shape, tile, block, columns, &mut scratch.lines);
+            unfold(maps, block, columns, &mut scratch.lines);
             let (columns, weight) = ((&*columns, columns_of(pixels)), (&weight[first..], columns_of(taps)));
             matmul([pixels, filters, count], products, first > 0, columns, weight);
         }
@@ -426,11 +467,11 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry)
         let maps = sized(&mut scratch.maps, filters * pixels);
         shape.gather(gradient, tile, maps);
         for block in shape.blocks(tile) {
-            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let (first, count) = block.taps();
             let columns = sized(&mut scratch.columns, count * pixels);
             let (maps, weight) = ((&*maps, columns_of(pixels)), (&weight[first..], rows_of(taps)));
             matmul([pixels, count, filters], columns, false, maps, weight);
-            fold(columns, shape, tile, block, out, &mut scratch.lines);
+            fold(columns, block, out, &mut scratch.lines);
         }
     };
     out.par_chunks_mut(together * shape.image_in())
@@ -459,9 +500,9 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) 
         let gathered = sized(&mut scratch.maps, filters * pixels);
         shape.gather_transposed(gradient, tile, gathered);
         for block in shape.blocks(tile) {
-            let (first, count) = (block.start * shape.places(), block.len() * shape.places());
+            let (first, count) = block.taps();
             let columns = sized(&mut scratch.columns, count * pixels);
-            unfold(maps, shape, tile, block, columns, &mut scratch.lines);
+            unfold(maps, block, columns, &mut scratch.lines);
             let (gathered, columns) = ((&*gathered, columns_of(filters)), (&*columns, columns_of(pixels)));
             let sum = &mut sum[first * filters..][..count * filters];
             matmul([filters, count, pixels], sum, true, gathered, columns);

@@ -7,6 +7,7 @@ mod conv;
 mod lrn;
 mod matmul;
 mod pool;
+mod tanh;
 #[cfg(test)]
 mod tests;
 
@@ -83,6 +84,15 @@ trait Kernels: Backend {
         let _ = (gradient, places, maps, pool);
         unimplemented!("{ONCE}")
     }
+
+    fn hyperbolic_tangent(values: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn hyperbolic_tangent_gradient(
+        gradient: FloatTensor<Self>,
+        outputs: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, outputs);
+        unimplemented!("{ONCE}")
+    }
 }
 
 /// Whether the kernels are to work on a tensor: they are switched on, and it is one of f32 on Flex.
@@ -116,6 +126,11 @@ pub(crate) fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     Tensor::from_dispatch(maxima)
 }
 
+/// [`tanh`](crate::tanh).
+pub(crate) fn tanh<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::hyperbolic_tangent(values.into_dispatch()))
+}
+
 /// Whether the places of a window fit into a byte.
 pub(crate) fn pools(pool: &Pool) -> bool {
     pool.size <= pool::LARGEST_WINDOW
@@ -132,6 +147,10 @@ fn values(tensor: &FlexTensor) -> &[f32] {
 
 fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape.into()), DType::F32)
+}
+
+fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape().clone()), DType::F32)
 }
 
 impl Convolution {
@@ -212,6 +231,16 @@ impl Kernels for Flex {
         let shape = pooling([maps[2], maps[3]], pool);
         tensor(pool::gradient(values(&gradient), places, &shape), maps)
     }
+
+    fn hyperbolic_tangent(input: FlexTensor) -> FlexTensor {
+        let input = contiguous(input);
+        elementwise(tanh::forward(values(&input)), &input)
+    }
+
+    fn hyperbolic_tangent_gradient(gradient: FlexTensor, outputs: FlexTensor) -> FlexTensor {
+        let (gradient, outputs) = (contiguous(gradient), contiguous(outputs));
+        elementwise(tanh::gradient(values(&outputs), values(&gradient)), &outputs)
+    }
 }
 
 #[derive(Debug)]
@@ -270,6 +299,20 @@ impl<B: Kernels> Backward<B, 1> for MaxPool {
     }
 }
 
+#[derive(Debug)]
+struct Tanh;
+
+impl<B: Kernels> Backward<B, 1> for Tanh {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            gradients.register::<B>(node.id, B::hyperbolic_tangent_gradient(gradient, ops.state));
+        }
+    }
+}
+
 impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
     fn convolve(
         maps: FloatTensor<Self>,
@@ -307,5 +350,14 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             OpsKind::UnTracked(prepared) => prepared.finish(maxima),
         };
         (maxima, places)
+    }
+
+    fn hyperbolic_tangent(values: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Tanh.prepare::<C>([values.node()]).compute_bound().stateful();
+        let out = B::hyperbolic_tangent(values.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(out.clone(), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
     }
 }

@@ -319,6 +319,11 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
         &with_gradients(maps(), |x| max_pool2d(x[0].clone(), &pool)),
         &with_gradients(maps(), |x| composed::max_pool2d(x[0].clone(), &pool)),
     );
+    let values = || [(numbers(2 * 3 * 5 * 6, 5).iter().map(|v| v * 4.0).collect(), [2, 3, 5, 6])];
+    assert_close(
+        &with_gradients(values(), |x| crate::tanh(x[0].clone())),
+        &with_gradients(values(), |x| x[0].clone().tanh()),
+    );
 }
 
 #[test]

@@ -1,0 +1,10 @@
+use burn::tensor::Tensor;
+
+/// The hyperbolic tangent, element by element.
+pub fn tanh<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&values) {
+        return crate::flex::tanh(values);
+    }
+    values.tanh()
+}
