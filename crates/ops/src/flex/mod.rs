@@ -150,7 +150,7 @@ fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
 }
 
 fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
-    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape().clone()), DType::F32)
+    FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape()), DType::F32)
 }
 
 impl Convolution {

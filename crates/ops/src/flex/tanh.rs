@@ -19,7 +19,7 @@ const ODD: [f32; 7] = [
     -2.760_768_5e-16,
 ];
 /// Those of 1, x², … below the line.
-const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_06e-4, 1.198_258_4e-6];
+const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
 
 /// `tanh` to within a few units in the last place; NaN stays NaN.
 #[inline(always)]
