@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Download, check or describe a data set
     #[command(subcommand)]
     Data(DataCommand),
+    /// Measure how fast a network trains or infers here, layer by layer, on synthetic images
+    Bench(BenchArgs),
     /// Print a shell completion script
     Completions {
         /// The shell
@@ -132,6 +134,38 @@ pub(crate) struct EvaluateArgs {
 pub(crate) struct ReportArgs {
     /// An ablation's folder, `runs/ablations/…`
     pub(crate) folder: PathBuf,
+    /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The network: a preset's name (see `list`) or the path of a TOML file
+    #[arg(default_value = "alexnet-2012")]
+    pub(crate) preset: String,
+    /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Which form of the operations computes: kernels of this project where the backend has them, or
+    /// Burn's own operations alone
+    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
+    pub(crate) ops: Implementation,
+    /// Images a step
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Threads of the processor [default: one a core]
+    #[arg(long, value_name = "T", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// Steps that are timed, after one that is not
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 5)]
+    pub(crate) samples: usize,
+    /// Whole training steps: forward, backward, update [default]
+    #[arg(long, conflicts_with = "infer")]
+    pub(crate) train: bool,
+    /// Forward in evaluation mode
+    #[arg(long)]
+    pub(crate) infer: bool,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

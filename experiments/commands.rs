@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Views};
+use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, use_implementation};
 use alexnet_train::{Data, Environment, EpochRow, Observer, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,15 +13,15 @@ use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
-    AblationArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format, ReportArgs,
-    TrainArgs,
+    AblationArgs, BenchArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format,
+    ReportArgs, TrainArgs,
 };
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
 use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::Study;
-use crate::{arm, fetch};
+use crate::{arm, bench as benchmark, fetch};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate(&args, stop)?,
         Command::Report(args) => report(&args)?,
         Command::List => list(),
+        Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Check(args)) => data_check(&args)?,
         Command::Data(DataCommand::Stats(args)) => data_stats(&args)?,
@@ -319,6 +321,24 @@ fn report(args: &ReportArgs) -> Result<()> {
     let report = Report::of(&study, out)?;
     report.write(&args.folder)?;
     show(&report, args.format, &args.folder)
+}
+
+fn bench(args: &BenchArgs) -> Result<()> {
+    let network: Network = library::load("network", &library::presets(), &args.preset)?;
+    use_implementation(args.ops);
+    let backend = backend(args.backend)?;
+    fits(&backend, 4 * network.trace()?.largest_tensor(args.batch) as u64)?;
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let (batch, samples) = (args.batch, args.samples);
+    let plan = benchmark::Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
+    let measurement = benchmark::measure(&network, plan)?;
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&measurement)?),
+        Format::Text => print(measurement.text().trim_end()),
+    }
+    Ok(())
 }
 
 fn list() {

@@ -2,6 +2,7 @@
 
 mod ablation;
 mod arm;
+mod bench;
 mod cli;
 mod commands;
 mod curves;

@@ -1,9 +1,8 @@
 //! AlexNet, top to bottom.
 
-use alexnet_ops::{Key, avg_pool2d, conv2d, dropout_mask, lrn, max_pool2d, tanh};
+use alexnet_ops::{Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, lrn, max_pool2d, tanh};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 
 use crate::config::{Activation, Convolution, DropoutConvention, FullyConnected, Network, Reads, Stage};
@@ -52,6 +51,9 @@ pub enum Mode<'a> {
     Evaluation,
 }
 
+/// What [`AlexNet::forward_observed`] shows: layer, stage, tower and maps.
+pub type Observe<'a> = &'a mut dyn FnMut(&str, &Stage, usize, &Tensor<4>);
+
 impl AlexNet {
     /// Class scores before the softmax.
     ///
@@ -62,50 +64,85 @@ impl AlexNet {
         self.forward_observed(images, mode, &mut |_, _, _, _| {})
     }
 
-    /// [`forward`](Self::forward) that shows `observe` each convolutional stage before it runs:
-    /// the layer's name, the stage, the tower and the maps `[batch, channels, height, width]`.
-    pub fn forward_observed(
-        &self,
-        images: Tensor<4>,
-        mode: Mode,
-        observe: &mut dyn FnMut(&str, &Stage, usize, &Tensor<4>),
-    ) -> Tensor<2> {
+    /// [`forward`](Self::forward) that shows `observe` each stage of maps before it runs, but a ReLU
+    /// right after a convolution, which is computed with it: the layer's name, the stage, the tower and
+    /// the maps `[batch, channels, height, width]`.
+    pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
         // Each tower has its own maps; in front of the first layer, each has the image.
         let mut maps = vec![images; self.network.towers];
-        let mut first = true;
-        for (layer, config) in self.conv.iter().zip(&self.network.conv) {
-            let inputs = if first { maps } else { exchange(maps, config.reads) };
-            first = false;
-            maps = inputs.into_iter().zip(&layer.towers).map(|(x, conv)| conv.forward(x, config)).collect();
-            for stage in &config.stages {
-                for (tower, x) in maps.iter_mut().enumerate() {
-                    observe(&config.name, stage, tower, x);
-                    *x = self.map_stage(stage, x.clone());
-                }
-            }
+        for (index, config) in self.network.conv.iter().enumerate() {
+            let inputs = if index == 0 { maps } else { exchange(maps, config.reads) };
+            maps = self.conv_layer(index, inputs, mode, observe);
         }
         let mut units: Vec<Tensor<2>> = maps.into_iter().map(|x| x.flatten(1, 3)).collect();
-        for (layer, config) in self.fc.iter().zip(&self.network.fc) {
-            let inputs = if first { units } else { exchange(units, config.reads) };
-            first = false;
-            units = layer.towers.iter().zip(inputs).map(|(fc, x)| fc.forward(x)).collect();
-            for stage in &config.stages {
-                for (tower, x) in units.iter_mut().enumerate() {
-                    *x = self.unit_stage(stage, x.clone(), &format!("{}.{tower}", config.name), mode);
-                }
-            }
+        for (index, config) in self.network.fc.iter().enumerate() {
+            let image = index == 0 && self.conv.is_empty();
+            let inputs = if image { units } else { exchange(units, config.reads) };
+            units = self.fc_layer(index, inputs, mode);
         }
         units.swap_remove(0) // the last layer is not split
     }
 
-    fn map_stage(&self, stage: &Stage, maps: Tensor<4>) -> Tensor<4> {
+    /// A convolutional layer and its stages, from what each tower reads to what each gives out.
+    pub fn conv_layer(
+        &self,
+        index: usize,
+        inputs: Vec<Tensor<4>>,
+        mode: Mode,
+        observe: Observe,
+    ) -> Vec<Tensor<4>> {
+        let config = &self.network.conv[index];
+        let (relu, stages) = self.rectified(&config.stages);
+        let how = Conv2d { stride: config.stride, padding: config.padding, relu };
+        let towers = inputs.into_iter().zip(&self.conv[index].towers).enumerate();
+        let maps = towers.map(|(tower, (x, conv))| {
+            let x = conv2d(x, conv.weight.val(), conv.bias.val(), how);
+            stages.iter().fold(x, |x, stage| {
+                observe(&config.name, stage, tower, &x);
+                self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode)
+            })
+        });
+        maps.collect()
+    }
+
+    /// A fully connected layer and its stages, from what each tower reads to what each gives out.
+    pub fn fc_layer(&self, index: usize, inputs: Vec<Tensor<2>>, mode: Mode) -> Vec<Tensor<2>> {
+        let config = &self.network.fc[index];
+        let (relu, stages) = self.rectified(&config.stages);
+        let towers = self.fc[index].towers.iter().zip(inputs).enumerate();
+        let units = towers.map(|(tower, (fc, x))| {
+            let name = format!("{}.{tower}", config.name);
+            let (finish, stages) = match (relu, stages, mode) {
+                (true, [Stage::Dropout(drop), stages @ ..], Mode::Training(keys)) => {
+                    let mask = self.dropout_mask(keys, &name, fc.bias.dims()[0], *drop);
+                    (Finish::ReluDropout(mask), stages)
+                }
+                (true, ..) => (Finish::Relu, stages),
+                (false, ..) => (Finish::Plain, stages),
+            };
+            let x = linear(x, fc.weight.val(), fc.bias.val(), finish);
+            stages.iter().fold(x, |x, stage| self.unit_stage(stage, x, &name, mode))
+        });
+        units.collect()
+    }
+
+    /// Whether a ReLU comes first, which a layer computes with its sums; and the stages after it.
+    fn rectified<'a>(&self, stages: &'a [Stage]) -> (bool, &'a [Stage]) {
+        match (self.network.activation, stages) {
+            (Activation::Relu, [Stage::Activation, stages @ ..]) => (true, stages),
+            _ => (false, stages),
+        }
+    }
+
+    fn map_stage(&self, stage: &Stage, maps: Tensor<4>, name: &str, mode: Mode) -> Tensor<4> {
         match stage {
             Stage::Activation => self.activation(maps),
             Stage::Lrn(config) => lrn(maps, config),
             Stage::MaxPool(pool) => max_pool2d(maps, pool),
             Stage::AvgPool(pool) => avg_pool2d(maps, pool),
-            Stage::Dropout(_) => {
-                unreachable!("dropout on maps is refused when the network is checked")
+            Stage::Dropout(drop) => {
+                let shape = maps.dims();
+                self.dropout(maps.flatten(1, 3), name, *drop, mode).reshape(shape)
             }
         }
     }
@@ -128,18 +165,23 @@ impl AlexNet {
 
     /// §4.2: "setting to zero the output of each hidden neuron with probability 0.5".
     fn dropout(&self, units: Tensor<2>, name: &str, drop: f64, mode: Mode) -> Tensor<2> {
-        let keep = 1.0 - drop;
         match (mode, self.network.dropout) {
-            (Mode::Training(keys), convention) => {
-                let mask = dropout_mask(keys, name, units.dims()[1], drop, &units.device());
-                match convention {
-                    DropoutConvention::Paper => units * mask,
-                    DropoutConvention::Inverted => units * mask.div_scalar(keep),
-                }
+            (Mode::Training(keys), _) => {
+                let mask = self.dropout_mask(keys, name, units.dims()[1], drop);
+                let factors = mask.to_tensor(&units.device());
+                units * factors
             }
-            (Mode::Evaluation, DropoutConvention::Paper) => units.mul_scalar(keep),
+            (Mode::Evaluation, DropoutConvention::Paper) => units.mul_scalar(1.0 - drop),
             (Mode::Evaluation, DropoutConvention::Inverted) => units,
         }
+    }
+
+    fn dropout_mask(&self, keys: &[Key], name: &str, units: usize, drop: f64) -> DropoutMask {
+        let gain = match self.network.dropout {
+            DropoutConvention::Paper => 1.0,
+            DropoutConvention::Inverted => 1.0 / (1.0 - drop),
+        };
+        DropoutMask::draw(keys, name, units, drop, gain)
     }
 
     /// The config the network was built from.
@@ -154,18 +196,6 @@ fn exchange<const D: usize>(towers: Vec<Tensor<D>>, reads: Reads) -> Vec<Tensor<
         Reads::Own => towers,
         Reads::All if towers.len() == 1 => towers,
         Reads::All => vec![Tensor::cat(towers.clone(), 1); towers.len()],
-    }
-}
-
-impl Conv {
-    fn forward(&self, maps: Tensor<4>, config: &Convolution) -> Tensor<4> {
-        conv2d(maps, self.weight.val(), self.bias.val(), config.stride, config.padding)
-    }
-}
-
-impl Linear {
-    fn forward(&self, units: Tensor<2>) -> Tensor<2> {
-        linear(units, self.weight.val(), Some(self.bias.val()))
     }
 }
 

@@ -10,7 +10,7 @@ mod init;
 pub mod presets;
 mod trace;
 
-pub use alexnet::{AlexNet, Mode};
+pub use alexnet::{AlexNet, Mode, Observe};
 pub use config::{
     Activation, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads, Stage, Update,
 };

@@ -213,10 +213,8 @@ impl FullyConnected {
         let mut stages = Vec::new();
         for stage in &self.stages {
             match stage {
-                Stage::Dropout(drop) if !(0.0..1.0).contains(drop) => {
-                    return Err(format!("dropout of {drop} must be at least 0 and below 1"));
-                }
-                Stage::Activation | Stage::Dropout(_) => {}
+                Stage::Dropout(drop) => check_dropout(*drop)?,
+                Stage::Activation => {}
                 _ => {
                     return Err(format!("`{}` needs maps and cannot follow units", stage.name()));
                 }
@@ -247,8 +245,15 @@ fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
         }
         Stage::Lrn(_) => Ok(side),
         Stage::MaxPool(pool) | Stage::AvgPool(pool) => pooled(pool, side),
-        Stage::Dropout(_) => Err("`dropout` is for fully connected layers".into()),
+        Stage::Dropout(drop) => check_dropout(*drop).map(|()| side),
     }
+}
+
+fn check_dropout(drop: f64) -> Result<(), String> {
+    if (0.0..1.0).contains(&drop) {
+        return Ok(());
+    }
+    Err(format!("dropout of {drop} must be at least 0 and below 1"))
 }
 
 fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {

@@ -8,7 +8,7 @@
 //! rate for 2048³, to measure them against.
 
 use alexnet_ops::{
-    AlphaConvention, Backend, Implementation, Lrn, Padding, Pool, Rounding, conv2d, lrn, max_pool2d,
+    AlphaConvention, Backend, Conv2d, Implementation, Lrn, Padding, Pool, Rounding, conv2d, lrn, max_pool2d,
     use_implementation,
 };
 use burn::tensor::{Device, Distribution, Tensor};
@@ -69,6 +69,10 @@ const LAYERS: [Layer; 10] = [
 ];
 
 impl Layer {
+    fn how(&self) -> Conv2d {
+        Conv2d { stride: self.stride, padding: Padding::same(self.padding), relu: true }
+    }
+
     fn output(&self) -> usize {
         (self.side + 2 * self.padding - self.kernel) / self.stride + 1
     }
@@ -99,10 +103,10 @@ fn finish<const D: usize>(tensor: Tensor<D>) {
 fn conv_forward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
     use_implementation(*implementation);
     let (maps, weight, bias) = layer.tensors(&device());
-    let padding = Padding::same(layer.padding);
+    let how = layer.how();
     bencher
         .counter(ItemsCount::new(layer.flop()))
-        .bench(|| finish(conv2d(maps.clone(), weight.clone(), bias.clone(), layer.stride, padding)));
+        .bench(|| finish(conv2d(maps.clone(), weight.clone(), bias.clone(), how)));
 }
 
 #[divan::bench(args = LAYERS.iter().flat_map(|layer| IMPLEMENTATIONS.map(|i| Case(layer, i))))]
@@ -111,9 +115,9 @@ fn conv_backward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
     let device = device().autodiff();
     let (maps, weight, bias) = layer.tensors(&device);
     let (maps, weight, bias) = (maps.require_grad(), weight.require_grad(), bias.require_grad());
-    let padding = Padding::same(layer.padding);
+    let how = layer.how();
     bencher.counter(ItemsCount::new(3 * layer.flop())).bench(|| {
-        let out = conv2d(maps.clone(), weight.clone(), bias.clone(), layer.stride, padding);
+        let out = conv2d(maps.clone(), weight.clone(), bias.clone(), how);
         let gradients = out.sum().backward();
         finish(weight.grad(&gradients).expect("the weights have a gradient"));
     });

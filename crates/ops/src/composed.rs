@@ -4,21 +4,45 @@
 //! is compared with.
 
 use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
 use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 
-use crate::{Lrn, Padding, Pool, lrn_scale};
+use crate::{Conv2d, Finish, Lrn, Pool, SgdStep, lrn_scale};
 
 /// [`conv2d`](crate::conv2d).
-pub fn conv2d(
-    maps: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
-    let options = ConvOptions { stride: [stride; 2], padding: padding.pairs(), dilation: [1; 2], groups: 1 };
-    module::conv2d(maps, weight, Some(bias), options)
+pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
+    let (stride, padding) = ([how.stride; 2], how.padding.pairs());
+    let options = ConvOptions { stride, padding, dilation: [1; 2], groups: 1 };
+    let maps = module::conv2d(maps, weight, Some(bias), options);
+    if how.relu { relu(maps) } else { maps }
+}
+
+/// [`linear`](crate::linear).
+pub fn linear(units: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
+    let units = module::linear(units, weight, Some(bias));
+    match finish {
+        Finish::Plain => units,
+        Finish::Relu => relu(units),
+        Finish::ReluDropout(mask) => {
+            let factors = mask.to_tensor(&units.device());
+            relu(units) * factors
+        }
+    }
+}
+
+/// [`sgd_step`](crate::sgd_step).
+pub fn sgd_step<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Tensor<D>,
+    how: SgdStep,
+) -> (Tensor<D>, Tensor<D>) {
+    let SgdStep { learning_rate, momentum, weight_decay } = how;
+    let velocity = gradient.mul_scalar(-learning_rate)
+        - weight.clone().mul_scalar(learning_rate * weight_decay)
+        + velocity.mul_scalar(momentum);
+    (weight + velocity.clone(), velocity)
 }
 
 /// [`lrn`](crate::lrn).

@@ -26,6 +26,17 @@ impl Padding {
     }
 }
 
+/// What a convolution does beyond its tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2d {
+    /// Step between kernel positions.
+    pub stride: usize,
+    /// Zeros around the maps.
+    pub padding: Padding,
+    /// Whether the ReLU follows, in the sweep that adds the bias.
+    pub relu: bool,
+}
+
 /// Two-dimensional convolution (cross-correlation, as in every deep-learning library) with bias.
 ///
 /// # Shapes
@@ -36,16 +47,10 @@ impl Padding {
 ///
 /// # Panics
 /// If the shapes do not agree.
-pub fn conv2d(
-    maps: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
+pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if crate::flex::takes(&maps) {
-        return crate::flex::conv2d(maps, weight, bias, stride, padding);
+        return crate::flex::conv2d(maps, weight, bias, how);
     }
-    crate::composed::conv2d(maps, weight, bias, stride, padding)
+    crate::composed::conv2d(maps, weight, bias, how)
 }

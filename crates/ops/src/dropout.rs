@@ -1,46 +1,83 @@
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
 
 use crate::Key;
 
-/// A dropout mask: one row of ones (kept) and zeros (dropped) for each sample.
+/// Which units of which samples dropout keeps, one bit each (Krizhevsky et al. 2012, §4.2).
 ///
-/// Each row is a function of its key, the layer's name and nothing else, so a mask does not depend
-/// on the backend, on other draws, or on how samples are put into batches.
-///
-/// # Shapes
-/// Output: `[keys.len(), units]`.
-///
-/// # Source
-/// Krizhevsky et al. 2012, §4.2.
-pub fn dropout_mask(keys: &[Key], layer: &str, units: usize, drop: f64, device: &Device) -> Tensor<2> {
-    let threshold = (drop * (1u64 << 32) as f64) as u64;
-    let mut mask = Vec::with_capacity(keys.len() * units);
-    for key in keys {
-        let mut rng = key.with_purpose(layer).rng();
-        mask.extend((0..units).map(|_| f32::from(u8::from(u64::from(rng.next_u32()) >= threshold))));
+/// Each sample's row is a function of its key, the layer's name and nothing else, so a mask does not
+/// depend on the backend, on other draws, or on how samples are put into batches.
+#[derive(Debug, Clone)]
+pub struct DropoutMask {
+    /// Row after row, each in whole words.
+    bits: Arc<[u64]>,
+    samples: usize,
+    units: usize,
+    gain: f32,
+}
+
+impl DropoutMask {
+    /// Draws a mask of one row a key; `drop` is the share of units to drop, and what is kept will be
+    /// multiplied by `gain`.
+    pub fn draw(keys: &[Key], layer: &str, units: usize, drop: f64, gain: f64) -> Self {
+        let threshold = (drop * (1u64 << 32) as f64) as u64;
+        let mut bits = vec![0; keys.len() * units.div_ceil(64)];
+        for (row, key) in bits.chunks_exact_mut(units.div_ceil(64).max(1)).zip(keys) {
+            let mut rng = key.with_purpose(layer).rng();
+            for unit in 0..units {
+                let kept = u64::from(rng.next_u32()) >= threshold;
+                row[unit / 64] |= u64::from(kept) << (unit % 64);
+            }
+        }
+        Self { bits: bits.into(), samples: keys.len(), units, gain: gain as f32 }
     }
-    Tensor::from_data(TensorData::new(mask, [keys.len(), units]), device)
+
+    /// By what a unit that is kept is multiplied.
+    pub fn gain(&self) -> f32 {
+        self.gain
+    }
+
+    /// By what each unit of a sample is multiplied: the gain, or zero.
+    pub fn factors(&self, sample: usize) -> impl Iterator<Item = f32> {
+        let words = self.units.div_ceil(64);
+        let row = &self.bits[sample * words..][..words];
+        (0..self.units).map(move |unit| if row[unit / 64] >> (unit % 64) & 1 == 1 { self.gain } else { 0.0 })
+    }
+
+    /// The factors as a tensor.
+    ///
+    /// # Shapes
+    /// Output: `[samples, units]`.
+    pub fn to_tensor(&self, device: &Device) -> Tensor<2> {
+        let factors: Vec<f32> = (0..self.samples).flat_map(|sample| self.factors(sample)).collect();
+        Tensor::from_data(TensorData::new(factors, [self.samples, self.units]), device)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{device, values};
+
+    fn factors(mask: &DropoutMask) -> Vec<f32> {
+        (0..mask.samples).flat_map(|sample| mask.factors(sample)).collect()
+    }
 
     #[test]
     fn drops_the_stated_share_and_repeats() {
         let keys: Vec<Key> = (0..50).map(|sample| Key::new([7, 1, sample, 0])).collect();
         for drop in [0.0, 0.2, 0.5] {
-            let mask = values(dropout_mask(&keys, "fc6", 400, drop, &device()));
-            let kept = mask.iter().sum::<f32>() / mask.len() as f32;
+            let mask = factors(&DropoutMask::draw(&keys, "fc6", 400, drop, 2.0));
+            assert!(mask.iter().all(|factor| [0.0, 2.0].contains(factor)));
+            let kept = mask.iter().sum::<f32>() / 2.0 / mask.len() as f32;
             // 20,000 draws: six standard deviations are 0.021.
             assert!((f64::from(kept) - (1.0 - drop)).abs() < 0.022, "{drop}: kept {kept}");
-            assert_eq!(mask, values(dropout_mask(&keys, "fc6", 400, drop, &device())));
+            assert_eq!(mask, factors(&DropoutMask::draw(&keys, "fc6", 400, drop, 2.0)));
         }
-        let fc6 = values(dropout_mask(&keys, "fc6", 400, 0.5, &device()));
-        assert_ne!(fc6, values(dropout_mask(&keys, "fc7", 400, 0.5, &device())));
+        let fc6 = factors(&DropoutMask::draw(&keys, "fc6", 400, 0.5, 1.0));
+        assert_ne!(fc6, factors(&DropoutMask::draw(&keys, "fc7", 400, 0.5, 1.0)));
         // A sample's row does not depend on the batch around it.
-        assert_eq!(fc6[400..800], values(dropout_mask(&keys[1..2], "fc6", 400, 0.5, &device())));
+        assert_eq!(fc6[400..800], factors(&DropoutMask::draw(&keys[1..2], "fc6", 400, 0.5, 1.0)));
     }
 }

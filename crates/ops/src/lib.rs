@@ -4,11 +4,13 @@
 //! In [`composed`] each is written in terms of Burn's own operations; on Flex the slow ones have
 //! kernels of their own. The model calls these functions and never a backend.
 //!
-//! - [`conv2d`]: convolution with padding on four sides
+//! - [`conv2d`]: convolution with padding on four sides, and the ReLU
+//! - [`linear`]: the fully connected layer, with the ReLU and dropout
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
 //! - [`lrn`]: local response normalization across channels
 //! - [`tanh`]: the activation that the paper compares its own with
-//! - [`dropout_mask`]: a dropout mask that is a function of its key, the same on every backend
+//! - [`DropoutMask`]: a dropout mask that is a function of its keys, the same on every backend
+//! - [`sgd_step`]: the paper's update
 //! - [`Key`]: where every random draw of the project comes from
 //! - [`Backend`]: the backends in this build, and `--backend` turned into a device
 
@@ -20,17 +22,21 @@ mod dropout;
 mod flex;
 mod implementation;
 mod key;
+mod linear;
 mod lrn;
 mod pool;
+mod sgd;
 mod tanh;
 
 pub use backend::{Backend, BackendError, fits};
-pub use conv::{Padding, conv2d};
-pub use dropout::dropout_mask;
+pub use conv::{Conv2d, Padding, conv2d};
+pub use dropout::DropoutMask;
 pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
+pub use linear::{Finish, linear};
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
 pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
+pub use sgd::{SgdStep, sgd_step};
 pub use tanh::tanh;
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use alexnet_model::{Network, Update};
+use alexnet_ops::{SgdStep, sgd_step};
 use burn::module::ParamGroup;
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState};
 use burn::tensor::{Device, Tensor};
@@ -39,15 +40,14 @@ impl Optimizer for PaperSgd {
         gradient: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
-        let rate = rate * self.rate;
-        let mut velocity = gradient.mul_scalar(-rate);
-        if self.weight_decay != 0.0 {
-            velocity = velocity - weight.clone().mul_scalar(rate * self.weight_decay);
-        }
-        if let Some(state) = state {
-            velocity = velocity + state.velocity.mul_scalar(self.momentum);
-        }
-        (weight + velocity.clone(), Some(Velocity { velocity }))
+        let how = SgdStep {
+            learning_rate: rate * self.rate,
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+        };
+        let velocity = state.map(|state| state.velocity);
+        let (weight, velocity) = sgd_step(weight, gradient, velocity, how);
+        (weight, Some(Velocity { velocity }))
     }
 
     fn to_device<const D: usize>(mut state: Self::State<D>, device: &Device) -> Self::State<D> {
@@ -58,7 +58,7 @@ impl Optimizer for PaperSgd {
 
 /// The optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
 /// multipliers.
-pub(crate) fn optimizer(network: &Network, momentum: f64, weight_decay: f64) -> ModuleOptimizer {
+pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64) -> ModuleOptimizer {
     let sgd = |decay: f64, rate: f64| PaperSgd { momentum, weight_decay: weight_decay * decay, rate };
     let conv = network.conv.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("conv", i, u));
     let fc = network.fc.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("fc", i, u));

@@ -15,6 +15,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::matmul::{columns_of, matmul, rows_of};
+use super::sweep::rectified;
 use crate::Padding;
 
 /// The shape of a convolution.
@@ -371,6 +372,32 @@ impl WithSimd for Fold<'_> {
     }
 }
 
+/// Adds the bias to a filter's products and rectifies them.
+struct Finished<'a> {
+    products: &'a [f32],
+    bias: f32,
+    relu: bool,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Finished<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { products, bias, relu, out } = self;
+        if relu {
+            for (out, product) in out.iter_mut().zip(products) {
+                *out = rectified(product + bias);
+            }
+        } else {
+            for (out, product) in out.iter_mut().zip(products) {
+                *out = product + bias;
+            }
+        }
+    }
+}
+
 /// Copies a short run: a call of `memcpy` would cost more than the copying.
 #[inline(always)]
 fn copy(from: &[f32], to: &mut [f32]) {
@@ -410,11 +437,11 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut buffer[..length]
 }
 
-/// `maps ∗ weight + bias`.
+/// `maps ∗ weight + bias`, rectified if `relu`.
 ///
 /// # Shapes
 /// As [`conv2d`](crate::conv2d), flat.
-pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], shape: &Geometry) -> Vec<f32> {
+pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
     let (taps, filters, wide) = (shape.taps(), shape.filters, shape.output[1]);
     let mut out = vec![0.0; shape.batch * shape.image_out()];
     let together = shape.images_together();
@@ -436,9 +463,8 @@ pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], shape: &Geomet
             for (filter, bias) in bias.iter().enumerate() {
                 let to = (part.image * filters + filter) * shape.pixels() + part.row * wide;
                 let products = &products[filter * pixels + part.at..][..count];
-                for (out, product) in out[to..][..count].iter_mut().zip(products) {
-                    *out = product + bias;
-                }
+                let finished = Finished { products, bias: *bias, relu, out: &mut out[to..][..count] };
+                Arch::new().dispatch(finished);
             }
         }
     };

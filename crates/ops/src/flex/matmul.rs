@@ -1,5 +1,7 @@
 //! The matrix product of the `gemm` crate behind checked slices.
 
+use gemm::Parallelism;
+
 /// A matrix in a slice: element `(row, column)` at `row · row_stride + column · column_stride`.
 #[derive(Clone, Copy)]
 pub(super) struct Strides {
@@ -25,11 +27,36 @@ pub(super) fn rows_of(columns: usize) -> Strides {
 /// # Panics
 /// If a slice is too short for its matrix.
 pub(super) fn matmul(
+    shape: [usize; 3],
+    out: &mut [f32],
+    accumulate: bool,
+    left: (&[f32], Strides),
+    right: (&[f32], Strides),
+) {
+    product(shape, out, accumulate, left, right, Parallelism::None);
+}
+
+/// `out ← left · right` on all threads, with the same bits for any number of them: each element is
+/// summed by one thread, in an order that depends on the shape alone.
+///
+/// # Shapes, Panics
+/// As [`matmul`].
+pub(super) fn matmul_on_all_threads(
+    shape: [usize; 3],
+    out: &mut [f32],
+    left: (&[f32], Strides),
+    right: (&[f32], Strides),
+) {
+    product(shape, out, false, left, right, Parallelism::Rayon(0));
+}
+
+fn product(
     [m, n, k]: [usize; 3],
     out: &mut [f32],
     accumulate: bool,
     (left, left_at): (&[f32], Strides),
     (right, right_at): (&[f32], Strides),
+    threads: Parallelism,
 ) {
     assert_eq!(out.len(), m * n);
     if m == 0 || n == 0 {
@@ -67,7 +94,7 @@ pub(super) fn matmul(
             false,
             false,
             false,
-            gemm::Parallelism::None,
+            threads,
         );
     }
 }

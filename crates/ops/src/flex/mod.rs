@@ -4,32 +4,25 @@
 //! of the modules below and for automatic differentiation by gradients written by hand.
 
 mod conv;
+mod gradients;
+mod linear;
 mod lrn;
 mod matmul;
 mod pool;
+mod sweep;
 mod tanh;
 #[cfg(test)]
 mod tests;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 
-use crate::{Implementation, Lrn, Padding, Pool};
+use crate::{Conv2d, Finish, Implementation, Lrn, Pool, SgdStep};
 
-/// What a convolution does beyond its tensors.
-#[derive(Debug, Clone, Copy)]
-struct Convolution {
-    stride: usize,
-    padding: Padding,
-}
-
-/// Why automatic differentiation has no gradients of its own: only its backward passes ask for
-/// gradients, of the backend below it.
+/// Why automatic differentiation has no gradients and no update of its own: only its backward passes
+/// and optimizers ask for them, of the backend below it.
 const ONCE: &str = "a gradient is not differentiated again";
 
 /// The operations with kernels of their own.
@@ -39,13 +32,13 @@ trait Kernels: Backend {
         maps: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        how: Convolution,
+        how: Conv2d,
     ) -> FloatTensor<Self>;
     fn convolve_gradient_maps(
         gradient: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         maps: [usize; 4],
-        how: Convolution,
+        how: Conv2d,
     ) -> FloatTensor<Self> {
         let _ = (gradient, weight, maps, how);
         unimplemented!("{ONCE}")
@@ -54,13 +47,53 @@ trait Kernels: Backend {
         gradient: FloatTensor<Self>,
         maps: FloatTensor<Self>,
         weight: [usize; 4],
-        how: Convolution,
+        how: Conv2d,
     ) -> FloatTensor<Self> {
         let _ = (gradient, maps, weight, how);
         unimplemented!("{ONCE}")
     }
     fn convolve_gradient_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let _ = gradient;
+        unimplemented!("{ONCE}")
+    }
+
+    fn connect(
+        units: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        finish: Finish,
+    ) -> FloatTensor<Self>;
+    fn connect_gradient_units(gradient: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let _ = (gradient, weight);
+        unimplemented!("{ONCE}")
+    }
+    fn connect_gradient_weight(gradient: FloatTensor<Self>, units: FloatTensor<Self>) -> FloatTensor<Self> {
+        let _ = (gradient, units);
+        unimplemented!("{ONCE}")
+    }
+    fn connect_gradient_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        let _ = gradient;
+        unimplemented!("{ONCE}")
+    }
+
+    /// The gradient before a ReLU and a multiplication by `gain`, from that after them.
+    fn rectify_gradient(
+        gradient: FloatTensor<Self>,
+        outputs: FloatTensor<Self>,
+        gain: f32,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, outputs, gain);
+        unimplemented!("{ONCE}")
+    }
+
+    /// The new weights and velocities.
+    fn sgd_step(
+        weight: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        how: SgdStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let _ = (weight, gradient, velocity, how);
         unimplemented!("{ONCE}")
     }
 
@@ -103,16 +136,27 @@ pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
 }
 
 /// [`conv2d`](crate::conv2d).
-pub(crate) fn conv2d(
-    maps: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Tensor<1>,
-    stride: usize,
-    padding: Padding,
-) -> Tensor<4> {
+pub(crate) fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
     let (maps, weight, bias) = (maps.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
-    let how = Convolution { stride, padding };
     Tensor::from_dispatch(<Dispatch as Kernels>::convolve(maps, weight, bias, how))
+}
+
+/// [`linear`](crate::linear).
+pub(crate) fn linear(units: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
+    let (units, weight, bias) = (units.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as Kernels>::connect(units, weight, bias, finish))
+}
+
+/// [`sgd_step`](crate::sgd_step).
+pub(crate) fn sgd_step<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Tensor<D>,
+    how: SgdStep,
+) -> (Tensor<D>, Tensor<D>) {
+    let (weight, gradient) = (weight.into_dispatch(), gradient.into_dispatch());
+    let (weight, velocity) = <Dispatch as Kernels>::sgd_step(weight, gradient, velocity.into_dispatch(), how);
+    (Tensor::from_dispatch(weight), Tensor::from_dispatch(velocity))
 }
 
 /// [`lrn`](crate::lrn).
@@ -141,6 +185,16 @@ fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
+/// A tensor that is the whole of its storage, in order: one whose storage can be written to. It is
+/// copied only if it is a view, or if someone else holds it too.
+fn owned(tensor: FlexTensor) -> FlexTensor {
+    if tensor.layout().is_contiguous() && tensor.bytes().len() == 4 * tensor.layout().num_elements() {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
 fn values(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of f32")
 }
@@ -153,7 +207,7 @@ fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape()), DType::F32)
 }
 
-impl Convolution {
+impl Conv2d {
     fn geometry(self, maps: [usize; 4], weight: [usize; 4]) -> conv::Geometry {
         assert_eq!(maps[1], weight[1], "the maps' channels are not the kernels'");
         conv::Geometry::new(maps, weight, self.stride, self.padding).expect("the kernel fits into the maps")
@@ -166,10 +220,10 @@ fn pooling([height, width]: [usize; 2], pool: Pool) -> pool::Geometry {
 }
 
 impl Kernels for Flex {
-    fn convolve(maps: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Convolution) -> FlexTensor {
+    fn convolve(maps: FlexTensor, weight: FlexTensor, bias: FlexTensor, how: Conv2d) -> FlexTensor {
         let (maps, weight, bias) = (contiguous(maps), contiguous(weight), contiguous(bias));
         let shape = how.geometry(maps.shape().dims(), weight.shape().dims());
-        let out = conv::forward(values(&maps), values(&weight), values(&bias), &shape);
+        let out = conv::forward(values(&maps), values(&weight), values(&bias), how.relu, &shape);
         tensor(out, [shape.batch, shape.filters, shape.output[0], shape.output[1]])
     }
 
@@ -177,7 +231,7 @@ impl Kernels for Flex {
         gradient: FlexTensor,
         weight: FlexTensor,
         maps: [usize; 4],
-        how: Convolution,
+        how: Conv2d,
     ) -> FlexTensor {
         let (gradient, weight) = (contiguous(gradient), contiguous(weight));
         let shape = how.geometry(maps, weight.shape().dims());
@@ -188,7 +242,7 @@ impl Kernels for Flex {
         gradient: FlexTensor,
         maps: FlexTensor,
         weight: [usize; 4],
-        how: Convolution,
+        how: Conv2d,
     ) -> FlexTensor {
         let (gradient, maps) = (contiguous(gradient), contiguous(maps));
         let shape = how.geometry(maps.shape().dims(), weight);
@@ -199,6 +253,54 @@ impl Kernels for Flex {
         let gradient = contiguous(gradient);
         let [_, filters, height, width] = gradient.shape().dims();
         tensor(conv::bias_gradient(values(&gradient), filters, height * width), [filters])
+    }
+
+    fn connect(units: FlexTensor, weight: FlexTensor, bias: FlexTensor, finish: Finish) -> FlexTensor {
+        let (units, weight, bias) = (contiguous(units), contiguous(weight), contiguous(bias));
+        let ([batch, inputs], [rows, outputs]) = (units.shape().dims(), weight.shape().dims());
+        assert_eq!(inputs, rows, "the units are not those that the weights are for");
+        let shape = linear::Shape { batch, inputs, outputs };
+        let out = linear::forward(values(&units), values(&weight), values(&bias), &finish, shape);
+        tensor(out, [batch, outputs])
+    }
+
+    fn connect_gradient_units(gradient: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        let (gradient, weight) = (contiguous(gradient), contiguous(weight));
+        let ([batch, outputs], [inputs, _]) = (gradient.shape().dims(), weight.shape().dims());
+        let shape = linear::Shape { batch, inputs, outputs };
+        tensor(linear::unit_gradient(values(&gradient), values(&weight), shape), [batch, inputs])
+    }
+
+    fn connect_gradient_weight(gradient: FlexTensor, units: FlexTensor) -> FlexTensor {
+        let (gradient, units) = (contiguous(gradient), contiguous(units));
+        let ([batch, outputs], [_, inputs]) = (gradient.shape().dims(), units.shape().dims());
+        let shape = linear::Shape { batch, inputs, outputs };
+        tensor(linear::weight_gradient(values(&gradient), values(&units), shape), [inputs, outputs])
+    }
+
+    fn connect_gradient_bias(gradient: FlexTensor) -> FlexTensor {
+        let gradient = contiguous(gradient);
+        let [_, outputs] = gradient.shape().dims();
+        tensor(linear::bias_gradient(values(&gradient), outputs), [outputs])
+    }
+
+    fn rectify_gradient(gradient: FlexTensor, outputs: FlexTensor, gain: f32) -> FlexTensor {
+        let (mut gradient, outputs) = (owned(gradient), contiguous(outputs));
+        sweep::rectify_gradient(gradient.storage_mut(), values(&outputs), gain);
+        gradient
+    }
+
+    fn sgd_step(
+        weight: FlexTensor,
+        gradient: FlexTensor,
+        velocity: FlexTensor,
+        how: SgdStep,
+    ) -> (FlexTensor, FlexTensor) {
+        let weight = contiguous(weight);
+        // The gradient is not needed any more: its memory becomes the new weights'.
+        let (mut gradient, mut velocity) = (owned(gradient), owned(velocity));
+        sweep::sgd_step(values(&weight), gradient.storage_mut(), velocity.storage_mut(), &how);
+        (gradient, velocity)
     }
 
     fn normalize(maps: FlexTensor, lrn: Lrn) -> FlexTensor {
@@ -240,124 +342,5 @@ impl Kernels for Flex {
     fn hyperbolic_tangent_gradient(gradient: FlexTensor, outputs: FlexTensor) -> FlexTensor {
         let (gradient, outputs) = (contiguous(gradient), contiguous(outputs));
         elementwise(tanh::gradient(values(&outputs), values(&gradient)), &outputs)
-    }
-}
-
-#[derive(Debug)]
-struct Convolve;
-
-impl<B: Kernels> Backward<B, 3> for Convolve {
-    type State = (FloatTensor<B>, FloatTensor<B>, Convolution);
-
-    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let [to_maps, to_weight, to_bias] = ops.parents;
-        let (maps, weight, how) = ops.state;
-        let gradient = gradients.consume::<B>(&ops.node);
-        if let Some(node) = to_bias {
-            gradients.register::<B>(node.id, B::convolve_gradient_bias(gradient.clone()));
-        }
-        // The images themselves need no gradient, and the first layer's would be its dearest part.
-        if let Some(node) = to_maps {
-            let (shape, weight) = (maps.shape().dims(), weight.clone());
-            let to_maps = B::convolve_gradient_maps(gradient.clone(), weight, shape, how);
-            gradients.register::<B>(node.id, to_maps);
-        }
-        if let Some(node) = to_weight {
-            let shape = weight.shape().dims();
-            gradients.register::<B>(node.id, B::convolve_gradient_weight(gradient, maps, shape, how));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Normalize;
-
-impl<B: Kernels> Backward<B, 1> for Normalize {
-    type State = (FloatTensor<B>, Lrn);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        let ([to_maps], (maps, lrn)) = (ops.parents, ops.state);
-        if let Some(node) = to_maps {
-            gradients.register::<B>(node.id, B::normalize_gradient(gradient, maps, lrn));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct MaxPool;
-
-impl<B: Kernels> Backward<B, 1> for MaxPool {
-    type State = (IntTensor<B>, [usize; 4], Pool);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        let ([to_maps], (places, shape, pool)) = (ops.parents, ops.state);
-        if let Some(node) = to_maps {
-            gradients.register::<B>(node.id, B::pool_gradient(gradient, places, shape, pool));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Tanh;
-
-impl<B: Kernels> Backward<B, 1> for Tanh {
-    type State = FloatTensor<B>;
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        if let [Some(node)] = ops.parents {
-            gradients.register::<B>(node.id, B::hyperbolic_tangent_gradient(gradient, ops.state));
-        }
-    }
-}
-
-impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
-    fn convolve(
-        maps: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        how: Convolution,
-    ) -> FloatTensor<Self> {
-        let nodes = [maps.node(), weight.node(), bias.node()];
-        let prepared = Convolve.prepare::<C>(nodes).compute_bound().stateful();
-        let (maps, weight) = (maps.into_primitive(), weight.into_primitive());
-        let out = B::convolve(maps.clone(), weight.clone(), bias.into_primitive(), how);
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((maps, weight, how), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
-    }
-
-    fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
-        let prepared = Normalize.prepare::<C>([maps.node()]).compute_bound().stateful();
-        let maps = maps.into_primitive();
-        let out = B::normalize(maps.clone(), lrn);
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((maps, lrn), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
-    }
-
-    fn pool(maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
-        let prepared = MaxPool.prepare::<C>([maps.node()]).compute_bound().stateful();
-        let maps = maps.into_primitive();
-        let shape = maps.shape().dims();
-        let (maxima, places) = B::pool(maps, pool);
-        let maxima = match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((places.clone(), shape, pool), maxima),
-            OpsKind::UnTracked(prepared) => prepared.finish(maxima),
-        };
-        (maxima, places)
-    }
-
-    fn hyperbolic_tangent(values: FloatTensor<Self>) -> FloatTensor<Self> {
-        let prepared = Tanh.prepare::<C>([values.node()]).compute_bound().stateful();
-        let out = B::hyperbolic_tangent(values.into_primitive());
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish(out.clone(), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AlphaConvention, Key, Rounding, composed};
+use crate::{AlphaConvention, DropoutMask, Key, Padding, Rounding, composed};
 use rand_chacha::rand_core::Rng;
 
 /// Numbers in ±1, a function of `seed`.
@@ -85,7 +85,7 @@ fn assert_convolution(shape: &conv::Geometry, seed: u64) {
         add(&mut to_maps[input], g * w);
         add(&mut to_weight[tap], g * x);
     });
-    assert_sums("output", &conv::forward(&maps, &weight, &bias, shape), &out, taps + 1);
+    assert_sums("output", &conv::forward(&maps, &weight, &bias, false, shape), &out, taps + 1);
     let ours = conv::input_gradient(&gradient, &weight, shape);
     assert_sums("input gradient", &ours, &to_maps, shape.filters * shape.kernel[0] * shape.kernel[1]);
     let ours = conv::weight_gradient(&maps, &gradient, shape);
@@ -111,6 +111,36 @@ proptest! {
         if let Some(shape) = conv::Geometry::new([batch, channels, height, width], weight, stride, padding) {
             assert_convolution(&shape, seed);
         }
+    }
+
+    #[test]
+    fn a_fully_connected_layer_is_the_sum_it_should_be(
+        (batch, inputs, outputs) in (0usize..40, 1usize..90, 1usize..70),
+        seed in 0u64..1000,
+    ) {
+        let shape = linear::Shape { batch, inputs, outputs };
+        let (units, weight) = (numbers(batch * inputs, seed), numbers(inputs * outputs, seed + 1));
+        let (bias, gradient) = (numbers(outputs, seed + 2), numbers(batch * outputs, seed + 3));
+        let mut out = vec![(0.0, 0.0); batch * outputs];
+        let (mut to_units, mut to_weight) = (vec![(0.0, 0.0); units.len()], vec![(0.0, 0.0); weight.len()]);
+        let mut to_bias = vec![(0.0, 0.0); outputs];
+        for row in 0..batch {
+            for output in 0..outputs {
+                let g = f64::from(gradient[row * outputs + output]);
+                add(&mut out[row * outputs + output], f64::from(bias[output]));
+                add(&mut to_bias[output], g);
+                for input in 0..inputs {
+                    let [x, w] = [units[row * inputs + input], weight[input * outputs + output]].map(f64::from);
+                    add(&mut out[row * outputs + output], x * w);
+                    add(&mut to_units[row * inputs + input], g * w);
+                    add(&mut to_weight[input * outputs + output], g * x);
+                }
+            }
+        }
+        assert_sums("output", &linear::forward(&units, &weight, &bias, &Finish::Plain, shape), &out, inputs + 1);
+        assert_sums("units' gradient", &linear::unit_gradient(&gradient, &weight, shape), &to_units, outputs);
+        assert_sums("weight gradient", &linear::weight_gradient(&gradient, &units, shape), &to_weight, batch);
+        assert_sums("bias gradient", &linear::bias_gradient(&gradient, outputs), &to_bias, batch);
     }
 
     #[test]
@@ -221,16 +251,22 @@ fn any_number_of_threads_gives_the_same_bits() {
     let (maps, weight) = (numbers(19 * 7 * 225, 1), numbers(9 * 7 * 9, 2));
     let (bias, gradient) = (numbers(9, 3), numbers(19 * 9 * 225, 4));
     let lrn = Lrn { size: 5, alpha: 0.1, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
+    let layer = linear::Shape { batch: 37, inputs: 700, outputs: 333 };
+    let (units, matrix) = (numbers(37 * 700, 5), numbers(700 * 333, 6));
+    let (biases, to_units) = (numbers(333, 7), numbers(37 * 333, 8));
     let results = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             [
-                conv::forward(&maps, &weight, &bias, &shape),
+                conv::forward(&maps, &weight, &bias, true, &shape),
                 conv::input_gradient(&gradient, &weight, &shape),
                 conv::weight_gradient(&maps, &gradient, &shape),
                 conv::bias_gradient(&gradient, 9, 225),
                 lrn::forward(&maps, [7, 225], &lrn),
                 lrn::gradient(&maps, &maps, [7, 225], &lrn),
+                linear::forward(&units, &matrix, &biases, &Finish::Relu, layer),
+                linear::unit_gradient(&to_units, &matrix, layer),
+                linear::weight_gradient(&to_units, &units, layer),
             ]
         })
     };
@@ -247,11 +283,16 @@ fn what_is_no_number_passes_through() {
         let mut maps = numbers(15, 1);
         maps[0] = bad;
         // A kernel that is nowhere zero: every output that sees the value is no finite number.
-        let out = conv::forward(&maps, &[1.0; 9], &[0.0], &shape);
+        let out = conv::forward(&maps, &[1.0; 9], &[0.0], false, &shape);
         let seen: Vec<bool> = out.iter().map(|v| !v.is_finite()).collect();
         let expected: Vec<bool> = (0..15).map(|at| at / 5 < 2 && at % 5 < 2).collect();
         assert_eq!(seen, expected, "{bad}");
     }
+    let mut gradient = [3.0; 5];
+    let outputs = [f32::NAN, 1.0, 0.0, f32::INFINITY, -0.0];
+    sweep::rectify_gradient(&mut gradient, &outputs, 2.0);
+    assert_eq!(gradient, [6.0, 6.0, 0.0, 6.0, 0.0]);
+    assert!(sweep::rectified(f32::NAN).is_nan());
     let lrn = Lrn { size: 3, alpha: 1.0, beta: 0.75, k: 1.0, convention: AlphaConvention::Sum };
     let out = lrn::forward(&[1.0, f32::NAN, 1.0, 1.0, 1.0], [5, 1], &lrn);
     assert_eq!(out.iter().map(|v| v.is_nan()).collect::<Vec<_>>(), [true, true, true, false, false]);
@@ -301,10 +342,29 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     let padding = Padding { top: 1, left: 2, bottom: 0, right: 1 };
     let inputs = || [(numbers(2 * 3 * 7 * 6, 1), [2, 3, 7, 6]), (numbers(4 * 3 * 3 * 3, 2), [4, 3, 3, 3])];
     let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(4, 3), [4]), device);
-    let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), 2, padding);
-    let burns =
-        |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), 2, padding);
-    assert_close(&with_gradients(inputs(), ours), &with_gradients(inputs(), burns));
+    for relu in [false, true] {
+        let how = Conv2d { stride: 2, padding, relu };
+        let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
+        let burns = |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
+        assert_close(&with_gradients(inputs(), ours), &with_gradients(inputs(), burns));
+    }
+
+    let keys: Vec<Key> = (0..9).map(|sample| Key::new([1, 2, sample, 0])).collect();
+    let mask = DropoutMask::draw(&keys, "fc6", 11, 0.4, 1.5);
+    for finish in [Finish::Plain, Finish::Relu, Finish::ReluDropout(mask)] {
+        // Layers take tensors of two dimensions; the helper gives views of four.
+        let inputs = || [(numbers(9 * 70, 6), [9, 1, 7, 10]), (numbers(70 * 11, 7), [70, 1, 11, 1])];
+        let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(11, 8), [11]), device);
+        let layer = |linear: fn(Tensor<2>, Tensor<2>, Tensor<1>, Finish) -> Tensor<2>| {
+            let finish = finish.clone();
+            move |x: &[Tensor<4>]| {
+                let (units, weight) = (x[0].clone().flatten(1, 3), x[1].clone().flatten(1, 3));
+                linear(units, weight, bias(&x[0].device()), finish.clone()).reshape([9, 1, 11, 1])
+            }
+        };
+        let ours = with_gradients(inputs(), layer(crate::linear));
+        assert_close(&ours, &with_gradients(inputs(), layer(composed::linear)));
+    }
 
     let maps = || [(numbers(2 * 7 * 5 * 6, 4).iter().map(|v| v * 40.0).collect(), [2, 7, 5, 6])];
     for size in [2, 5] {
@@ -332,7 +392,8 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
     let maps = Tensor::<4>::ones([2, 1, 3, 3], &device);
     let weight = Tensor::<4>::ones([2, 1, 2, 2], &device).require_grad();
     let bias = Tensor::<1>::ones([2], &device).require_grad();
-    let out = conv2d(maps.clone(), weight.clone(), bias.clone(), 1, Padding::same(0));
+    let how = Conv2d { stride: 1, padding: Padding::same(0), relu: false };
+    let out = conv2d(maps.clone(), weight.clone(), bias.clone(), how);
     let gradients = out.sum().backward();
     let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
     assert_eq!(values(bias.grad(&gradients).unwrap()), [8.0, 8.0]);
@@ -344,7 +405,31 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
 fn no_images_give_no_maps() {
     let device = Device::flex();
     let maps = Tensor::<4>::zeros([0, 2, 5, 5], &device);
-    let out =
-        conv2d(maps, Tensor::ones([3, 2, 3, 3], &device), Tensor::zeros([3], &device), 1, Padding::same(1));
+    let how = Conv2d { stride: 1, padding: Padding::same(1), relu: true };
+    let out = conv2d(maps, Tensor::ones([3, 2, 3, 3], &device), Tensor::zeros([3], &device), how);
     assert_eq!(out.dims(), [0, 3, 5, 5]);
+    let units = Tensor::<2>::zeros([0, 4], &device);
+    let weight = Tensor::<2>::ones([4, 3], &device);
+    let out = crate::linear(units, weight, Tensor::zeros([3], &device), Finish::Relu);
+    assert_eq!(out.dims(), [0, 3]);
+}
+
+/// The update writes into the gradient's and the velocity's memory: not if someone else holds it too.
+#[test]
+fn an_update_has_the_composed_forms_bits_and_leaves_what_others_hold() {
+    let device = Device::flex();
+    let tensor = |seed| Tensor::<1>::from_data(TensorData::new(numbers(40_000, seed), [40_000]), &device);
+    let how = SgdStep { learning_rate: 0.01, momentum: 0.9, weight_decay: 5e-4 };
+    let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    let (weight, gradient, velocity) = (tensor(1), tensor(2), tensor(3));
+    let ours = crate::sgd_step(weight.clone(), gradient.clone(), Some(velocity.clone()), how);
+    assert_eq!(
+        [1, 2, 3].map(|seed| numbers(40_000, seed)),
+        [&weight, &gradient, &velocity].map(|t| values(t.clone()))
+    );
+    let composed = composed::sgd_step(weight, gradient, velocity, how);
+    assert_eq!([values(ours.0), values(ours.1)], [values(composed.0), values(composed.1)]);
+    let first = crate::sgd_step(tensor(1), tensor(2), None, how);
+    let composed = composed::sgd_step(tensor(1), tensor(2), Tensor::zeros([40_000], &device), how);
+    assert_eq!([values(first.0), values(first.1)], [values(composed.0), values(composed.1)]);
 }

@@ -1,0 +1,181 @@
+//! The kernels under automatic differentiation: what each keeps for its gradients, and which it has.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, TensorMetadata};
+
+use super::Kernels;
+use crate::{Conv2d, Finish, Lrn, Pool};
+
+#[derive(Debug)]
+struct Convolve;
+
+impl<B: Kernels> Backward<B, 3> for Convolve {
+    /// The maps, the weights and, where the ReLU needs them, the outputs.
+    type State = (FloatTensor<B>, FloatTensor<B>, Option<FloatTensor<B>>, Conv2d);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [to_maps, to_weight, to_bias] = ops.parents;
+        let (maps, weight, outputs, how) = ops.state;
+        let mut gradient = gradients.consume::<B>(&ops.node);
+        if let Some(outputs) = outputs {
+            gradient = B::rectify_gradient(gradient, outputs, 1.0);
+        }
+        if let Some(node) = to_bias {
+            gradients.register::<B>(node.id, B::convolve_gradient_bias(gradient.clone()));
+        }
+        // The images themselves need no gradient, and the first layer's would be its dearest part.
+        if let Some(node) = to_maps {
+            let (shape, weight) = (maps.shape().dims(), weight.clone());
+            let to_maps = B::convolve_gradient_maps(gradient.clone(), weight, shape, how);
+            gradients.register::<B>(node.id, to_maps);
+        }
+        if let Some(node) = to_weight {
+            let shape = weight.shape().dims();
+            gradients.register::<B>(node.id, B::convolve_gradient_weight(gradient, maps, shape, how));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Connect;
+
+impl<B: Kernels> Backward<B, 3> for Connect {
+    /// The units, the weights and, where the ReLU needs them, the outputs.
+    type State = (FloatTensor<B>, FloatTensor<B>, Option<FloatTensor<B>>, Finish);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [to_units, to_weight, to_bias] = ops.parents;
+        let (units, weight, outputs, finish) = ops.state;
+        let mut gradient = gradients.consume::<B>(&ops.node);
+        if let Some(outputs) = outputs {
+            gradient = B::rectify_gradient(gradient, outputs, finish.gain());
+        }
+        if let Some(node) = to_bias {
+            gradients.register::<B>(node.id, B::connect_gradient_bias(gradient.clone()));
+        }
+        if let Some(node) = to_units {
+            gradients.register::<B>(node.id, B::connect_gradient_units(gradient.clone(), weight));
+        }
+        if let Some(node) = to_weight {
+            gradients.register::<B>(node.id, B::connect_gradient_weight(gradient, units));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Normalize;
+
+impl<B: Kernels> Backward<B, 1> for Normalize {
+    type State = (FloatTensor<B>, Lrn);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ([to_maps], (maps, lrn)) = (ops.parents, ops.state);
+        if let Some(node) = to_maps {
+            gradients.register::<B>(node.id, B::normalize_gradient(gradient, maps, lrn));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct MaxPool;
+
+impl<B: Kernels> Backward<B, 1> for MaxPool {
+    type State = (IntTensor<B>, [usize; 4], Pool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ([to_maps], (places, shape, pool)) = (ops.parents, ops.state);
+        if let Some(node) = to_maps {
+            gradients.register::<B>(node.id, B::pool_gradient(gradient, places, shape, pool));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Tanh;
+
+impl<B: Kernels> Backward<B, 1> for Tanh {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            gradients.register::<B>(node.id, B::hyperbolic_tangent_gradient(gradient, ops.state));
+        }
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
+    fn convolve(
+        maps: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        how: Conv2d,
+    ) -> FloatTensor<Self> {
+        let nodes = [maps.node(), weight.node(), bias.node()];
+        let prepared = Convolve.prepare::<C>(nodes).compute_bound().stateful();
+        let (maps, weight) = (maps.into_primitive(), weight.into_primitive());
+        let out = B::convolve(maps.clone(), weight.clone(), bias.into_primitive(), how);
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let outputs = how.relu.then(|| out.clone());
+                prepared.finish((maps, weight, outputs, how), out)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn connect(
+        units: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        finish: Finish,
+    ) -> FloatTensor<Self> {
+        let nodes = [units.node(), weight.node(), bias.node()];
+        let prepared = Connect.prepare::<C>(nodes).compute_bound().stateful();
+        let (units, weight) = (units.into_primitive(), weight.into_primitive());
+        let out = B::connect(units.clone(), weight.clone(), bias.into_primitive(), finish.clone());
+        match prepared {
+            OpsKind::Tracked(prepared) => {
+                let outputs = (!matches!(finish, Finish::Plain)).then(|| out.clone());
+                prepared.finish((units, weight, outputs, finish), out)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
+        let prepared = Normalize.prepare::<C>([maps.node()]).compute_bound().stateful();
+        let maps = maps.into_primitive();
+        let out = B::normalize(maps.clone(), lrn);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((maps, lrn), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn pool(maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
+        let prepared = MaxPool.prepare::<C>([maps.node()]).compute_bound().stateful();
+        let maps = maps.into_primitive();
+        let shape = maps.shape().dims();
+        let (maxima, places) = B::pool(maps, pool);
+        let maxima = match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((places.clone(), shape, pool), maxima),
+            OpsKind::UnTracked(prepared) => prepared.finish(maxima),
+        };
+        (maxima, places)
+    }
+
+    fn hyperbolic_tangent(values: FloatTensor<Self>) -> FloatTensor<Self> {
+        let prepared = Tanh.prepare::<C>([values.node()]).compute_bound().stateful();
+        let out = B::hyperbolic_tangent(values.into_primitive());
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish(out.clone(), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is done element by element, in one sweep over memory and in place.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::SgdStep;
+
+/// Elements of one task.
+const SPAN: usize = 1 << 14;
+
+/// max(0, x); NaN stays NaN.
+#[inline(always)]
+pub(super) fn rectified(x: f32) -> f32 {
+    if x <= 0.0 { 0.0 } else { x }
+}
+
+/// Turns the gradient after a ReLU and a multiplication by `gain` into that before them: zero where
+/// the output was zero.
+pub(super) fn rectify_gradient(gradient: &mut [f32], outputs: &[f32], gain: f32) {
+    let arch = Arch::new();
+    gradient.par_chunks_mut(SPAN).zip(outputs.par_chunks(SPAN)).for_each(|(gradient, outputs)| {
+        arch.dispatch(Rectify { gradient, outputs, gain });
+    });
+}
+
+struct Rectify<'a> {
+    gradient: &'a mut [f32],
+    outputs: &'a [f32],
+    gain: f32,
+}
+
+impl WithSimd for Rectify<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (gradient, output) in self.gradient.iter_mut().zip(self.outputs) {
+            *gradient = if *output <= 0.0 { 0.0 } else { *gradient * self.gain };
+        }
+    }
+}
+
+/// One step of [`sgd_step`](crate::sgd_step): the velocities in place, the new weights in the place of
+/// the gradient.
+pub(super) fn sgd_step(weight: &[f32], gradient: &mut [f32], velocity: &mut [f32], how: &SgdStep) {
+    let arch = Arch::new();
+    let rate = how.learning_rate;
+    let factors = [-rate as f32, (rate * how.weight_decay) as f32, how.momentum as f32];
+    gradient.par_chunks_mut(SPAN).zip(velocity.par_chunks_mut(SPAN)).zip(weight.par_chunks(SPAN)).for_each(
+        |((gradient, velocity), weight)| {
+            arch.dispatch(Step { weight, gradient, velocity, factors });
+        },
+    );
+}
+
+struct Step<'a> {
+    weight: &'a [f32],
+    gradient: &'a mut [f32],
+    velocity: &'a mut [f32],
+    /// On the gradient, the weight and the velocity.
+    factors: [f32; 3],
+}
+
+impl WithSimd for Step<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { weight, gradient, velocity, factors: [rate, decay, momentum] } = self;
+        for ((gradient, velocity), weight) in gradient.iter_mut().zip(velocity).zip(weight) {
+            // In the order of the composed form, whose bits these are.
+            *velocity = *gradient * rate - weight * decay + *velocity * momentum;
+            *gradient = weight + *velocity;
+        }
+    }
+}

@@ -1,0 +1,35 @@
+use burn::tensor::Tensor;
+
+/// The constants of one [`sgd_step`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SgdStep {
+    /// ε.
+    pub learning_rate: f64,
+    /// The momentum.
+    pub momentum: f64,
+    /// The weight decay.
+    pub weight_decay: f64,
+}
+
+/// The update of Krizhevsky et al. 2012, §5; returns the new weights and velocities.
+///
+/// ```text
+/// v ← momentum · v − weight_decay · ε · w − ε · g
+/// w ← w + v
+/// ```
+///
+/// # Shapes
+/// All alike.
+pub fn sgd_step<const D: usize>(
+    weight: Tensor<D>,
+    gradient: Tensor<D>,
+    velocity: Option<Tensor<D>>,
+    how: SgdStep,
+) -> (Tensor<D>, Tensor<D>) {
+    let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&weight) {
+        return crate::flex::sgd_step(weight, gradient, velocity, how);
+    }
+    crate::composed::sgd_step(weight, gradient, velocity, how)
+}
