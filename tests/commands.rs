@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{experiments, stderr, stdout, tiny_idx, tiny_scale};
+use crate::support::{experiments, stderr, stdout, succeed, tiny_idx, tiny_scale};
 
 /// An ablation of one epoch on few images; returns its folder.
 fn ablation(folder: &std::path::Path, more: &[&str]) -> std::process::Output {
@@ -325,4 +325,27 @@ fn list_stats_completions_and_help_work() {
         assert!(output.status.success(), "{words:?}: {}", stderr(&output));
         assert!(stdout(&output).contains(expected), "{words:?}: {}", stdout(&output));
     }
+}
+
+#[test]
+fn a_bench_measures_the_network_and_each_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    for (mode, backward) in [("--train", true), ("--infer", false)] {
+        let output = succeed(
+            experiments(folder.path())
+                .args(["bench", "mini", "--batch", "3", "--samples", "2", "--threads", "1", mode])
+                .args(["--format", "json"]),
+        );
+        let found: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(found["seconds_per_step"]["samples"].as_array().unwrap().len(), 2);
+        assert_eq!(found["threads"], 1);
+        let (rate, step) = (&found["images_per_second"], &found["seconds_per_step"]["median"]);
+        assert!((rate.as_f64().unwrap() * step.as_f64().unwrap() - 3.0).abs() < 1e-9);
+        assert!(found["matmul_gflops"].as_f64().unwrap() > 0.0 && found["gflops"].as_f64().unwrap() > 0.0);
+        let layers = found["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), 8);
+        assert!(layers.iter().all(|layer| layer["backward_seconds"].is_number() == backward));
+    }
+    let output = experiments(folder.path()).args(["bench", "nosuch"]).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("there is no network `nosuch`"));
 }

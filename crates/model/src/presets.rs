@@ -20,4 +20,4 @@ macro_rules! presets {
     };
 }
 
-presets!("alexnet-2012", "alexnet-2012-half", "mini", "cifar10", "cifar10-19pct", "linear");
+presets!("alexnet-2012", "alexnet-2012-half", "mini", "cifar10", "cifar10-19pct", "torchvision", "linear");

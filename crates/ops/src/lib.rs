@@ -12,6 +12,7 @@
 //! - [`DropoutMask`]: a dropout mask that is a function of its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
 //! - [`Key`]: where every random draw of the project comes from
+//! - [`keep_memory`]: freed memory stays with the process, for the next step
 //! - [`Backend`]: the backends in this build, and `--backend` turned into a device
 
 mod backend;
@@ -24,6 +25,7 @@ mod implementation;
 mod key;
 mod linear;
 mod lrn;
+mod memory;
 mod pool;
 mod sgd;
 mod tanh;
@@ -35,6 +37,7 @@ pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
 pub use linear::{Finish, linear};
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
+pub use memory::keep_memory;
 pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
 pub use sgd::{SgdStep, sgd_step};
 pub use tanh::tanh;

@@ -1,0 +1,82 @@
+"""Ours and theirs by turns, on the same machine in the same run, as ratios.
+
+    python3 -m venv peers && peers/bin/pip install -r benches/peers/requirements.txt
+    cargo build -p experiments
+    peers/bin/python benches/peers/compare.py [--rounds 3] [--only NAME]
+
+Each measurement is a process of its own, so that its memory is its own. A figure is the median of the
+steps of all rounds; the rounds alternate, so that whatever else the machine does falls on all alike.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+# Name, network, our arguments, peers, the target for the ratio to the best of them.
+COMPARISONS = [
+    ("train-2012", "alexnet-2012", ["--train"], ["torch", "torch-channels-last", "composed"], 2.0),
+    ("train-torchvision", "torchvision", ["--train"], ["torch", "torch-channels-last"], 1.05),
+    ("infer-2012", "alexnet-2012", ["--infer"], ["torch", "onnx"], 1.05),
+    ("latency-2012", "alexnet-2012", ["--infer", "--batch", "1"], ["torch", "onnx"], 1.0),
+]
+
+
+def run(command):
+    output = subprocess.run(command, capture_output=True, text=True)
+    if output.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{output.stderr[-2000:]}")
+    return json.loads(output.stdout[output.stdout.index("{"):])
+
+
+def measure(side, network, arguments, binary, threads, samples):
+    batch = arguments[arguments.index("--batch") + 1] if "--batch" in arguments else "128"
+    if side in ("ours", "composed"):
+        command = [binary, "bench", network, *arguments, "--format", "json", "--threads", threads, "--samples", samples]
+        return run(command + ["--ops", "composed" if side == "composed" else "fast"])
+    command = [sys.executable, HERE / "peer.py", network, "--peer", side, "--batch", batch]
+    command += ["--threads", threads, "--samples", samples]
+    return run(command + (["--infer"] if "--infer" in arguments else []))
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--binary", default="target/debug/experiments")
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--samples", default="3")
+    arguments.add_argument("--threads", default="2")
+    arguments.add_argument("--only")
+    given = arguments.parse_args()
+    processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
+    print(f"{processor}, {given.threads} threads, {platform.platform()}", flush=True)
+    for name, network, ours, peers, target in COMPARISONS:
+        if given.only not in (None, name):
+            continue
+        samples = "30" if "--batch" in ours else given.samples
+        found = {side: [] for side in ["ours", *peers]}
+        for _ in range(given.rounds):
+            for side, results in found.items():
+                results.append(measure(side, network, ours, given.binary, given.threads, samples))
+        print(f"\n{name}: {network} {' '.join(ours)} (target {target})")
+        medians = {}
+        rate = max(result["matmul_gflops"] for results in found.values() for result in results)
+        for side, results in found.items():
+            steps = [step for result in results for step in result["seconds_per_step"]["samples"]]
+            medians[side] = statistics.median(steps)
+            peak = max(result["peak_rss_bytes"] or 0 for result in results) / 1e9
+            low, high = min(steps), max(steps)
+            print(f"  {side:<20} {medians[side]:9.4f} s a step ({low:.4f} to {high:.4f})  {peak:5.2f} GB"
+                  f"  ours is {medians[side] / medians['ours']:.2f} times as fast")
+        if "gflops" in found["ours"][0]:
+            per_step = statistics.median(r["gflops"] * r["seconds_per_step"]["median"] for r in found["ours"])
+            share = 100 * per_step / medians["ours"] / rate
+            print(f"  ours runs at {share:.0f} % of the fastest matrix product seen, {rate:.0f} GFLOP/s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

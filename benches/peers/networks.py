@@ -1,0 +1,70 @@
+"""The networks of our presets, written in PyTorch as a PyTorch user would."""
+
+import torch
+from torch import nn
+
+
+class PaperLrn(nn.Module):
+    """LRN as the paper writes it: alpha multiplies the sum; PyTorch's multiplies the mean."""
+
+    def __init__(self):
+        super().__init__()
+        self.lrn = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+
+    def forward(self, maps):
+        # Inside each of the two towers.
+        return torch.cat([self.lrn(tower) for tower in maps.chunk(2, 1)], 1)
+
+
+class Halve(nn.Module):
+    """Dropout of 2012: units are dropped at training, and all are halved at test."""
+
+    def forward(self, units):
+        if self.training:
+            return units * torch.empty_like(units).bernoulli_(0.5)
+        return units * 0.5
+
+
+def alexnet_2012():
+    """Krizhevsky et al. 2012: two towers, which exchange maps at conv3 and at the fully connected layers."""
+    relu, pool = lambda: nn.ReLU(inplace=True), lambda: nn.MaxPool2d(3, 2)
+    return nn.Sequential(
+        nn.Conv2d(3, 96, 11, 4, 2), relu(), PaperLrn(), pool(),
+        nn.Conv2d(96, 256, 5, 1, 2, groups=2), relu(), PaperLrn(), pool(),
+        nn.Conv2d(256, 384, 3, 1, 1), relu(),
+        nn.Conv2d(384, 384, 3, 1, 1, groups=2), relu(),
+        nn.Conv2d(384, 256, 3, 1, 1, groups=2), relu(), pool(), nn.Flatten(),
+        nn.Linear(9216, 4096), relu(), Halve(),
+        nn.Linear(4096, 4096), relu(), Halve(),
+        nn.Linear(4096, 1000),
+    )  # fmt: skip
+
+
+def torchvision():
+    """torchvision.models.alexnet, without its adaptive pooling, which does nothing at 224 pixels."""
+    relu, pool = lambda: nn.ReLU(inplace=True), lambda: nn.MaxPool2d(3, 2)
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 11, 4, 2), relu(), pool(),
+        nn.Conv2d(64, 192, 5, 1, 2), relu(), pool(),
+        nn.Conv2d(192, 384, 3, 1, 1), relu(),
+        nn.Conv2d(384, 256, 3, 1, 1), relu(),
+        nn.Conv2d(256, 256, 3, 1, 1), relu(), pool(), nn.Flatten(), nn.Dropout(),
+        nn.Linear(9216, 4096), relu(), nn.Dropout(),
+        nn.Linear(4096, 4096), relu(),
+        nn.Linear(4096, 1000),
+    )  # fmt: skip
+
+
+# Name, side of the image, classes, parameters: the last so that it is the same network on both sides.
+NETWORKS = {
+    "alexnet-2012": (alexnet_2012, 224, 1000, 60_965_224),
+    "torchvision": (torchvision, 224, 1000, 61_100_840),
+}
+
+
+def build(name):
+    make, side, classes, parameters = NETWORKS[name]
+    network = make()
+    found = sum(parameter.numel() for parameter in network.parameters())
+    assert found == parameters, f"{name}: {found} parameters, not {parameters}"
+    return network, side, classes

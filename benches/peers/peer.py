@@ -1,0 +1,102 @@
+"""One peer, one network, one mode: prints the same JSON as `experiments bench --format json`."""
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import time
+
+import numpy
+import torch
+
+from networks import build
+
+
+def seconds_of(step, samples):
+    taken = []
+    for _ in range(samples + 1):
+        begun = time.perf_counter()
+        step()
+        taken.append(time.perf_counter() - begun)
+    return taken[1:]
+
+
+def training(name, batch, samples, channels_last):
+    network, side, classes = build(name)
+    network.train()
+    images, targets = torch.randn(batch, 3, side, side) * 60, torch.arange(batch) % classes
+    if channels_last:
+        network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def step():
+        optimizer.zero_grad()
+        loss(network(images), targets).backward()
+        optimizer.step()
+
+    return seconds_of(step, samples)
+
+
+def inference(name, batch, samples, channels_last):
+    network, side, _ = build(name)
+    network.eval()
+    images = torch.randn(batch, 3, side, side) * 60
+    if channels_last:
+        network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        return seconds_of(lambda: network(images), samples)
+
+
+def onnx_inference(name, batch, samples, threads):
+    import onnxruntime
+
+    network, side, _ = build(name)
+    network.eval()
+    images = torch.randn(batch, 3, side, side) * 60
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        torch.onnx.export(network, (images,), file.name, input_names=["images"], external_data=False, verbose=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
+    del network
+    inputs = {"images": numpy.ascontiguousarray(images.numpy())}
+    return seconds_of(lambda: session.run(None, inputs), samples)
+
+
+def matmul_gflops():
+    left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    return 2 * 2048**3 / statistics.median(seconds_of(lambda: left @ right, 7)) / 1e9
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("network")
+    arguments.add_argument("--peer", choices=["torch", "torch-channels-last", "onnx"], default="torch")
+    arguments.add_argument("--batch", type=int, default=128)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--samples", type=int, default=5)
+    arguments.add_argument("--infer", action="store_true")
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    torch.manual_seed(0)
+    last = given.peer == "torch-channels-last"
+    if given.peer == "onnx":
+        taken = onnx_inference(given.network, given.batch, given.samples, given.threads)
+    elif given.infer:
+        taken = inference(given.network, given.batch, given.samples, last)
+    else:
+        taken = training(given.network, given.batch, given.samples, last)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    median = statistics.median(taken)
+    print(json.dumps({
+        "images_per_second": given.batch / median,
+        "seconds_per_step": {"median": median, "samples": taken},
+        "peak_rss_bytes": peak,
+        "matmul_gflops": matmul_gflops(),
+    }))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
