@@ -147,8 +147,7 @@ fn training(network: &Network, device: &Device, batch: usize, samples: usize) ->
         let batch = Batch { images, targets: targets.clone(), keys: keys(step, batch) };
         model = model.take().map(|model| {
             let gradients = TrainStep::step(&model, batch).grads;
-            // A learner holds on to the model that it updates.
-            optimizer.step(RATE, model.clone(), gradients)
+            optimizer.step(RATE, model, gradients)
         });
     })
 }

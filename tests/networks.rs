@@ -13,7 +13,8 @@ fn parameter_counts_are_those_of_the_facts() {
     for (name, parameters) in [
         ("alexnet-2012", 60_965_224),      // grouped; ungrouped it would be 62,378,344
         ("alexnet-2012-half", 59_798_312), // the authors' run 145-half
-        ("cifar10-19pct", 89_578),         // at 32 pixels
+        ("cifar10-18pct", 89_578),         // at 32 pixels
+        ("cifar10-19pct", 89_578),
         ("torchvision", 61_100_840),
         ("linear", 7_850),
     ] {
@@ -64,6 +65,7 @@ fn small_presets_keep_the_papers_layers() {
     }
     assert_eq!(sides(&preset("mini")), [6, 3, 3, 3, 2, 1, 1, 1]);
     assert_eq!(sides(&preset("cifar10")), [16, 8, 8, 8, 4, 1, 1, 1]);
+    assert_eq!(sides(&preset("cifar10-18pct")), [16, 8, 4, 1]);
     assert_eq!(sides(&preset("cifar10-19pct")), [16, 8, 4, 1]);
     assert_eq!(sides(&preset("torchvision")), [27, 13, 13, 13, 6, 1, 1, 1]);
 }

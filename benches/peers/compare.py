@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 COMPARISONS = [
     ("train-2012", "alexnet-2012", ["--train"], ["torch", "torch-channels-last", "composed"], 2.0),
     ("train-torchvision", "torchvision", ["--train"], ["torch", "torch-channels-last"], 1.05),
+    ("train-18pct", "cifar10-18pct", ["--train"], ["torch", "composed"], 2.0),
     ("infer-2012", "alexnet-2012", ["--infer"], ["torch", "onnx"], 1.05),
     ("latency-2012", "alexnet-2012", ["--infer", "--batch", "1"], ["torch", "onnx"], 1.0),
 ]

@@ -55,9 +55,30 @@ def torchvision():
     )  # fmt: skip
 
 
+class SpatialLrn(nn.Module):
+    """cuda-convnet's rnorm: 3 x 3 pixels, clipped at the edges."""
+
+    def forward(self, maps):
+        mean = nn.functional.avg_pool2d(maps * maps, 3, 1, 1)
+        return maps / (1 + 5e-5 * mean) ** 0.75
+
+
+def cifar10_18pct():
+    """The author's CIFAR-10 net 18pct."""
+    relu = lambda: nn.ReLU(inplace=True)
+    maximum, average = lambda: nn.MaxPool2d(3, 2, ceil_mode=True), lambda: nn.AvgPool2d(3, 2, ceil_mode=True)
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 5, 1, 2), maximum(), relu(), SpatialLrn(),
+        nn.Conv2d(32, 32, 5, 1, 2), relu(), average(), SpatialLrn(),
+        nn.Conv2d(32, 64, 5, 1, 2), relu(), average(), nn.Flatten(),
+        nn.Linear(1024, 10),
+    )  # fmt: skip
+
+
 # Name, side of the image, classes, parameters: the last so that it is the same network on both sides.
 NETWORKS = {
     "alexnet-2012": (alexnet_2012, 224, 1000, 60_965_224),
+    "cifar10-18pct": (cifar10_18pct, 32, 10, 89_578),
     "torchvision": (torchvision, 224, 1000, 61_100_840),
 }
 

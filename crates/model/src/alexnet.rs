@@ -1,6 +1,8 @@
 //! AlexNet, top to bottom.
 
-use alexnet_ops::{Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, lrn, max_pool2d, tanh};
+use alexnet_ops::{
+    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, lrn, max_pool2d, spatial_lrn, tanh,
+};
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
@@ -138,6 +140,7 @@ impl AlexNet {
         match stage {
             Stage::Activation => self.activation(maps),
             Stage::Lrn(config) => lrn(maps, config),
+            Stage::SpatialLrn(config) => spatial_lrn(maps, config),
             Stage::MaxPool(pool) => max_pool2d(maps, pool),
             Stage::AvgPool(pool) => avg_pool2d(maps, pool),
             Stage::Dropout(drop) => {

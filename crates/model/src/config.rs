@@ -126,6 +126,8 @@ pub enum Stage {
     Activation,
     /// Local response normalization inside each tower (Krizhevsky et al. 2012, §3.3).
     Lrn(Lrn),
+    /// Local response normalization within each map, as in the author's other networks.
+    SpatialLrn(Lrn),
     /// Max pooling (§3.4).
     MaxPool(Pool),
     /// Average pooling.
@@ -140,6 +142,7 @@ impl Stage {
         match self {
             Stage::Activation => "activation",
             Stage::Lrn(_) => "lrn",
+            Stage::SpatialLrn(_) => "spatial-lrn",
             Stage::MaxPool(_) => "max-pool",
             Stage::AvgPool(_) => "avg-pool",
             Stage::Dropout(_) => "dropout",

@@ -20,4 +20,13 @@ macro_rules! presets {
     };
 }
 
-presets!("alexnet-2012", "alexnet-2012-half", "mini", "cifar10", "cifar10-19pct", "torchvision", "linear");
+presets!(
+    "alexnet-2012",
+    "alexnet-2012-half",
+    "mini",
+    "cifar10",
+    "cifar10-18pct",
+    "cifar10-19pct",
+    "torchvision",
+    "linear"
+);

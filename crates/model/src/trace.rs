@@ -1,4 +1,4 @@
-use alexnet_ops::{Padding, Pool};
+use alexnet_ops::{Lrn, Padding, Pool};
 
 use crate::config::{Convolution, FullyConnected, Network, Reads, Stage};
 
@@ -239,14 +239,20 @@ impl FullyConnected {
 fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
     match stage {
         Stage::Activation => Ok(side),
-        Stage::Lrn(lrn) if lrn.size == 0 => Err("lrn.size must be at least 1".into()),
-        Stage::Lrn(lrn) if lrn.k < 0.0 || lrn.alpha < 0.0 || lrn.k + lrn.alpha <= 0.0 => {
-            Err("lrn.k and lrn.alpha must not be negative, nor both zero".into())
-        }
-        Stage::Lrn(_) => Ok(side),
+        Stage::Lrn(lrn) | Stage::SpatialLrn(lrn) => check_lrn(lrn).map(|()| side),
         Stage::MaxPool(pool) | Stage::AvgPool(pool) => pooled(pool, side),
         Stage::Dropout(drop) => check_dropout(*drop).map(|()| side),
     }
+}
+
+fn check_lrn(lrn: &Lrn) -> Result<(), String> {
+    if lrn.size == 0 {
+        return Err("lrn.size must be at least 1".into());
+    }
+    if lrn.k < 0.0 || lrn.alpha < 0.0 || lrn.k + lrn.alpha <= 0.0 {
+        return Err("lrn.k and lrn.alpha must not be negative, nor both zero".into());
+    }
+    Ok(())
 }
 
 fn check_dropout(drop: f64) -> Result<(), String> {

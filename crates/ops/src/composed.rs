@@ -47,7 +47,13 @@ pub fn sgd_step<const D: usize>(
 
 /// [`lrn`](crate::lrn).
 pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    let scale = lrn_scale(maps.clone(), lrn).add_scalar(lrn.k);
+    let scale = lrn_scale(maps.clone(), lrn);
+    divide(maps, scale, lrn)
+}
+
+/// `maps / (k + scale)^beta`.
+pub(crate) fn divide(maps: Tensor<4>, scale: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    let scale = scale.add_scalar(lrn.k);
     if lrn.beta == 0.75 {
         // The paper's exponent by two square roots: a general power costs several times more.
         let root = scale.sqrt();

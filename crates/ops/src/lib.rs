@@ -7,7 +7,7 @@
 //! - [`conv2d`]: convolution with padding on four sides, and the ReLU
 //! - [`linear`]: the fully connected layer, with the ReLU and dropout
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
-//! - [`lrn`]: local response normalization across channels
+//! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
 //! - [`tanh`]: the activation that the paper compares its own with
 //! - [`DropoutMask`]: a dropout mask that is a function of its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
@@ -36,7 +36,7 @@ pub use dropout::DropoutMask;
 pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
 pub use linear::{Finish, linear};
-pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale};
+pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale, spatial_lrn};
 pub use memory::keep_memory;
 pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
 pub use sgd::{SgdStep, sgd_step};

@@ -61,23 +61,49 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     crate::composed::lrn(maps, lrn)
 }
 
+/// Local response normalization within each map: `j` in [`lrn`] runs over a square of `size × size`
+/// pixels around each, clipped at the edges, and a `mean` is over its `size²` pixels.
+///
+/// # Shapes
+/// Input and output: `[batch, channels, height, width]`.
+///
+/// # Source
+/// cuda-convnet's `rnorm`; Caffe's `WITHIN_CHANNEL`.
+pub fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    let coefficient = match lrn.convention {
+        AlphaConvention::Sum => lrn.alpha,
+        AlphaConvention::Mean => lrn.alpha / (lrn.size * lrn.size) as f64,
+    };
+    let squares = maps.clone().square().mul_scalar(coefficient);
+    let scale = window_sum(window_sum(squares, 2, lrn.size), 3, lrn.size);
+    crate::composed::divide(maps, scale, lrn)
+}
+
 /// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a
 /// constant gain.
 ///
 /// # Shapes
 /// Input and output: `[batch, channels, height, width]`.
 pub fn lrn_scale(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    let [batch, channels, height, width] = maps.dims();
-    let below = lrn.size / 2;
-    let zeros = |count| Tensor::<4>::zeros([batch, count, height, width], &maps.device());
-    let squares = maps.clone().square().mul_scalar(lrn.coefficient());
-    let above = lrn.size - 1 - below;
-    let padded = [(below > 0).then(|| zeros(below)), Some(squares), (above > 0).then(|| zeros(above))];
-    let padded = Tensor::cat(padded.into_iter().flatten().collect(), 1);
-    (0..lrn.size)
-        .map(|offset| padded.clone().narrow(1, offset, channels))
+    window_sum(maps.square().mul_scalar(lrn.coefficient()), 1, lrn.size)
+}
+
+/// The sum over the `size` neighbours of each element along a dimension, clipped at the ends; for an
+/// even size the extra neighbour is the lower one.
+fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
+    let mut shape = values.dims();
+    let (below, length, device) = (size / 2, shape[dimension], values.device());
+    let above = size - 1 - below;
+    let mut zeros = |count| {
+        shape[dimension] = count;
+        (count > 0).then(|| Tensor::<4>::zeros(shape, &device))
+    };
+    let padded = [zeros(below), Some(values), zeros(above)];
+    let padded = Tensor::cat(padded.into_iter().flatten().collect(), dimension);
+    (0..size)
+        .map(|offset| padded.clone().narrow(dimension, offset, length))
         .reduce(|sum, window| sum + window)
-        .expect("an LRN window has at least one channel")
+        .expect("an LRN window has at least one element")
 }
 
 #[cfg(test)]
@@ -126,6 +152,32 @@ mod tests {
                         assert!((a - b).abs() <= 2e-6 * b.abs() + 1e-6, "{config:?}: {a} is not {b}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn within_a_map_it_agrees_with_the_formula() {
+        let (height, width) = (4, 5);
+        let maps: Vec<f32> = (0..40).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
+        for size in 1..=4 {
+            let config = Lrn { size, alpha: 5e-4, beta: 0.75, k: 1.0, convention: AlphaConvention::Mean };
+            let tensor = Tensor::<4>::from_data(TensorData::new(maps.clone(), [1, 2, 4, 5]), &device());
+            let ours = values(spatial_lrn(tensor, &config));
+            for (index, ours) in ours.iter().enumerate() {
+                let (plane, row, column) = (index / 20, index / width % height, index % width);
+                let around =
+                    |at: usize, side: usize| at.saturating_sub(size / 2)..(at + size - size / 2).min(side);
+                let mut sum = 0.0;
+                for y in around(row, height) {
+                    sum += around(column, width)
+                        .map(|x| f64::from(maps[plane * 20 + y * width + x]).powi(2))
+                        .sum::<f64>();
+                }
+                let scale = 1.0 + 5e-4 / (size * size) as f64 * sum;
+                let expected = f64::from(maps[index]) / scale.powf(0.75);
+                // A few roundings of f32.
+                assert!((f64::from(*ours) - expected).abs() <= 2e-6 * expected.abs() + 1e-6);
             }
         }
     }
