@@ -160,7 +160,7 @@ pub(crate) struct BenchArgs {
     /// Steps that are timed, after one that is not
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 5)]
     pub(crate) samples: usize,
-    /// Whole training steps: forward, backward, update [default]
+    /// Whole training steps: forward, backward, update; the default
     #[arg(long, conflicts_with = "infer")]
     pub(crate) train: bool,
     /// Forward in evaluation mode
