@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Views};
 use alexnet_model::Network;
-use alexnet_ops::{Backend, fits, use_implementation};
+use alexnet_ops::{Backend, fits, keep_memory, use_implementation};
 use alexnet_train::{Data, Environment, EpochRow, Observer, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
@@ -164,6 +164,9 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let folder = study.folder(out);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&backend, &study));
+    if jobs == 1 {
+        keep_memory(); // several small runs are faster with memory of their own
+    }
     study.train(&data, &environment, out, args.common.fresh, jobs).map_err(|error| {
         match error.downcast::<TrainError>() {
             Ok(interrupted) => Interrupted(interrupted).into(),
@@ -222,6 +225,7 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
+    keep_memory();
     let run = Run::new(config, args.seed, &data.dataset, &args.common.out);
     let label = format!("{}, seed {}", scale.name, args.seed);
     if let (RunStatus::Finished(_), false) = (run.status()?, args.common.fresh) {
@@ -331,6 +335,7 @@ fn bench(args: &BenchArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
+    keep_memory();
     let (batch, samples) = (args.batch, args.samples);
     let plan = benchmark::Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
     let measurement = benchmark::measure(&network, plan)?;

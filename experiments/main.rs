@@ -26,7 +26,6 @@ use crate::commands::Interrupted;
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    alexnet_ops::keep_memory();
     // A panic is reported as one line by whoever catches it; its own message would come twice.
     std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));

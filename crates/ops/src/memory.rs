@@ -2,8 +2,9 @@
 ///
 /// Every training step frees and allocates the same hundreds of megabytes of feature maps and gradients.
 /// By default glibc maps each large block anew, and the system clears it page by page: about a tenth of
-/// a step's processor time. For a program to call once, before it starts threads; elsewhere than on glibc
-/// it does nothing.
+/// a step's processor time. For a program to call before it starts threads, since they then share one heap:
+/// several small networks trained at once would rather have their own. Elsewhere than on glibc it does
+/// nothing.
 pub fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
