@@ -1,7 +1,7 @@
 //! Each operation at the shapes of the networks that use it, fast and composed side by side.
 //!
 //! ```text
-//! cargo bench -p alexnet-ops --features flex
+//! cargo bench --workspace --profile dev --bench layers
 //! ```
 //! `forward` counts the layer alone, `backward` the layer and every gradient of it. For
 //! convolutions the item rate is FLOP/s (two a multiply-add); `matmul` is the same machine's own
