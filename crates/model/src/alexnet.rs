@@ -95,7 +95,7 @@ impl AlexNet {
     ) -> Vec<Tensor<4>> {
         let config = &self.network.conv[index];
         let (relu, stages) = self.rectified(&config.stages);
-        let how = Conv2d { stride: config.stride, padding: config.padding, relu };
+        let how = Conv2d { stride: config.stride, padding: config.padding, groups: 1, relu };
         let towers = inputs.into_iter().zip(&self.conv[index].towers).enumerate();
         let maps = towers.map(|(tower, (x, conv))| {
             let x = conv2d(x, conv.weight.val(), conv.bias.val(), how);

@@ -70,7 +70,7 @@ const LAYERS: [Layer; 10] = [
 
 impl Layer {
     fn how(&self) -> Conv2d {
-        Conv2d { stride: self.stride, padding: Padding::same(self.padding), relu: true }
+        Conv2d { stride: self.stride, padding: Padding::same(self.padding), groups: 1, relu: true }
     }
 
     fn output(&self) -> usize {

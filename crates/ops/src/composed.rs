@@ -13,7 +13,7 @@ use crate::{Conv2d, Finish, Lrn, Pool, SgdStep, lrn_scale};
 /// [`conv2d`](crate::conv2d).
 pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
     let (stride, padding) = ([how.stride; 2], how.padding.pairs());
-    let options = ConvOptions { stride, padding, dilation: [1; 2], groups: 1 };
+    let options = ConvOptions { stride, padding, dilation: [1; 2], groups: how.groups };
     let maps = module::conv2d(maps, weight, Some(bias), options);
     if how.relu { relu(maps) } else { maps }
 }

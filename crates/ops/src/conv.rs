@@ -33,6 +33,8 @@ pub struct Conv2d {
     pub stride: usize,
     /// Zeros around the maps.
     pub padding: Padding,
+    /// Into how many groups channels are cut; each group's filters see its own channels alone.
+    pub groups: usize,
     /// Whether the ReLU follows, in the sweep that adds the bias.
     pub relu: bool,
 }
@@ -41,7 +43,7 @@ pub struct Conv2d {
 ///
 /// # Shapes
 /// - `maps`: `[batch, channels_in, height, width]`
-/// - `weight`: `[channels_out, channels_in, kernel, kernel]`
+/// - `weight`: `[channels_out, channels_in / groups, kernel, kernel]`
 /// - `bias`: `[channels_out]`
 /// - output: `[batch, channels_out, (height + top + bottom − kernel) / stride + 1, …]`, rounded down
 ///

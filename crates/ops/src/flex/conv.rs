@@ -1,20 +1,19 @@
-//! Convolution and its gradients as matrix products over tiles of the feature map.
+//! Convolution and its gradients as matrix products over tiles of the feature maps.
 //!
-//! A tile is a run of output rows, across images where the maps are small. For each tile the input
-//! is unfolded into columns (`[pixels, taps]`, a tap being a channel and a place in the kernel),
-//! a block of channels at a time so that they stay in cache, and multiplied at once; nothing of the
-//! size of a batch is ever unfolded. On the way the input is laid out as [`Lines`], in which every
-//! tap of every output row is one run of memory, whatever the padding and the stride. How tiles and
-//! blocks are cut depends on the shapes alone and partial sums are added in a fixed order, so any
-//! number of threads gives the same bits.
+//! Forward and input gradient are both correlations of planes with kernels: of the maps with the
+//! weights, and of the gradient with the weights turned around (one correlation for each place that an
+//! input pixel can have under the stride). A tile is a run of output rows, or several images where the
+//! maps are small. The source under a tile is copied into a window with its padding, and the product
+//! reads patches out of the window in place ([`product`]): nothing is unfolded. The weight gradient is
+//! the same product with pixels and taps in each other's place. How tiles and panels are cut depends on
+//! the shapes alone and partial sums are added in a fixed order, so any number of threads gives the same
+//! bits.
 
 use std::cell::RefCell;
-use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::matmul::{columns_of, matmul, rows_of};
+use super::product::{Panel, Table, panels, product};
 use super::sweep::rectified;
 use crate::Padding;
 
@@ -22,11 +21,11 @@ use crate::Padding;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
-    /// Channels in.
+    /// Channels in, of all groups.
     pub(super) channels: usize,
     /// `[height, width]` of the input maps.
     pub(super) input: [usize; 2],
-    /// Channels out.
+    /// Channels out, of all groups.
     pub(super) filters: usize,
     /// `[height, width]` of the kernel.
     pub(super) kernel: [usize; 2],
@@ -34,14 +33,15 @@ pub(super) struct Geometry {
     pub(super) output: [usize; 2],
     pub(super) stride: usize,
     pub(super) padding: Padding,
+    pub(super) groups: usize,
 }
 
-/// Pixels of a tile, at least: fewer would leave the matrix product short of work.
+/// Pixels of a tile, about.
 const PIXELS: usize = 192;
-/// Elements unfolded at once, about: with what they are multiplied by, they stay in a 512 KiB cache.
-const COLUMNS: usize = 80 << 10;
 /// Partial sums of a weight gradient, at most.
 const PARTIAL_SUMS: usize = 16;
+/// With fewer images than this, threads share the filters of one.
+const FEW_IMAGES: usize = 8;
 
 impl Geometry {
     /// `None` if the kernel does not fit into the padded maps.
@@ -50,6 +50,7 @@ impl Geometry {
         [filters, _, kernel_height, kernel_width]: [usize; 4],
         stride: usize,
         padding: Padding,
+        groups: usize,
     ) -> Option<Self> {
         let rows = (height + padding.top + padding.bottom).checked_sub(kernel_height)? / stride + 1;
         let columns = (width + padding.left + padding.right).checked_sub(kernel_width)? / stride + 1;
@@ -62,340 +63,286 @@ impl Geometry {
             output: [rows, columns],
             stride,
             padding,
+            groups,
         })
     }
 
-    fn image_in(&self) -> usize {
-        self.channels * self.input[0] * self.input[1]
-    }
-
-    fn pixels(&self) -> usize {
-        self.output[0] * self.output[1]
-    }
-
-    fn image_out(&self) -> usize {
-        self.filters * self.pixels()
-    }
-
-    /// Length of a column: the inputs of one output pixel.
+    /// Length of a kernel: the inputs of one output pixel.
     fn taps(&self) -> usize {
-        self.channels * self.kernel[0] * self.kernel[1]
+        self.channels / self.groups * self.kernel[0] * self.kernel[1]
     }
 
-    /// Images worked on together: several where one has too few pixels.
-    fn images_together(&self) -> usize {
-        PIXELS.div_ceil(self.pixels()).clamp(1, self.batch.max(1))
-    }
-
-    /// The tiles of `images`: runs of output rows, counted through all of its images.
-    fn tiles(&self, images: usize) -> impl Iterator<Item = Tile> + use<> {
-        let (rows, width) = (images * self.output[0], self.output[1]);
-        let tiles = (rows * width / PIXELS).max(1);
-        // Cut evenly, or a last sliver would be multiplied at a fraction of the speed.
-        (0..tiles).map(move |tile| Tile { first: tile * rows / tiles, end: (tile + 1) * rows / tiles })
-    }
-
-    /// Places of the kernel.
-    fn places(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    /// The channels cut evenly into blocks whose columns stay in cache.
-    fn blocks(&self, tile: Tile) -> impl Iterator<Item = Block<'_>> {
-        let together = (COLUMNS / (self.places() * tile.rows() * self.output[1]).max(1)).max(1);
-        let (channels, blocks) = (self.channels, self.channels.div_ceil(together));
-        let cut = move |block| block * channels / blocks..(block + 1) * channels / blocks;
-        (0..blocks).map(move |block| Block { shape: self, tile, channels: cut(block) })
-    }
-
-    /// The parts of a tile: one for each image that it has rows of.
-    fn parts(&self, tile: Tile) -> impl Iterator<Item = Part> + use<> {
-        let [rows, wide] = self.output;
-        (tile.first / rows..tile.end.div_ceil(rows)).map(move |image| {
-            let (first, end) = (tile.first.max(image * rows), tile.end.min((image + 1) * rows));
-            Part { image, row: first - image * rows, rows: end - first, at: (first - tile.first) * wide }
-        })
-    }
-
-    /// The output maps' values at a tile: `[filter][pixel]`.
-    fn gather(&self, maps: &[f32], tile: Tile, gathered: &mut [f32]) {
-        let (pixels, wide) = (tile.rows() * self.output[1], self.output[1]);
-        for part in self.parts(tile) {
-            let count = part.rows * wide;
-            for (filter, gathered) in gathered.chunks_exact_mut(pixels).enumerate() {
-                let from = (part.image * self.filters + filter) * self.pixels() + part.row * wide;
-                gathered[part.at..][..count].copy_from_slice(&maps[from..][..count]);
-            }
+    fn forward(&self) -> Correlation {
+        let Padding { top, left, .. } = self.padding;
+        Correlation {
+            groups: self.groups,
+            sources: self.channels / self.groups,
+            planes: self.filters / self.groups,
+            source: self.input,
+            kernel: self.kernel,
+            stride: self.stride,
+            first: [-(top as isize), -(left as isize)],
+            output: self.output,
+            whole: self.output,
+            at: [0, 0],
+            step: 1,
         }
     }
 
-    /// The output maps' values at a tile: `[pixel][filter]`.
-    fn gather_transposed(&self, maps: &[f32], tile: Tile, gathered: &mut [f32]) {
-        let (wide, filters) = (self.output[1], self.filters);
-        for part in self.parts(tile) {
-            let count = part.rows * wide;
-            let gathered = &mut gathered[part.at * filters..][..count * filters];
-            for filter in 0..filters {
-                let from = (part.image * filters + filter) * self.pixels() + part.row * wide;
-                let values = &maps[from..][..count];
-                for (pixel, value) in gathered.chunks_exact_mut(filters).zip(values) {
-                    pixel[filter] = *value;
-                }
-            }
-        }
+    /// The gradient of the input pixels under the same place of the stride: those whose outputs lie under
+    /// `place`, `place + stride`, … of the kernel. Also the kernel's place that its tap `[0, 0]` is.
+    fn backward(&self, place: [usize; 2]) -> (Correlation, [usize; 2]) {
+        let (stride, before) = (self.stride, [self.padding.top, self.padding.left]);
+        let kernel = [0, 1].map(|d| self.kernel[d].saturating_sub(place[d]).div_ceil(stride));
+        let at = [0, 1].map(|d| (place[d] + stride - before[d] % stride) % stride);
+        let first = [0, 1].map(|d| {
+            let nearest = (at[d] + before[d] - place[d]) as isize / stride as isize;
+            nearest - kernel[d] as isize + 1
+        });
+        let correlation = Correlation {
+            groups: self.groups,
+            sources: self.filters / self.groups,
+            planes: self.channels / self.groups,
+            source: self.output,
+            kernel,
+            stride: 1,
+            first,
+            output: [0, 1].map(|d| self.input[d].saturating_sub(at[d]).div_ceil(stride)),
+            whole: self.input,
+            at,
+            step: stride,
+        };
+        (correlation, [0, 1].map(|d| (place[d] + kernel[d] * stride).saturating_sub(stride)))
     }
 }
 
-/// A run of output rows, counted through the images that are worked on together.
+/// `out[plane] = Σ kernels[plane][source] ⋆ source` over planes with zeros around them.
+#[derive(Debug, Clone, Copy)]
+struct Correlation {
+    groups: usize,
+    /// Source planes of a group.
+    sources: usize,
+    /// Planes out of a group.
+    planes: usize,
+    /// `[height, width]` of the source planes.
+    source: [usize; 2],
+    kernel: [usize; 2],
+    /// Steps in the source from one output to the next.
+    stride: usize,
+    /// Where in the source the first output's first tap is; negative in the zeros around it.
+    first: [isize; 2],
+    /// `[rows, columns]` of outputs.
+    output: [usize; 2],
+    /// `[height, width]` of the planes that the outputs are part of.
+    whole: [usize; 2],
+    /// Where in them the first output is.
+    at: [usize; 2],
+    /// From one output to the next in them.
+    step: usize,
+}
+
+/// How a correlation is cut into tiles, and the tables that every tile uses.
+#[derive(Debug)]
+struct Tiling {
+    /// Images worked on together.
+    images: usize,
+    /// Tiles of an image.
+    tiles: usize,
+    /// `[rows, columns]` of the source under a tile.
+    window: [usize; 2],
+    /// Where the first tap of each pixel is in the window: image by image, row by row.
+    pixels: Table,
+    /// From a pixel's first tap to each of its taps.
+    taps: Table,
+}
+
+impl Tiling {
+    /// Of a window, with all the images that the tables know.
+    fn size(&self, sources: usize) -> usize {
+        self.images * sources * self.window[0] * self.window[1]
+    }
+}
+
+/// Output rows of an image, or of several.
 #[derive(Debug, Clone, Copy)]
 struct Tile {
+    images: usize,
     first: usize,
-    end: usize,
-}
-
-impl Tile {
-    fn rows(self) -> usize {
-        self.end - self.first
-    }
-}
-
-/// The rows of a tile that lie in one image.
-#[derive(Debug, Clone, Copy)]
-struct Part {
-    image: usize,
-    /// The first row, counted in the image.
-    row: usize,
     rows: usize,
-    /// The first pixel, counted in the tile.
-    at: usize,
 }
 
-/// How a block of channels under a part of a tile lies in a buffer: for each channel and padded
-/// input row the columns dealt out by `stride`, so that the inputs of neighbouring output pixels at
-/// one tap are neighbours: `[channel][row][column % stride][column / stride]`.
-#[derive(Debug, Clone, Copy)]
-struct Lines {
-    /// Padded input rows of a channel.
-    rows: usize,
-    stride: usize,
-    /// Elements of a line.
-    length: usize,
-}
-
-impl Lines {
-    fn new(shape: &Geometry, part: Part) -> Self {
-        Self {
-            rows: (part.rows - 1) * shape.stride + shape.kernel[0],
-            stride: shape.stride,
-            length: shape.output[1] + (shape.kernel[1] - 1) / shape.stride,
-        }
+impl Correlation {
+    fn tiling(&self, batch: usize) -> Tiling {
+        let [rows, columns] = self.output;
+        let pixels = rows * columns;
+        let (tiles, images) = ((pixels / PIXELS).clamp(1, rows), (PIXELS / pixels).clamp(1, batch.max(1)));
+        let rows = rows.div_ceil(tiles);
+        let [tall, wide] = self.kernel;
+        let window = [(rows - 1) * self.stride + tall, (columns - 1) * self.stride + wide];
+        let (plane, line) = (window[0] * window[1], window[1]);
+        let of_pixel = (0..images).flat_map(|image| {
+            (0..rows).flat_map(move |row| {
+                (0..columns).map(move |column| {
+                    image * self.sources * plane + (row * line + column) * self.stride
+                })
+            })
+        });
+        let of_tap = (0..self.sources).flat_map(|source| {
+            (0..tall).flat_map(move |y| (0..wide).map(move |x| source * plane + y * line + x))
+        });
+        Tiling { images, tiles, window, pixels: Table::new(of_pixel), taps: Table::new(of_tap) }
     }
 
-    fn size(self, channels: usize) -> usize {
-        channels * self.rows * self.stride * self.length
+    /// The tiles of `images`. They are cut evenly, or a last sliver would take nearly as long as any.
+    fn tiles(&self, tiling: &Tiling, images: usize) -> impl Iterator<Item = Tile> + use<> {
+        let (rows, tiles) = (self.output[0], tiling.tiles);
+        (0..tiles).map(move |tile| {
+            let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
+            Tile { images, first, rows: end - first }
+        })
     }
 
-    /// Where the inputs of the first output row at a tap start.
-    fn start(self, channel: usize, y: usize, x: usize) -> usize {
-        ((channel * self.rows + y) * self.stride + x % self.stride) * self.length + x / self.stride
-    }
-
-    /// From an output row's inputs to the next one's.
-    fn step(self) -> usize {
-        self.stride * self.stride * self.length
-    }
-
-    /// Calls `line` for each line: where it starts, its elements that are inside the image, and
-    /// where in the images the first of these is; empty for a line in the padding.
-    #[inline(always)]
-    fn for_each(
-        self,
-        shape: &Geometry,
-        part: Part,
-        channels: Range<usize>,
-        mut line: impl FnMut(usize, Range<usize>, usize),
-    ) {
-        let ([height, width], Padding { top, left, .. }) = (shape.input, shape.padding);
-        let mut start = 0;
-        for channel in channels {
-            for row in part.row * self.stride..part.row * self.stride + self.rows {
-                let inside = row.checked_sub(top).filter(|&row| row < height);
-                for phase in 0..self.stride {
-                    // Element `i` is the input column `i * stride + phase − left`.
-                    let first = left.saturating_sub(phase).div_ceil(self.stride).min(self.length);
-                    let end = (width + left).saturating_sub(phase).div_ceil(self.stride).min(self.length);
-                    let (elements, at) = match inside {
-                        Some(row) if end > first => {
-                            let plane = (part.image * shape.channels + channel) * height + row;
-                            (first..end, plane * width + first * self.stride + phase - left)
-                        }
-                        _ => (0..0, 0),
-                    };
-                    line(start, elements, at);
-                    start += self.length;
+    /// The source under a tile, with the zeros around it: `[image][source][row][column]`.
+    fn lay_out(&self, source: &[f32], group: usize, tile: Tile, tiling: &Tiling, window: &mut [f32]) {
+        let ([height, width], [lines, length]) = (self.source, tiling.window);
+        let used = (tile.rows - 1) * self.stride + self.kernel[0];
+        let inside = |at: isize, side: usize| at.clamp(0, side as isize) as usize;
+        let left = inside(-self.first[1], length);
+        let right = inside(width as isize - self.first[1], length).max(left);
+        let from = inside(self.first[1], width);
+        let top = self.first[0] + (tile.first * self.stride) as isize;
+        let planes = window.chunks_exact_mut(lines * length).take(tile.images * self.sources);
+        for (index, plane) in planes.enumerate() {
+            let (image, channel) = (index / self.sources, index % self.sources);
+            let channel = (image * self.groups + group) * self.sources + channel;
+            let source = &source[channel * height * width..][..height * width];
+            for (row, line) in plane.chunks_exact_mut(length).take(used).enumerate() {
+                let row = top + row as isize;
+                if row < 0 || row >= height as isize {
+                    line.fill(0.0);
+                    continue;
                 }
+                line[..left].fill(0.0);
+                copy(&source[row as usize * width + from..][..right - left], &mut line[left..right]);
+                line[right..].fill(0.0);
             }
         }
     }
 
-    /// Lays the input under a part out as lines.
-    #[inline(always)]
-    fn lay_out(self, images: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
-        self.for_each(shape, part, channels, |start, inside, at| {
-            let line = &mut to[start..][..self.length];
-            line[..inside.start].fill(0.0);
-            line[inside.end..].fill(0.0);
-            let line = &mut line[inside];
-            if self.stride == 1 {
-                line.copy_from_slice(&images[at..][..line.len()]);
-            } else if !line.is_empty() {
-                for (to, value) in line.iter_mut().zip(images[at..].iter().step_by(self.stride)) {
-                    *to = *value;
-                }
-            }
-        });
-    }
-
-    /// Adds lines back to where they came from.
-    #[inline(always)]
-    fn put_back(self, from: &[f32], shape: &Geometry, part: Part, channels: Range<usize>, to: &mut [f32]) {
-        self.for_each(shape, part, channels, |start, inside, at| {
-            let line = &from[start..][..self.length][inside];
-            if self.stride == 1 {
-                for (value, line) in to[at..].iter_mut().zip(line) {
-                    *value += line;
-                }
-            } else if !line.is_empty() {
-                for (value, line) in to[at..].iter_mut().step_by(self.stride).zip(line) {
-                    *value += line;
-                }
-            }
-        });
-    }
-}
-
-/// A block of channels under a tile. Unfolding and folding it are types of their own because only
-/// `with_simd` is sure to be compiled for the processor at hand.
-#[derive(Clone)]
-struct Block<'a> {
-    shape: &'a Geometry,
-    tile: Tile,
-    channels: Range<usize>,
-}
-
-impl Block<'_> {
-    /// The first of its taps, and how many it has.
-    fn taps(&self) -> (usize, usize) {
-        let places = self.shape.places();
-        (self.channels.start * places, self.channels.len() * places)
-    }
-}
-
-fn unfold(images: &[f32], block: Block, columns: &mut [f32], buffer: &mut Vec<f32>) {
-    Arch::new().dispatch(Unfold { images, block, columns, buffer });
-}
-
-fn fold(columns: &[f32], block: Block, images: &mut [f32], buffer: &mut Vec<f32>) {
-    Arch::new().dispatch(Fold { columns, block, images, buffer });
-}
-
-/// Unfolds a block of `images`: `columns[tap][pixel]`.
-struct Unfold<'a> {
-    images: &'a [f32],
-    block: Block<'a>,
-    columns: &'a mut [f32],
-    buffer: &'a mut Vec<f32>,
-}
-
-impl WithSimd for Unfold<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { images, block: Block { shape, tile, channels }, columns, buffer } = self;
-        let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
-        for part in shape.parts(tile) {
-            let lines = Lines::new(shape, part);
-            let buffer = sized(buffer, lines.size(channels.len()));
-            lines.lay_out(images, shape, part, channels.clone(), buffer);
-            let mut columns = columns.chunks_exact_mut(pixels);
-            for channel in 0..channels.len() {
-                for y in 0..shape.kernel[0] {
-                    for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
-                        let column = &mut column[part.at..][..part.rows * wide];
-                        let from = &buffer[lines.start(channel, y, x)..];
-                        for (to, from) in column.chunks_exact_mut(wide).zip(from.chunks(lines.step())) {
-                            copy(&from[..wide], to);
-                        }
+    /// Puts the sums of a panel of planes where they belong in `out`, whose first plane is `planes`.
+    fn put(&self, sums: &[f32], panel: &Packed, tile: Tile, finish: &Finish, planes: Planes, out: &mut [f32]) {
+        let (columns, [height, width]) = (self.output[1], self.whole);
+        let Panel { count, width: lanes, .. } = panel.panel;
+        for (image, sums) in sums.chunks_exact(tile.rows * columns * lanes).enumerate() {
+            for lane in 0..count {
+                let plane = image * planes.count + panel.plane - planes.first + lane;
+                let plane = &mut out[plane * height * width..][..height * width];
+                let bias = finish.bias.map_or(0.0, |bias| bias[panel.plane + lane]);
+                for (row, sums) in sums.chunks_exact(columns * lanes).enumerate() {
+                    let row = self.at[0] + (tile.first + row) * self.step;
+                    let line = &mut plane[row * width + self.at[1]..(row + 1) * width];
+                    let sums = sums[lane..].iter().step_by(lanes);
+                    if finish.relu {
+                        line.iter_mut().step_by(self.step).zip(sums).for_each(|(out, sum)| *out = rectified(sum + bias));
+                    } else {
+                        line.iter_mut().step_by(self.step).zip(sums).for_each(|(out, sum)| *out = sum + bias);
                     }
                 }
             }
         }
     }
-}
 
-/// Adds the columns of a block back to where in `images` they came from.
-struct Fold<'a> {
-    columns: &'a [f32],
-    block: Block<'a>,
-    images: &'a mut [f32],
-    buffer: &'a mut Vec<f32>,
-}
+    /// Correlates `source` with packed kernels, into the places of `out` that are this correlation's.
+    fn run(&self, source: &[f32], kernels: &[Packed], finish: &Finish, batch: usize, out: &mut [f32]) {
+        let tiling = self.tiling(batch);
+        let all = self.groups * self.planes;
+        let (plane_in, plane_out) = (self.source[0] * self.source[1], self.whole[0] * self.whole[1]);
+        let image_in = self.groups * self.sources * plane_in;
+        // One panel a task where there are too few images for all threads.
+        let planes = match kernels.first() {
+            Some(kernel) if batch < FEW_IMAGES && self.groups == 1 && tiling.images == 1 => kernel.panel.width.min(all),
+            _ => all,
+        };
+        let task = |source: &[f32], planes: Planes, out: &mut [f32]| {
+            with_scratch(|Scratch { window, sums }| {
+                let images = source.len() / image_in;
+                let window = sized(window, tiling.size(self.sources));
+                for tile in self.tiles(&tiling, images) {
+                    let mut laid_out = None;
+                    let pixels = images * tile.rows * self.output[1];
+                    for kernel in kernels.iter().filter(|kernel| planes.have(kernel.plane)) {
+                        if laid_out != Some(kernel.group) {
+                            self.lay_out(source, kernel.group, tile, &tiling, window);
+                            laid_out = Some(kernel.group);
+                        }
+                        let sums = sized(sums, pixels * kernel.panel.width);
+                        let panel = (kernel.values.as_slice(), kernel.panel.width);
+                        product(window, tiling.pixels.first(pixels), tiling.taps.all(), panel, sums, false);
+                        self.put(sums, kernel, tile, finish, planes, out);
+                    }
+                }
+            });
+        };
+        out.par_chunks_mut(tiling.images * all * plane_out)
+            .zip(source.par_chunks(tiling.images * image_in))
+            .for_each(|(out, source)| {
+                let images = source.len() / image_in;
+                out.par_chunks_mut(images * planes * plane_out).enumerate().for_each(|(index, out)| {
+                    let first = index * planes;
+                    task(source, Planes { first, count: planes.min(all - first) }, out);
+                });
+            });
+    }
 
-impl WithSimd for Fold<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { columns, block: Block { shape, tile, channels }, images, buffer } = self;
-        let (pixels, wide) = (tile.rows() * shape.output[1], shape.output[1]);
-        for part in shape.parts(tile) {
-            let lines = Lines::new(shape, part);
-            let buffer = sized(buffer, lines.size(channels.len()));
-            buffer.fill(0.0);
-            let mut columns = columns.chunks_exact(pixels);
-            for channel in 0..channels.len() {
-                for y in 0..shape.kernel[0] {
-                    for (x, column) in (0..shape.kernel[1]).zip(&mut columns) {
-                        let column = &column[part.at..][..part.rows * wide];
-                        let to = &mut buffer[lines.start(channel, y, x)..];
-                        for (from, to) in column.chunks_exact(wide).zip(to.chunks_mut(lines.step())) {
-                            for (to, from) in to[..wide].iter_mut().zip(from) {
-                                *to += from;
-                            }
+    /// Packs kernels for the product; `weight` is that of a plane of a group, a source of it and a tap.
+    fn pack(&self, weight: impl Fn(usize, usize, usize, [usize; 2]) -> f32 + Sync) -> Vec<Packed> {
+        let [tall, wide] = self.kernel;
+        let pack = |(group, panel): (usize, Panel)| {
+            let mut values = vec![0.0; self.sources * tall * wide * panel.width];
+            for lane in 0..panel.count {
+                let mut values = values[lane..].iter_mut().step_by(panel.width);
+                for source in 0..self.sources {
+                    for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
+                        if let Some(value) = values.next() {
+                            *value = weight(group, panel.first + lane, source, [y, x]);
                         }
                     }
                 }
             }
-            lines.put_back(buffer, shape, part, channels.clone(), images);
-        }
+            Packed { group, plane: group * self.planes + panel.first, panel, values }
+        };
+        let cut: Vec<(usize, Panel)> =
+            (0..self.groups).flat_map(|group| panels(self.planes).map(move |panel| (group, panel))).collect();
+        cut.into_par_iter().map(pack).collect()
     }
 }
 
-/// Adds the bias to a filter's products and rectifies them.
-struct Finished<'a> {
-    products: &'a [f32],
-    bias: f32,
+/// What is done to sums before they are put away.
+struct Finish<'a> {
+    bias: Option<&'a [f32]>,
     relu: bool,
-    out: &'a mut [f32],
 }
 
-impl WithSimd for Finished<'_> {
-    type Output = ();
+/// Neighbouring planes of a result.
+#[derive(Debug, Clone, Copy)]
+struct Planes {
+    first: usize,
+    count: usize,
+}
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { products, bias, relu, out } = self;
-        if relu {
-            for (out, product) in out.iter_mut().zip(products) {
-                *out = rectified(product + bias);
-            }
-        } else {
-            for (out, product) in out.iter_mut().zip(products) {
-                *out = product + bias;
-            }
-        }
+impl Planes {
+    fn have(self, plane: usize) -> bool {
+        (self.first..self.first + self.count).contains(&plane)
     }
+}
+
+/// Kernels of some neighbouring planes of a group, side by side: `[source, y, x][plane]`.
+struct Packed {
+    group: usize,
+    /// The first of the planes, counted through all groups.
+    plane: usize,
+    panel: Panel,
+    values: Vec<f32>,
 }
 
 /// Copies a short run: a call of `memcpy` would cost more than the copying.
@@ -417,9 +364,8 @@ fn copy(from: &[f32], to: &mut [f32]) {
 /// Buffers of one thread, kept from tile to tile.
 #[derive(Default)]
 struct Scratch {
-    lines: Vec<f32>,
-    columns: Vec<f32>,
-    maps: Vec<f32>,
+    window: Vec<f32>,
+    sums: Vec<f32>,
 }
 
 thread_local! {
@@ -442,113 +388,83 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 /// # Shapes
 /// As [`conv2d`](crate::conv2d), flat.
 pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
-    let (taps, filters, wide) = (shape.taps(), shape.filters, shape.output[1]);
-    let mut out = vec![0.0; shape.batch * shape.image_out()];
-    let together = shape.images_together();
-    if out.is_empty() {
-        return out;
-    }
-    let forward_tile = |out: &mut [f32], maps: &[f32], tile: Tile, scratch: &mut Scratch| {
-        let pixels = tile.rows() * wide;
-        let products = sized(&mut scratch.maps, filters * pixels);
-        for block in shape.blocks(tile) {
-            let (first, count) = block.taps();
-            let columns = sized(&mut scratch.columns, count * pixels);
-            unfold(maps, block, columns, &mut scratch.lines);
-            let (columns, weight) = ((&*columns, columns_of(pixels)), (&weight[first..], columns_of(taps)));
-            matmul([pixels, filters, count], products, first > 0, columns, weight);
-        }
-        for part in shape.parts(tile) {
-            let count = part.rows * wide;
-            for (filter, bias) in bias.iter().enumerate() {
-                let to = (part.image * filters + filter) * shape.pixels() + part.row * wide;
-                let products = &products[filter * pixels + part.at..][..count];
-                let finished = Finished { products, bias: *bias, relu, out: &mut out[to..][..count] };
-                Arch::new().dispatch(finished);
-            }
-        }
-    };
-    out.par_chunks_mut(together * shape.image_out())
-        .zip(maps.par_chunks(together * shape.image_in()))
-        .for_each(|(out, maps)| {
-            with_scratch(|scratch| {
-                for tile in shape.tiles(out.len() / shape.image_out()) {
-                    forward_tile(out, maps, tile, scratch);
-                }
-            });
-        });
+    let correlation = shape.forward();
+    let mut out = vec![0.0; shape.batch * shape.filters * shape.output[0] * shape.output[1]];
+    let (filters, [tall, wide]) = (correlation.planes, shape.kernel);
+    let kernels = correlation.pack(|group, filter, channel, [y, x]| {
+        weight[(group * filters + filter) * shape.taps() + (channel * tall + y) * wide + x]
+    });
+    correlation.run(maps, &kernels, &Finish { bias: Some(bias), relu }, shape.batch, &mut out);
     out
 }
 
 /// The gradient with respect to the input maps.
 pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry) -> Vec<f32> {
-    let (taps, filters, wide) = (shape.taps(), shape.filters, shape.output[1]);
-    let mut out = vec![0.0; shape.batch * shape.image_in()];
-    let together = shape.images_together();
-    if out.is_empty() || gradient.is_empty() {
-        return out;
-    }
-    let gradient_tile = |out: &mut [f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
-        let pixels = tile.rows() * wide;
-        let maps = sized(&mut scratch.maps, filters * pixels);
-        shape.gather(gradient, tile, maps);
-        for block in shape.blocks(tile) {
-            let (first, count) = block.taps();
-            let columns = sized(&mut scratch.columns, count * pixels);
-            let (maps, weight) = ((&*maps, columns_of(pixels)), (&weight[first..], rows_of(taps)));
-            matmul([pixels, count, filters], columns, false, maps, weight);
-            fold(columns, block, out, &mut scratch.lines);
+    let mut out = vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]];
+    for place in (0..shape.stride).flat_map(|y| (0..shape.stride).map(move |x| [y, x])) {
+        let (correlation, last) = shape.backward(place);
+        if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
+            continue; // pixels that no output sees
         }
-    };
-    out.par_chunks_mut(together * shape.image_in())
-        .zip(gradient.par_chunks(together * shape.image_out()))
-        .for_each(|(out, gradient)| {
-            with_scratch(|scratch| {
-                for tile in shape.tiles(out.len() / shape.image_in()) {
-                    gradient_tile(out, gradient, tile, scratch);
-                }
-            });
+        let (filters, wide) = (correlation.sources, shape.kernel[1]);
+        let kernels = correlation.pack(|group, channel, filter, [y, x]| {
+            let [y, x] = [last[0] - y * shape.stride, last[1] - x * shape.stride];
+            weight[(group * filters + filter) * shape.taps() + (channel * shape.kernel[0] + y) * wide + x]
         });
+        correlation.run(gradient, &kernels, &Finish { bias: None, relu: false }, shape.batch, &mut out);
+    }
     out
 }
 
 /// The gradient with respect to the weights.
 pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) -> Vec<f32> {
-    let (taps, filters, wide) = (shape.taps(), shape.filters, shape.output[1]);
-    let together = shape.images_together();
-    let images = shape.batch.div_ceil(PARTIAL_SUMS).next_multiple_of(together);
+    let (correlation, taps) = (shape.forward(), shape.taps());
     if maps.is_empty() || gradient.is_empty() {
-        return vec![0.0; filters * taps];
+        return vec![0.0; shape.filters * taps];
     }
-    // A sum is `[tap][filter]`: the other way round the columns would have to be transposed.
-    let add_tile = |sum: &mut [f32], maps: &[f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
-        let pixels = tile.rows() * wide;
-        let gathered = sized(&mut scratch.maps, filters * pixels);
-        shape.gather_transposed(gradient, tile, gathered);
-        for block in shape.blocks(tile) {
-            let (first, count) = block.taps();
-            let columns = sized(&mut scratch.columns, count * pixels);
-            unfold(maps, block, columns, &mut scratch.lines);
-            let (gathered, columns) = ((&*gathered, columns_of(filters)), (&*columns, columns_of(pixels)));
-            let sum = &mut sum[first * filters..][..count * filters];
-            matmul([filters, count, pixels], sum, true, gathered, columns);
+    let tiling = correlation.tiling(shape.batch);
+    let images = shape.batch.div_ceil(PARTIAL_SUMS).next_multiple_of(tiling.images);
+    let image_in = shape.channels * shape.input[0] * shape.input[1];
+    let map = shape.output[0] * shape.output[1];
+    let image_out = shape.filters * map;
+    // A sum is `[group][panel][tap][filter]`.
+    let panels: Vec<Panel> = panels(correlation.planes).collect();
+    let size: usize = shape.groups * panels.iter().map(|panel| taps * panel.width).sum::<usize>();
+    let add_tile = |sums: &mut [f32], maps: &[f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
+        let window = sized(&mut scratch.window, tiling.size(correlation.sources));
+        let count = tile.rows * shape.output[1];
+        let mut rest = sums;
+        for group in 0..shape.groups {
+            correlation.lay_out(maps, group, tile, &tiling, window);
+            for panel in &panels {
+                let lines = sized(&mut scratch.sums, tile.images * count * panel.width);
+                for (image, lines) in lines.chunks_exact_mut(count * panel.width).enumerate() {
+                    let filter = image * shape.filters + group * correlation.planes + panel.first;
+                    let from = filter * map + tile.first * shape.output[1];
+                    side_by_side(&gradient[from..], map, *panel, lines);
+                }
+                let sums;
+                (sums, rest) = rest.split_at_mut(taps * panel.width);
+                let pixels = tiling.pixels.first(tile.images * count);
+                product(window, tiling.taps.all(), pixels, (lines, panel.width), sums, true);
+            }
         }
     };
     let partial_sum = |(maps, gradient): (&[f32], &[f32])| {
-        let mut sum = vec![0.0; filters * taps];
-        let maps = maps.chunks(together * shape.image_in());
+        let mut sums = vec![0.0; size];
+        let maps = maps.chunks(tiling.images * image_in);
         with_scratch(|scratch| {
-            for (maps, gradient) in maps.zip(gradient.chunks(together * shape.image_out())) {
-                for tile in shape.tiles(gradient.len() / shape.image_out()) {
-                    add_tile(&mut sum, maps, gradient, tile, scratch);
+            for (maps, gradient) in maps.zip(gradient.chunks(tiling.images * image_out)) {
+                for tile in correlation.tiles(&tiling, gradient.len() / image_out) {
+                    add_tile(&mut sums, maps, gradient, tile, scratch);
                 }
             }
         });
-        sum
+        sums
     };
     let sums: Vec<Vec<f32>> = maps
-        .par_chunks(images * shape.image_in())
-        .zip(gradient.par_chunks(images * shape.image_out()))
+        .par_chunks(images * image_in)
+        .zip(gradient.par_chunks(images * image_out))
         .map(partial_sum)
         .collect();
     let mut sums = sums.into_iter();
@@ -562,13 +478,33 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) 
             }
         }
     });
-    let mut weights = vec![0.0; filters * taps];
+    let mut weights = vec![0.0; shape.filters * taps];
+    let group = size / shape.groups;
     weights.par_chunks_mut(taps).enumerate().for_each(|(filter, weights)| {
-        for (weight, tap) in weights.iter_mut().zip(total.chunks_exact(filters)) {
-            *weight = tap[filter];
+        let (in_group, filter) = (filter / correlation.planes * group, filter % correlation.planes);
+        // All panels before a filter's are full ones.
+        if let Some(panel) = panels.iter().rfind(|panel| panel.first <= filter) {
+            let sums = &total[in_group + panel.first * taps..][..taps * panel.width];
+            for (weight, sums) in weights.iter_mut().zip(sums.chunks_exact(panel.width)) {
+                *weight = sums[filter - panel.first];
+            }
         }
     });
     weights
+}
+
+/// Some values of neighbouring planes, side by side: `lines[pixel][plane]`.
+fn side_by_side(planes: &[f32], size: usize, panel: Panel, lines: &mut [f32]) {
+    let pixels = lines.len() / panel.width;
+    if panel.count < panel.width {
+        lines.fill(0.0);
+    }
+    for plane in 0..panel.count {
+        let values = &planes[plane * size..][..pixels];
+        for (line, value) in lines.chunks_exact_mut(panel.width).zip(values) {
+            line[plane] = *value;
+        }
+    }
 }
 
 /// The gradient with respect to the bias: the sum over images and pixels.

@@ -9,6 +9,7 @@ mod linear;
 mod lrn;
 mod matmul;
 mod pool;
+mod product;
 mod sweep;
 mod tanh;
 #[cfg(test)]
@@ -209,8 +210,10 @@ fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
 
 impl Conv2d {
     fn geometry(self, maps: [usize; 4], weight: [usize; 4]) -> conv::Geometry {
-        assert_eq!(maps[1], weight[1], "the maps' channels are not the kernels'");
-        conv::Geometry::new(maps, weight, self.stride, self.padding).expect("the kernel fits into the maps")
+        assert_eq!(maps[1], weight[1] * self.groups, "the maps' channels are not the kernels'");
+        assert_eq!(weight[0] % self.groups, 0, "the filters are not cut evenly");
+        let shape = conv::Geometry::new(maps, weight, self.stride, self.padding, self.groups);
+        shape.expect("the kernel fits into the maps")
     }
 }
 

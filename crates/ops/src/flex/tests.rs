@@ -20,15 +20,17 @@ fn products(shape: &conv::Geometry, mut product: impl FnMut(usize, usize, usize)
         for filter in 0..shape.filters {
             for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
                 let out = ((image * shape.filters + filter) * rows + row) * columns + column;
-                for channel in 0..shape.channels {
+                let (channels, of_group) = (shape.channels / shape.groups, filter / (shape.filters / shape.groups));
+                for channel in 0..channels {
                     for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
                         let line = (row * shape.stride + y).checked_sub(shape.padding.top);
                         let at = (column * shape.stride + x).checked_sub(shape.padding.left);
                         if let (Some(line), Some(at)) =
                             (line.filter(|&line| line < height), at.filter(|&at| at < width))
                         {
-                            let input = ((image * shape.channels + channel) * height + line) * width + at;
-                            let weight = ((filter * shape.channels + channel) * tall + y) * wide + x;
+                            let plane = image * shape.channels + of_group * channels + channel;
+                            let input = (plane * height + line) * width + at;
+                            let weight = ((filter * channels + channel) * tall + y) * wide + x;
                             product(input, weight, out);
                         }
                     }
@@ -65,11 +67,11 @@ fn add((sum, magnitude): &mut (f64, f64), product: f64) {
 fn assert_convolution(shape: &conv::Geometry, seed: u64) {
     let size = |channels: usize, [height, width]: [usize; 2]| shape.batch * channels * height * width;
     let maps = numbers(size(shape.channels, shape.input), seed);
-    let weight = numbers(shape.filters * shape.channels * shape.kernel[0] * shape.kernel[1], seed + 1);
+    let taps = shape.channels / shape.groups * shape.kernel[0] * shape.kernel[1];
+    let weight = numbers(shape.filters * taps, seed + 1);
     let bias = numbers(shape.filters, seed + 2);
     let gradient = numbers(size(shape.filters, shape.output), seed + 3);
     let pixels = shape.output[0] * shape.output[1];
-    let taps = shape.channels * shape.kernel[0] * shape.kernel[1];
 
     let mut out = vec![(0.0, 0.0); gradient.len()];
     let mut to_maps = vec![(0.0, 0.0); maps.len()];
@@ -87,7 +89,7 @@ fn assert_convolution(shape: &conv::Geometry, seed: u64) {
     });
     assert_sums("output", &conv::forward(&maps, &weight, &bias, false, shape), &out, taps + 1);
     let ours = conv::input_gradient(&gradient, &weight, shape);
-    assert_sums("input gradient", &ours, &to_maps, shape.filters * shape.kernel[0] * shape.kernel[1]);
+    assert_sums("input gradient", &ours, &to_maps, shape.filters / shape.groups * shape.kernel[0] * shape.kernel[1]);
     let ours = conv::weight_gradient(&maps, &gradient, shape);
     assert_sums("weight gradient", &ours, &to_weight, shape.batch * pixels);
     let ours = conv::bias_gradient(&gradient, shape.filters, pixels);
@@ -99,7 +101,7 @@ proptest! {
 
     #[test]
     fn convolution_is_the_sum_it_should_be(
-        (batch, channels, filters) in (0usize..6, 1usize..5, 1usize..6),
+        (batch, channels, filters, groups) in (0usize..12, 1usize..5, 1usize..12, 1usize..5),
         (input, kernel) in ([1usize..20, 1..20], [1usize..6, 1..6]),
         stride in 1usize..5,
         sides in [0usize..7, 0..7, 0..7, 0..7],
@@ -107,8 +109,8 @@ proptest! {
     ) {
         let padding = Padding { top: sides[0], left: sides[1], bottom: sides[2], right: sides[3] };
         let [height, width] = input;
-        let weight = [filters, channels, kernel[0], kernel[1]];
-        if let Some(shape) = conv::Geometry::new([batch, channels, height, width], weight, stride, padding) {
+        let (maps, weight) = ([batch, channels * groups, height, width], [filters * groups, channels, kernel[0], kernel[1]]);
+        if let Some(shape) = conv::Geometry::new(maps, weight, stride, padding, groups) {
             assert_convolution(&shape, seed);
         }
     }
@@ -240,14 +242,14 @@ fn convolution_is_right_at_the_sizes_of_the_networks() {
         ([2, 12, 27, 27], [10, 12, 5, 5], 1, 2),
         ([37, 9, 13, 13], [11, 9, 3, 3], 1, 1),
     ] {
-        let shape = conv::Geometry::new(maps, weight, stride, Padding::same(padding)).unwrap();
+        let shape = conv::Geometry::new(maps, weight, stride, Padding::same(padding), 1).unwrap();
         assert_convolution(&shape, 7);
     }
 }
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let shape = conv::Geometry::new([19, 7, 15, 15], [9, 7, 3, 3], 1, Padding::same(1)).unwrap();
+    let shape = conv::Geometry::new([19, 7, 15, 15], [9, 7, 3, 3], 1, Padding::same(1), 1).unwrap();
     let (maps, weight) = (numbers(19 * 7 * 225, 1), numbers(9 * 7 * 9, 2));
     let (bias, gradient) = (numbers(9, 3), numbers(19 * 9 * 225, 4));
     let lrn = Lrn { size: 5, alpha: 0.1, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
@@ -278,7 +280,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 #[test]
 fn what_is_no_number_passes_through() {
-    let shape = conv::Geometry::new([1, 1, 3, 5], [1, 1, 3, 3], 1, Padding::same(1)).unwrap();
+    let shape = conv::Geometry::new([1, 1, 3, 5], [1, 1, 3, 3], 1, Padding::same(1), 1).unwrap();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut maps = numbers(15, 1);
         maps[0] = bad;
@@ -343,7 +345,7 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     let inputs = || [(numbers(2 * 3 * 7 * 6, 1), [2, 3, 7, 6]), (numbers(4 * 3 * 3 * 3, 2), [4, 3, 3, 3])];
     let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(4, 3), [4]), device);
     for relu in [false, true] {
-        let how = Conv2d { stride: 2, padding, relu };
+        let how = Conv2d { stride: 2, padding, groups: 1, relu };
         let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
         let burns = |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
         assert_close(&with_gradients(inputs(), ours), &with_gradients(inputs(), burns));
@@ -392,7 +394,7 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
     let maps = Tensor::<4>::ones([2, 1, 3, 3], &device);
     let weight = Tensor::<4>::ones([2, 1, 2, 2], &device).require_grad();
     let bias = Tensor::<1>::ones([2], &device).require_grad();
-    let how = Conv2d { stride: 1, padding: Padding::same(0), relu: false };
+    let how = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
     let out = conv2d(maps.clone(), weight.clone(), bias.clone(), how);
     let gradients = out.sum().backward();
     let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
@@ -405,7 +407,7 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
 fn no_images_give_no_maps() {
     let device = Device::flex();
     let maps = Tensor::<4>::zeros([0, 2, 5, 5], &device);
-    let how = Conv2d { stride: 1, padding: Padding::same(1), relu: true };
+    let how = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu: true };
     let out = conv2d(maps, Tensor::ones([3, 2, 3, 3], &device), Tensor::zeros([3], &device), how);
     assert_eq!(out.dims(), [0, 3, 5, 5]);
     let units = Tensor::<2>::zeros([0, 4], &device);

@@ -1,0 +1,210 @@
+//! A matrix product whose left matrix is read where it lies, through two tables of offsets.
+//!
+//! A convolution is a product with the matrix of all patches of its input. That matrix has a value of
+//! the input many times over; here it is never written. Its element `(row, column)` is
+//! `values[rows[row] + columns[column]]`, rows being pixels and columns the taps of the kernel, or the
+//! other way round. The innermost loop is that of any fast matrix product: a few rows by a panel of
+//! the right matrix in registers.
+
+use std::array::from_fn;
+
+use pulp::{Arch, Simd, WithSimd, as_arrays, as_arrays_mut};
+
+/// Columns multiplied before the next rows: so many of a panel stay in the first-level cache.
+const COLUMNS: usize = 256;
+
+/// A table of offsets.
+#[derive(Debug)]
+pub(super) struct Table {
+    offsets: Vec<u32>,
+    /// None is larger.
+    largest: usize,
+}
+
+impl Table {
+    /// # Panics
+    /// If an offset does not fit into 32 bits.
+    pub(super) fn new(offsets: impl Iterator<Item = usize>) -> Self {
+        let offsets: Vec<u32> =
+            offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect();
+        let largest = offsets.iter().max().map_or(0, |&largest| largest as usize);
+        Self { offsets, largest }
+    }
+
+    /// The first `count` of the offsets.
+    pub(super) fn first(&self, count: usize) -> Offsets<'_> {
+        Offsets { offsets: &self.offsets[..count], largest: self.largest }
+    }
+
+    pub(super) fn all(&self) -> Offsets<'_> {
+        self.first(self.offsets.len())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.offsets.len()
+    }
+}
+
+/// Some of the offsets of a [`Table`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offsets<'a> {
+    offsets: &'a [u32],
+    largest: usize,
+}
+
+/// How many columns of the right matrix one panel has: `count` of them cut so that registers are full.
+pub(super) fn panels(count: usize) -> impl Iterator<Item = Panel> {
+    let lanes = lanes();
+    (0..count).step_by(2 * lanes).map(move |first| {
+        let count = (count - first).min(2 * lanes);
+        Panel { first, count, width: if count > lanes { 2 * lanes } else { lanes } }
+    })
+}
+
+/// Some neighbouring columns of a right matrix, stored row after row in `width` floats each, of which
+/// the first `count` mean something.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panel {
+    pub(super) first: usize,
+    pub(super) count: usize,
+    pub(super) width: usize,
+}
+
+/// Floats in a register of the processor at hand.
+fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    Arch::new().dispatch(Lanes)
+}
+
+/// `sums ← left · panel`, or `sums ← sums + left · panel` if `accumulate`.
+///
+/// # Shapes
+/// `panel`: `[columns, width]`; `sums`: `[rows, width]`.
+///
+/// # Panics
+/// If a slice is too short for its matrix, or `width` is none that [`panels`] gives.
+pub(super) fn product(
+    values: &[f32],
+    rows: Offsets,
+    columns: Offsets,
+    (panel, width): (&[f32], usize),
+    sums: &mut [f32],
+    accumulate: bool,
+) {
+    Arch::new().dispatch(Product { values, rows, columns, panel, width, sums, accumulate });
+}
+
+struct Product<'a> {
+    values: &'a [f32],
+    rows: Offsets<'a>,
+    columns: Offsets<'a>,
+    panel: &'a [f32],
+    width: usize,
+    sums: &'a mut [f32],
+    accumulate: bool,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    // As many rows as fill the registers with sums, and leave some for a value and a line of the panel.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.width / S::F32_LANES {
+            2 if S::REGISTER_COUNT >= 32 => self.run::<S, 8, 2>(simd),
+            2 => self.run::<S, 6, 2>(simd),
+            1 => self.run::<S, 8, 1>(simd),
+            other => panic!("a panel of {other} registers"),
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const REGISTERS: usize>(self, simd: S) {
+        let Self { values, rows, columns, panel, width, sums, mut accumulate } = self;
+        assert_eq!(width, REGISTERS * S::F32_LANES);
+        assert_eq!(panel.len(), columns.offsets.len() * width);
+        assert_eq!(sums.len(), rows.offsets.len() * width);
+        let panel = as_arrays::<REGISTERS, _>(S::as_simd_f32s(panel).0).0;
+        let sums = as_arrays_mut::<REGISTERS, _>(S::as_mut_simd_f32s(sums).0).0;
+        if columns.offsets.is_empty() && !accumulate {
+            sums.fill([simd.splat_f32s(0.0); REGISTERS]);
+        }
+        if rows.offsets.is_empty() || columns.offsets.is_empty() {
+            return;
+        }
+        assert!(rows.largest + columns.largest < values.len());
+        for (columns, panel) in columns.offsets.chunks(COLUMNS).zip(panel.chunks(COLUMNS)) {
+            for (rows, sums) in rows.offsets.chunks(ROWS).zip(sums.chunks_mut(ROWS)) {
+                // A short last group repeats its last row, and does not keep what comes of it.
+                let starts: [usize; ROWS] = from_fn(|row| rows[row.min(rows.len() - 1)] as usize);
+                let mut products = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
+                for (column, right) in columns.iter().zip(panel) {
+                    for (start, products) in starts.iter().zip(&mut products) {
+                        // SAFETY: both offsets are at most the largest of their tables, whose sum the
+                        // assertion above puts inside `values`.
+                        #[allow(unsafe_code)]
+                        let left = unsafe { *values.get_unchecked(start + *column as usize) };
+                        let left = simd.splat_f32s(left);
+                        for (product, right) in products.iter_mut().zip(right) {
+                            *product = simd.mul_add_e_f32s(left, *right, *product);
+                        }
+                    }
+                }
+                for (sums, products) in sums.iter_mut().zip(products) {
+                    for (sum, product) in sums.iter_mut().zip(products) {
+                        *sum = if accumulate { simd.add_f32s(*sum, product) } else { product };
+                    }
+                }
+            }
+            accumulate = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn multiplies_what_the_tables_point_at() {
+        let values: Vec<f32> = (0..400).map(|i| ((i * 37 % 19) as f32) - 9.0).collect();
+        for (rows, columns, count) in [(1, 1, 1), (7, 5, 3), (13, 300, 37), (6, 0, 4), (0, 3, 2)] {
+            let left_rows = Table::new((0..rows).map(|row| row * 5 % 90));
+            let left_columns = Table::new((0..columns).map(|column| column * 7 % 300));
+            for panel in panels(count) {
+                let right: Vec<f32> = (0..columns * panel.width).map(|i| ((i * 11 % 7) as f32) - 3.0).collect();
+                for accumulate in [false, true] {
+                    let mut sums = vec![2.0; rows * panel.width];
+                    let right_panel = (right.as_slice(), panel.width);
+                    product(&values, left_rows.all(), left_columns.all(), right_panel, &mut sums, accumulate);
+                    for (at, sum) in sums.iter().enumerate() {
+                        let (row, lane) = (at / panel.width, at % panel.width);
+                        let product = |column: usize| {
+                            values[row * 5 % 90 + column * 7 % 300] * right[column * panel.width + lane]
+                        };
+                        // Small integers: exact.
+                        let expected = (0..columns).map(product).sum::<f32>() + if accumulate { 2.0 } else { 0.0 };
+                        assert_eq!(*sum, expected);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "values.len()")]
+    fn an_offset_outside_is_refused() {
+        let (rows, columns) = (Table::new([0, 3].into_iter()), Table::new([0, 2].into_iter()));
+        let panel = panels(1).next().expect("one column");
+        let (right, mut sums) = (vec![1.0; 2 * panel.width], vec![0.0; 2 * panel.width]);
+        product(&[0.0; 5], rows.all(), columns.all(), (&right, panel.width), &mut sums, false);
+    }
+}
