@@ -6,8 +6,9 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module;
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
 
+use crate::lrn::window_sum;
 use crate::{Conv2d, Finish, Lrn, Pool, SgdStep, lrn_scale};
 
 /// [`conv2d`](crate::conv2d).
@@ -51,8 +52,15 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     divide(maps, scale, lrn)
 }
 
+/// [`spatial_lrn`](crate::spatial_lrn).
+pub fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    let squares = maps.clone().square().mul_scalar(lrn.spatial_coefficient());
+    let scale = window_sum(window_sum(squares, 2, lrn.size), 3, lrn.size);
+    divide(maps, scale, lrn)
+}
+
 /// `maps / (k + scale)^beta`.
-pub(crate) fn divide(maps: Tensor<4>, scale: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+fn divide(maps: Tensor<4>, scale: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     let scale = scale.add_scalar(lrn.k);
     if lrn.beta == 0.75 {
         // The paper's exponent by two square roots: a general power costs several times more.
@@ -71,6 +79,20 @@ pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
             stride: [pool.stride; 2],
             padding: [(pool.padding, pool.padding); 2],
             dilation: [1; 2],
+            ceil_mode: pool.ceil(),
+        },
+    )
+}
+
+/// [`avg_pool2d`](crate::avg_pool2d).
+pub fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+    module::avg_pool2d(
+        maps,
+        AvgPoolOptions {
+            kernel_size: [pool.size; 2],
+            stride: [pool.stride; 2],
+            padding: [(pool.padding, pool.padding); 2],
+            count_include_pad: false,
             ceil_mode: pool.ceil(),
         },
     )

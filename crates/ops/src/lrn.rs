@@ -35,6 +35,14 @@ impl Lrn {
             AlphaConvention::Mean => self.alpha / self.size as f64,
         }
     }
+
+    /// The same where the window is a square of pixels.
+    pub(crate) fn spatial_coefficient(&self) -> f64 {
+        match self.convention {
+            AlphaConvention::Sum => self.alpha,
+            AlphaConvention::Mean => self.alpha / (self.size * self.size) as f64,
+        }
+    }
 }
 
 /// Local response normalization across channels.
@@ -70,13 +78,11 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
 /// # Source
 /// cuda-convnet's `rnorm`; Caffe's `WITHIN_CHANNEL`.
 pub fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    let coefficient = match lrn.convention {
-        AlphaConvention::Sum => lrn.alpha,
-        AlphaConvention::Mean => lrn.alpha / (lrn.size * lrn.size) as f64,
-    };
-    let squares = maps.clone().square().mul_scalar(coefficient);
-    let scale = window_sum(window_sum(squares, 2, lrn.size), 3, lrn.size);
-    crate::composed::divide(maps, scale, lrn)
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&maps) {
+        return crate::flex::spatial_lrn(maps, lrn);
+    }
+    crate::composed::spatial_lrn(maps, lrn)
 }
 
 /// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a
@@ -90,7 +96,7 @@ pub fn lrn_scale(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
 
 /// The sum over the `size` neighbours of each element along a dimension, clipped at the ends; for an
 /// even size the extra neighbour is the lower one.
-fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
+pub(crate) fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
     let mut shape = values.dims();
     let (below, length, device) = (size / 2, shape[dimension], values.device());
     let above = size - 1 - below;

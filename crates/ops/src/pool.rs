@@ -1,6 +1,4 @@
 use burn::tensor::Tensor;
-use burn::tensor::module;
-use burn::tensor::ops::AvgPoolOptions;
 use serde::{Deserialize, Serialize};
 
 /// What happens to a last window that hangs over the edge.
@@ -64,16 +62,11 @@ pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
 /// # Shapes
 /// As [`max_pool2d`].
 pub fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    module::avg_pool2d(
-        maps,
-        AvgPoolOptions {
-            kernel_size: [pool.size; 2],
-            stride: [pool.stride; 2],
-            padding: [(pool.padding, pool.padding); 2],
-            count_include_pad: false,
-            ceil_mode: pool.ceil(),
-        },
-    )
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&maps) {
+        return crate::flex::avg_pool2d(maps, pool);
+    }
+    crate::composed::avg_pool2d(maps, pool)
 }
 
 #[cfg(test)]

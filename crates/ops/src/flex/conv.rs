@@ -182,9 +182,8 @@ impl Correlation {
         let (plane, line) = (window[0] * window[1], window[1]);
         let of_pixel = (0..images).flat_map(|image| {
             (0..rows).flat_map(move |row| {
-                (0..columns).map(move |column| {
-                    image * self.sources * plane + (row * line + column) * self.stride
-                })
+                (0..columns)
+                    .map(move |column| image * self.sources * plane + (row * line + column) * self.stride)
             })
         });
         let of_tap = (0..self.sources).flat_map(|source| {
@@ -230,7 +229,15 @@ impl Correlation {
     }
 
     /// Puts the sums of a panel of planes where they belong in `out`, whose first plane is `planes`.
-    fn put(&self, sums: &[f32], panel: &Packed, tile: Tile, finish: &Finish, planes: Planes, out: &mut [f32]) {
+    fn put(
+        &self,
+        sums: &[f32],
+        panel: &Packed,
+        tile: Tile,
+        finish: &Finish,
+        planes: Planes,
+        out: &mut [f32],
+    ) {
         let (columns, [height, width]) = (self.output[1], self.whole);
         let Panel { count, width: lanes, .. } = panel.panel;
         for (image, sums) in sums.chunks_exact(tile.rows * columns * lanes).enumerate() {
@@ -243,7 +250,10 @@ impl Correlation {
                     let line = &mut plane[row * width + self.at[1]..(row + 1) * width];
                     let sums = sums[lane..].iter().step_by(lanes);
                     if finish.relu {
-                        line.iter_mut().step_by(self.step).zip(sums).for_each(|(out, sum)| *out = rectified(sum + bias));
+                        line.iter_mut()
+                            .step_by(self.step)
+                            .zip(sums)
+                            .for_each(|(out, sum)| *out = rectified(sum + bias));
                     } else {
                         line.iter_mut().step_by(self.step).zip(sums).for_each(|(out, sum)| *out = sum + bias);
                     }
@@ -260,7 +270,9 @@ impl Correlation {
         let image_in = self.groups * self.sources * plane_in;
         // One panel a task where there are too few images for all threads.
         let planes = match kernels.first() {
-            Some(kernel) if batch < FEW_IMAGES && self.groups == 1 && tiling.images == 1 => kernel.panel.width.min(all),
+            Some(kernel) if batch < FEW_IMAGES && self.groups == 1 && tiling.images == 1 => {
+                kernel.panel.width.min(all)
+            }
             _ => all,
         };
         let task = |source: &[f32], planes: Planes, out: &mut [f32]| {

@@ -81,6 +81,36 @@ impl<B: Kernels> Backward<B, 1> for Normalize {
 }
 
 #[derive(Debug)]
+struct NormalizeMaps;
+
+impl<B: Kernels> Backward<B, 1> for NormalizeMaps {
+    type State = (FloatTensor<B>, Lrn);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ([to_maps], (maps, lrn)) = (ops.parents, ops.state);
+        if let Some(node) = to_maps {
+            gradients.register::<B>(node.id, B::normalize_maps_gradient(gradient, maps, lrn));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct AveragePool;
+
+impl<B: Kernels> Backward<B, 1> for AveragePool {
+    type State = ([usize; 4], Pool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ([to_maps], (shape, pool)) = (ops.parents, ops.state);
+        if let Some(node) = to_maps {
+            gradients.register::<B>(node.id, B::average_gradient(gradient, shape, pool));
+        }
+    }
+}
+
+#[derive(Debug)]
 struct MaxPool;
 
 impl<B: Kernels> Backward<B, 1> for MaxPool {
@@ -154,6 +184,27 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let out = B::normalize(maps.clone(), lrn);
         match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((maps, lrn), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn normalize_maps(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
+        let prepared = NormalizeMaps.prepare::<C>([maps.node()]).compute_bound().stateful();
+        let maps = maps.into_primitive();
+        let out = B::normalize_maps(maps.clone(), lrn);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((maps, lrn), out),
+            OpsKind::UnTracked(prepared) => prepared.finish(out),
+        }
+    }
+
+    fn average(maps: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self> {
+        let prepared = AveragePool.prepare::<C>([maps.node()]).compute_bound().stateful();
+        let maps = maps.into_primitive();
+        let shape = maps.shape().dims();
+        let out = B::average(maps, pool);
+        match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((shape, pool), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }

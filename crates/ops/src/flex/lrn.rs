@@ -37,9 +37,14 @@ impl Constants {
 
 /// `scale^-beta` in place.
 #[inline(always)]
-fn inverse_power(scale: &mut Block, beta: f32) {
-    if beta == 0.75 {
-        // The paper's exponent by two square roots: a general power costs many times more.
+pub(super) fn inverse_power(scale: &mut [f32], beta: f32) {
+    if beta == 0.75 && scale.iter().fold(true, |normal, s| normal & is_normal(*s)) {
+        for s in scale {
+            let root = inverse_fourth_root(*s);
+            *s = root * root * root;
+        }
+    } else if beta == 0.75 {
+        // Zero, infinity and what is no number.
         for s in scale {
             let root = s.sqrt();
             *s = 1.0 / (root * root.sqrt());
@@ -49,6 +54,28 @@ fn inverse_power(scale: &mut Block, beta: f32) {
             *s = s.powf(-beta);
         }
     }
+}
+
+/// Whether a number is positive, finite and not so small that it lacks digits.
+#[inline(always)]
+fn is_normal(x: f32) -> bool {
+    const SMALLEST: u32 = f32::MIN_POSITIVE.to_bits();
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    x.to_bits().wrapping_sub(SMALLEST) < INFINITY - SMALLEST
+}
+
+/// `x^-1/4` of a normal number to about its last digit: the paper's exponent is three of them, and two
+/// square roots and a division would cost twice as much.
+#[inline(always)]
+fn inverse_fourth_root(x: f32) -> f32 {
+    // The bits of a float are nearly its logarithm. The constant makes the error least, 3.1 %.
+    let mut root = f32::from_bits(0x4f58_6000 - (x.to_bits() >> 2));
+    for _ in 0..3 {
+        // Newton's step for root^-4 = x squares the error, times 5/2.
+        let square = root * root;
+        root *= 1.25 - 0.25 * x * (square * square);
+    }
+    root
 }
 
 /// `maps` divided by `(k + coefficient · Σ maps²)^beta`.

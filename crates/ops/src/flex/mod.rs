@@ -10,6 +10,7 @@ mod lrn;
 mod matmul;
 mod pool;
 mod product;
+mod spatial_lrn;
 mod sweep;
 mod tanh;
 #[cfg(test)]
@@ -108,6 +109,22 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
+    fn normalize_maps(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
+    fn normalize_maps_gradient(
+        gradient: FloatTensor<Self>,
+        maps: FloatTensor<Self>,
+        lrn: Lrn,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, maps, lrn);
+        unimplemented!("{ONCE}")
+    }
+
+    fn average(maps: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self>;
+    fn average_gradient(gradient: FloatTensor<Self>, maps: [usize; 4], pool: Pool) -> FloatTensor<Self> {
+        let _ = (gradient, maps, pool);
+        unimplemented!("{ONCE}")
+    }
+
     fn pool(maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
     fn pool_gradient(
         gradient: FloatTensor<Self>,
@@ -163,6 +180,16 @@ pub(crate) fn sgd_step<const D: usize>(
 /// [`lrn`](crate::lrn).
 pub(crate) fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::normalize(maps.into_dispatch(), *lrn))
+}
+
+/// [`spatial_lrn`](crate::spatial_lrn).
+pub(crate) fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::normalize_maps(maps.into_dispatch(), *lrn))
+}
+
+/// [`avg_pool2d`](crate::avg_pool2d).
+pub(crate) fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+    Tensor::from_dispatch(<Dispatch as Kernels>::average(maps.into_dispatch(), *pool))
 }
 
 /// [`max_pool2d`](crate::max_pool2d), for windows that [`pools`] accepts.
@@ -320,11 +347,35 @@ impl Kernels for Flex {
         tensor(out, [batch, channels, height, width])
     }
 
+    fn normalize_maps(maps: FlexTensor, lrn: Lrn) -> FlexTensor {
+        let maps = contiguous(maps);
+        let [_, _, height, width] = maps.shape().dims();
+        elementwise(spatial_lrn::forward(values(&maps), [height, width], &lrn), &maps)
+    }
+
+    fn normalize_maps_gradient(gradient: FlexTensor, maps: FlexTensor, lrn: Lrn) -> FlexTensor {
+        let (gradient, maps) = (contiguous(gradient), contiguous(maps));
+        let [_, _, height, width] = maps.shape().dims();
+        elementwise(spatial_lrn::gradient(values(&maps), values(&gradient), [height, width], &lrn), &maps)
+    }
+
+    fn average(maps: FlexTensor, pool: Pool) -> FlexTensor {
+        let maps = contiguous(maps);
+        let [batch, channels, height, width] = maps.shape().dims();
+        let shape = pooling([height, width], pool);
+        tensor(pool::averages(values(&maps), &shape), [batch, channels, shape.output[0], shape.output[1]])
+    }
+
+    fn average_gradient(gradient: FlexTensor, maps: [usize; 4], pool: Pool) -> FlexTensor {
+        let gradient = contiguous(gradient);
+        tensor(pool::averages_gradient(values(&gradient), &pooling([maps[2], maps[3]], pool)), maps)
+    }
+
     fn pool(maps: FlexTensor, pool: Pool) -> (FlexTensor, FlexTensor) {
         let maps = contiguous(maps);
         let [batch, channels, height, width] = maps.shape().dims();
         let shape = pooling([height, width], pool);
-        let (maxima, places) = pool::forward(values(&maps), &shape);
+        let (maxima, places) = pool::maxima(values(&maps), &shape);
         let out = [batch, channels, shape.output[0], shape.output[1]];
         let layout = Layout::contiguous(out.into());
         (tensor(maxima, out), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
@@ -334,7 +385,7 @@ impl Kernels for Flex {
         let gradient = contiguous(gradient);
         let places: &[u8] = places.as_slice().expect("the places as they were made");
         let shape = pooling([maps[2], maps[3]], pool);
-        tensor(pool::gradient(values(&gradient), places, &shape), maps)
+        tensor(pool::maxima_gradient(values(&gradient), places, &shape), maps)
     }
 
     fn hyperbolic_tangent(input: FlexTensor) -> FlexTensor {

@@ -1,4 +1,4 @@
-//! Max pooling that remembers its choices in one byte each.
+//! Pooling: maxima that remember their choices in one byte each, and averages.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -18,14 +18,144 @@ pub(super) struct Geometry {
 
 /// Columns worked on at once.
 const LANES: usize = 8;
+/// Planes of one task, which share its buffers.
+const PLANES: usize = 8;
 
-impl Geometry {
-    /// The first place inside the plane of the window at an output pixel.
+/// A plane laid out so that the values of neighbouring windows at one place are neighbours: row by row,
+/// the columns dealt out by the stride.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    shape: Geometry,
+    /// Output columns, and some more up to a multiple of [`LANES`].
+    columns: usize,
+    /// Elements of a line: a row's columns of one phase of the stride.
+    length: usize,
+}
+
+/// A place of a window, for all windows of an output row.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Where the first window's value is in the lines.
+    at: usize,
+    /// Its number in the window, row by row.
+    number: u32,
+}
+
+impl Lines {
+    fn new(shape: Geometry) -> Self {
+        let columns = shape.output[1].next_multiple_of(LANES);
+        Self { shape, columns, length: columns + (shape.pool.size - 1) / shape.pool.stride }
+    }
+
+    fn buffer(&self, outside: f32) -> Vec<f32> {
+        vec![outside; self.shape.input[0] * self.shape.pool.stride * self.length]
+    }
+
+    /// Of each phase of the stride: its first element that is inside the plane, and that one's column.
+    fn phases(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let Pool { stride, padding, .. } = self.shape.pool;
+        (0..stride).map(move |phase| {
+            let first = padding.saturating_sub(phase).div_ceil(stride);
+            (first, first * stride + phase - padding)
+        })
+    }
+
+    /// Lays a plane out; what is outside of it is left as it is.
+    #[inline(always)]
+    fn deal(&self, plane: &[f32], lines: &mut [f32]) {
+        let ([_, width], Pool { stride, padding, .. }) = (self.shape.input, self.shape.pool);
+        let rows = lines.chunks_exact_mut(stride * self.length).zip(plane.chunks_exact(width));
+        if (stride, padding) == (2, 0) {
+            // The common case in a form that compiles to shuffles.
+            for (line, values) in rows {
+                let (even, odd) = line.split_at_mut(self.length);
+                for ((even, odd), pair) in even.iter_mut().zip(odd).zip(values.chunks_exact(2)) {
+                    (*even, *odd) = (pair[0], pair[1]);
+                }
+                if width % 2 == 1 && width / 2 < self.length {
+                    even[width / 2] = values[width - 1];
+                }
+            }
+            return;
+        }
+        for (line, values) in rows {
+            for (line, (first, at)) in line.chunks_exact_mut(self.length).zip(self.phases()) {
+                if first < self.length && at < width {
+                    for (to, value) in line[first..].iter_mut().zip(values[at..].iter().step_by(stride)) {
+                        *to = *value;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The inverse of [`deal`](Self::deal); what no window sees is left as it is.
+    #[inline(always)]
+    fn collect(&self, lines: &[f32], plane: &mut [f32]) {
+        let ([_, width], Pool { stride, padding, .. }) = (self.shape.input, self.shape.pool);
+        let rows = lines.chunks_exact(stride * self.length).zip(plane.chunks_exact_mut(width));
+        if (stride, padding) == (2, 0) {
+            for (line, values) in rows {
+                let (even, odd) = line.split_at(self.length);
+                if width % 2 == 1 && width / 2 < self.length {
+                    values[width - 1] = even[width / 2];
+                }
+                for (pair, (even, odd)) in values.chunks_exact_mut(2).zip(even.iter().zip(odd)) {
+                    (pair[0], pair[1]) = (*even, *odd);
+                }
+            }
+            return;
+        }
+        for (line, values) in rows {
+            for (line, (first, at)) in line.chunks_exact(self.length).zip(self.phases()) {
+                if first < self.length && at < width {
+                    for (value, from) in values[at..].iter_mut().step_by(stride).zip(&line[first..]) {
+                        *value = *from;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The places of an output row's windows whose lines are inside the plane.
+    fn places(&self, row: usize, places: &mut Vec<Place>) {
+        let Pool { size, stride, padding, .. } = self.shape.pool;
+        places.clear();
+        for y in 0..size {
+            let line = (row * stride + y).checked_sub(padding).filter(|&line| line < self.shape.input[0]);
+            let Some(line) = line else { continue };
+            places.extend((0..size).map(|x| Place {
+                at: (line * stride + x % stride) * self.length + x / stride,
+                number: (y * size + x) as u32,
+            }));
+        }
+    }
+
+    /// The number of the first place inside the plane of the window at an output pixel.
     fn first_place(&self, row: usize, column: usize) -> u32 {
-        let Pool { size, stride, padding, .. } = self.pool;
+        let Pool { size, stride, padding, .. } = self.shape.pool;
         let outside = |at: usize| padding.saturating_sub(at * stride);
         (outside(row) * size + outside(column)) as u32
     }
+
+    /// How many pixels each window has along a side that are inside the plane.
+    fn counts(&self, dimension: usize) -> Vec<f32> {
+        let (Pool { size, stride, padding, .. }, side) = (self.shape.pool, self.shape.input[dimension]);
+        let count = |at: usize| {
+            let (first, end) =
+                ((at * stride).saturating_sub(padding), (at * stride + size).saturating_sub(padding));
+            end.min(side).saturating_sub(first) as f32
+        };
+        (0..self.shape.output[dimension]).map(count).collect()
+    }
+}
+
+/// `LANES` values of `line` from `at`.
+#[inline(always)]
+fn lanes(line: &[f32], at: usize) -> [f32; LANES] {
+    let mut values = [0.0; LANES];
+    values.copy_from_slice(&line[at..][..LANES]);
+    values
 }
 
 /// Maxima, and which place of its window each was at: row by row, the first of equals. NaN wins
@@ -33,7 +163,7 @@ impl Geometry {
 ///
 /// # Shapes
 /// `maps`: `[planes, height, width]`; the results: `[planes, rows, columns]`.
-pub(super) fn forward(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
+pub(super) fn maxima(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = maps.len() / (height * width).max(1);
     let mut maxima = vec![0.0; planes * rows * columns];
@@ -41,81 +171,63 @@ pub(super) fn forward(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
     if maxima.is_empty() {
         return (maxima, places);
     }
-    let arch = Arch::new();
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
     maxima
-        .par_chunks_mut(rows * columns)
-        .zip(places.par_chunks_mut(rows * columns))
-        .zip(maps.par_chunks(height * width))
-        .for_each(|((maxima, places), plane)| arch.dispatch(Forward { plane, maxima, places, shape }));
+        .par_chunks_mut(PLANES * rows * columns)
+        .zip(places.par_chunks_mut(PLANES * rows * columns))
+        .zip(maps.par_chunks(PLANES * height * width))
+        .for_each(|((maxima, places), planes)| arch.dispatch(Maxima { lines, planes, maxima, places }));
     (maxima, places)
 }
 
-/// The pooling of one plane.
-struct Forward<'a> {
-    plane: &'a [f32],
+/// The maxima of some planes.
+struct Maxima<'a> {
+    lines: Lines,
+    planes: &'a [f32],
     maxima: &'a mut [f32],
     places: &'a mut [u8],
-    shape: &'a Geometry,
 }
 
-impl WithSimd for Forward<'_> {
+impl WithSimd for Maxima<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { plane, maxima, places, shape } = self;
-        let ([height, width], [_, columns]) = (shape.input, shape.output);
-        let Pool { size, stride, padding, .. } = shape.pool;
-        // Each line with its columns dealt out by `stride`, so that the values of neighbouring
-        // windows at one place are neighbours; what is outside the plane is never a maximum.
-        let lanes = columns.next_multiple_of(LANES);
-        let length = lanes + (size - 1) / stride;
-        let mut lines = vec![f32::NEG_INFINITY; height * stride * length];
-        for (line, values) in lines.chunks_exact_mut(stride * length).zip(plane.chunks_exact(width)) {
-            for (phase, line) in line.chunks_exact_mut(length).enumerate() {
-                let first = padding.saturating_sub(phase).div_ceil(stride);
-                let at = first * stride + phase - padding;
-                if first < length && at < width {
-                    for (to, value) in line[first..].iter_mut().zip(values[at..].iter().step_by(stride)) {
-                        *to = *value;
-                    }
-                }
-            }
-        }
-        let mut best = vec![0.0; lanes];
-        let mut best_at = vec![0; lanes];
-        let out = maxima.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
-        for (row, (maxima, places)) in out.enumerate() {
-            best.fill(f32::NEG_INFINITY);
-            for (column, place) in best_at.iter_mut().enumerate() {
-                *place = shape.first_place(row, column);
-            }
-            for y in 0..size {
-                let Some(line) = (row * stride + y).checked_sub(padding).filter(|&line| line < height) else {
-                    continue;
-                };
-                for x in 0..size {
-                    let from = &lines[(line * stride + x % stride) * length + x / stride..][..lanes];
-                    let best = best.chunks_exact_mut(LANES).zip(best_at.chunks_exact_mut(LANES));
-                    for ((best, at), from) in best.zip(from.chunks_exact(LANES)) {
+        let Self { lines, planes, maxima, places } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        // What is outside a plane is never a maximum.
+        let (mut buffer, mut window) = (lines.buffer(f32::NEG_INFINITY), Vec::new());
+        let planes = planes.chunks_exact(height * width);
+        let out = maxima.chunks_exact_mut(rows * columns).zip(places.chunks_exact_mut(rows * columns));
+        for (plane, (maxima, places)) in planes.zip(out) {
+            lines.deal(plane, &mut buffer);
+            let out = maxima.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
+            for (row, (maxima, places)) in out.enumerate() {
+                lines.places(row, &mut window);
+                let out = maxima.chunks_mut(LANES).zip(places.chunks_mut(LANES));
+                for (block, (maxima, places)) in out.enumerate() {
+                    let first = block * LANES;
+                    let mut best = [f32::NEG_INFINITY; LANES];
+                    let mut best_at: [u32; LANES] =
+                        std::array::from_fn(|i| lines.first_place(row, first + i));
+                    for place in &window {
+                        let values = lanes(&buffer, place.at + first);
                         for lane in 0..LANES {
-                            let better = from[lane] > best[lane] || from[lane].is_nan();
-                            best[lane] = if better { from[lane] } else { best[lane] };
-                            at[lane] = if better { (y * size + x) as u32 } else { at[lane] };
+                            let better = values[lane] > best[lane] || values[lane].is_nan();
+                            best[lane] = if better { values[lane] } else { best[lane] };
+                            best_at[lane] = if better { place.number } else { best_at[lane] };
                         }
                     }
+                    maxima.copy_from_slice(&best[..maxima.len()]);
+                    places.iter_mut().zip(best_at).for_each(|(place, at)| *place = at as u8);
                 }
-            }
-            maxima.copy_from_slice(&best[..columns]);
-            for (place, at) in places.iter_mut().zip(&best_at) {
-                *place = *at as u8;
             }
         }
     }
 }
 
-/// The gradient with respect to the maps: each output's goes to the place it was at.
-pub(super) fn gradient(gradient: &[f32], places: &[u8], shape: &Geometry) -> Vec<f32> {
+/// The gradient of [`maxima`] with respect to the maps: each output's goes to the place it was at.
+pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry) -> Vec<f32> {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let Pool { size, stride, padding, .. } = shape.pool;
     let planes = gradient.len() / (rows * columns).max(1);
@@ -139,4 +251,112 @@ pub(super) fn gradient(gradient: &[f32], places: &[u8], shape: &Geometry) -> Vec
             }
         });
     out
+}
+
+/// Averages over the pixels that each window has inside its plane.
+///
+/// # Shapes
+/// As [`maxima`].
+pub(super) fn averages(maps: &[f32], shape: &Geometry) -> Vec<f32> {
+    let ([height, width], [rows, columns]) = (shape.input, shape.output);
+    let planes = maps.len() / (height * width).max(1);
+    let mut out = vec![0.0; planes * rows * columns];
+    if !out.is_empty() {
+        let (arch, lines) = (Arch::new(), Lines::new(*shape));
+        out.par_chunks_mut(PLANES * rows * columns)
+            .zip(maps.par_chunks(PLANES * height * width))
+            .for_each(|(averages, planes)| arch.dispatch(Averages { lines, planes, averages }));
+    }
+    out
+}
+
+/// The averages of some planes.
+struct Averages<'a> {
+    lines: Lines,
+    planes: &'a [f32],
+    averages: &'a mut [f32],
+}
+
+impl WithSimd for Averages<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { lines, planes, averages } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        let (mut buffer, mut window) = (lines.buffer(0.0), Vec::new());
+        let (tall, wide) = (lines.counts(0), lines.counts(1));
+        let out = averages.chunks_exact_mut(rows * columns);
+        for (plane, averages) in planes.chunks_exact(height * width).zip(out) {
+            lines.deal(plane, &mut buffer);
+            for ((row, averages), tall) in averages.chunks_exact_mut(columns).enumerate().zip(&tall) {
+                lines.places(row, &mut window);
+                for (block, (averages, wide)) in
+                    averages.chunks_mut(LANES).zip(wide.chunks(LANES)).enumerate()
+                {
+                    let mut sums = [0.0; LANES];
+                    for place in &window {
+                        let values = lanes(&buffer, place.at + block * LANES);
+                        for lane in 0..LANES {
+                            sums[lane] += values[lane];
+                        }
+                    }
+                    for ((average, sum), wide) in averages.iter_mut().zip(sums).zip(wide) {
+                        *average = sum / (tall * wide);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of [`averages`] with respect to the maps: each output's is shared by its window's pixels.
+pub(super) fn averages_gradient(gradient: &[f32], shape: &Geometry) -> Vec<f32> {
+    let ([height, width], [rows, columns]) = (shape.input, shape.output);
+    let planes = gradient.len() / (rows * columns).max(1);
+    let mut out = vec![0.0; planes * height * width];
+    if !out.is_empty() {
+        let (arch, lines) = (Arch::new(), Lines::new(*shape));
+        out.par_chunks_mut(PLANES * height * width)
+            .zip(gradient.par_chunks(PLANES * rows * columns))
+            .for_each(|(planes, gradient)| arch.dispatch(AveragesGradient { lines, gradient, planes }));
+    }
+    out
+}
+
+/// The gradient of the averages of some planes.
+struct AveragesGradient<'a> {
+    lines: Lines,
+    gradient: &'a [f32],
+    planes: &'a mut [f32],
+}
+
+impl WithSimd for AveragesGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { lines, gradient, planes } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        let (mut buffer, mut window) = (lines.buffer(0.0), Vec::new());
+        let (tall, wide) = (lines.counts(0), lines.counts(1));
+        let mut shares = vec![0.0; lines.columns];
+        let planes = planes.chunks_exact_mut(height * width);
+        for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
+            buffer.fill(0.0);
+            for ((row, gradient), tall) in gradient.chunks_exact(columns).enumerate().zip(&tall) {
+                for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(&wide) {
+                    *share = gradient / (tall * wide);
+                }
+                lines.places(row, &mut window);
+                for place in &window {
+                    let line = &mut buffer[place.at..][..lines.columns];
+                    for (sum, share) in line.iter_mut().zip(&shares) {
+                        *sum += share;
+                    }
+                }
+            }
+            lines.collect(&buffer, plane);
+        }
+    }
 }

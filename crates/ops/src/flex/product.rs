@@ -180,7 +180,8 @@ mod tests {
             let left_rows = Table::new((0..rows).map(|row| row * 5 % 90));
             let left_columns = Table::new((0..columns).map(|column| column * 7 % 300));
             for panel in panels(count) {
-                let right: Vec<f32> = (0..columns * panel.width).map(|i| ((i * 11 % 7) as f32) - 3.0).collect();
+                let right: Vec<f32> =
+                    (0..columns * panel.width).map(|i| ((i * 11 % 7) as f32) - 3.0).collect();
                 for accumulate in [false, true] {
                     let mut sums = vec![2.0; rows * panel.width];
                     let right_panel = (right.as_slice(), panel.width);
@@ -191,7 +192,8 @@ mod tests {
                             values[row * 5 % 90 + column * 7 % 300] * right[column * panel.width + lane]
                         };
                         // Small integers: exact.
-                        let expected = (0..columns).map(product).sum::<f32>() + if accumulate { 2.0 } else { 0.0 };
+                        let expected =
+                            (0..columns).map(product).sum::<f32>() + if accumulate { 2.0 } else { 0.0 };
                         assert_eq!(*sum, expected);
                     }
                 }

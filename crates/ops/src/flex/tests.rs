@@ -20,7 +20,8 @@ fn products(shape: &conv::Geometry, mut product: impl FnMut(usize, usize, usize)
         for filter in 0..shape.filters {
             for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
                 let out = ((image * shape.filters + filter) * rows + row) * columns + column;
-                let (channels, of_group) = (shape.channels / shape.groups, filter / (shape.filters / shape.groups));
+                let (channels, of_group) =
+                    (shape.channels / shape.groups, filter / (shape.filters / shape.groups));
                 for channel in 0..channels {
                     for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
                         let line = (row * shape.stride + y).checked_sub(shape.padding.top);
@@ -89,7 +90,12 @@ fn assert_convolution(shape: &conv::Geometry, seed: u64) {
     });
     assert_sums("output", &conv::forward(&maps, &weight, &bias, false, shape), &out, taps + 1);
     let ours = conv::input_gradient(&gradient, &weight, shape);
-    assert_sums("input gradient", &ours, &to_maps, shape.filters / shape.groups * shape.kernel[0] * shape.kernel[1]);
+    assert_sums(
+        "input gradient",
+        &ours,
+        &to_maps,
+        shape.filters / shape.groups * shape.kernel[0] * shape.kernel[1],
+    );
     let ours = conv::weight_gradient(&maps, &gradient, shape);
     assert_sums("weight gradient", &ours, &to_weight, shape.batch * pixels);
     let ours = conv::bias_gradient(&gradient, shape.filters, pixels);
@@ -205,7 +211,7 @@ proptest! {
             // Few distinct values, so that there are ties.
             let maps: Vec<f32> =
                 numbers(planes * input[0] * input[1], seed).iter().map(|v| (v * 3.0).round()).collect();
-            let (maxima, places) = pool::forward(&maps, &shape);
+            let (maxima, places) = pool::maxima(&maps, &shape);
             let gradient = numbers(maxima.len(), seed + 1);
             let mut to_maps = vec![0.0; maps.len()];
             for (pixel, maximum) in maxima.iter().enumerate() {
@@ -229,7 +235,80 @@ proptest! {
                 assert_eq!(*maximum, maps[first]);
                 to_maps[first] += gradient[pixel];
             }
-            assert_eq!(pool::gradient(&gradient, &places, &shape), to_maps);
+            assert_eq!(pool::maxima_gradient(&gradient, &places, &shape), to_maps);
+        }
+    }
+
+    #[test]
+    fn average_pooling_is_the_mean_it_should_be(
+        (planes, input) in (1usize..20, [1usize..14, 1..30]),
+        (size, stride, padding) in (1usize..5, 1usize..5, 0usize..3),
+        ceil in any::<bool>(),
+        seed in 0u64..1000,
+    ) {
+        let rounding = if ceil { Rounding::Ceil } else { Rounding::Floor };
+        let pool = Pool { size, stride, padding: padding.min(size / 2), rounding };
+        if pool.output_side(input[0]).is_some() && pool.output_side(input[1]).is_some() {
+            let shape = pooling(input, pool);
+            let maps = numbers(planes * input[0] * input[1], seed);
+            let [rows, columns] = shape.output;
+            let gradient = numbers(planes * rows * columns, seed + 1);
+            let (mut out, mut to_maps) = (vec![(0.0, 0.0); gradient.len()], vec![(0.0, 0.0); maps.len()]);
+            for (pixel, out) in out.iter_mut().enumerate() {
+                let (plane, row, column) = (pixel / (rows * columns), pixel / columns % rows, pixel % columns);
+                let window = |at: usize, side: usize| {
+                    let first = at * stride;
+                    first.saturating_sub(pool.padding)..(first + size).saturating_sub(pool.padding).min(side)
+                };
+                let (tall, wide) = (window(row, input[0]), window(column, input[1]));
+                let share = 1.0 / (tall.len() * wide.len()) as f64;
+                for (y, x) in tall.flat_map(|y| wide.clone().map(move |x| (y, x))) {
+                    let at = (plane * input[0] + y) * input[1] + x;
+                    add(out, f64::from(maps[at]) * share);
+                    add(&mut to_maps[at], f64::from(gradient[pixel]) * share);
+                }
+            }
+            assert_sums("averages", &pool::averages(&maps, &shape), &out, size * size);
+            assert_sums("their gradient", &pool::averages_gradient(&gradient, &shape), &to_maps, size * size + 1);
+        }
+    }
+
+    #[test]
+    fn spatial_lrn_and_its_gradient_follow_the_formula(
+        (planes, height, width) in (1usize..20, 1usize..9, 1usize..20),
+        size in 1usize..7,
+        constants in 0usize..3,
+        mean in any::<bool>(),
+        seed in 0u64..1000,
+    ) {
+        let (alpha, beta, k) = [(1e-4, 0.75, 2.0), (0.01, 0.5, 0.5), (1e-3, 1.0, 1.0)][constants];
+        let convention = if mean { AlphaConvention::Mean } else { AlphaConvention::Sum };
+        let lrn = Lrn { size, alpha, beta, k, convention };
+        let coefficient = if mean { alpha / (size * size) as f64 } else { alpha };
+        let maps: Vec<f32> = numbers(planes * height * width, seed).iter().map(|v| v * 40.0).collect();
+        let gradient = numbers(maps.len(), seed + 1);
+        let (before, after) = (size / 2, size - 1 - size / 2);
+        let near = |from: usize, to: usize| to + before >= from && to <= from + after;
+        // Whether the window of one pixel holds another.
+        let holds = |from: usize, to: usize| {
+            let place = |at: usize| (at / (height * width), at / width % height, at % width);
+            let ((plane, y, x), (other, line, column)) = (place(from), place(to));
+            plane == other && near(y, line) && near(x, column)
+        };
+        let value = |at: usize| f64::from(maps[at]);
+        let plane = |at: usize| at / (height * width) * height * width..(at / (height * width) + 1) * height * width;
+        let scale: Vec<f64> = (0..maps.len())
+            .map(|at| k + coefficient * plane(at).filter(|&j| holds(at, j)).map(|j| value(j).powi(2)).sum::<f64>())
+            .collect();
+        let (out, to_maps) = (spatial_lrn::forward(&maps, [height, width], &lrn), spatial_lrn::gradient(&maps, &gradient, [height, width], &lrn));
+        for at in 0..maps.len() {
+            let g = |at: usize| f64::from(gradient[at]);
+            let others: f64 = plane(at).filter(|&j| holds(j, at)).map(|j| g(j) * value(j) * scale[j].powf(-beta - 1.0)).sum();
+            let exact = [value(at) * scale[at].powf(-beta), g(at) * scale[at].powf(-beta) - 2.0 * coefficient * beta * value(at) * others];
+            for (ours, exact) in [out[at], to_maps[at]].into_iter().zip(exact) {
+                // A few roundings of values up to 40 and gradients up to 1.
+                assert!((f64::from(ours) - exact).abs() <= 2e-6 * exact.abs() + 2e-6, "{ours} {exact}");
+            }
         }
     }
 }
@@ -300,9 +379,9 @@ fn what_is_no_number_passes_through() {
     assert_eq!(out.iter().map(|v| v.is_nan()).collect::<Vec<_>>(), [true, true, true, false, false]);
     let pool = Pool { size: 2, stride: 1, padding: 0, rounding: Rounding::Floor };
     let (maxima, _) =
-        pool::forward(&[1.0, f32::NAN, 5.0, f32::NEG_INFINITY], &pooling([1, 4], Pool { size: 1, ..pool }));
+        pool::maxima(&[1.0, f32::NAN, 5.0, f32::NEG_INFINITY], &pooling([1, 4], Pool { size: 1, ..pool }));
     assert!(maxima[1].is_nan() && maxima[3] == f32::NEG_INFINITY);
-    let (maxima, places) = pool::forward(&[f32::NAN, 1.0, 2.0, 3.0], &pooling([2, 2], pool));
+    let (maxima, places) = pool::maxima(&[f32::NAN, 1.0, 2.0, 3.0], &pooling([2, 2], pool));
     assert!(maxima[0].is_nan() && places == [0]);
 }
 
@@ -380,6 +459,15 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     assert_close(
         &with_gradients(maps(), |x| max_pool2d(x[0].clone(), &pool)),
         &with_gradients(maps(), |x| composed::max_pool2d(x[0].clone(), &pool)),
+    );
+    assert_close(
+        &with_gradients(maps(), |x| avg_pool2d(x[0].clone(), &pool)),
+        &with_gradients(maps(), |x| composed::avg_pool2d(x[0].clone(), &pool)),
+    );
+    let config = Lrn { size: 3, alpha: 1e-3, beta: 0.75, k: 1.0, convention: AlphaConvention::Mean };
+    assert_close(
+        &with_gradients(maps(), |x| spatial_lrn(x[0].clone(), &config)),
+        &with_gradients(maps(), |x| composed::spatial_lrn(x[0].clone(), &config)),
     );
     let values = || [(numbers(2 * 3 * 5 * 6, 5).iter().map(|v| v * 4.0).collect(), [2, 3, 5, 6])];
     assert_close(

@@ -1,0 +1,158 @@
+//! Local response normalization within each map, and its gradient.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::lrn::inverse_power;
+use crate::Lrn;
+
+/// Planes of one task, which share its buffers.
+const PLANES: usize = 8;
+
+/// How far a window reaches before its middle and after.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    before: usize,
+    after: usize,
+}
+
+/// The sums over the square window around each pixel, clipped at the edges: along columns, then rows.
+struct WindowSums {
+    height: usize,
+    width: usize,
+    /// Sums along columns, with zeros before and after each of their rows.
+    line: Vec<f32>,
+}
+
+impl WindowSums {
+    fn new([height, width]: [usize; 2], size: usize) -> Self {
+        Self { height, width, line: vec![0.0; width + size - 1] }
+    }
+
+    #[inline(always)]
+    fn of(&mut self, plane: &[f32], reach: Reach, sums: &mut [f32]) {
+        let Self { height, width, line } = self;
+        for (row, sums) in sums.chunks_exact_mut(*width).enumerate() {
+            let (first, end) = (row.saturating_sub(reach.before), (row + reach.after + 1).min(*height));
+            let middle = &mut line[reach.before..][..*width];
+            middle.copy_from_slice(&plane[first * *width..][..*width]);
+            for values in plane[(first + 1) * *width..end * *width].chunks_exact(*width) {
+                middle.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+            }
+            sums.copy_from_slice(&line[..*width]);
+            for offset in 1..=reach.before + reach.after {
+                sums.iter_mut().zip(&line[offset..]).for_each(|(sum, value)| *sum += value);
+            }
+            // The windows of a gradient reach the other way: leave only zeros around the next row.
+            line.fill(0.0);
+        }
+    }
+}
+
+/// The coefficient of the plain sum of squares over a window.
+fn coefficient(lrn: &Lrn) -> f32 {
+    lrn.spatial_coefficient() as f32
+}
+
+fn reach(lrn: &Lrn) -> Reach {
+    Reach { before: lrn.size / 2, after: lrn.size - 1 - lrn.size / 2 }
+}
+
+/// `maps` divided by `(k + coefficient · Σ maps²)^beta`.
+///
+/// # Shapes
+/// `maps` and the result: `[planes, height, width]`.
+pub(super) fn forward(maps: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+    let (mut out, arch, plane) = (vec![0.0; maps.len()], Arch::new(), sides[0] * sides[1]);
+    if !out.is_empty() {
+        out.par_chunks_mut(PLANES * plane)
+            .zip(maps.par_chunks(PLANES * plane))
+            .for_each(|(out, maps)| arch.dispatch(Forward { maps, out, sides, lrn }));
+    }
+    out
+}
+
+/// The normalization of some planes.
+struct Forward<'a> {
+    maps: &'a [f32],
+    out: &'a mut [f32],
+    sides: [usize; 2],
+    lrn: &'a Lrn,
+}
+
+/// `k + coefficient · Σ plane²` into `scale`.
+#[inline(always)]
+fn scales(plane: &[f32], lrn: &Lrn, sums: &mut WindowSums, squares: &mut [f32], scale: &mut [f32]) {
+    squares.iter_mut().zip(plane).for_each(|(square, value)| *square = value * value);
+    sums.of(squares, reach(lrn), scale);
+    let (coefficient, k) = (coefficient(lrn), lrn.k as f32);
+    scale.iter_mut().for_each(|scale| *scale = k + coefficient * *scale);
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { maps, out, sides, lrn } = self;
+        let size = sides[0] * sides[1];
+        let mut sums = WindowSums::new(sides, lrn.size);
+        let mut squares = vec![0.0; size];
+        for (plane, out) in maps.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
+            scales(plane, lrn, &mut sums, &mut squares, out);
+            inverse_power(out, lrn.beta as f32);
+            out.iter_mut().zip(plane).for_each(|(out, value)| *out *= value);
+        }
+    }
+}
+
+/// The gradient with respect to the maps, as in [`lrn::gradient`](super::lrn::gradient), over the pixels
+/// whose window holds each pixel.
+pub(super) fn gradient(maps: &[f32], gradient: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+    let (mut out, arch, plane) = (vec![0.0; maps.len()], Arch::new(), sides[0] * sides[1]);
+    if !out.is_empty() {
+        out.par_chunks_mut(PLANES * plane)
+            .zip(maps.par_chunks(PLANES * plane).zip(gradient.par_chunks(PLANES * plane)))
+            .for_each(|(out, (maps, gradient))| arch.dispatch(Gradient { maps, gradient, out, sides, lrn }));
+    }
+    out
+}
+
+/// The gradient of some planes.
+struct Gradient<'a> {
+    maps: &'a [f32],
+    gradient: &'a [f32],
+    out: &'a mut [f32],
+    sides: [usize; 2],
+    lrn: &'a Lrn,
+}
+
+impl WithSimd for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { maps, gradient, out, sides, lrn } = self;
+        let size = sides[0] * sides[1];
+        let mut sums = WindowSums::new(sides, lrn.size);
+        let (mut ratios, mut scale, mut others) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
+        let Reach { before, after } = reach(lrn);
+        let factor = 2.0 * coefficient(lrn) * lrn.beta as f32;
+        let gradient = gradient.chunks_exact(size);
+        for ((plane, gradient), out) in maps.chunks_exact(size).zip(gradient).zip(out.chunks_exact_mut(size))
+        {
+            scales(plane, lrn, &mut sums, &mut ratios, &mut scale);
+            out.copy_from_slice(&scale);
+            inverse_power(out, lrn.beta as f32);
+            let values = plane.iter().zip(gradient).zip(&scale);
+            for ((out, ratio), ((value, gradient), scale)) in out.iter_mut().zip(&mut ratios).zip(values) {
+                *out *= gradient;
+                *ratio = *out * value / scale;
+            }
+            sums.of(&ratios, Reach { before: after, after: before }, &mut others);
+            for (out, (value, sum)) in out.iter_mut().zip(plane.iter().zip(&others)) {
+                *out -= factor * value * sum;
+            }
+        }
+    }
+}
