@@ -16,8 +16,8 @@ pub(super) struct Geometry {
     pub(super) pool: Pool,
 }
 
-/// Columns worked on at once.
-const LANES: usize = 8;
+/// Columns worked on at once: a multiple of every processor's registers.
+const LANES: usize = 16;
 /// Planes of one task, which share its buffers.
 const PLANES: usize = 8;
 
@@ -150,14 +150,6 @@ impl Lines {
     }
 }
 
-/// `LANES` values of `line` from `at`.
-#[inline(always)]
-fn lanes(line: &[f32], at: usize) -> [f32; LANES] {
-    let mut values = [0.0; LANES];
-    values.copy_from_slice(&line[at..][..LANES]);
-    values
-}
-
 /// Maxima, and which place of its window each was at: row by row, the first of equals. NaN wins
 /// over everything, as in PyTorch.
 ///
@@ -192,11 +184,12 @@ impl WithSimd for Maxima<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { lines, planes, maxima, places } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         // What is outside a plane is never a maximum.
         let (mut buffer, mut window) = (lines.buffer(f32::NEG_INFINITY), Vec::new());
+        let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
         let planes = planes.chunks_exact(height * width);
         let out = maxima.chunks_exact_mut(rows * columns).zip(places.chunks_exact_mut(rows * columns));
         for (plane, (maxima, places)) in planes.zip(out) {
@@ -204,23 +197,25 @@ impl WithSimd for Maxima<'_> {
             let out = maxima.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
             for (row, (maxima, places)) in out.enumerate() {
                 lines.places(row, &mut window);
-                let out = maxima.chunks_mut(LANES).zip(places.chunks_mut(LANES));
-                for (block, (maxima, places)) in out.enumerate() {
-                    let first = block * LANES;
-                    let mut best = [f32::NEG_INFINITY; LANES];
-                    let mut best_at: [u32; LANES] =
-                        std::array::from_fn(|i| lines.first_place(row, first + i));
-                    for place in &window {
-                        let values = lanes(&buffer, place.at + first);
-                        for lane in 0..LANES {
-                            let better = values[lane] > best[lane] || values[lane].is_nan();
-                            best[lane] = if better { values[lane] } else { best[lane] };
-                            best_at[lane] = if better { place.number } else { best_at[lane] };
-                        }
-                    }
-                    maxima.copy_from_slice(&best[..maxima.len()]);
-                    places.iter_mut().zip(best_at).for_each(|(place, at)| *place = at as u8);
+                for (column, at) in best_at.iter_mut().enumerate() {
+                    *at = lines.first_place(row, column);
                 }
+                let best_of = S::as_mut_simd_f32s(&mut best).0.iter_mut();
+                for (block, (best, at)) in best_of.zip(S::as_mut_simd_u32s(&mut best_at).0).enumerate() {
+                    let mut most = simd.splat_f32s(f32::NEG_INFINITY);
+                    let mut most_at = *at;
+                    for place in &window {
+                        let from = &buffer[place.at + block * S::F32_LANES..][..S::F32_LANES];
+                        let value = S::as_simd_f32s(from).0[0];
+                        let is_nan = simd.not_m32s(simd.equal_f32s(value, value));
+                        let better = simd.or_m32s(simd.greater_than_f32s(value, most), is_nan);
+                        most = simd.select_f32s(better, value, most);
+                        most_at = simd.select_u32s(better, simd.splat_u32s(place.number), most_at);
+                    }
+                    (*best, *at) = (most, most_at);
+                }
+                maxima.copy_from_slice(&best[..columns]);
+                places.iter_mut().zip(&best_at).for_each(|(place, at)| *place = *at as u8);
             }
         }
     }
@@ -296,10 +291,8 @@ impl WithSimd for Averages<'_> {
                 {
                     let mut sums = [0.0; LANES];
                     for place in &window {
-                        let values = lanes(&buffer, place.at + block * LANES);
-                        for lane in 0..LANES {
-                            sums[lane] += values[lane];
-                        }
+                        let values = &buffer[place.at + block * LANES..][..LANES];
+                        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
                     }
                     for ((average, sum), wide) in averages.iter_mut().zip(sums).zip(wide) {
                         *average = sum / (tall * wide);

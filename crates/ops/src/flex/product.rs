@@ -39,10 +39,6 @@ impl Table {
     pub(super) fn all(&self) -> Offsets<'_> {
         self.first(self.offsets.len())
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.offsets.len()
-    }
 }
 
 /// Some of the offsets of a [`Table`].
@@ -144,14 +140,17 @@ impl Product<'_> {
         for (columns, panel) in columns.offsets.chunks(COLUMNS).zip(panel.chunks(COLUMNS)) {
             for (rows, sums) in rows.offsets.chunks(ROWS).zip(sums.chunks_mut(ROWS)) {
                 // A short last group repeats its last row, and does not keep what comes of it.
-                let starts: [usize; ROWS] = from_fn(|row| rows[row.min(rows.len() - 1)] as usize);
+                let starts: [*const f32; ROWS] = from_fn(|row| {
+                    let start = rows[row.min(rows.len() - 1)] as usize;
+                    values[start..].as_ptr()
+                });
                 let mut products = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
                 for (column, right) in columns.iter().zip(panel) {
                     for (start, products) in starts.iter().zip(&mut products) {
-                        // SAFETY: both offsets are at most the largest of their tables, whose sum the
-                        // assertion above puts inside `values`.
+                        // SAFETY: a row's and a column's offset are at most the largest of their tables,
+                        // whose sum the assertion above puts inside `values`.
                         #[allow(unsafe_code)]
-                        let left = unsafe { *values.get_unchecked(start + *column as usize) };
+                        let left = unsafe { *start.add(*column as usize) };
                         let left = simd.splat_f32s(left);
                         for (product, right) in products.iter_mut().zip(right) {
                             *product = simd.mul_add_e_f32s(left, *right, *product);
