@@ -306,17 +306,22 @@ impl Correlation {
             });
     }
 
-    /// Packs kernels for the product; `weight` is that of a plane of a group, a source of it and a tap.
-    fn pack(&self, weight: impl Fn(usize, usize, usize, [usize; 2]) -> f32 + Sync) -> Vec<Packed> {
+    /// Packs the kernels that lie in `weight` for the product.
+    fn pack(&self, weight: &[f32], place: &Strides) -> Vec<Packed> {
         let [tall, wide] = self.kernel;
         let pack = |(group, panel): (usize, Panel)| {
             let mut values = vec![0.0; self.sources * tall * wide * panel.width];
-            for lane in 0..panel.count {
-                let mut values = values[lane..].iter_mut().step_by(panel.width);
-                for source in 0..self.sources {
-                    for (y, x) in (0..tall).flat_map(|y| (0..wide).map(move |x| (y, x))) {
-                        if let Some(value) = values.next() {
-                            *value = weight(group, panel.first + lane, source, [y, x]);
+            let mut lines = values.chunks_exact_mut(panel.width);
+            let first = place.first + group * place.group + panel.first * place.plane;
+            for source in 0..self.sources {
+                for y in 0..tall {
+                    let at = (first + source * place.source) as isize + y as isize * place.y;
+                    for (x, line) in (0..wide).zip(&mut lines) {
+                        let weight = &weight[(at + x as isize * place.x) as usize..];
+                        for (value, weight) in
+                            line[..panel.count].iter_mut().zip(weight.iter().step_by(place.plane))
+                        {
+                            *value = *weight;
                         }
                     }
                 }
@@ -327,6 +332,17 @@ impl Correlation {
             (0..self.groups).flat_map(|group| panels(self.planes).map(move |panel| (group, panel))).collect();
         cut.into_par_iter().map(pack).collect()
     }
+}
+
+/// Where the kernels of a correlation lie in the weights.
+struct Strides {
+    /// The first tap of the first plane and source.
+    first: usize,
+    group: usize,
+    plane: usize,
+    source: usize,
+    y: isize,
+    x: isize,
 }
 
 /// What is done to sums before they are put away.
@@ -402,10 +418,15 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
     let correlation = shape.forward();
     let mut out = vec![0.0; shape.batch * shape.filters * shape.output[0] * shape.output[1]];
-    let (filters, [tall, wide]) = (correlation.planes, shape.kernel);
-    let kernels = correlation.pack(|group, filter, channel, [y, x]| {
-        weight[(group * filters + filter) * shape.taps() + (channel * tall + y) * wide + x]
-    });
+    let place = Strides {
+        first: 0,
+        group: correlation.planes * shape.taps(),
+        plane: shape.taps(),
+        source: shape.kernel[0] * shape.kernel[1],
+        y: shape.kernel[1] as isize,
+        x: 1,
+    };
+    let kernels = correlation.pack(weight, &place);
     correlation.run(maps, &kernels, &Finish { bias: Some(bias), relu }, shape.batch, &mut out);
     out
 }
@@ -418,11 +439,17 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry)
         if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
             continue; // pixels that no output sees
         }
-        let (filters, wide) = (correlation.sources, shape.kernel[1]);
-        let kernels = correlation.pack(|group, channel, filter, [y, x]| {
-            let [y, x] = [last[0] - y * shape.stride, last[1] - x * shape.stride];
-            weight[(group * filters + filter) * shape.taps() + (channel * shape.kernel[0] + y) * wide + x]
-        });
+        // The other way round: from the last tap under this place to the first, and filters into channels.
+        let wide = shape.kernel[1];
+        let place = Strides {
+            first: last[0] * wide + last[1],
+            group: correlation.sources * shape.taps(),
+            plane: shape.kernel[0] * wide,
+            source: shape.taps(),
+            y: -((shape.stride * wide) as isize),
+            x: -(shape.stride as isize),
+        };
+        let kernels = correlation.pack(weight, &place);
         correlation.run(gradient, &kernels, &Finish { bias: None, relu: false }, shape.batch, &mut out);
     }
     out

@@ -1,8 +1,10 @@
-//! The fully connected layer: products by `gemm` on all threads, then one sweep for the rest.
+//! The fully connected layer: products by `gemm` on all threads, then one sweep for the rest. A few rows
+//! alone are bound by the memory that the weights are in, and have a loop of their own.
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::matmul::{columns_of, matmul_on_all_threads, rows_of};
+use super::matmul::{columns_of, matmul, rows_of};
 use super::sweep::rectified;
 use crate::Finish;
 
@@ -13,6 +15,11 @@ pub(super) struct Shape {
     pub(super) inputs: usize,
     pub(super) outputs: usize,
 }
+
+/// Rows that are few.
+const FEW_ROWS: usize = 4;
+/// Partial sums of their outputs, at most.
+const PARTS: usize = 32;
 
 /// `units · weight + bias`, finished.
 ///
@@ -26,10 +33,15 @@ pub(super) fn forward(
     shape: Shape,
 ) -> Vec<f32> {
     let Shape { batch, inputs, outputs } = shape;
-    let mut out = vec![0.0; batch * outputs];
-    // Transposed, so that a column of the product is a row of the output.
-    let (weight, units) = ((weight, columns_of(outputs)), (units, columns_of(inputs)));
-    matmul_on_all_threads([outputs, batch, inputs], &mut out, weight, units);
+    let mut out = if batch <= FEW_ROWS {
+        few_rows(units, weight, shape)
+    } else {
+        let mut out = vec![0.0; batch * outputs];
+        // Transposed, so that a column of the product is a row of the output.
+        let (weight, units) = ((weight, columns_of(outputs)), (units, columns_of(inputs)));
+        matmul([outputs, batch, inputs], &mut out, weight, units);
+        out
+    };
     out.par_chunks_mut(outputs.max(1)).enumerate().for_each(|(row, out)| {
         let sums = out.iter_mut().zip(bias);
         match finish {
@@ -43,12 +55,71 @@ pub(super) fn forward(
     out
 }
 
+/// `units · weight` for a few rows: the weights stream by once, line after line.
+fn few_rows(units: &[f32], weight: &[f32], shape: Shape) -> Vec<f32> {
+    let Shape { batch, inputs, outputs } = shape;
+    let (arch, mut out) = (Arch::new(), vec![0.0; batch * outputs]);
+    let lines = inputs.div_ceil(PARTS).next_multiple_of(LINES);
+    if out.is_empty() || lines == 0 {
+        return out;
+    }
+    let parts: Vec<Vec<f32>> = weight
+        .par_chunks(lines * outputs)
+        .enumerate()
+        .map(|(part, weight)| {
+            let mut sums = vec![0.0; batch * outputs];
+            for (units, sums) in units.chunks_exact(inputs).zip(sums.chunks_exact_mut(outputs)) {
+                arch.dispatch(Row { units: &units[part * lines..], weight, sums });
+            }
+            sums
+        })
+        .collect();
+    for part in parts {
+        out.iter_mut().zip(part).for_each(|(out, sum)| *out += sum);
+    }
+    out
+}
+
+/// Lines of the weights that are added to a row of sums at once.
+const LINES: usize = 4;
+
+/// `sums ← sums + units · weight` for one row.
+struct Row<'a> {
+    units: &'a [f32],
+    weight: &'a [f32],
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Row<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { units, weight, sums } = self;
+        let size = sums.len();
+        for (units, lines) in units.chunks(LINES).zip(weight.chunks(LINES * size)) {
+            if let (&[a, b, c, d], true) = (units, lines.len() == LINES * size) {
+                let (first, second) = lines.split_at(2 * size);
+                let (first, second) = (first.split_at(size), second.split_at(size));
+                let lines = first.0.iter().zip(first.1).zip(second.0.iter().zip(second.1));
+                for (sum, ((w, x), (y, z))) in sums.iter_mut().zip(lines) {
+                    *sum += (a * w + b * x) + (c * y + d * z);
+                }
+            } else {
+                for (unit, line) in units.iter().zip(lines.chunks_exact(size)) {
+                    sums.iter_mut().zip(line).for_each(|(sum, weight)| *sum += unit * weight);
+                }
+            }
+        }
+    }
+}
+
 /// The gradient with respect to the units.
 pub(super) fn unit_gradient(gradient: &[f32], weight: &[f32], shape: Shape) -> Vec<f32> {
     let Shape { batch, inputs, outputs } = shape;
     let mut out = vec![0.0; batch * inputs];
     let (weight, gradient) = ((weight, rows_of(outputs)), (gradient, columns_of(outputs)));
-    matmul_on_all_threads([inputs, batch, outputs], &mut out, weight, gradient);
+    matmul([inputs, batch, outputs], &mut out, weight, gradient);
     out
 }
 
@@ -57,7 +128,7 @@ pub(super) fn weight_gradient(gradient: &[f32], units: &[f32], shape: Shape) -> 
     let Shape { batch, inputs, outputs } = shape;
     let mut out = vec![0.0; inputs * outputs];
     let (gradient, units) = ((gradient, columns_of(outputs)), (units, rows_of(inputs)));
-    matmul_on_all_threads([outputs, inputs, batch], &mut out, gradient, units);
+    matmul([outputs, inputs, batch], &mut out, gradient, units);
     out
 }
 

@@ -19,7 +19,8 @@ pub(super) fn rows_of(columns: usize) -> Strides {
     Strides { row: columns, column: 1 }
 }
 
-/// `out ← left · right`, or `out ← out + left · right` if `accumulate`, on this thread alone.
+/// `out ← left · right` on all threads, with the same bits for any number of them: each element is
+/// summed by one thread, in an order that depends on the shape alone.
 ///
 /// # Shapes
 /// `out`: `[m, n]`, column after column; `left`: `[m, k]`; `right`: `[k, n]`.
@@ -27,45 +28,17 @@ pub(super) fn rows_of(columns: usize) -> Strides {
 /// # Panics
 /// If a slice is too short for its matrix.
 pub(super) fn matmul(
-    shape: [usize; 3],
-    out: &mut [f32],
-    accumulate: bool,
-    left: (&[f32], Strides),
-    right: (&[f32], Strides),
-) {
-    product(shape, out, accumulate, left, right, Parallelism::None);
-}
-
-/// `out ← left · right` on all threads, with the same bits for any number of them: each element is
-/// summed by one thread, in an order that depends on the shape alone.
-///
-/// # Shapes, Panics
-/// As [`matmul`].
-pub(super) fn matmul_on_all_threads(
-    shape: [usize; 3],
-    out: &mut [f32],
-    left: (&[f32], Strides),
-    right: (&[f32], Strides),
-) {
-    product(shape, out, false, left, right, Parallelism::Rayon(0));
-}
-
-fn product(
     [m, n, k]: [usize; 3],
     out: &mut [f32],
-    accumulate: bool,
     (left, left_at): (&[f32], Strides),
     (right, right_at): (&[f32], Strides),
-    threads: Parallelism,
 ) {
     assert_eq!(out.len(), m * n);
     if m == 0 || n == 0 {
         return;
     }
     if k == 0 {
-        if !accumulate {
-            out.fill(0.0);
-        }
+        out.fill(0.0);
         return;
     }
     let last = |rows: usize, columns: usize, at: Strides| (rows - 1) * at.row + (columns - 1) * at.column;
@@ -82,7 +55,7 @@ fn product(
             out.as_mut_ptr(),
             m as isize,
             1,
-            accumulate,
+            false,
             left.as_ptr(),
             left_at.column as isize,
             left_at.row as isize,
@@ -94,7 +67,7 @@ fn product(
             false,
             false,
             false,
-            threads,
+            Parallelism::Rayon(0),
         );
     }
 }
@@ -104,28 +77,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn multiplies_in_every_layout_and_accumulates() {
+    fn multiplies_in_every_layout() {
         let value = |i: usize| ((i * 37 % 19) as f32) - 9.0;
         for [m, n, k] in [[1, 1, 1], [5, 3, 7], [40, 33, 50], [2, 0, 3], [3, 2, 0]] {
             let (left, right): (Vec<f32>, Vec<f32>) =
                 ((0..m * k).map(value).collect(), (0..k * n).map(|i| value(i + 5)).collect());
             for left_at in [columns_of(m), rows_of(k)] {
                 for right_at in [columns_of(k), rows_of(n)] {
-                    for accumulate in [false, true] {
-                        let mut out = vec![3.0; m * n];
-                        matmul([m, n, k], &mut out, accumulate, (&left, left_at), (&right, right_at));
-                        for row in 0..m {
-                            for column in 0..n {
-                                let product = |i| {
-                                    left[row * left_at.row + i * left_at.column]
-                                        * right[i * right_at.row + column * right_at.column]
-                                };
-                                // Small integers: exact.
-                                let expected =
-                                    (0..k).map(product).sum::<f32>() + if accumulate { 3.0 } else { 0.0 };
-                                assert_eq!(out[column * m + row], expected);
-                            }
-                        }
+                    let mut out = vec![3.0; m * n];
+                    matmul([m, n, k], &mut out, (&left, left_at), (&right, right_at));
+                    for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+                        let product = |i| {
+                            left[row * left_at.row + i * left_at.column]
+                                * right[i * right_at.row + column * right_at.column]
+                        };
+                        // Small integers: exact.
+                        assert_eq!(out[column * m + row], (0..k).map(product).sum::<f32>());
                     }
                 }
             }
@@ -135,6 +102,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "left.len()")]
     fn a_slice_that_is_too_short_is_refused() {
-        matmul([2, 2, 2], &mut [0.0; 4], false, (&[0.0; 3], rows_of(2)), (&[0.0; 4], rows_of(2)));
+        matmul([2, 2, 2], &mut [0.0; 4], (&[0.0; 3], rows_of(2)), (&[0.0; 4], rows_of(2)));
     }
 }

@@ -15,29 +15,23 @@ const COLUMNS: usize = 256;
 
 /// A table of offsets.
 #[derive(Debug)]
-pub(super) struct Table {
-    offsets: Vec<u32>,
-    /// None is larger.
-    largest: usize,
-}
+pub(super) struct Table(Vec<u32>);
 
 impl Table {
     /// # Panics
     /// If an offset does not fit into 32 bits.
     pub(super) fn new(offsets: impl Iterator<Item = usize>) -> Self {
-        let offsets: Vec<u32> =
-            offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect();
-        let largest = offsets.iter().max().map_or(0, |&largest| largest as usize);
-        Self { offsets, largest }
+        Self(offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect())
     }
 
     /// The first `count` of the offsets.
     pub(super) fn first(&self, count: usize) -> Offsets<'_> {
-        Offsets { offsets: &self.offsets[..count], largest: self.largest }
+        let offsets = &self.0[..count];
+        Offsets { offsets, largest: offsets.iter().max().map_or(0, |&largest| largest as usize) }
     }
 
     pub(super) fn all(&self) -> Offsets<'_> {
-        self.first(self.offsets.len())
+        self.first(self.0.len())
     }
 }
 
@@ -45,6 +39,7 @@ impl Table {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offsets<'a> {
     offsets: &'a [u32],
+    /// None is larger.
     largest: usize,
 }
 
@@ -147,8 +142,8 @@ impl Product<'_> {
                 let mut products = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
                 for (column, right) in columns.iter().zip(panel) {
                     for (start, products) in starts.iter().zip(&mut products) {
-                        // SAFETY: a row's and a column's offset are at most the largest of their tables,
-                        // whose sum the assertion above puts inside `values`.
+                        // SAFETY: a row's and a column's offset are at most the largest of theirs, whose sum
+                        // the assertion above puts inside `values`.
                         #[allow(unsafe_code)]
                         let left = unsafe { *start.add(*column as usize) };
                         let left = simd.splat_f32s(left);
