@@ -190,6 +190,18 @@ impl FromStr for Backend {
     }
 }
 
+/// Whether this crate has kernels for a device's backend, one or more: all but ndarray.
+#[cfg(any(feature = "flex", feature = "gpu"))]
+pub(crate) fn has_kernels(device: &Device) -> bool {
+    #[cfg(feature = "ndarray")]
+    #[allow(deprecated)] // as above
+    if device.clone().inner() == Device::ndarray() {
+        return false;
+    }
+    let _ = device;
+    true
+}
+
 /// Checks that `device` can hold a tensor of `bytes` in one binding.
 ///
 /// Only adapters behind wgpu limit this, some to 128 MiB; beyond it they panic in a thread of

@@ -18,6 +18,8 @@
 mod backend;
 pub mod composed;
 mod conv;
+#[cfg(feature = "gpu")]
+mod cube;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -26,6 +28,8 @@ mod key;
 mod linear;
 mod lrn;
 mod memory;
+#[cfg(any(feature = "flex", feature = "gpu"))]
+mod normalize;
 mod pool;
 mod sgd;
 mod tanh;

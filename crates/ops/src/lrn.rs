@@ -62,9 +62,9 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     if lrn.coefficient() == 0.0 {
         return maps.mul_scalar(lrn.k.powf(-lrn.beta));
     }
-    #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) {
-        return crate::flex::lrn(maps, lrn);
+    #[cfg(any(feature = "flex", feature = "gpu"))]
+    if crate::normalize::takes(&maps) {
+        return crate::normalize::lrn(maps, lrn);
     }
     crate::composed::lrn(maps, lrn)
 }

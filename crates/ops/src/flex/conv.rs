@@ -245,18 +245,16 @@ impl Correlation {
                 let plane = image * planes.count + panel.plane - planes.first + lane;
                 let plane = &mut out[plane * height * width..][..height * width];
                 let bias = finish.bias.map_or(0.0, |bias| bias[panel.plane + lane]);
+                if self.step == 1 {
+                    // All of it is one run: to cut it into rows would cost more than to copy them.
+                    let run = &mut plane[tile.first * columns..][..tile.rows * columns];
+                    finish.put(bias, sums, [lane, lanes], run.iter_mut());
+                    continue;
+                }
                 for (row, sums) in sums.chunks_exact(columns * lanes).enumerate() {
                     let row = self.at[0] + (tile.first + row) * self.step;
-                    let line = &mut plane[row * width + self.at[1]..(row + 1) * width];
-                    let sums = sums[lane..].iter().step_by(lanes);
-                    if finish.relu {
-                        line.iter_mut()
-                            .step_by(self.step)
-                            .zip(sums)
-                            .for_each(|(out, sum)| *out = rectified(sum + bias));
-                    } else {
-                        line.iter_mut().step_by(self.step).zip(sums).for_each(|(out, sum)| *out = sum + bias);
-                    }
+                    let line = plane[row * width + self.at[1]..(row + 1) * width].iter_mut();
+                    finish.put(bias, sums, [lane, lanes], line.step_by(self.step));
                 }
             }
         }
@@ -349,6 +347,25 @@ struct Strides {
 struct Finish<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
+}
+
+impl Finish<'_> {
+    /// One lane of sums, finished.
+    #[inline(always)]
+    fn put<'a>(
+        &self,
+        bias: f32,
+        sums: &[f32],
+        [lane, lanes]: [usize; 2],
+        to: impl Iterator<Item = &'a mut f32>,
+    ) {
+        let sums = to.zip(sums.chunks_exact(lanes));
+        if self.relu {
+            sums.for_each(|(to, sums)| *to = rectified(sums[lane] + bias));
+        } else {
+            sums.for_each(|(to, sums)| *to = sums[lane] + bias);
+        }
+    }
 }
 
 /// Neighbouring planes of a result.

@@ -66,21 +66,6 @@ impl<B: Kernels> Backward<B, 3> for Connect {
 }
 
 #[derive(Debug)]
-struct Normalize;
-
-impl<B: Kernels> Backward<B, 1> for Normalize {
-    type State = (FloatTensor<B>, Lrn);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        let ([to_maps], (maps, lrn)) = (ops.parents, ops.state);
-        if let Some(node) = to_maps {
-            gradients.register::<B>(node.id, B::normalize_gradient(gradient, maps, lrn));
-        }
-    }
-}
-
-#[derive(Debug)]
 struct NormalizeMaps;
 
 impl<B: Kernels> Backward<B, 1> for NormalizeMaps {
@@ -174,16 +159,6 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 let outputs = (!matches!(finish, Finish::Plain)).then(|| out.clone());
                 prepared.finish((units, weight, outputs, finish), out)
             }
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
-    }
-
-    fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
-        let prepared = Normalize.prepare::<C>([maps.node()]).compute_bound().stateful();
-        let maps = maps.into_primitive();
-        let out = B::normalize(maps.clone(), lrn);
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((maps, lrn), out),
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
     }

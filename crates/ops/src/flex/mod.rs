@@ -21,6 +21,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 
+use crate::normalize::Normalize;
 use crate::{Conv2d, Finish, Implementation, Lrn, Pool, SgdStep};
 
 /// Why automatic differentiation has no gradients and no update of its own: only its backward passes
@@ -99,16 +100,6 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
-    fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
-    fn normalize_gradient(
-        gradient: FloatTensor<Self>,
-        maps: FloatTensor<Self>,
-        lrn: Lrn,
-    ) -> FloatTensor<Self> {
-        let _ = (gradient, maps, lrn);
-        unimplemented!("{ONCE}")
-    }
-
     fn normalize_maps(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
     fn normalize_maps_gradient(
         gradient: FloatTensor<Self>,
@@ -177,11 +168,6 @@ pub(crate) fn sgd_step<const D: usize>(
     (Tensor::from_dispatch(weight), Tensor::from_dispatch(velocity))
 }
 
-/// [`lrn`](crate::lrn).
-pub(crate) fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Kernels>::normalize(maps.into_dispatch(), *lrn))
-}
-
 /// [`spatial_lrn`](crate::spatial_lrn).
 pub(crate) fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Kernels>::normalize_maps(maps.into_dispatch(), *lrn))
@@ -247,6 +233,22 @@ impl Conv2d {
 fn pooling([height, width]: [usize; 2], pool: Pool) -> pool::Geometry {
     let side = |input| pool.output_side(input).expect("the window fits into the maps");
     pool::Geometry { input: [height, width], output: [side(height), side(width)], pool }
+}
+
+impl Normalize for Flex {
+    fn normalize(maps: FlexTensor, lrn: Lrn) -> FlexTensor {
+        let maps = contiguous(maps);
+        let [batch, channels, height, width] = maps.shape().dims();
+        let out = lrn::forward(values(&maps), [channels, height * width], &lrn);
+        tensor(out, [batch, channels, height, width])
+    }
+
+    fn normalize_gradient(gradient: FlexTensor, maps: FlexTensor, lrn: Lrn) -> FlexTensor {
+        let (gradient, maps) = (contiguous(gradient), contiguous(maps));
+        let [batch, channels, height, width] = maps.shape().dims();
+        let out = lrn::gradient(values(&maps), values(&gradient), [channels, height * width], &lrn);
+        tensor(out, [batch, channels, height, width])
+    }
 }
 
 impl Kernels for Flex {
@@ -331,20 +333,6 @@ impl Kernels for Flex {
         let (mut gradient, mut velocity) = (owned(gradient), owned(velocity));
         sweep::sgd_step(values(&weight), gradient.storage_mut(), velocity.storage_mut(), &how);
         (gradient, velocity)
-    }
-
-    fn normalize(maps: FlexTensor, lrn: Lrn) -> FlexTensor {
-        let maps = contiguous(maps);
-        let [batch, channels, height, width] = maps.shape().dims();
-        let out = lrn::forward(values(&maps), [channels, height * width], &lrn);
-        tensor(out, [batch, channels, height, width])
-    }
-
-    fn normalize_gradient(gradient: FlexTensor, maps: FlexTensor, lrn: Lrn) -> FlexTensor {
-        let (gradient, maps) = (contiguous(gradient), contiguous(maps));
-        let [batch, channels, height, width] = maps.shape().dims();
-        let out = lrn::gradient(values(&maps), values(&gradient), [channels, height * width], &lrn);
-        tensor(out, [batch, channels, height, width])
     }
 
     fn normalize_maps(maps: FlexTensor, lrn: Lrn) -> FlexTensor {

@@ -117,18 +117,19 @@ impl Lines {
         }
     }
 
-    /// The places of an output row's windows whose lines are inside the plane.
-    fn places(&self, row: usize, places: &mut Vec<Place>) {
+    /// Of each output row, the places of its windows whose lines are inside the plane.
+    fn windows(&self) -> Vec<Vec<Place>> {
         let Pool { size, stride, padding, .. } = self.shape.pool;
-        places.clear();
-        for y in 0..size {
-            let line = (row * stride + y).checked_sub(padding).filter(|&line| line < self.shape.input[0]);
-            let Some(line) = line else { continue };
-            places.extend((0..size).map(|x| Place {
-                at: (line * stride + x % stride) * self.length + x / stride,
-                number: (y * size + x) as u32,
-            }));
-        }
+        let places = |row: usize| {
+            (0..size * size).filter_map(move |number| {
+                let (y, x) = (number / size, number % size);
+                let line =
+                    (row * stride + y).checked_sub(padding).filter(|&line| line < self.shape.input[0])?;
+                let at = (line * stride + x % stride) * self.length + x / stride;
+                Some(Place { at, number: number as u32 })
+            })
+        };
+        (0..self.shape.output[0]).map(|row| places(row).collect()).collect()
     }
 
     /// The number of the first place inside the plane of the window at an output pixel.
@@ -188,15 +189,14 @@ impl WithSimd for Maxima<'_> {
         let Self { lines, planes, maxima, places } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         // What is outside a plane is never a maximum.
-        let (mut buffer, mut window) = (lines.buffer(f32::NEG_INFINITY), Vec::new());
+        let (mut buffer, windows) = (lines.buffer(f32::NEG_INFINITY), lines.windows());
         let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
         let planes = planes.chunks_exact(height * width);
         let out = maxima.chunks_exact_mut(rows * columns).zip(places.chunks_exact_mut(rows * columns));
         for (plane, (maxima, places)) in planes.zip(out) {
             lines.deal(plane, &mut buffer);
             let out = maxima.chunks_exact_mut(columns).zip(places.chunks_exact_mut(columns));
-            for (row, (maxima, places)) in out.enumerate() {
-                lines.places(row, &mut window);
+            for (row, ((maxima, places), window)) in out.zip(&windows).enumerate() {
                 for (column, at) in best_at.iter_mut().enumerate() {
                     *at = lines.first_place(row, column);
                 }
@@ -204,7 +204,7 @@ impl WithSimd for Maxima<'_> {
                 for (block, (best, at)) in best_of.zip(S::as_mut_simd_u32s(&mut best_at).0).enumerate() {
                     let mut most = simd.splat_f32s(f32::NEG_INFINITY);
                     let mut most_at = *at;
-                    for place in &window {
+                    for place in window {
                         let from = &buffer[place.at + block * S::F32_LANES..][..S::F32_LANES];
                         let value = S::as_simd_f32s(from).0[0];
                         let is_nan = simd.not_m32s(simd.equal_f32s(value, value));
@@ -279,18 +279,18 @@ impl WithSimd for Averages<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { lines, planes, averages } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let (mut buffer, mut window) = (lines.buffer(0.0), Vec::new());
+        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
         let (tall, wide) = (lines.counts(0), lines.counts(1));
         let out = averages.chunks_exact_mut(rows * columns);
         for (plane, averages) in planes.chunks_exact(height * width).zip(out) {
             lines.deal(plane, &mut buffer);
-            for ((row, averages), tall) in averages.chunks_exact_mut(columns).enumerate().zip(&tall) {
-                lines.places(row, &mut window);
+            let rows = averages.chunks_exact_mut(columns).zip(&windows).zip(&tall);
+            for ((averages, window), tall) in rows {
                 for (block, (averages, wide)) in
                     averages.chunks_mut(LANES).zip(wide.chunks(LANES)).enumerate()
                 {
                     let mut sums = [0.0; LANES];
-                    for place in &window {
+                    for place in window {
                         let values = &buffer[place.at + block * LANES..][..LANES];
                         sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
                     }
@@ -331,18 +331,17 @@ impl WithSimd for AveragesGradient<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { lines, gradient, planes } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let (mut buffer, mut window) = (lines.buffer(0.0), Vec::new());
+        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
         let (tall, wide) = (lines.counts(0), lines.counts(1));
         let mut shares = vec![0.0; lines.columns];
         let planes = planes.chunks_exact_mut(height * width);
         for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
             buffer.fill(0.0);
-            for ((row, gradient), tall) in gradient.chunks_exact(columns).enumerate().zip(&tall) {
+            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&windows).zip(&tall) {
                 for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(&wide) {
                     *share = gradient / (tall * wide);
                 }
-                lines.places(row, &mut window);
-                for place in &window {
+                for place in window {
                     let line = &mut buffer[place.at..][..lines.columns];
                     for (sum, share) in line.iter_mut().zip(&shares) {
                         *sum += share;

@@ -1,0 +1,166 @@
+//! Kernels in CubeCL, which compiles them for every GPU backend: one launch forward, one backward.
+
+use burn::backend::TensorMetadata;
+use burn::backend::tensor::FloatTensor;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::cubecl;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::calculate_cube_count_elemwise;
+use cubecl::prelude::*;
+
+use crate::Lrn;
+use crate::normalize::Normalize;
+
+/// `k + coefficient · Σ maps²` over the channels around the one that `at` is in.
+#[cube]
+fn scale(
+    maps: &[f32],
+    at: usize,
+    channels: usize,
+    pixels: usize,
+    coefficient: f32,
+    k: f32,
+    #[comptime] below: usize,
+    #[comptime] size: usize,
+) -> f32 {
+    let channel = at / pixels % channels;
+    let mut sum = 0.0f32;
+    #[unroll]
+    for offset in 0..size {
+        if channel + offset >= below && channel + offset < channels + below {
+            let value = maps[at + offset * pixels - below * pixels];
+            sum += value * value;
+        }
+    }
+    k + coefficient * sum
+}
+
+/// `scale^-beta`, the paper's exponent by square roots.
+#[cube]
+fn inverse_power(scale: f32, beta: f32, #[comptime] three_quarters: bool) -> f32 {
+    if comptime!(three_quarters) {
+        let root = f32::sqrt(scale);
+        1.0f32 / (root * f32::sqrt(root))
+    } else {
+        f32::powf(scale, -beta)
+    }
+}
+
+#[cube(launch)]
+fn forward(
+    maps: &[f32],
+    out: &mut [f32],
+    channels: usize,
+    pixels: usize,
+    coefficient: f32,
+    k: f32,
+    beta: f32,
+    #[comptime] below: usize,
+    #[comptime] size: usize,
+    #[comptime] three_quarters: bool,
+) {
+    if ABSOLUTE_POS >= out.len() {
+        terminate!();
+    }
+    let scale = scale(maps, ABSOLUTE_POS, channels, pixels, coefficient, k, below, size);
+    out[ABSOLUTE_POS] = maps[ABSOLUTE_POS] * inverse_power(scale, beta, three_quarters);
+}
+
+/// The gradient of flex's kernel of the same name; the denominators of the channels around are computed
+/// again, which on a GPU costs less than to write and read them.
+#[cube(launch)]
+fn gradient(
+    maps: &[f32],
+    gradient: &[f32],
+    out: &mut [f32],
+    channels: usize,
+    pixels: usize,
+    coefficient: f32,
+    k: f32,
+    beta: f32,
+    #[comptime] below: usize,
+    #[comptime] size: usize,
+    #[comptime] three_quarters: bool,
+) {
+    if ABSOLUTE_POS >= out.len() {
+        terminate!();
+    }
+    let at = ABSOLUTE_POS;
+    let channel = at / pixels % channels;
+    let above = comptime!(size - 1 - below);
+    // The windows that hold this channel: those of `above` channels below it to `below` above.
+    let mut sum = 0.0f32;
+    #[unroll]
+    for offset in 0..size {
+        if channel + offset >= above && channel + offset < channels + above {
+            let other = at + offset * pixels - above * pixels;
+            let scale = scale(maps, other, channels, pixels, coefficient, k, below, size);
+            sum += gradient[other] * maps[other] * inverse_power(scale, beta, three_quarters) / scale;
+        }
+    }
+    let own = scale(maps, at, channels, pixels, coefficient, k, below, size);
+    let straight = gradient[at] * inverse_power(own, beta, three_quarters);
+    out[at] = straight - 2.0f32 * coefficient * beta * maps[at] * sum;
+}
+
+/// The size of a launch with one unit an element, and the tensor that it fills.
+fn launch(maps: &CubeTensor) -> (CubeCount, CubeDim, CubeTensor) {
+    let (client, shape) = (maps.client.clone(), maps.shape());
+    let count = shape.num_elements();
+    let dim = CubeDim::new(&client, count);
+    let out = empty_device_contiguous_dtype(client, maps.device.clone(), shape, maps.dtype);
+    (calculate_cube_count_elemwise(&out.client, count, dim), dim, out)
+}
+
+impl Normalize for CubeBackend {
+    fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
+        let maps = into_contiguous(maps);
+        let [_, channels, height, width] = maps.shape().dims();
+        let (count, dim, out) = launch(&maps);
+        if maps.shape().num_elements() > 0 {
+            forward::launch(
+                &out.client,
+                count,
+                dim,
+                maps.clone().into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                channels,
+                height * width,
+                lrn.coefficient() as f32,
+                lrn.k as f32,
+                lrn.beta as f32,
+                lrn.size / 2,
+                lrn.size,
+                lrn.beta == 0.75,
+            );
+        }
+        out
+    }
+
+    fn normalize_gradient(to_out: FloatTensor<Self>, maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
+        let (to_out, maps) = (into_contiguous(to_out), into_contiguous(maps));
+        let [_, channels, height, width] = maps.shape().dims();
+        let (count, dim, out) = launch(&maps);
+        if maps.shape().num_elements() > 0 {
+            gradient::launch(
+                &out.client,
+                count,
+                dim,
+                maps.clone().into_buffer_arg(),
+                to_out.into_buffer_arg(),
+                out.clone().into_buffer_arg(),
+                channels,
+                height * width,
+                lrn.coefficient() as f32,
+                lrn.k as f32,
+                lrn.beta as f32,
+                lrn.size / 2,
+                lrn.size,
+                lrn.beta == 0.75,
+            );
+        }
+        out
+    }
+}
