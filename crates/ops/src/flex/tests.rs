@@ -451,7 +451,7 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     for size in [2, 5] {
         let config = Lrn { size, alpha: 1e-3, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
         assert_close(
-            &with_gradients(maps(), |x| lrn(x[0].clone(), &config)),
+            &with_gradients(maps(), |x| crate::lrn(x[0].clone(), &config)),
             &with_gradients(maps(), |x| composed::lrn(x[0].clone(), &config)),
         );
     }
