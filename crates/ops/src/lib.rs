@@ -50,9 +50,15 @@ pub use tanh::tanh;
 pub(crate) mod testing {
     use burn::tensor::{Device, Tensor};
 
-    /// The device the unit tests run on: the first backend of this build.
+    /// The device of every backend of this build.
+    pub(crate) fn devices() -> Vec<Device> {
+        let backends = crate::Backend::in_this_build().into_iter();
+        backends.map(|backend| backend.device().expect("a test backend has a device")).collect()
+    }
+
+    /// The device that most unit tests run on: the first backend's of this build.
     pub(crate) fn device() -> Device {
-        crate::Backend::in_this_build()[0].device().expect("the test backend has a device")
+        devices().swap_remove(0)
     }
 
     /// The values of a tensor, row-major.

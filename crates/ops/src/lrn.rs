@@ -115,7 +115,7 @@ pub(crate) fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Te
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{device, values};
+    use crate::testing::{device, devices, values};
     use burn::tensor::TensorData;
 
     /// §3.3 written as a loop, in f64.
@@ -150,13 +150,42 @@ mod tests {
             {
                 for convention in [AlphaConvention::Sum, AlphaConvention::Mean] {
                     let config = Lrn { size, alpha, beta, k, convention };
-                    let tensor =
-                        Tensor::<4>::from_data(TensorData::new(maps.clone(), [2, 7, 2, 3]), &device());
-                    let ours = values(lrn(tensor, &config));
-                    for (a, b) in ours.iter().zip(by_the_formula(&maps, shape, &config)) {
-                        // A sum of nine squares and a power: a few roundings of f32.
-                        assert!((a - b).abs() <= 2e-6 * b.abs() + 1e-6, "{config:?}: {a} is not {b}");
+                    let expected = by_the_formula(&maps, shape, &config);
+                    for device in devices() {
+                        let data = TensorData::new(maps.clone(), [2, 7, 2, 3]);
+                        let ours = values(lrn(Tensor::<4>::from_data(data, &device), &config));
+                        for (a, b) in ours.iter().zip(&expected) {
+                            // A sum of nine squares and a power: a few roundings of f32.
+                            assert!((a - b).abs() <= 2e-6 * b.abs() + 1e-6, "{device:?} {config:?}: {a} {b}");
+                        }
                     }
+                }
+            }
+        }
+    }
+
+    /// On each backend, so that every kernel's gradient is one of Burn's own differentiation too.
+    #[test]
+    fn the_gradient_is_that_of_the_composed_form() {
+        let maps: Vec<f32> = (0..2 * 7 * 6).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
+        let upstream: Vec<f32> = (0..2 * 7 * 6).map(|i| (i * 29 % 31) as f32 / 15.0 - 1.0).collect();
+        for device in devices() {
+            let device = device.autodiff();
+            let tensor = |values: &[f32]| {
+                Tensor::<4>::from_data(TensorData::new(values.to_vec(), [2, 7, 2, 3]), &device)
+            };
+            for (size, beta) in [(5, 0.75), (4, 0.75), (3, 0.5)] {
+                let config = Lrn { size, alpha: 1e-3, beta, k: 2.0, convention: AlphaConvention::Sum };
+                let gradient = |lrn: &dyn Fn(Tensor<4>) -> Tensor<4>| {
+                    let maps = tensor(&maps).require_grad();
+                    let gradients = (lrn(maps.clone()) * tensor(&upstream)).sum().backward();
+                    values(maps.grad(&gradients).expect("the maps have a gradient"))
+                };
+                let ours = gradient(&|maps| lrn(maps, &config));
+                let composed = gradient(&|maps| crate::composed::lrn(maps, &config));
+                for (a, b) in ours.iter().zip(composed) {
+                    // Two orders of summation, terms of up to 2.
+                    assert!((a - b).abs() <= 5e-6, "{device:?} {config:?}: {a} {b}");
                 }
             }
         }

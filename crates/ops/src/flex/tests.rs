@@ -421,10 +421,12 @@ fn assert_close(ours: &[Vec<f32>], composed: &[Vec<f32>]) {
 #[test]
 fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     let padding = Padding { top: 1, left: 2, bottom: 0, right: 1 };
-    let inputs = || [(numbers(2 * 3 * 7 * 6, 1), [2, 3, 7, 6]), (numbers(4 * 3 * 3 * 3, 2), [4, 3, 3, 3])];
     let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(4, 3), [4]), device);
-    for relu in [false, true] {
-        let how = Conv2d { stride: 2, padding, groups: 1, relu };
+    for (groups, relu) in [(1, false), (1, true), (2, true)] {
+        let weight = [4, 6 / groups, 3, 3];
+        let inputs =
+            || [(numbers(2 * 6 * 7 * 6, 1), [2, 6, 7, 6]), (numbers(weight.iter().product(), 2), weight)];
+        let how = Conv2d { stride: 2, padding, groups, relu };
         let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
         let burns = |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), how);
         assert_close(&with_gradients(inputs(), ours), &with_gradients(inputs(), burns));
