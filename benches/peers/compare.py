@@ -65,7 +65,8 @@ def main():
                 results.append(measure(side, network, ours, given.binary, given.threads, samples))
         print(f"\n{name}: {network} {' '.join(ours)} (target {target})")
         medians = {}
-        rate = max(result["matmul_gflops"] for results in found.values() for result in results)
+        # The faster side's: ours and theirs multiply the same matrices in the same rounds.
+        rate = max(statistics.median(r["matmul_gflops"] for r in results) for results in found.values())
         for side, results in found.items():
             steps = [step for result in results for step in result["seconds_per_step"]["samples"]]
             medians[side] = statistics.median(steps)
@@ -76,7 +77,38 @@ def main():
         if "gflops" in found["ours"][0]:
             per_step = statistics.median(r["gflops"] * r["seconds_per_step"]["median"] for r in found["ours"])
             share = 100 * per_step / medians["ours"] / rate
-            print(f"  ours runs at {share:.0f} % of the fastest matrix product seen, {rate:.0f} GFLOP/s", flush=True)
+            print(f"  ours runs at {share:.0f} % of the faster side's matrix product, {rate:.0f} GFLOP/s", flush=True)
+    if given.only in (None, "threads"):
+        threads(given)
+    if given.only in (None, "batches"):
+        batches(given)
+
+
+def threads(given):
+    """What a second thread gains a training step, as a share of what it gains the bare matrix product."""
+    found = {count: [] for count in ["1", given.threads]}
+    for _ in range(given.rounds):
+        for count, results in found.items():
+            results.append(measure("ours", "alexnet-2012", ["--train"], given.binary, count, given.samples))
+    one, more = ({
+        "step": statistics.median(step for r in results for step in r["seconds_per_step"]["samples"]),
+        "rate": statistics.median(r["matmul_gflops"] for r in results),
+    } for results in found.values())
+    step, product = one["step"] / more["step"], more["rate"] / one["rate"]
+    print(f"\nthreads: alexnet-2012 --train (target 0.9)\n  {given.threads} threads against 1: the step is "
+          f"{step:.2f} times as fast, the matrix product {product:.2f} times: {step / product:.2f}", flush=True)
+
+
+def batches(given):
+    """Time per image by batch size."""
+    found = {batch: [] for batch in ["32", "64", "128", "256"]}
+    for _ in range(given.rounds):
+        for batch, steps in found.items():
+            result = measure("ours", "alexnet-2012", ["--train", "--batch", batch], given.binary, given.threads, given.samples)
+            steps += result["seconds_per_step"]["samples"]
+    print("\nbatches: alexnet-2012 --train")
+    for batch, steps in found.items():
+        print(f"  {batch:>4} images: {1e3 * statistics.median(steps) / int(batch):6.2f} ms an image", flush=True)
 
 
 if __name__ == "__main__":

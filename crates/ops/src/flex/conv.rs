@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::product::{Panel, Table, panels, product};
-use super::sweep::rectified;
+use super::sweep::{copy, rectified};
 use crate::Padding;
 
 /// The shape of a convolution.
@@ -388,22 +388,6 @@ struct Packed {
     plane: usize,
     panel: Panel,
     values: Vec<f32>,
-}
-
-/// Copies a short run: a call of `memcpy` would cost more than the copying.
-#[inline(always)]
-fn copy(from: &[f32], to: &mut [f32]) {
-    const LANES: usize = 8;
-    if let Some(tail) = to.len().checked_sub(LANES) {
-        for (to, from) in to.chunks_exact_mut(LANES).zip(from.chunks_exact(LANES)) {
-            to.copy_from_slice(from);
-        }
-        to[tail..][..LANES].copy_from_slice(&from[tail..][..LANES]);
-    } else {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
-        }
-    }
 }
 
 /// Buffers of one thread, kept from tile to tile.

@@ -1,8 +1,11 @@
 //! Pooling: maxima that remember their choices in one byte each, and averages.
 
+use std::array::from_fn;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::sweep::{add, copy};
 use crate::Pool;
 
 /// The side of the largest window whose places a byte can number.
@@ -69,7 +72,15 @@ impl Lines {
             // The common case in a form that compiles to shuffles.
             for (line, values) in rows {
                 let (even, odd) = line.split_at_mut(self.length);
-                for ((even, odd), pair) in even.iter_mut().zip(odd).zip(values.chunks_exact(2)) {
+                let (evens, odds) = (even.as_chunks_mut::<8>(), odd.as_chunks_mut::<8>());
+                let blocks = values.as_chunks::<16>().0;
+                for ((even, odd), values) in evens.0.iter_mut().zip(odds.0).zip(blocks) {
+                    (*even, *odd) = (from_fn(|i| values[2 * i]), from_fn(|i| values[2 * i + 1]));
+                }
+                let done = blocks.len().min(self.length / 8);
+                let rest = &values[16 * done..];
+                let pairs = even[8 * done..].iter_mut().zip(&mut odd[8 * done..]).zip(rest.chunks_exact(2));
+                for ((even, odd), pair) in pairs {
                     (*even, *odd) = (pair[0], pair[1]);
                 }
                 if width % 2 == 1 && width / 2 < self.length {
@@ -214,7 +225,7 @@ impl WithSimd for Maxima<'_> {
                     }
                     (*best, *at) = (most, most_at);
                 }
-                maxima.copy_from_slice(&best[..columns]);
+                copy(&best[..columns], maxima);
                 places.iter_mut().zip(&best_at).for_each(|(place, at)| *place = *at as u8);
             }
         }
@@ -342,10 +353,7 @@ impl WithSimd for AveragesGradient<'_> {
                     *share = gradient / (tall * wide);
                 }
                 for place in window {
-                    let line = &mut buffer[place.at..][..lines.columns];
-                    for (sum, share) in line.iter_mut().zip(&shares) {
-                        *sum += share;
-                    }
+                    add(&shares, &mut buffer[place.at..][..lines.columns]);
                 }
             }
             lines.collect(&buffer, plane);

@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lrn::inverse_power;
+use super::sweep::{add, copy};
 use crate::Lrn;
 
 /// Planes of one task, which share its buffers.
@@ -35,13 +36,13 @@ impl WindowSums {
         for (row, sums) in sums.chunks_exact_mut(*width).enumerate() {
             let (first, end) = (row.saturating_sub(reach.before), (row + reach.after + 1).min(*height));
             let middle = &mut line[reach.before..][..*width];
-            middle.copy_from_slice(&plane[first * *width..][..*width]);
+            copy(&plane[first * *width..][..*width], middle);
             for values in plane[(first + 1) * *width..end * *width].chunks_exact(*width) {
-                middle.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                add(values, middle);
             }
-            sums.copy_from_slice(&line[..*width]);
+            copy(&line[..*width], sums);
             for offset in 1..=reach.before + reach.after {
-                sums.iter_mut().zip(&line[offset..]).for_each(|(sum, value)| *sum += value);
+                add(&line[offset..], sums);
             }
             // The windows of a gradient reach the other way: leave only zeros around the next row.
             line.fill(0.0);

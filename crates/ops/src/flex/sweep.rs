@@ -8,6 +8,40 @@ use crate::SgdStep;
 /// Elements of one task.
 const SPAN: usize = 1 << 14;
 
+/// What short runs are done by: a loop over slices is compiled for long ones.
+const LANES: usize = 8;
+
+/// Copies a short run: a call of `memcpy` would cost more than the copying.
+#[inline(always)]
+pub(super) fn copy(from: &[f32], to: &mut [f32]) {
+    if let Some(tail) = to.len().checked_sub(LANES) {
+        for (to, from) in to.chunks_exact_mut(LANES).zip(from.chunks_exact(LANES)) {
+            to.copy_from_slice(from);
+        }
+        to[tail..][..LANES].copy_from_slice(&from[tail..][..LANES]);
+    } else {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
+    }
+}
+
+/// Adds a short run to another.
+#[inline(always)]
+pub(super) fn add(values: &[f32], sums: &mut [f32]) {
+    let values = &values[..sums.len()];
+    let (lines, rest) = sums.as_chunks_mut::<LANES>();
+    let (from, last) = values.as_chunks::<LANES>();
+    for (sums, values) in lines.iter_mut().zip(from) {
+        for lane in 0..LANES {
+            sums[lane] += values[lane];
+        }
+    }
+    for (sum, value) in rest.iter_mut().zip(last) {
+        *sum += value;
+    }
+}
+
 /// max(0, x); NaN stays NaN.
 #[inline(always)]
 pub(super) fn rectified(x: f32) -> f32 {
