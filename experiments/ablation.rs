@@ -61,6 +61,8 @@ pub(crate) struct Arm {
     #[serde(default)]
     remove: Vec<String>,
     #[serde(default)]
+    after: BTreeMap<String, toml::Value>,
+    #[serde(default)]
     set: BTreeMap<String, toml::Value>,
     #[serde(default)]
     times: BTreeMap<String, f64>,
@@ -112,7 +114,8 @@ impl Ablation {
 impl Arm {
     /// The arm's changes at a scale, in the order in which they are made.
     pub(crate) fn diffs(&self, scale: &str) -> Vec<Diff> {
-        let own = Diff { remove: self.remove.clone(), set: self.set.clone(), times: self.times.clone() };
+        let (remove, after) = (self.remove.clone(), self.after.clone());
+        let own = Diff { remove, after, set: self.set.clone(), times: self.times.clone() };
         std::iter::once(own).chain(self.at.get(scale).cloned()).collect()
     }
 

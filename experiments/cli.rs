@@ -31,6 +31,8 @@ pub(crate) enum Command {
     /// Download, check or describe a data set
     #[command(subcommand)]
     Data(DataCommand),
+    /// Show a network layer by layer, or what differs between two
+    Model(ModelArgs),
     /// Measure how fast a network trains or infers here, layer by layer, on synthetic images
     Bench(BenchArgs),
     /// Print a shell completion script
@@ -134,6 +136,18 @@ pub(crate) struct EvaluateArgs {
 pub(crate) struct ReportArgs {
     /// An ablation's folder, `runs/ablations/…`
     pub(crate) folder: PathBuf,
+    /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// The network: a preset's name (see `list`) or the path of a TOML file
+    pub(crate) name: String,
+    /// Show what differs in this other network instead
+    #[arg(long, value_name = "OTHER")]
+    pub(crate) diff: Option<String>,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

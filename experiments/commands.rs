@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Views};
-use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, keep_memory, use_implementation};
 use alexnet_train::{Data, Environment, EpochRow, Observer, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
@@ -14,14 +13,14 @@ use clap::CommandFactory;
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format,
-    ReportArgs, TrainArgs,
+    ModelArgs, ReportArgs, TrainArgs,
 };
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
 use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::Study;
-use crate::{arm, bench as benchmark, fetch};
+use crate::{arm, bench as benchmark, fetch, network};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +35,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate(&args, stop)?,
         Command::Report(args) => report(&args)?,
         Command::List => list(),
+        Command::Model(args) => model(&args)?,
         Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Check(args)) => data_check(&args)?,
@@ -327,8 +327,27 @@ fn report(args: &ReportArgs) -> Result<()> {
     show(&report, args.format, &args.folder)
 }
 
+fn model(args: &ModelArgs) -> Result<()> {
+    let ours = network::load(&args.name)?;
+    let Some(other) = &args.diff else {
+        let description = network::Description::of(&ours)?;
+        match args.format {
+            Format::Json => print(&serde_json::to_string_pretty(&description)?),
+            Format::Text => print(&description.text()),
+        }
+        return Ok(());
+    };
+    let differences = network::differences(&ours, &network::load(other)?)?;
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&differences)?),
+        Format::Text if differences.is_empty() => print("no difference"),
+        Format::Text => differences.iter().for_each(|difference| print(&difference.text())),
+    }
+    Ok(())
+}
+
 fn bench(args: &BenchArgs) -> Result<()> {
-    let network: Network = library::load("network", &library::presets(), &args.preset)?;
+    let network = network::load(&args.preset)?;
     use_implementation(args.ops);
     let backend = backend(args.backend)?;
     fits(&backend, 4 * network.trace()?.largest_tensor(args.batch) as u64)?;

@@ -14,6 +14,9 @@ pub(crate) struct Diff {
     /// Taken out of the list it stands in.
     #[serde(default)]
     pub(crate) remove: Vec<String>,
+    /// Put into a list, each right after what its key names.
+    #[serde(default)]
+    pub(crate) after: BTreeMap<String, Value>,
     /// Given another value.
     #[serde(default)]
     pub(crate) set: BTreeMap<String, Value>,
@@ -29,7 +32,12 @@ impl Diff {
     /// If a path does not exist.
     pub(crate) fn apply(&self, config: &mut Value) -> Result<()> {
         for path in &self.remove {
-            remove(config, path)?;
+            let (list, at) = element(config, path)?;
+            list.remove(at);
+        }
+        for (path, value) in &self.after {
+            let (list, at) = element(config, path)?;
+            list.insert(at + 1, value.clone());
         }
         for (path, value) in &self.set {
             *find(config, path)? = value.clone();
@@ -117,19 +125,19 @@ fn find<'a>(config: &'a mut Value, path: &str) -> Result<&'a mut Value> {
     Ok(at)
 }
 
-fn remove(config: &mut Value, path: &str) -> Result<()> {
+/// The list that a path's last part is an element of, and its place there.
+fn element<'a>(config: &'a mut Value, path: &str) -> Result<(&'a mut Vec<Value>, usize)> {
     let (parent, last) = path.rsplit_once('.').ok_or_else(|| anyhow!("`{path}` is not in a list"))?;
     let Value::Array(list) = find(config, parent)? else {
-        bail!("`{path}` cannot be removed: `{parent}` is not a list");
+        bail!("`{path}` is no element of a list: `{parent}` is not one");
     };
     match position(list, last) {
-        Some(at) => drop(list.remove(at)),
+        Some(at) => Ok((list, at)),
         None => bail!(
             "unknown key `{path}`: `{parent}` has no `{last}`; it has {}",
             names(&Value::Array(list.clone()))
         ),
     }
-    Ok(())
 }
 
 fn multiply(value: &mut Value, factor: f64) -> Result<()> {
@@ -182,6 +190,8 @@ mod tests {
         assert_eq!(changed["conv"][0]["filters"].as_integer(), Some(8));
         assert_eq!(changed["conv"][0]["stages"][0]["lrn"]["k"].as_float(), Some(1.0));
         assert_eq!(changed["conv"][0]["stages"][1]["dropout"].as_float(), Some(0.2));
+        let longer = applied(r#"after = { "conv.conv1.stages.lrn" = "activation" }"#).unwrap();
+        assert_eq!(longer["conv"][0]["stages"][2].as_str(), Some("activation"));
     }
 
     #[test]
@@ -190,7 +200,8 @@ mod tests {
             (r#"set = { "raet" = 1 }"#, "`raet`; it has conv, rate"),
             (r#"set = { "conv.conv2.filters" = 1 }"#, "`conv2`; it has conv1"),
             (r#"remove = ["conv.conv1.stages.max-pool"]"#, "it has activation, lrn, dropout"),
-            (r#"remove = ["conv.conv1.filters"]"#, "not a list"),
+            (r#"remove = ["conv.conv1.filters"]"#, "is not one"),
+            (r#"after = { "conv.conv2" = {} }"#, "`conv2`; it has conv1"),
             (r#"times = { "conv.conv1.filters" = 0.3 }"#, "not a whole number"),
         ] {
             let error = format!("{:#}", applied(text).unwrap_err());

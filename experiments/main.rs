@@ -9,6 +9,7 @@ mod curves;
 mod diff;
 mod fetch;
 mod library;
+mod network;
 mod report;
 mod scale;
 mod statistics;

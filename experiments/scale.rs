@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use alexnet_model::Network;
 use alexnet_train::{DataConfig, Evaluation, Recipe, RunConfig};
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -8,6 +7,7 @@ use toml::Value;
 
 use crate::diff::Diff;
 use crate::library::{self, SCALES};
+use crate::network;
 
 /// A size of study: network, data and recipe.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,9 +35,8 @@ impl Scale {
 
     /// The config that this scale and then `changes` give.
     pub(crate) fn config(&self, changes: &Diff) -> Result<RunConfig> {
-        let network: Network = library::load("network", &library::presets(), &self.network)?;
         let config = RunConfig {
-            network,
+            network: network::load(&self.network)?,
             data: self.data.clone(),
             recipe: self.recipe.clone(),
             evaluation: self.evaluation,

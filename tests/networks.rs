@@ -2,23 +2,55 @@ use std::collections::HashMap;
 
 use alexnet_model::Network;
 
-use crate::support::{devices, parameters, preset};
+use crate::support::{devices, experiments, parameters, preset, stderr, stdout, succeed};
 
 fn sides(network: &Network) -> Vec<usize> {
     network.trace().unwrap().map_sizes().into_iter().map(|(_, side)| side).collect()
 }
 
+/// Published counts, or counts of published tables; and the sides of the maps that each layer passes on.
 #[test]
-fn parameter_counts_are_those_of_the_facts() {
-    for (name, parameters) in [
-        ("alexnet-2012", 60_965_224),      // grouped; ungrouped it would be 62,378,344
-        ("alexnet-2012-half", 59_798_312), // the authors' run 145-half
-        ("cifar10-18pct", 89_578),         // at 32 pixels
-        ("cifar10-19pct", 89_578),
-        ("torchvision", 61_100_840),
-        ("linear", 7_850),
-    ] {
-        assert_eq!(preset(name).trace().unwrap().parameters(), parameters, "{name}");
+fn parameter_counts_and_shapes_are_those_of_the_facts() {
+    let imagenet = [27, 13, 13, 13, 6].as_slice();
+    let expected = [
+        ("alexnet-2012", 60_965_224, imagenet), // grouped; ungrouped it would be 62,378,344
+        ("alexnet-2012-half", 59_798_312, imagenet),
+        ("alexnet-2012-as-run", 60_965_224, imagenet),
+        ("alexnet-2012-as-run-half", 59_798_312, imagenet),
+        ("alexnet-2012-146", 61_555_304, &[27, 13, 13, 13, 6, 6]),
+        ("alexnet-2012-147", 60_965_224, &[28, 13, 13, 11, 6]),
+        ("alexnet-2012-148", 60_965_224, imagenet),
+        ("alexnet-2012-150", 81_591_720, imagenet),
+        ("alexnet-2012-166", 60_965_224, imagenet),
+        ("alexnet-2012-167", 60_965_224, imagenet),
+        ("caffe-alexnet", 60_965_224, imagenet),
+        ("caffenet", 60_965_224, imagenet),
+        ("one-weird-trick", 61_100_840, imagenet),
+        ("torchvision", 61_100_840, imagenet),
+        ("zfnet", 62_357_608, &[55, 13, 13, 13, 6]), // the sum of figure 3's layers
+        ("cifar10-80sec", 145_578, &[16, 8, 4]),
+        ("cifar10-19pct", 89_578, &[16, 8, 4]),
+        ("cifar10-18pct", 89_578, &[16, 8, 4]),
+        ("cifar10-conv-local-13pct", 1_116_490, &[12, 6, 6, 6]),
+        ("cifar10-conv-local-11pct", 2_112_970, &[12, 6, 6, 6]),
+        ("mini", 0, &[6, 3, 3, 3, 2]), // this project's own: no published count
+        ("cifar10", 0, &[16, 8, 8, 8, 4]),
+        ("linear", 7_850, &[]),
+    ];
+    let names: Vec<&str> = expected.iter().map(|(name, ..)| *name).collect();
+    assert_eq!(names, alexnet_model::presets::ALL.iter().map(|preset| preset.name).collect::<Vec<_>>());
+    let folder = tempfile::tempdir().unwrap();
+    for (name, parameters, sides) in expected {
+        let output = succeed(experiments(folder.path()).args(["model", name, "--format", "json"]));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["name"], name);
+        if parameters > 0 {
+            assert_eq!(found["parameters"], parameters, "{name}");
+        }
+        let maps = found["layers"].as_array().unwrap().iter().filter_map(|layer| {
+            layer["after"].as_str().unwrap().rsplit_once(" × ").map(|(_, side)| side.parse().unwrap())
+        });
+        assert_eq!(maps.collect::<Vec<usize>>(), sides, "{name}");
     }
     let ungrouped = Network { towers: 1, ..preset("alexnet-2012") };
     assert_eq!(ungrouped.trace().unwrap().parameters(), 62_378_344);
@@ -63,11 +95,46 @@ fn small_presets_keep_the_papers_layers() {
         assert_eq!(names(&preset(name)), paper, "{name}");
         assert_eq!(preset(name).towers, 2);
     }
-    assert_eq!(sides(&preset("mini")), [6, 3, 3, 3, 2, 1, 1, 1]);
-    assert_eq!(sides(&preset("cifar10")), [16, 8, 8, 8, 4, 1, 1, 1]);
-    assert_eq!(sides(&preset("cifar10-18pct")), [16, 8, 4, 1]);
-    assert_eq!(sides(&preset("cifar10-19pct")), [16, 8, 4, 1]);
-    assert_eq!(sides(&preset("torchvision")), [27, 13, 13, 13, 6, 1, 1, 1]);
+}
+
+/// The fine print of the facts, as `model --diff` says it.
+#[test]
+fn what_differs_between_two_networks_is_what_their_sources_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = |one: &str, other: &str| {
+        let output = succeed(experiments(folder.path()).args(["model", one, "--diff", other]));
+        stdout(&output).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let found = lines("caffe-alexnet", "caffenet");
+    // Pooling and LRN change places twice, and five biases are 1 instead of 0.1.
+    assert_eq!(found.len(), 7, "{found:?}");
+    assert_eq!(found.iter().filter(|line| line.ends_with("0.1  →  1.0")).count(), 5);
+    let found = lines("alexnet-2012-as-run", "alexnet-2012-146");
+    assert!(found.iter().all(|line| line.starts_with("conv.conv6.") && line.contains("-  →")), "{found:?}");
+    assert_eq!(lines("mini", "mini"), ["no difference"]);
+    let output = experiments(folder.path()).args(["model", "resnet"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("there is no network `resnet`; choose one of alexnet-2012"));
+}
+
+/// Every kind of layer in the family computes and has its gradients.
+#[test]
+fn local_layers_and_groups_train() {
+    use alexnet_model::{Mode, Reads};
+    use burn::module::Module;
+    let mut network = preset("cifar10-conv-local-11pct");
+    network.conv[1].groups = 2;
+    network.conv[1].reads = Reads::All;
+    for (name, device) in devices() {
+        let device = device.autodiff();
+        let model = network.init(0, &device).unwrap();
+        let images = burn::tensor::Tensor::<4>::ones([2, 3, 24, 24], &device);
+        let logits = model.forward(images, Mode::Evaluation);
+        assert_eq!(logits.dims(), [2, 10]);
+        let gradients = burn::optim::GradientsParams::from_grads(logits.square().sum().backward(), &model);
+        assert_eq!(gradients.len(), parameters(&model).len(), "{name}");
+        assert_eq!(model.num_params(), network.trace().unwrap().parameters(), "{name}");
+    }
 }
 
 #[test]

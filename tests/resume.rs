@@ -154,7 +154,10 @@ fn kernels_and_composed_operations_train_to_the_same_loss() {
     let folder = tempfile::tempdir().unwrap();
     let losses = |operations: &str| -> Vec<f64> {
         let mut arguments = arguments(folder.path(), operations);
-        arguments.extend(["--ops", operations].map(str::to_owned));
+        // Few and large steps: in many small ones training amplifies the last digit to a hundredth of the
+        // loss, and a test that allows for that sees little.
+        let steps = ["--set", "recipe.batch_size=60", "--set", "recipe.learning_rate=0.004"];
+        arguments.extend(["--ops", operations].into_iter().chain(steps).map(str::to_owned));
         succeed(experiments(folder.path()).args(arguments));
         let rows = metrics(&run_folder(&folder.path().join(operations)));
         let rows =
@@ -164,9 +167,8 @@ fn kernels_and_composed_operations_train_to_the_same_loss() {
     let (fast, composed) = (losses("fast"), losses("composed"));
     assert_eq!(fast.len(), composed.len());
     for (fast, composed) in fast.iter().zip(&composed) {
-        // Orders of summation differ by some 1e-7 a step, and training amplifies that; a wrong
-        // gradient moves these losses by tenths.
-        assert!((fast - composed).abs() <= 0.01 * composed, "{fast} is not {composed}");
+        // Orders of summation differ by some 1e-7 a step; it was 1e-8 in all when this was written.
+        assert!((fast - composed).abs() <= 1e-5 * composed, "{fast} is not {composed}");
     }
     assert_ne!(fast, composed, "the two forms are the same code");
 }

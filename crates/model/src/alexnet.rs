@@ -1,7 +1,8 @@
 //! AlexNet, top to bottom.
 
 use alexnet_ops::{
-    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, lrn, max_pool2d, spatial_lrn, tanh,
+    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, locally_connected2d, lrn, max_pool2d,
+    spatial_lrn, tanh,
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
@@ -34,7 +35,8 @@ struct FcLayer {
 
 #[derive(Module, Debug)]
 struct Conv {
-    weight: Param<Tensor<4>>, // [filters, channels, kernel, kernel]
+    // [filters, channels / groups, kernel, kernel]; not shared: [filters, channels, kernel², places]
+    weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
 }
 
@@ -95,10 +97,14 @@ impl AlexNet {
     ) -> Vec<Tensor<4>> {
         let config = &self.network.conv[index];
         let (relu, stages) = self.rectified(&config.stages);
-        let how = Conv2d { stride: config.stride, padding: config.padding, groups: 1, relu };
+        let how = Conv2d { stride: config.stride, padding: config.padding, groups: config.groups, relu };
         let towers = inputs.into_iter().zip(&self.conv[index].towers).enumerate();
         let maps = towers.map(|(tower, (x, conv))| {
-            let x = conv2d(x, conv.weight.val(), conv.bias.val(), how);
+            let (weight, bias) = (conv.weight.val(), conv.bias.val());
+            let x = match config.shared {
+                true => conv2d(x, weight, bias, how),
+                false => locally_connected2d(x, weight, bias, config.kernel, how),
+            };
             stages.iter().fold(x, |x, stage| {
                 observe(&config.name, stage, tower, &x);
                 self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode)
@@ -223,12 +229,13 @@ impl Network {
 
 impl Convolution {
     fn init(&self, tower: usize, trace: &LayerTrace, init: &Initializer) -> Conv {
-        let shape = [trace.outputs, trace.inputs, self.kernel, self.kernel];
+        let (places, channels) = (trace.side * trace.side, trace.inputs / self.groups);
+        let (shape, biases) = match self.shared {
+            true => ([trace.outputs, channels, self.kernel, self.kernel], trace.outputs),
+            false => ([trace.outputs, channels, self.kernel * self.kernel, places], trace.outputs * places),
+        };
         let name = format!("{}.{tower}", self.name);
-        Conv {
-            weight: init.weight(&name, shape, self.weight_std),
-            bias: init.bias(&name, trace.outputs, self.bias),
-        }
+        Conv { weight: init.weight(&name, shape, self.weight_std), bias: init.bias(&name, biases, self.bias) }
     }
 }
 

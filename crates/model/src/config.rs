@@ -53,6 +53,12 @@ pub struct Convolution {
     pub padding: Padding,
     /// Which towers' maps a kernel sees. The first layer sees the image either way.
     pub reads: Reads,
+    /// Into how many groups a tower's maps are cut, each kernel seeing its own group's alone (Caffe).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: usize,
+    /// Whether a kernel is the same at every place of the map; if not, the layer is locally connected.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub shared: bool,
     /// Standard deviation of the Gaussian the weights are drawn from.
     pub weight_std: f64,
     /// The biases' initial value.
@@ -62,6 +68,23 @@ pub struct Convolution {
     pub update: Update,
     /// What is done to the maps, in this order.
     pub stages: Vec<Stage>,
+}
+
+// What is left out of a file, and so of a run's identity, where it is the usual.
+fn one() -> usize {
+    1
+}
+
+fn is_one(groups: &usize) -> bool {
+    *groups == 1
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_yes(shared: &bool) -> bool {
+    *shared
 }
 
 /// A fully connected layer and what follows it.

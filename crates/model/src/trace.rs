@@ -172,8 +172,13 @@ impl Convolution {
         if self.stride == 0 || self.kernel == 0 {
             return Err("kernel and stride must be at least 1".into());
         }
-        let outputs = share("filters", self.filters, flow.towers)?;
+        let outputs = share("filters", self.filters, flow.towers, "tower(s)")?;
         let inputs = flow.read(self.reads);
+        share("channels", inputs, self.groups, "group(s)")?;
+        share("filters of a tower", outputs, self.groups, "group(s)")?;
+        if self.groups > 1 && !self.shared {
+            return Err("a locally connected layer has no groups".into());
+        }
         let Padding { top, left, bottom, right } = self.padding;
         if top + bottom != left + right {
             return Err("padding must add as many rows as columns: maps are square".into());
@@ -182,7 +187,9 @@ impl Convolution {
             format!("a {0}×{0} map is smaller than the {1}×{1} kernel", flow.side, self.kernel)
         })?;
         let side = span / self.stride + 1;
-        let weights = self.kernel * self.kernel * inputs * self.filters;
+        let kernels = self.kernel * self.kernel * inputs / self.groups * self.filters;
+        let places = side * side;
+        let sets = if self.shared { 1 } else { places };
         let mut stages = Vec::new();
         let mut after = side;
         for stage in &self.stages {
@@ -197,8 +204,8 @@ impl Convolution {
             outputs,
             side,
             stages,
-            parameters: weights + self.filters,
-            multiply_adds: weights * side * side,
+            parameters: sets * (kernels + self.filters),
+            multiply_adds: kernels * places,
         })
     }
 }
@@ -207,7 +214,7 @@ impl FullyConnected {
     fn trace(&self, flow: &mut Flow, last: bool) -> Result<LayerTrace, String> {
         check_gaussian(self.weight_std, self.bias)?;
         let towers = if last { 1 } else { flow.towers };
-        let outputs = share("units", self.units, towers)?;
+        let outputs = share("units", self.units, towers, "tower(s)")?;
         let inputs = flow.read(self.reads);
         let weights = inputs * self.units;
         let mut stages = Vec::new();
@@ -270,9 +277,9 @@ fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {
         .ok_or_else(|| format!("a {side}×{side} map is smaller than the {0}×{0} pooling window", pool.size))
 }
 
-fn share(what: &str, all: usize, towers: usize) -> Result<usize, String> {
-    if all == 0 || !all.is_multiple_of(towers) {
-        return Err(format!("{all} {what} cannot be split over {towers} tower(s)"));
+fn share(what: &str, all: usize, towers: usize, parts: &str) -> Result<usize, String> {
+    if all == 0 || towers == 0 || !all.is_multiple_of(towers) {
+        return Err(format!("{all} {what} cannot be split over {towers} {parts}"));
     }
     Ok(all / towers)
 }

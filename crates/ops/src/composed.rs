@@ -6,7 +6,7 @@
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 use burn::tensor::module;
-use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions};
+use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, UnfoldOptions};
 
 use crate::lrn::window_sum;
 use crate::{Conv2d, Finish, Lrn, Pool, SgdStep, lrn_scale};
@@ -16,6 +16,28 @@ pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) 
     let (stride, padding) = ([how.stride; 2], how.padding.pairs());
     let options = ConvOptions { stride, padding, dilation: [1; 2], groups: how.groups };
     let maps = module::conv2d(maps, weight, Some(bias), options);
+    if how.relu { relu(maps) } else { maps }
+}
+
+/// [`locally_connected2d`](crate::locally_connected2d).
+pub fn locally_connected2d(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    kernel: usize,
+    how: Conv2d,
+) -> Tensor<4> {
+    assert_eq!(how.groups, 1, "a locally connected layer has no groups");
+    let [filters, channels, taps, places] = weight.dims();
+    let maps = maps.pad(how.padding.pairs(), 0.0);
+    let [batch, _, height, width] = maps.dims();
+    let [rows, columns] = [height, width].map(|side| (side - kernel) / how.stride + 1);
+    let options = UnfoldOptions::new([how.stride; 2], [0; 2], [1; 2]);
+    // One product a place: [place, image, tap] times [place, tap, filter].
+    let patches = module::unfold4d(maps, [kernel; 2], options).permute([2, 0, 1]);
+    let weight = weight.reshape([filters, channels * taps, places]).permute([2, 1, 0]);
+    let maps = patches.matmul(weight).permute([1, 2, 0]) + bias.reshape([1, filters, places]);
+    let maps = maps.reshape([batch, filters, rows, columns]);
     if how.relu { relu(maps) } else { maps }
 }
 

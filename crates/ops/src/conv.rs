@@ -56,3 +56,65 @@ pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) 
     }
     crate::composed::conv2d(maps, weight, bias, how)
 }
+
+/// A locally connected layer: a convolution whose kernels differ from place to place.
+///
+/// # Shapes
+/// - `maps`: `[batch, channels_in, height, width]`
+/// - `weight`: `[channels_out, channels_in, kernel², places]`, a place being an output pixel, row by row
+/// - `bias`: `[channels_out · places]`
+/// - output: as of [`conv2d`]
+///
+/// # Panics
+/// If the shapes do not agree, or there are groups.
+///
+/// # Source
+/// cuda-convnet's `local` layers.
+pub fn locally_connected2d(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    kernel: usize,
+    how: Conv2d,
+) -> Tensor<4> {
+    crate::composed::locally_connected2d(maps, weight, bias, kernel, how)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{device, values};
+    use burn::tensor::TensorData;
+
+    fn numbers<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|i| ((i * 37 % 19) as f32) - 9.0).collect();
+        Tensor::from_data(TensorData::new(values, shape), &device())
+    }
+
+    #[test]
+    fn with_the_same_kernels_everywhere_a_local_layer_is_a_convolution() {
+        let padding = Padding { top: 1, left: 2, bottom: 0, right: 1 };
+        for (stride, relu) in [(1, false), (2, true)] {
+            let how = Conv2d { stride, padding, groups: 1, relu };
+            let (maps, weight, bias) = (numbers([2, 3, 6, 5]), numbers([4, 3, 3, 3]), numbers([4]));
+            let shared = conv2d(maps.clone(), weight.clone(), bias.clone(), how);
+            let [_, _, height, width] = shared.dims();
+            let places = height * width;
+            let weight = weight.reshape([4, 3, 9, 1]).repeat_dim(3, places);
+            let bias = bias.reshape([4, 1]).repeat_dim(1, places).reshape([4 * places]);
+            let local = locally_connected2d(maps, weight, bias, 3, how);
+            // Small integers: exact.
+            assert_eq!(values(local), values(shared));
+        }
+    }
+
+    #[test]
+    fn each_place_has_kernels_of_its_own() {
+        // One channel, kernels of one pixel: the output is the input times the place's weight.
+        let how = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
+        let weight = numbers([1, 1, 1, 12]);
+        let out = locally_connected2d(numbers([1, 1, 3, 4]), weight.clone(), numbers([12]), 1, how);
+        let expected: Vec<f32> = values(numbers([12])).iter().map(|v| v * v + v).collect();
+        assert_eq!(values(out), expected);
+    }
+}

@@ -4,7 +4,8 @@
 //! In [`composed`] each is written in terms of Burn's own operations; on Flex the slow ones have
 //! kernels of their own. The model calls these functions and never a backend.
 //!
-//! - [`conv2d`]: convolution with padding on four sides, and the ReLU
+//! - [`conv2d`]: convolution with padding on four sides, groups and the ReLU; [`locally_connected2d`]:
+//!   with kernels that differ from place to place
 //! - [`linear`]: the fully connected layer, with the ReLU and dropout
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
 //! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
@@ -35,7 +36,7 @@ mod sgd;
 mod tanh;
 
 pub use backend::{Backend, BackendError, fits};
-pub use conv::{Conv2d, Padding, conv2d};
+pub use conv::{Conv2d, Padding, conv2d, locally_connected2d};
 pub use dropout::DropoutMask;
 pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;

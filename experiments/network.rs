@@ -1,0 +1,243 @@
+//! Networks by name: complete files, and siblings, which are another network and what differs.
+
+use std::collections::BTreeMap;
+
+use alexnet_model::{LayerTrace, Network};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use toml::Value;
+
+use crate::diff::Diff;
+use crate::library;
+
+/// A network's file that says only what differs from another's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sibling {
+    /// The other network: a preset's name, or the path of a file.
+    base: String,
+    name: String,
+    sources: Vec<String>,
+    #[serde(default)]
+    remove: Vec<String>,
+    #[serde(default)]
+    after: BTreeMap<String, Value>,
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+    #[serde(default)]
+    times: BTreeMap<String, f64>,
+}
+
+/// Siblings of siblings, at most: deeper means in a circle.
+const DEPTH: usize = 8;
+
+/// Reads a preset by name, or a network's file by path.
+pub(crate) fn load(name: &str) -> Result<Network> {
+    library::from_value(value(name, DEPTH)?).with_context(|| format!("network `{name}`"))
+}
+
+fn value(name: &str, depth: usize) -> Result<Value> {
+    let text: Value = library::load("network", &library::presets(), name)?;
+    if text.get("base").is_none() {
+        return Ok(text);
+    }
+    if depth == 0 {
+        bail!("network `{name}`: its base leads back to itself");
+    }
+    let sibling: Sibling = library::from_value(text).with_context(|| format!("network `{name}`"))?;
+    let mut value = value(&sibling.base, depth - 1)?;
+    let Sibling { remove, after, mut set, times, .. } = sibling;
+    set.insert("name".to_owned(), sibling.name.into());
+    set.insert("sources".to_owned(), sibling.sources.into());
+    Diff { remove, after, set, times }.apply(&mut value).with_context(|| format!("network `{name}`"))?;
+    Ok(value)
+}
+
+/// A network as a table: what `experiments model` prints.
+#[derive(Debug, Serialize)]
+pub(crate) struct Description {
+    name: String,
+    sources: Vec<String>,
+    parameters: usize,
+    /// Of one image's forward pass.
+    multiply_adds: usize,
+    layers: Vec<Row>,
+}
+
+/// A layer of a [`Description`].
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    towers: usize,
+    /// What its own operation gives: `channels × side × side` over all towers, or units.
+    output: String,
+    /// What its stages make of that.
+    after: String,
+    parameters: usize,
+    multiply_adds: usize,
+    /// Bytes of its weights and biases, in f32.
+    weight_bytes: usize,
+    /// Bytes of its output for one image, in f32.
+    output_bytes: usize,
+    stages: Vec<&'static str>,
+}
+
+impl Row {
+    fn new(layer: &LayerTrace, maps: bool) -> Self {
+        let channels = layer.outputs * layer.towers;
+        let shape =
+            |side: usize| if maps { format!("{channels} × {side} × {side}") } else { channels.to_string() };
+        let last = layer.stages.last().map_or(layer.side, |stage| stage.side);
+        Self {
+            name: layer.name.clone(),
+            towers: layer.towers,
+            output: shape(layer.side),
+            after: shape(last),
+            parameters: layer.parameters,
+            multiply_adds: layer.multiply_adds,
+            weight_bytes: 4 * layer.parameters,
+            output_bytes: 4 * channels * layer.side * layer.side,
+            stages: layer.stages.iter().map(|stage| stage.name).collect(),
+        }
+    }
+}
+
+impl Description {
+    pub(crate) fn of(network: &Network) -> Result<Self> {
+        let trace = network.trace()?;
+        let maps = network.conv.len();
+        let rows = trace.layers.iter().enumerate().map(|(index, layer)| Row::new(layer, index < maps));
+        Ok(Self {
+            name: network.name.clone(),
+            sources: network.sources.clone(),
+            parameters: trace.parameters(),
+            multiply_adds: trace.multiply_adds(),
+            layers: rows.collect(),
+        })
+    }
+
+    /// What people read.
+    pub(crate) fn text(&self) -> String {
+        let mut lines = vec![format!(
+            "{:<8} {:>6} {:>14} {:>14} {:>12} {:>14}",
+            "layer", "towers", "output", "after stages", "parameters", "multiply-adds"
+        )];
+        for row in &self.layers {
+            lines.push(format!(
+                "{:<8} {:>6} {:>14} {:>14} {:>12} {:>14}",
+                row.name,
+                row.towers,
+                row.output,
+                row.after,
+                grouped(row.parameters),
+                grouped(row.multiply_adds)
+            ));
+            if !row.stages.is_empty() {
+                lines.push(format!("{:15} {}", "", row.stages.join(", ")));
+            }
+        }
+        let (parameters, multiply_adds) = (grouped(self.parameters), grouped(self.multiply_adds));
+        lines.push(format!("{:<45} {parameters:>12} {multiply_adds:>14}", "all"));
+        let weights: usize = self.layers.iter().map(|row| row.weight_bytes).sum();
+        let outputs: usize = self.layers.iter().map(|row| row.output_bytes).sum();
+        lines.push(format!(
+            "weights {:.1} MB, outputs of the layers {:.2} MB an image, in f32\n",
+            weights as f64 / 1e6,
+            outputs as f64 / 1e6
+        ));
+        lines.extend(self.sources.iter().map(|source| format!("- {source}")));
+        format!("{}\n\n{}", self.name, lines.join("\n"))
+    }
+}
+
+/// 60965224 as 60,965,224.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// What differs between two networks: key, and its value in each, if it has one.
+pub(crate) fn differences(one: &Network, other: &Network) -> Result<Vec<Difference>> {
+    let keys = |network: &Network| -> Result<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        flatten("", &Value::try_from(network).context("a network that TOML cannot hold")?, &mut found);
+        found.retain(|key, _| key != "name" && key != "sources");
+        Ok(found)
+    };
+    let (one, other) = (keys(one)?, keys(other)?);
+    let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let different = names.into_iter().filter(|key| one.get(*key) != other.get(*key));
+    Ok(different
+        .map(|key| Difference { key: key.clone(), values: [one.get(key).cloned(), other.get(key).cloned()] })
+        .collect())
+}
+
+/// A key in which two networks differ, with its value in each.
+#[derive(Debug, Serialize)]
+pub(crate) struct Difference {
+    key: String,
+    values: [Option<String>; 2],
+}
+
+impl Difference {
+    pub(crate) fn text(&self) -> String {
+        let [one, other] = self.values.each_ref().map(|value| value.as_deref().unwrap_or("-"));
+        format!("{:<44} {one}  →  {other}", self.key)
+    }
+}
+
+/// Dotted keys and plain values; layers by name, and a layer's stages as one value, since their order counts.
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    let inside = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
+    match value {
+        Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&inside(key), value, found)),
+        Value::Array(list) if list.iter().any(|element| element.get("name").is_some()) => {
+            for element in list {
+                let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
+                flatten(&inside(name), element, found);
+            }
+        }
+        _ => {
+            found.insert(path.to_owned(), value.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sibling_is_its_base_but_for_what_it_says() {
+        let (base, sibling) = (load("alexnet-2012-as-run").unwrap(), load("alexnet-2012-167").unwrap());
+        let found = differences(&base, &sibling).unwrap();
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].key, "conv.conv2.stages");
+        assert!(differences(&base, &base).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_network_that_leads_back_to_itself_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        let text = format!("base = {:?}\nname = \"mine\"\nsources = []\n", path.display().to_string());
+        std::fs::write(&path, text).unwrap();
+        let error = load(path.to_str().unwrap()).unwrap_err();
+        assert!(format!("{error:#}").contains("leads back to itself"), "{error:#}");
+        std::fs::write(&path, "base = \"mini\"\nname = \"mine\"\nsources = []\nsett = {}\n").unwrap();
+        let error = format!("{:#}", load(path.to_str().unwrap()).unwrap_err());
+        assert!(error.contains("sett"), "{error}");
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        assert_eq!(["7", "1,000", "60,965,224"].map(str::to_owned), [7, 1000, 60_965_224].map(grouped));
+    }
+}
