@@ -33,6 +33,11 @@ pub(crate) enum Command {
     Data(DataCommand),
     /// Show a network layer by layer, or what differs between two
     Model(ModelArgs),
+    /// Look into a file of weights, or write one for another library
+    #[command(subcommand)]
+    Weights(WeightsCommand),
+    /// Say what is on photographs, with weights of one's own choice
+    Predict(PredictArgs),
     /// Measure how fast a network trains or infers here, layer by layer, on synthetic images
     Bench(BenchArgs),
     /// Print a shell completion script
@@ -149,6 +154,72 @@ pub(crate) struct ModelArgs {
     #[arg(long, value_name = "OTHER")]
     pub(crate) diff: Option<String>,
     /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WeightsCommand {
+    /// List the tensors of a file and the networks that they fit
+    Inspect {
+        /// A .pth file of PyTorch's or a .safetensors
+        file: PathBuf,
+        /// What standard output holds: a table, or one JSON value
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Write a network's weights as safetensors, under this project's names or torchvision's
+    Export {
+        /// A .pth file of PyTorch's or a .safetensors
+        file: PathBuf,
+        /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
+        #[arg(long)]
+        preset: Option<String>,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// What the layers are to be called
+        #[arg(long, value_enum, default_value_t = NamesArg::Ours)]
+        names: NamesArg,
+    },
+}
+
+/// What layers are called in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum NamesArg {
+    /// conv1.weight, fc6.bias
+    Ours,
+    /// features.0.weight, classifier.1.bias
+    Torchvision,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictArgs {
+    /// A .pth file of PyTorch's or a .safetensors
+    pub(crate) weights: PathBuf,
+    /// Photographs: JPEG or PNG
+    #[arg(required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
+    #[arg(long)]
+    pub(crate) preset: Option<String>,
+    /// How many classes to name
+    #[arg(long, value_name = "K", value_parser = at_least_one, default_value_t = 5)]
+    pub(crate) top: usize,
+    /// Views of each image whose softmax outputs are averaged
+    #[arg(long, value_parser = views, default_value = "1")]
+    pub(crate) views: Views,
+    /// Also write the logits, `[images, classes]`, as safetensors; with ten views the logarithm of the
+    /// averaged probabilities
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logits: Option<PathBuf>,
+    /// Also write what this layer gives out, after its stages, into the file of `--logits`
+    #[arg(long, value_name = "LAYER", requires = "logits")]
+    pub(crate) features: Option<String>,
+    /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// What standard output holds: lines, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
 }

@@ -13,14 +13,14 @@ use clap::CommandFactory;
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format,
-    ModelArgs, ReportArgs, TrainArgs,
+    ModelArgs, ReportArgs, TrainArgs, WeightsCommand,
 };
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
 use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::Study;
-use crate::{arm, bench as benchmark, fetch, network};
+use crate::{arm, bench as benchmark, fetch, network, predict};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,11 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Report(args) => report(&args)?,
         Command::List => list(),
         Command::Model(args) => model(&args)?,
+        Command::Weights(WeightsCommand::Inspect { file, format }) => predict::inspect(&file, format)?,
+        Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
+            predict::export(&file, preset.as_deref(), &out, names)?;
+        }
+        Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Check(args)) => data_check(&args)?,
@@ -76,7 +81,7 @@ impl Observer for Notes {
     }
 }
 
-fn backend(chosen: Option<Backend>) -> Result<Backend> {
+pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     let none = || anyhow!("this build has no backend; build with `--features flex`");
     match chosen {
         Some(backend) => Ok(backend),
@@ -210,7 +215,7 @@ fn show(report: &Report, format: Format, folder: &Path) -> Result<()> {
 }
 
 /// Prints a line; a reader that has gone away (`| head`) is no error.
-fn print(text: &str) {
+pub(crate) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -10,6 +10,7 @@ mod diff;
 mod fetch;
 mod library;
 mod network;
+mod predict;
 mod report;
 mod scale;
 mod statistics;

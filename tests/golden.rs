@@ -4,6 +4,7 @@ use std::path::Path;
 use alexnet_model::{AlexNet, Mode, Network};
 use alexnet_ops::{AlphaConvention, Lrn, lrn};
 use alexnet_train::Classifier;
+use alexnet_weights::{Names, Weights};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -164,6 +165,57 @@ fn check_responses(name: &str, device: &Device) {
             close(&what, &gradient.into_data().try_to_vec::<f32>().unwrap(), &case.gradient, 1e-5);
         }
     }
+}
+
+#[test]
+fn weights_saved_by_pytorch_give_its_logits() {
+    let golden: TwoTowers = golden("two_towers.json");
+    let config: Network = toml::from_str(include_str!("golden/two_towers.toml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    for (name, device) in devices() {
+        let safe = folder.path().join("two_towers.safetensors");
+        for file in [files.join("two_towers.pth"), files.join("two_towers-legacy.pth"), safe.clone()] {
+            let network = Weights::read(&file).unwrap().network(&config, &device).unwrap();
+            let images =
+                Tensor::<4>::from_data(TensorData::new(golden.images.clone(), [3, 3, 13, 13]), &device);
+            let logits = network.forward(images, Mode::Evaluation).into_data().try_to_vec::<f32>().unwrap();
+            // As above.
+            close(&format!("{name}: {}", file.display()), &logits, &golden.logits, 1e-4);
+            Weights::of(&network, Names::Ours).unwrap().write(&safe).unwrap();
+        }
+    }
+}
+
+/// A pickle is a program; ours is only read. Whatever is wrong with it is an error and never a panic.
+#[test]
+fn damaged_pickles_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pth");
+    let config: Network = toml::from_str(include_str!("golden/two_towers.toml")).unwrap();
+    let device = devices()[0].1.clone();
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        Weights::read(&path).and_then(|weights| weights.network(&config, &device)).map(drop)
+    };
+    for file in ["two_towers.pth", "two_towers-legacy.pth"] {
+        let whole =
+            std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)).unwrap();
+        assert!(read(&whole).is_ok());
+        for length in (0..whole.len()).step_by(61) {
+            assert!(read(&whole[..length]).is_err(), "{file}: {length} bytes");
+        }
+        // A byte that is another: an error or other numbers, but it ends.
+        for at in (0..whole.len()).step_by(23) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0x55;
+            let _ = read(&damaged);
+        }
+    }
+    // `os.system("exit 3")`, as a pickle would call it.
+    let hostile = b"\x80\x02cos\nsystem\nq\x00X\x06\x00\x00\x00exit 3q\x01\x85q\x02Rq\x03.";
+    let message = read(hostile).unwrap_err().to_string();
+    assert_eq!(message.lines().count(), 1, "{message}");
 }
 
 #[test]

@@ -5,7 +5,8 @@
     python3 tests/golden/make.py
 
 two_towers.json: a two-tower network with every operation of the paper's, its logits, loss and all
-gradients. lrn.json: local response normalization in both conventions, even and odd n, on values in
+gradients. two_towers.pth and two_towers-legacy.pth: its weights, in either format of torch.save.
+lrn.json: local response normalization in both conventions, even and odd n, on values in
 the tens, so that alpha and k matter.
 """
 import json
@@ -88,6 +89,16 @@ def two_towers():
         },
     }
     (HERE / "two_towers.json").write_text(json.dumps(golden) + "\n")
+
+    # The same weights as a state dict: a layer is whole, a fully connected one units by inputs.
+    state = {}
+    for name in shapes:
+        parts = [weights[key].detach() for key in weights if key.startswith(name)]
+        parts = [part if name.startswith("conv") else part.t() for part in parts]
+        state[f"{name}.weight"] = torch.cat(parts, 0).contiguous()
+        state[f"{name}.bias"] = torch.cat([biases[key].detach() for key in weights if key.startswith(name)])
+    torch.save(state, HERE / "two_towers.pth")
+    torch.save(state, HERE / "two_towers-legacy.pth", _use_new_zipfile_serialization=False)
 
 
 def responses():

@@ -10,16 +10,37 @@ use zune_core::options::DecoderOptions;
 ///
 /// Grey images become three equal channels where `channels` is 3; colour becomes luma where it is 1.
 pub(crate) fn decode(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
-    let (pixels, width, height) = match bytes {
-        [0xff, 0xd8, ..] => jpeg(bytes, channels)?,
-        [0x89, b'P', b'N', b'G', ..] => png(bytes, channels)?,
-        _ => return Err("neither a JPEG nor a PNG file".into()),
-    };
+    let (pixels, width, height) = pixels(bytes, channels)?;
     let pixels =
         if (width, height) == (size, size) { pixels } else { fit(pixels, width, height, channels, size)? };
     // Interleaved to planar.
     let area = size * size;
     Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
+}
+
+/// The pixels of a JPEG or PNG, told apart by their first bytes: interleaved, with width and height.
+pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String> {
+    match bytes {
+        [0xff, 0xd8, ..] => jpeg(bytes, channels),
+        [0x89, b'P', b'N', b'G', ..] => png(bytes, channels),
+        _ => Err("neither a JPEG nor a PNG file".into()),
+    }
+}
+
+/// Interleaved pixels of three channels, all of them scaled, from `[width, height]` to another.
+pub(crate) fn scaled(pixels: Vec<u8>, from: [usize; 2], to: [usize; 2]) -> Result<Vec<u8>, String> {
+    if from == to {
+        return Ok(pixels);
+    }
+    let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
+    let kind = fir::PixelType::U8x3;
+    let source = fir::images::Image::from_vec_u8(from[0] as u32, from[1] as u32, pixels, kind);
+    let source = source.map_err(|e| error(&e))?;
+    let mut target = fir::images::Image::new(to[0] as u32, to[1] as u32, kind);
+    let options =
+        fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
+    fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| error(&e))?;
+    Ok(target.into_vec())
 }
 
 fn jpeg(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String> {

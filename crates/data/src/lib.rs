@@ -17,6 +17,7 @@ mod files;
 mod layout;
 mod loader;
 mod manifest;
+mod preprocess;
 mod statistics;
 
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
@@ -26,4 +27,5 @@ pub use error::DataError;
 pub use files::Files;
 pub use loader::{Batch, Draws, Loader, LoaderConfig};
 pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
+pub use preprocess::Preprocessing;
 pub use statistics::{Mean, MeanKind, Statistics};

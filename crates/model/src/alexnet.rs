@@ -6,10 +6,10 @@ use alexnet_ops::{
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::{Activation, Convolution, DropoutConvention, FullyConnected, Network, Reads, Stage};
-use crate::init::Initializer;
+use crate::init::{Parameter, Source};
 use crate::trace::{LayerTrace, NetworkError};
 
 /// AlexNet (Krizhevsky, Sutskever & Hinton 2012), or a relative of it.
@@ -72,17 +72,43 @@ impl AlexNet {
     /// right after a convolution, which is computed with it: the layer's name, the stage, the tower and
     /// the maps `[batch, channels, height, width]`.
     pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
+        self.run(images, mode, observe, None)
+    }
+
+    /// What a layer gives out after its stages, the towers side by side.
+    ///
+    /// # Shapes
+    /// - `images`: as in [`forward`](Self::forward)
+    /// - output: `[batch, channels · height · width]`, or `[batch, units]`
+    ///
+    /// # Panics
+    /// If there is no layer of that name.
+    pub fn features(&self, images: Tensor<4>, layer: &str) -> Tensor<2> {
+        let mut names = self.network.conv.iter().map(|layer| &layer.name);
+        let known = names.any(|name| name == layer) || self.network.fc.iter().any(|fc| fc.name == layer);
+        assert!(known, "there is no layer `{layer}`");
+        self.run(images, Mode::Evaluation, &mut |_, _, _, _| {}, Some(layer))
+    }
+
+    /// Layer after layer, to the logits or to the end of one layer.
+    fn run(&self, images: Tensor<4>, mode: Mode, observe: Observe, until: Option<&str>) -> Tensor<2> {
         // Each tower has its own maps; in front of the first layer, each has the image.
         let mut maps = vec![images; self.network.towers];
         for (index, config) in self.network.conv.iter().enumerate() {
             let inputs = if index == 0 { maps } else { exchange(maps, config.reads) };
             maps = self.conv_layer(index, inputs, mode, observe);
+            if until == Some(config.name.as_str()) {
+                return Tensor::cat(maps, 1).flatten(1, 3);
+            }
         }
         let mut units: Vec<Tensor<2>> = maps.into_iter().map(|x| x.flatten(1, 3)).collect();
         for (index, config) in self.network.fc.iter().enumerate() {
             let image = index == 0 && self.conv.is_empty();
             let inputs = if image { units } else { exchange(units, config.reads) };
             units = self.fc_layer(index, inputs, mode);
+            if until == Some(config.name.as_str()) {
+                return Tensor::cat(units, 1);
+            }
         }
         units.swap_remove(0) // the last layer is not split
     }
@@ -193,6 +219,32 @@ impl AlexNet {
         DropoutMask::draw(keys, name, units, drop, gain)
     }
 
+    /// Every parameter by its [`Parameter::name`], with its shape and values.
+    pub fn parameters(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        let values = |data: TensorData| {
+            let shape = data.shape().to_vec();
+            (shape, data.convert::<f32>().try_to_vec().expect("converted to f32"))
+        };
+        let mut found = Vec::new();
+        let mut keep = |layer: &str, tower: usize, weight: TensorData, bias: TensorData| {
+            for (kind, data) in [("weight", weight), ("bias", bias)] {
+                let (shape, values) = values(data);
+                found.push((format!("{layer}.{tower}.{kind}"), shape, values));
+            }
+        };
+        for (config, layer) in self.network.conv.iter().zip(&self.conv) {
+            for (tower, conv) in layer.towers.iter().enumerate() {
+                keep(&config.name, tower, conv.weight.val().into_data(), conv.bias.val().into_data());
+            }
+        }
+        for (config, layer) in self.network.fc.iter().zip(&self.fc) {
+            for (tower, fc) in layer.towers.iter().enumerate() {
+                keep(&config.name, tower, fc.weight.val().into_data(), fc.bias.val().into_data());
+            }
+        }
+        found
+    }
+
     /// The config the network was built from.
     pub fn network(&self) -> &Network {
         &self.network
@@ -214,38 +266,54 @@ impl Network {
     /// # Errors
     /// If the layers do not fit together.
     pub fn init(&self, seed: u64, device: &Device) -> Result<AlexNet, NetworkError> {
+        self.build(device, &mut |parameter| Ok(parameter.draw(seed)))
+    }
+
+    /// Builds the network with the values that `values` gives for each parameter, row after row.
+    ///
+    /// # Errors
+    /// If the layers do not fit together, or `values` fails.
+    ///
+    /// # Panics
+    /// If `values` gives more or fewer than the parameter's shape holds.
+    pub fn build<E: From<NetworkError>>(
+        &self,
+        device: &Device,
+        values: &mut dyn FnMut(&Parameter) -> Result<Vec<f32>, E>,
+    ) -> Result<AlexNet, E> {
         let trace = self.trace()?;
-        let init = Initializer { seed, device };
+        let mut source = Source { values, device };
         let (conv, fc) = trace.layers.split_at(self.conv.len());
-        let conv = self.conv.iter().zip(conv).map(|(layer, trace)| ConvLayer {
-            towers: (0..trace.towers).map(|tower| layer.init(tower, trace, &init)).collect(),
+        let conv = self.conv.iter().zip(conv).map(|(layer, trace)| {
+            let towers = (0..trace.towers).map(|tower| layer.build(tower, trace, &mut source));
+            Ok(ConvLayer { towers: towers.collect::<Result<_, E>>()? })
         });
-        let fc = self.fc.iter().zip(fc).map(|(layer, trace)| FcLayer {
-            towers: (0..trace.towers).map(|tower| layer.init(tower, trace, &init)).collect(),
+        let conv = conv.collect::<Result<_, E>>()?;
+        let fc = self.fc.iter().zip(fc).map(|(layer, trace)| {
+            let towers = (0..trace.towers).map(|tower| layer.build(tower, trace, &mut source));
+            Ok(FcLayer { towers: towers.collect::<Result<_, E>>()? })
         });
-        Ok(AlexNet { conv: conv.collect(), fc: fc.collect(), network: self.clone() })
+        Ok(AlexNet { conv, fc: fc.collect::<Result<_, E>>()?, network: self.clone() })
     }
 }
 
 impl Convolution {
-    fn init(&self, tower: usize, trace: &LayerTrace, init: &Initializer) -> Conv {
+    fn build<E>(&self, tower: usize, trace: &LayerTrace, source: &mut Source<E>) -> Result<Conv, E> {
         let (places, channels) = (trace.side * trace.side, trace.inputs / self.groups);
         let (shape, biases) = match self.shared {
             true => ([trace.outputs, channels, self.kernel, self.kernel], trace.outputs),
             false => ([trace.outputs, channels, self.kernel * self.kernel, places], trace.outputs * places),
         };
         let name = format!("{}.{tower}", self.name);
-        Conv { weight: init.weight(&name, shape, self.weight_std), bias: init.bias(&name, biases, self.bias) }
+        let weight = source.weight(&name, shape, self.weight_std)?;
+        Ok(Conv { weight, bias: source.bias(&name, biases, self.bias)? })
     }
 }
 
 impl FullyConnected {
-    fn init(&self, tower: usize, trace: &LayerTrace, init: &Initializer) -> Linear {
-        let shape = [trace.inputs, trace.outputs];
+    fn build<E>(&self, tower: usize, trace: &LayerTrace, source: &mut Source<E>) -> Result<Linear, E> {
         let name = format!("{}.{tower}", self.name);
-        Linear {
-            weight: init.weight(&name, shape, self.weight_std),
-            bias: init.bias(&name, trace.outputs, self.bias),
-        }
+        let weight = source.weight(&name, [trace.inputs, trace.outputs], self.weight_std)?;
+        Ok(Linear { weight, bias: source.bias(&name, trace.outputs, self.bias)? })
     }
 }

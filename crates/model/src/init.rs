@@ -3,26 +3,72 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
 
-/// Draws parameters by name, so that a tensor's first values depend on the seed, its name and its
-/// shape, and on nothing else in the network: arms of an ablation share what they can.
-pub(crate) struct Initializer<'a> {
-    pub(crate) seed: u64,
+/// A parameter that a network asks for when it is built.
+#[derive(Debug, Clone)]
+pub struct Parameter {
+    /// The layer's name, the tower's number and what it is: `conv1.0.weight`.
+    pub name: String,
+    /// `[filters, channels, height, width]`, `[inputs, units]` or `[biases]`, of the tower alone.
+    pub shape: Vec<usize>,
+    initial: Initial,
+}
+
+/// What a parameter is before training (Krizhevsky et al. 2012, §5).
+#[derive(Debug, Clone, Copy)]
+enum Initial {
+    /// Drawn from a zero-mean Gaussian of this standard deviation.
+    Gaussian(f64),
+    /// All the same.
+    Constant(f64),
+}
+
+impl Parameter {
+    /// Its values before training, a function of the seed, its name and its shape and of nothing else in
+    /// the network: arms of an ablation share what they can.
+    pub(crate) fn draw(&self, seed: u64) -> Vec<f32> {
+        let count = self.shape.iter().product();
+        match self.initial {
+            Initial::Constant(value) => vec![value as f32; count],
+            Initial::Gaussian(std) => {
+                let layer = self.name.trim_end_matches(".weight");
+                let mut rng = Key::new([seed, Key::word(layer), 0, Key::word("weights")]).rng();
+                let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
+                normal.sample_iter(&mut rng).take(count).collect()
+            }
+        }
+    }
+}
+
+/// Where the values of parameters come from.
+pub(crate) struct Source<'a, E> {
+    pub(crate) values: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>, E>,
     pub(crate) device: &'a Device,
 }
 
-impl Initializer<'_> {
-    /// Weights from a zero-mean Gaussian (Krizhevsky et al. 2012, §5).
-    pub(crate) fn weight<const D: usize>(&self, name: &str, shape: [usize; D], std: f64) -> Param<Tensor<D>> {
-        let mut rng = Key::new([self.seed, Key::word(name), 0, Key::word("weights")]).rng();
-        let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
-        let values: Vec<f32> = normal.sample_iter(&mut rng).take(shape.iter().product()).collect();
-        let values = Tensor::from_data(TensorData::new(values, shape), self.device);
-        named(&format!("{name}.weight"), values)
+impl<E> Source<'_, E> {
+    pub(crate) fn weight<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+        std: f64,
+    ) -> Result<Param<Tensor<D>>, E> {
+        self.parameter(format!("{name}.weight"), shape, Initial::Gaussian(std))
     }
 
-    /// Biases, all of the same value (§5).
-    pub(crate) fn bias(&self, name: &str, units: usize, value: f64) -> Param<Tensor<1>> {
-        named(&format!("{name}.bias"), Tensor::full([units], value, self.device))
+    pub(crate) fn bias(&mut self, name: &str, units: usize, value: f64) -> Result<Param<Tensor<1>>, E> {
+        self.parameter(format!("{name}.bias"), [units], Initial::Constant(value))
+    }
+
+    fn parameter<const D: usize>(
+        &mut self,
+        name: String,
+        shape: [usize; D],
+        initial: Initial,
+    ) -> Result<Param<Tensor<D>>, E> {
+        let parameter = Parameter { name, shape: shape.to_vec(), initial };
+        let values = (self.values)(&parameter)?;
+        let value = Tensor::from_data(TensorData::new(values, shape), self.device);
+        Ok(named(&parameter.name, value))
     }
 }
 

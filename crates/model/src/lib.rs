@@ -14,4 +14,5 @@ pub use alexnet::{AlexNet, Mode, Observe};
 pub use config::{
     Activation, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads, Stage, Update,
 };
+pub use init::Parameter;
 pub use trace::{LayerTrace, NetworkError, StageTrace, Trace};

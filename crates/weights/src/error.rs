@@ -1,0 +1,53 @@
+use std::path::PathBuf;
+
+use alexnet_model::NetworkError;
+
+/// Why weights cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WeightsError {
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A tensor is not what the network needs.
+    #[error("tensor `{tensor}`: {problem}")]
+    Tensor {
+        /// The tensor's name in the file.
+        tensor: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// The names are of no library that is known.
+    #[error(
+        "the layers of network `{network}` are not in this file, neither as `{ours}` nor as `{theirs}`; \
+         it has {found}"
+    )]
+    Names {
+        /// The network.
+        network: String,
+        /// What its first tensor is called here.
+        ours: String,
+        /// And in torchvision.
+        theirs: String,
+        /// The file's first names.
+        found: String,
+    },
+    /// The network cannot be built.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+}

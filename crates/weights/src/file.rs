@@ -1,0 +1,184 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use half::{bf16, f16};
+use pytorch_reader::PytorchReader;
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
+use crate::WeightsError;
+
+/// A tensor of a file, in f32.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+    /// Row after row.
+    pub values: Vec<f32>,
+}
+
+/// The tensors of a file by name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Weights {
+    /// The tensors.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// How a number is stored.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    F64,
+    F32,
+    F16,
+    Bf16,
+}
+
+impl Kind {
+    fn read(self, bytes: &[u8]) -> Vec<f32> {
+        fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+            bytes.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
+        }
+        match self {
+            Self::F64 => each(bytes, |bytes| f64::from_le_bytes(bytes) as f32),
+            Self::F32 => each(bytes, f32::from_le_bytes),
+            Self::F16 => each(bytes, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            Self::Bf16 => each(bytes, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        }
+    }
+}
+
+impl Weights {
+    /// Reads a file of PyTorch or safetensors, told apart by what is in it.
+    ///
+    /// A pickle is data here: names, shapes and where the numbers are. Tensors that hold no
+    /// floating-point numbers, such as counters, are left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged or is neither.
+    pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        use std::io::Read;
+        let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+        let mut start = Vec::new();
+        std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
+        match start.as_slice() {
+            // A zip or tar archive, or a bare pickle.
+            [b'P', b'K', ..] | [0x80, ..] => pytorch(path),
+            // The length of a header in JSON comes first.
+            [.., b'{'] if start.len() == 9 => safetensors(path, &std::fs::read(path).map_err(io)?),
+            _ => Err(problem(path, "neither a PyTorch file nor safetensors")),
+        }
+    }
+
+    /// Writes safetensors.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
+        let io = |source| WeightsError::Io { action: "write", path: path.to_owned(), source };
+        let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(name, tensor)| {
+                (name, tensor, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = bytes.iter().map(|(name, tensor, bytes)| {
+            let view = TensorView::new(safetensors::Dtype::F32, tensor.shape.clone(), bytes);
+            view.map(|view| (name.as_str(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| problem(path, error))?;
+        let file = safetensors::serialize(views, None).map_err(|error| problem(path, error))?;
+        // Written beside and renamed, so that a full disk leaves no half of a file under the name.
+        let beside = path.with_extension("partial");
+        std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path)).map_err(|source| {
+            let _ = std::fs::remove_file(&beside);
+            io(source)
+        })
+    }
+}
+
+fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
+    WeightsError::File { path: path.to_owned(), problem: problem.to_string().replace('\n', " ") }
+}
+
+fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
+    use pytorch_reader::DType;
+    let reader = PytorchReader::new(path).map_err(|error| problem(path, error))?;
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in reader.into_tensors() {
+        let kind = match tensor.dtype() {
+            DType::F64 => Kind::F64,
+            DType::F32 => Kind::F32,
+            DType::F16 => Kind::F16,
+            DType::BF16 => Kind::Bf16,
+            _ => continue,
+        };
+        let bytes = tensor.read().map_err(|error| problem(path, error))?;
+        // As a module wrapped for several devices was saved.
+        let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
+        tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&bytes) });
+    }
+    Ok(Weights { tensors })
+}
+
+fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
+    use safetensors::Dtype;
+    let file = SafeTensors::deserialize(bytes).map_err(|error| problem(path, error))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let kind = match view.dtype() {
+            Dtype::F64 => Kind::F64,
+            Dtype::F32 => Kind::F32,
+            Dtype::F16 => Kind::F16,
+            Dtype::BF16 => Kind::Bf16,
+            _ => continue,
+        };
+        tensors.insert(name, Tensor { shape: view.shape().to_vec(), values: kind.read(view.data()) });
+    }
+    Ok(Weights { tensors })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weights() -> Weights {
+        let values = vec![1.0, -0.0, f32::MIN_POSITIVE, 3.4e38, 1.0 / 3.0, f32::INFINITY];
+        let tensors = [("a", vec![2, 3], values), ("b.c", vec![1], vec![7.0])];
+        let tensors =
+            tensors.into_iter().map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }));
+        Weights { tensors: tensors.collect() }
+    }
+
+    #[test]
+    fn what_is_written_is_read_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        weights().write(&path).unwrap();
+        assert_eq!(Weights::read(&path).unwrap(), weights());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        weights().write(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(Weights::read(&path).is_err(), "{length} bytes");
+        }
+        for at in 0..8 {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xff;
+            std::fs::write(&path, damaged).unwrap();
+            assert!(Weights::read(&path).is_err(), "byte {at}");
+        }
+        for start in [&b"PK\x03\x04 and no more"[..], &[0x80, 2, b'}', b'q', 0, 0xff, b'.'], b"GIF89a..."] {
+            std::fs::write(&path, start).unwrap();
+            assert!(Weights::read(&path).is_err());
+        }
+        assert!(Weights::read(&folder.path().join("none")).unwrap_err().to_string().contains("cannot read"));
+    }
+}

@@ -1,0 +1,15 @@
+//! Weights in and out.
+//!
+//! [`Weights`] is a file's tensors by name, whatever wrote it: PyTorch (`.pth`, either format; nothing in
+//! it is executed), safetensors. [`Weights::network`] builds a network from them and [`Weights::of`] takes
+//! them from one; [`Names`] are what libraries call AlexNet's layers. In files a layer is whole, as in every
+//! library: towers are rows of one matrix, a convolution's `[filters, channels / groups, height, width]`,
+//! a fully connected layer's `[units, inputs]`.
+
+mod error;
+mod file;
+mod names;
+
+pub use error::WeightsError;
+pub use file::{Tensor, Weights};
+pub use names::Names;

@@ -1,0 +1,256 @@
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use alexnet_model::{AlexNet, LayerTrace, Network, Trace};
+use burn::tensor::Device;
+
+use crate::{Tensor, Weights, WeightsError};
+
+/// What a library calls the layers of an AlexNet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// By the network's own names: `conv1.weight`, `fc6.bias`.
+    Ours,
+    /// `torchvision.models.alexnet`: `features.0.weight`, `classifier.1.bias`.
+    Torchvision,
+}
+
+/// Places of the layers in torchvision's `features` and `classifier`.
+const FEATURES: [usize; 5] = [0, 3, 6, 8, 10];
+const CLASSIFIER: [usize; 3] = [1, 4, 6];
+
+impl Names {
+    /// Both, ours first.
+    pub const ALL: [Names; 2] = [Names::Ours, Names::Torchvision];
+
+    /// What layer number `index` of a network is called; `None` if the library's network has none such.
+    fn layer(self, network: &Network, index: usize) -> Option<String> {
+        let convolutions = network.conv.len();
+        match (self, index.checked_sub(convolutions)) {
+            (Names::Ours, None) => Some(network.conv[index].name.clone()),
+            (Names::Ours, Some(index)) => Some(network.fc.get(index)?.name.clone()),
+            (Names::Torchvision, _) if (convolutions, network.fc.len()) != (5, 3) => None,
+            (Names::Torchvision, None) => Some(format!("features.{}", FEATURES[index])),
+            (Names::Torchvision, Some(index)) => Some(format!("classifier.{}", CLASSIFIER.get(index)?)),
+        }
+    }
+
+    /// Those that a file uses for a network, by its first layer.
+    ///
+    /// # Errors
+    /// [`WeightsError::Names`].
+    pub fn of(weights: &Weights, network: &Network) -> Result<Self, WeightsError> {
+        let first = |names: Names| names.layer(network, 0).map(|layer| format!("{layer}.weight"));
+        let used = |names: &Names| first(*names).is_some_and(|name| weights.tensors.contains_key(&name));
+        Self::ALL.into_iter().find(used).ok_or_else(|| {
+            let found: Vec<&str> = weights.tensors.keys().take(3).map(String::as_str).collect();
+            WeightsError::Names {
+                network: network.name.clone(),
+                ours: first(Names::Ours).unwrap_or_default(),
+                theirs: format!("features.{}.weight", FEATURES[0]),
+                found: if found.is_empty() { "no tensors".to_owned() } else { found.join(", ") },
+            }
+        })
+    }
+}
+
+/// The shape of every tensor that a file must have for a network.
+fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>>, WeightsError> {
+    let trace = network.trace()?;
+    let mut shapes = BTreeMap::new();
+    for (index, layer) in trace.layers.iter().enumerate() {
+        let Some(name) = names.layer(network, index) else {
+            return Err(WeightsError::Tensor {
+                tensor: layer.name.clone(),
+                problem: format!("network `{}` has layers that {names:?} has no name for", network.name),
+            });
+        };
+        let (outputs, places) = (layer.towers * layer.outputs, layer.side * layer.side);
+        let (weight, biases) = match network.conv.get(index) {
+            None => (vec![outputs, layer.inputs], outputs),
+            Some(conv) if conv.shared => {
+                (vec![outputs, layer.inputs / conv.groups, conv.kernel, conv.kernel], outputs)
+            }
+            Some(conv) => (vec![outputs, layer.inputs, conv.kernel * conv.kernel, places], outputs * places),
+        };
+        shapes.insert(format!("{name}.weight"), weight);
+        shapes.insert(format!("{name}.bias"), vec![biases]);
+    }
+    Ok(shapes)
+}
+
+/// The tensor of a file that a parameter is a part of.
+struct Place<'a> {
+    /// Its name in the file.
+    tensor: String,
+    tower: usize,
+    layer: &'a LayerTrace,
+    /// Whether the file has it the other way round: units by inputs.
+    transposed: bool,
+}
+
+impl<'a> Place<'a> {
+    /// Where a parameter, `conv1.0.weight`, is to be found.
+    fn of(parameter: &str, network: &Network, trace: &'a Trace, names: Names) -> Option<Self> {
+        let (rest, kind) = parameter.rsplit_once('.')?;
+        let (layer, tower) = rest.rsplit_once('.')?;
+        let index = trace.layers.iter().position(|trace| trace.name == layer)?;
+        Some(Self {
+            tensor: format!("{}.{kind}", names.layer(network, index)?),
+            tower: tower.parse().ok()?,
+            layer: &trace.layers[index],
+            transposed: index >= network.conv.len() && kind == "weight",
+        })
+    }
+
+    /// The elements of the tensor that are the tower's.
+    fn rows(&self, whole: usize) -> Range<usize> {
+        let size = whole / self.layer.towers;
+        self.tower * size..(self.tower + 1) * size
+    }
+}
+
+/// `[rows, columns]` to `[columns, rows]`.
+fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len() / columns.max(1);
+    (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
+}
+
+impl Weights {
+    /// Whether these are the weights of `network`: every parameter in its shape, and nothing else.
+    ///
+    /// # Errors
+    /// If a tensor is missing, too many or of another shape; the error names it.
+    pub fn check(&self, network: &Network) -> Result<Names, WeightsError> {
+        let names = Names::of(self, network)?;
+        let error =
+            |tensor: &str, problem: String| WeightsError::Tensor { tensor: tensor.to_owned(), problem };
+        let layout = layout(network, names)?;
+        for (name, expected) in &layout {
+            let tensor = self.tensors.get(name).ok_or_else(|| error(name, "is missing".to_owned()))?;
+            if tensor.shape != *expected {
+                let problem =
+                    format!("has shape {:?}, but `{}` needs {expected:?}", tensor.shape, network.name);
+                return Err(error(name, problem));
+            }
+        }
+        match self.tensors.keys().find(|name| !layout.contains_key(*name)) {
+            Some(name) => Err(error(name, format!("is no part of network `{}`", network.name))),
+            None => Ok(names),
+        }
+    }
+
+    /// Builds `network` with these weights.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and if a number is none.
+    pub fn network(&self, network: &Network, device: &Device) -> Result<AlexNet, WeightsError> {
+        let (names, trace) = (self.check(network)?, network.trace()?);
+        for (name, tensor) in &self.tensors {
+            if let Some(value) = tensor.values.iter().find(|value| !value.is_finite()) {
+                let problem = format!("has {value} among its numbers");
+                return Err(WeightsError::Tensor { tensor: name.clone(), problem });
+            }
+        }
+        network.build(device, &mut |parameter| {
+            let place = Place::of(&parameter.name, network, &trace, names).expect("a layer that was checked");
+            let tensor = &self.tensors[&place.tensor];
+            let values = &tensor.values[place.rows(tensor.values.len())];
+            Ok(if place.transposed { transpose(values, tensor.shape[1]) } else { values.to_vec() })
+        })
+    }
+
+    /// The weights of a network under a library's names.
+    ///
+    /// # Errors
+    /// If the library's network has other layers.
+    pub fn of(model: &AlexNet, names: Names) -> Result<Self, WeightsError> {
+        let (network, trace) = (model.network(), model.network().trace()?);
+        let zeros = |shape: Vec<usize>| Tensor { values: vec![0.0; shape.iter().product()], shape };
+        let tensors = layout(network, names)?.into_iter().map(|(name, shape)| (name, zeros(shape)));
+        let mut weights = Self { tensors: tensors.collect() };
+        for (name, shape, values) in model.parameters() {
+            let place = Place::of(&name, network, &trace, names).expect("a layer of the layout");
+            let whole = weights.tensors.get_mut(&place.tensor).expect("a tensor of the layout");
+            let rows = place.rows(whole.values.len());
+            let values = if place.transposed { transpose(&values, shape[1]) } else { values };
+            whole.values[rows].copy_from_slice(&values);
+        }
+        Ok(weights)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preset(name: &str) -> Network {
+        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == name).unwrap();
+        toml::from_str(preset.toml).unwrap()
+    }
+
+    fn device() -> Device {
+        alexnet_ops::Backend::in_this_build()[0].device().unwrap()
+    }
+
+    #[test]
+    fn there_and_back_is_the_same_to_the_bit() {
+        for (preset_name, names) in
+            [("mini", Names::Ours), ("mini", Names::Torchvision), ("cifar10-conv-local-11pct", Names::Ours)]
+        {
+            let model = preset(preset_name).init(3, &device()).unwrap();
+            let weights = Weights::of(&model, names).unwrap();
+            let again = weights.network(&preset(preset_name), &device()).unwrap();
+            assert_eq!(again.parameters(), model.parameters(), "{preset_name} {names:?}");
+        }
+    }
+
+    #[test]
+    fn in_a_file_a_layer_is_whole_and_a_fully_connected_one_is_units_by_inputs() {
+        let network = preset("mini");
+        let model = network.init(3, &device()).unwrap();
+        let weights = Weights::of(&model, Names::Torchvision).unwrap();
+        let parameters = model.parameters();
+        let find = |name: &str| parameters.iter().find(|(found, ..)| found == name).unwrap();
+        let whole = &weights.tensors["features.3.weight"];
+        let (_, shape, second) = find("conv2.1.weight");
+        assert_eq!(whole.shape, [2 * shape[0], shape[1], shape[2], shape[3]]);
+        assert_eq!(whole.values[second.len()..], second[..]);
+        let whole = &weights.tensors["classifier.1.weight"];
+        let (_, shape, second) = find("fc6.1.weight");
+        let (inputs, units) = (shape[0], shape[1]);
+        assert_eq!(whole.shape, [2 * units, inputs]);
+        // The weight from input 5 to the second tower's unit 3.
+        assert_eq!(whole.values[(units + 3) * inputs + 5], second[5 * units + 3]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let network = preset("mini");
+        let good = Weights::of(&network.init(0, &device()).unwrap(), Names::Torchvision).unwrap();
+        let message = |change: &dyn Fn(&mut Weights)| {
+            let mut weights = good.clone();
+            change(&mut weights);
+            weights.network(&network, &device()).unwrap_err().to_string()
+        };
+        let found = message(&|weights| drop(weights.tensors.remove("classifier.4.bias")));
+        assert_eq!(found, "tensor `classifier.4.bias`: is missing");
+        let found = message(&|weights| weights.tensors.get_mut("features.6.bias").unwrap().shape = vec![1]);
+        assert!(found.starts_with("tensor `features.6.bias`: has shape [1], but `mini` needs ["), "{found}");
+        let found =
+            message(&|weights| weights.tensors.get_mut("features.0.weight").unwrap().values[7] = f32::NAN);
+        assert_eq!(found, "tensor `features.0.weight`: has NaN among its numbers");
+        let found = message(&|weights| {
+            weights.tensors.insert("extra".to_owned(), Tensor { shape: vec![1], values: vec![0.0] });
+        });
+        assert_eq!(found, "tensor `extra`: is no part of network `mini`");
+        let found = message(&|weights| *weights = Weights::default());
+        assert!(
+            found.contains("neither as `conv1.weight` nor as `features.0.weight`; it has no tensors"),
+            "{found}"
+        );
+        // A square matrix the wrong way round has the right shape, and only parity with a library tells.
+        let names = Names::of(&good, &network).unwrap();
+        assert_eq!(names, Names::Torchvision);
+    }
+}
