@@ -3,6 +3,7 @@
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
+//! - [`weights`]: files of PyTorch in, predictions and other names out
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
 //! - [`commands`]: every subcommand's happy path and main errors
 
@@ -14,3 +15,4 @@ mod golden;
 mod networks;
 mod resume;
 mod support;
+mod weights;
