@@ -113,7 +113,7 @@ mod tests {
         // One channel, kernels of one pixel: the output is the input times the place's weight.
         let how = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
         let weight = numbers([1, 1, 1, 12]);
-        let out = locally_connected2d(numbers([1, 1, 3, 4]), weight.clone(), numbers([12]), 1, how);
+        let out = locally_connected2d(numbers([1, 1, 3, 4]), weight, numbers([12]), 1, how);
         let expected: Vec<f32> = values(numbers([12])).iter().map(|v| v * v + v).collect();
         assert_eq!(values(out), expected);
     }
