@@ -266,10 +266,12 @@ impl Correlation {
         let all = self.groups * self.planes;
         let (plane_in, plane_out) = (self.source[0] * self.source[1], self.whole[0] * self.whole[1]);
         let image_in = self.groups * self.sources * plane_in;
-        // One panel a task where there are too few images for all threads.
+        // Where there are too few images for all threads, they share an image's planes: two tasks a thread,
+        // since each lays the window out for itself. No sum depends on it.
         let planes = match kernels.first() {
             Some(kernel) if batch < FEW_IMAGES && self.groups == 1 && tiling.images == 1 => {
-                kernel.panel.width.min(all)
+                let tasks = (2 * rayon::current_num_threads()).div_ceil(batch.max(1));
+                (kernels.len().div_ceil(tasks) * kernel.panel.width).min(all)
             }
             _ => all,
         };
@@ -316,10 +318,8 @@ impl Correlation {
                     let at = (first + source * place.source) as isize + y as isize * place.y;
                     for (x, line) in (0..wide).zip(&mut lines) {
                         let weight = &weight[(at + x as isize * place.x) as usize..];
-                        for (value, weight) in
-                            line[..panel.count].iter_mut().zip(weight.iter().step_by(place.plane))
-                        {
-                            *value = *weight;
+                        for (lane, value) in line[..panel.count].iter_mut().enumerate() {
+                            *value = weight[lane * place.plane];
                         }
                     }
                 }
