@@ -375,7 +375,7 @@ fn list() {
         print(title);
         for file in files {
             let about = about(file).unwrap_or_else(|error| format!("{error:#}"));
-            print(&format!("  {:<18} {about}", file.name));
+            print(&format!("  {:<25} {about}", file.name));
         }
     };
     lines("ablations", ABLATIONS, |file| Ok(Ablation::load(file.name)?.question));
@@ -391,7 +391,7 @@ fn list() {
             Ok(_) => "ready".to_owned(),
             Err(error) => error.to_string(),
         };
-        print(&format!("  {:<18} {state}", backend.name()));
+        print(&format!("  {:<25} {state}", backend.name()));
     }
     print("\ndata sets");
     for file in DATA_SETS {
@@ -403,7 +403,7 @@ fn list() {
             },
             Err(error) => format!("{error:#}"),
         };
-        print(&format!("  {:<18} {state}", file.name));
+        print(&format!("  {:<25} {state}", file.name));
     }
 }
 
