@@ -54,7 +54,7 @@ def main():
     arguments.add_argument("--only")
     given = arguments.parse_args()
     processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
-    print(f"{processor}, {given.threads} threads, {platform.platform()}", flush=True)
+    print(f"{processor}, {given.threads} threads, {platform.system()} {platform.machine()}", flush=True)
     for name, network, ours, peers, target in COMPARISONS:
         if given.only not in (None, name):
             continue
