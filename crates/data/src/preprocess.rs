@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::Views;
 use crate::decode::{pixels, scaled};
 
+/// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
+const LONGEST: usize = 1 << 14;
+
 /// How an image becomes a network's input: it travels with the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Preprocessing {
@@ -48,6 +51,9 @@ impl Preprocessing {
         // As torchvision rounds: down.
         let side = |side: usize| (self.resize * side) / short.max(1);
         let (wide, tall) = (side(width), side(height));
+        if wide.max(tall) > LONGEST {
+            return Err(format!("{width} × {height} pixels, which is too far from square to be scaled"));
+        }
         let pixels = scaled(pixels, [width, height], [wide, tall])?;
         let middle = |side: usize| half_even(side - self.crop);
         let (top, left) = (middle(tall), middle(wide));
@@ -98,6 +104,13 @@ mod tests {
     #[test]
     fn halves_are_rounded_as_in_python() {
         assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
+    }
+
+    #[test]
+    fn a_line_of_pixels_is_refused() {
+        let image = encode_png(&vec![9; 3 * 4000], 4000, 1, png::ColorType::Rgb);
+        let error = Preprocessing::TORCHVISION.views(&image, Views::Centre).unwrap_err();
+        assert!(error.contains("4000 × 1 pixels"), "{error}");
     }
 
     #[test]
