@@ -69,7 +69,7 @@ fn forward(
 }
 
 /// The gradient of flex's kernel of the same name; the denominators of the channels around are computed
-/// again, which on a GPU costs less than to write and read them.
+/// again, so that nothing is kept from the forward pass.
 #[cube(launch)]
 fn gradient(
     maps: &[f32],

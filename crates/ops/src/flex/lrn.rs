@@ -64,8 +64,8 @@ fn is_normal(x: f32) -> bool {
     x.to_bits().wrapping_sub(SMALLEST) < INFINITY - SMALLEST
 }
 
-/// `x^-1/4` of a normal number to about its last digit: the paper's exponent is three of them, and two
-/// square roots and a division would cost twice as much.
+/// `x^-1/4` of a normal number to about its last digit: the paper's exponent is three of them, without the
+/// two square roots and the division that it is otherwise.
 #[inline(always)]
 fn inverse_fourth_root(x: f32) -> f32 {
     // The bits of a float are nearly its logarithm. The constant makes the error least, 3.1 %.
