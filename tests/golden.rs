@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use alexnet_model::{AlexNet, Mode, Network};
+use alexnet_model::{AlexNet, Mode, Network, NetworkError};
 use alexnet_ops::{AlphaConvention, Lrn, lrn};
 use alexnet_train::Classifier;
 use alexnet_weights::{Names, Weights};
@@ -10,7 +10,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 
-use crate::support::{Replace, devices, parameter_name};
+use crate::support::{devices, parameter_name};
 
 #[derive(Deserialize)]
 struct TwoTowers {
@@ -101,16 +101,12 @@ fn check_two_towers(name: &str, device: &Device) {
     let toml = include_str!("golden/two_towers.toml");
     let config: Network = toml::from_str(toml).unwrap();
     let device = device.clone().autodiff();
-    let mut replace = Replace {
-        path: Vec::new(),
-        network: config.clone(),
-        values: |name: &str| {
-            let (layer, kind) = name.rsplit_once('.').unwrap();
-            let parameter = &golden.parameters[layer];
-            if kind == "weight" { parameter.weight.clone() } else { parameter.bias.clone() }
-        },
-    };
-    let network = config.init(0, &device).unwrap().map(&mut replace);
+    let built = config.build::<NetworkError>(&device, &mut |wanted| {
+        let (layer, kind) = wanted.name.rsplit_once('.').unwrap();
+        let parameter = &golden.parameters[layer];
+        Ok(if kind == "weight" { parameter.weight.clone() } else { parameter.bias.clone() })
+    });
+    let network = built.unwrap();
     let images = Tensor::<4>::from_data(TensorData::new(golden.images.clone(), [3, 3, 13, 13]), &device);
     let logits = network.forward(images, Mode::Evaluation);
     // 1e-4 of the norm: sums of a few hundred products of f32, in another order than PyTorch's.

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use alexnet_model::Network;
 
-use crate::support::{devices, experiments, parameters, preset, stderr, stdout, succeed};
+use crate::support::{devices, experiments, preset, stderr, stdout, succeed};
 
 fn sides(network: &Network) -> Vec<usize> {
     network.trace().unwrap().map_sizes().into_iter().map(|(_, side)| side).collect()
@@ -132,7 +132,7 @@ fn local_layers_and_groups_train() {
         let logits = model.forward(images, Mode::Evaluation);
         assert_eq!(logits.dims(), [2, 10]);
         let gradients = burn::optim::GradientsParams::from_grads(logits.square().sum().backward(), &model);
-        assert_eq!(gradients.len(), parameters(&model).len(), "{name}");
+        assert_eq!(gradients.len(), model.parameters().len(), "{name}");
         assert_eq!(model.num_params(), network.trace().unwrap().parameters(), "{name}");
     }
 }
@@ -142,7 +142,7 @@ fn arms_share_initial_weights_by_name_where_shapes_agree() {
     let device = &devices()[0].1;
     let first = |network: &Network, seed| -> HashMap<String, (Vec<usize>, Vec<f32>)> {
         let network = network.init(seed, device).unwrap();
-        parameters(&network).into_iter().map(|(name, shape, values)| (name, (shape, values))).collect()
+        network.parameters().into_iter().map(|(name, shape, values)| (name, (shape, values))).collect()
     };
     let base = preset("mini");
     let mut without_conv3 = base.clone();

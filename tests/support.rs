@@ -1,9 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use alexnet_model::{AlexNet, Network};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor};
+use alexnet_model::Network;
+use burn::tensor::Device;
 
 /// The binary under test, in an empty folder, without a terminal.
 pub(crate) fn experiments(folder: &Path) -> Command {
@@ -40,67 +39,11 @@ pub(crate) fn devices() -> Vec<(String, Device)> {
     backends.collect()
 }
 
-/// The parameters of a network by name: `conv1.0.weight`.
-pub(crate) fn parameters(network: &AlexNet) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-    let mut collect = Collect { path: Vec::new(), network: network.network().clone(), found: Vec::new() };
-    network.visit(&mut collect);
-    collect.found
-}
-
 /// `conv.0.towers.1.weight` to `conv1.1.weight`.
 pub(crate) fn parameter_name(network: &Network, path: &[String]) -> String {
     let index: usize = path[1].parse().unwrap();
     let layer = if path[0] == "conv" { &network.conv[index].name } else { &network.fc[index].name };
     format!("{layer}.{}.{}", path[3], path[4])
-}
-
-struct Collect {
-    path: Vec<String>,
-    network: Network,
-    found: Vec<(String, Vec<usize>, Vec<f32>)>,
-}
-
-impl ModuleVisitor for Collect {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let value = param.val();
-        let shape = value.dims().to_vec();
-        let name = parameter_name(&self.network, &self.path);
-        self.found.push((name, shape, value.into_data().try_to_vec().unwrap()));
-    }
-}
-
-/// Replaces every parameter by what `values` gives for its name.
-pub(crate) struct Replace<F> {
-    pub(crate) path: Vec<String>,
-    pub(crate) network: Network,
-    pub(crate) values: F,
-}
-
-impl<F: FnMut(&str) -> Vec<f32>> ModuleMapper for Replace<F> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = parameter_name(&self.network, &self.path);
-        let values = (self.values)(&name);
-        param.map(|old| {
-            let data = burn::tensor::TensorData::new(values.clone(), old.dims());
-            Tensor::from_data(data, &old.device()).require_grad()
-        })
-    }
 }
 
 /// A data set of 40 training and 20 test images of 28 pixels in ten classes, as IDX files.
