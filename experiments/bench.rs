@@ -71,7 +71,7 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
     } else {
         inference(network, &device, batch, samples)?
     };
-    let peak_rss_bytes = peak_memory();
+    let peak_rss_bytes = alexnet_train::peak_memory();
     let flop: usize = trace.layers.iter().enumerate().map(|(index, layer)| flop(layer, index, train)).sum();
     let median = median(&steps);
     Ok(Measurement {
@@ -215,14 +215,6 @@ fn layer(
     let seconds = forward_seconds + backward_seconds.unwrap_or(0.0);
     let gflops = (batch * flop(trace, index, train)) as f64 / seconds / 1e9;
     Ok(Layer { name: trace.name.clone(), forward_seconds, backward_seconds, gflops })
-}
-
-/// The process's largest resident set so far, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 impl Measurement {

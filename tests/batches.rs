@@ -28,7 +28,12 @@ fn training(seed: u64) -> Draws {
 type Plain = (Vec<f32>, Vec<usize>);
 
 fn all(loader: &Loader, epoch: usize) -> Vec<Plain> {
-    loader.set_epoch(epoch);
+    rest(loader, epoch, 0)
+}
+
+/// The batches of an epoch but for the first `skipped`.
+fn rest(loader: &Loader, epoch: usize, skipped: usize) -> Vec<Plain> {
+    loader.set_epoch(epoch, skipped);
     let plain = |batch: Batch| (batch.images.into_data().try_to_vec().unwrap(), batch.targets);
     loader.iter().map(|batch| plain(batch.unwrap())).collect()
 }
@@ -46,6 +51,8 @@ fn any_number_of_workers_gives_the_same_batches() {
     assert_eq!(expected.iter().map(|(_, targets)| targets.len()).sum::<usize>(), data.train.len());
     for workers in [1, 4] {
         assert_eq!(all(&loader(workers), 2), expected, "{workers} workers");
+        assert_eq!(rest(&loader(workers), 2, 3), expected[3..], "{workers} workers, from the fourth batch on");
+        assert_eq!(rest(&loader(workers), 2, expected.len()), [], "{workers} workers, at the end");
     }
     assert_ne!(all(&loader(0), 1), expected, "another epoch, another order");
     let other = Loader::new(data.train.clone(), &statistics, config(0, training(4)), device).unwrap();

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use alexnet_ops::Key;
@@ -60,8 +60,9 @@ pub enum Draws {
 #[derive(Clone)]
 pub struct Loader {
     shared: Arc<Shared>,
-    /// The epoch that the next iterator draws from.
+    /// The epoch that the next iterator draws from, and the batches of it that are left out.
     epoch: Arc<AtomicU64>,
+    skipped: Arc<AtomicUsize>,
     device: Device,
 }
 
@@ -109,12 +110,14 @@ impl Loader {
         let mean = statistics.mean(config.mean, size, side);
         let cutter = Cutter { channels, size, side, padding: config.padding, mean, colour };
         let shared = Arc::new(Shared { split, config, cutter });
-        Ok(Self { shared, epoch: Arc::new(AtomicU64::new(1)), device })
+        Ok(Self { shared, epoch: Arc::new(AtomicU64::new(1)), skipped: Arc::default(), device })
     }
 
-    /// Sets the epoch, counted from 1, that the next iterator draws from.
-    pub fn set_epoch(&self, epoch: usize) {
+    /// Sets the epoch, counted from 1, that the next iterators draw from, and how many of its batches they
+    /// leave out: those that are done when a run goes on in mid-epoch.
+    pub fn set_epoch(&self, epoch: usize, skipped: usize) {
         self.epoch.store(epoch as u64, Ordering::SeqCst);
+        self.skipped.store(skipped, Ordering::SeqCst);
     }
 
     /// Batches of an epoch.
@@ -173,12 +176,13 @@ impl DataLoader<Batch> for Loader {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let order = Arc::new(self.shared.order(epoch));
+        let skipped = self.skipped.load(Ordering::SeqCst);
         let (workers, size) = (self.shared.config.workers, self.shared.config.batch_size);
         let queues = (0..workers.min(self.num_batches())).map(|worker| {
             let (send, receive) = sync_channel(AHEAD);
             let (shared, order) = (self.shared.clone(), order.clone());
             std::thread::spawn(move || {
-                for indices in order.chunks(size).skip(worker).step_by(workers) {
+                for indices in order.chunks(size).skip(skipped + worker).step_by(workers) {
                     // The receiver hangs up when the epoch is cut short.
                     if send.send(shared.batch(epoch, indices)).is_err() {
                         return;
@@ -187,7 +191,8 @@ impl DataLoader<Batch> for Loader {
             });
             receive
         });
-        Box::new(Batches { queues: queues.collect(), loader: self, epoch, order, next: 0, failed: false })
+        let queues = queues.collect();
+        Box::new(Batches { queues, loader: self, epoch, order, skipped, next: skipped, failed: false })
     }
 
     fn num_items(&self) -> usize {
@@ -213,6 +218,7 @@ struct Batches<'a> {
     epoch: u64,
     order: Arc<Vec<usize>>,
     queues: Vec<Receiver<Result<HostBatch, DataError>>>,
+    skipped: usize,
     next: usize,
     failed: bool,
 }
@@ -229,8 +235,8 @@ impl Batches<'_> {
             let indices = self.order.chunks(size).nth(self.next).unwrap_or_default();
             return self.loader.shared.batch(self.epoch, indices).map_err(DatasetError::new);
         }
-        // Batch i comes from worker i mod workers, so the order never depends on who is faster.
-        match self.queues[self.next % self.queues.len()].recv() {
+        // Batch i of the iterator comes from worker i mod workers, so the order never depends on who is faster.
+        match self.queues[(self.next - self.skipped) % self.queues.len()].recv() {
             Ok(batch) => batch.map_err(DatasetError::new),
             Err(_) => Err(DatasetError::new(WorkerStopped)),
         }
@@ -241,7 +247,7 @@ impl Iterator for Batches<'_> {
     type Item = Result<Batch, DatasetError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.next == self.loader.num_batches() {
+        if self.failed || self.next >= self.loader.num_batches() {
             return None;
         }
         let batch = self.host_batch();

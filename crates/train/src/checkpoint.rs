@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::schedule::PlateauState;
+use crate::score::Score;
 
 /// What a checkpoint holds besides weights and velocities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,15 +32,67 @@ pub(crate) struct Progress {
     pub(crate) best: Option<(usize, f64)>,
     /// Whether training is over, early or not.
     pub(crate) done: bool,
+    /// The part of the next epoch that is done.
+    #[serde(default)]
+    pub(crate) part: Part,
+}
+
+/// The part of an epoch's training pass that is done.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    pub(crate) batches: usize,
+    /// Of their images, as seen while training.
+    pub(crate) score: Score,
+    pub(crate) seconds: f64,
 }
 
 impl Progress {
     pub(crate) fn start() -> Self {
-        Self { epoch: 0, step: 0, plateau: PlateauState::new(), best: None, done: false }
+        Self {
+            epoch: 0,
+            step: 0,
+            plateau: PlateauState::new(),
+            best: None,
+            done: false,
+            part: Part::default(),
+        }
     }
 }
 
-/// The checkpoints of a run: folders `epoch-N` that appear by a rename, once they are complete.
+/// When a checkpoint was taken: after so many epochs and so many batches of the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment {
+    epochs: usize,
+    batches: usize,
+}
+
+impl Moment {
+    /// After a whole epoch.
+    pub(crate) fn after(epochs: usize) -> Self {
+        Self { epochs, batches: 0 }
+    }
+
+    fn of(progress: &Progress) -> Self {
+        Self { epochs: progress.epoch, batches: progress.part.batches }
+    }
+
+    /// `epoch-3`, or `epoch-3+120` in the middle of the fourth.
+    fn folder(self) -> String {
+        match self.batches {
+            0 => format!("epoch-{}", self.epochs),
+            batches => format!("epoch-{}+{batches}", self.epochs),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let text = name.strip_prefix("epoch-")?;
+        let (epochs, batches) = text.split_once('+').unwrap_or((text, "0"));
+        Some(Self { epochs: epochs.parse().ok()?, batches: batches.parse().ok()? })
+    }
+}
+
+/// The checkpoints of a run: folders, see [`Moment::folder`], that appear by a rename once they are complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
@@ -58,35 +111,35 @@ impl Checkpoints {
         &self.folder
     }
 
-    fn path(&self, epoch: usize) -> PathBuf {
-        self.folder.join(format!("epoch-{epoch}"))
+    fn path(&self, moment: Moment) -> PathBuf {
+        self.folder.join(moment.folder())
     }
 
-    /// The model file of an epoch's checkpoint.
+    /// The model file of the checkpoint after an epoch.
     pub(crate) fn model(&self, epoch: usize) -> PathBuf {
-        self.path(epoch).join(MODEL)
+        self.path(Moment::after(epoch)).join(MODEL)
     }
 
     /// The newest checkpoint's progress.
     pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
-        let Some(epoch) = self.epochs()?.into_iter().max() else {
+        let Some(moment) = self.moments()?.into_iter().max() else {
             return Ok(None);
         };
-        let path = self.path(epoch).join(PROGRESS);
+        let path = self.path(moment).join(PROGRESS);
         let text = fs::read_to_string(&path).map_err(TrainError::read(&path))?;
         serde_json::from_str(&text)
             .map(Some)
             .map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
     }
 
-    fn epochs(&self) -> Result<Vec<usize>, TrainError> {
+    fn moments(&self) -> Result<Vec<Moment>, TrainError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(TrainError::read(&self.folder)(error)),
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Ok(names.filter_map(|name| name.strip_prefix("epoch-")?.parse().ok()).collect())
+        Ok(names.filter_map(|name| Moment::parse(&name)).collect())
     }
 
     /// Writes a checkpoint, then deletes those that are neither it nor that of epoch `best`.
@@ -98,7 +151,8 @@ impl Checkpoints {
         optimizer: OptimizerRecord,
     ) -> Result<(), TrainError> {
         let unfinished = self.folder.join("unfinished");
-        let target = self.path(progress.epoch);
+        let now = Moment::of(progress);
+        let target = self.path(now);
         let written = (|| {
             let _ = fs::remove_dir_all(&unfinished);
             fs::create_dir_all(&unfinished).map_err(TrainError::write(&unfinished))?;
@@ -114,17 +168,19 @@ impl Checkpoints {
             let _ = fs::remove_dir_all(&unfinished);
         }
         written?;
-        for epoch in self.epochs()? {
-            if epoch != progress.epoch && Some(epoch) != best {
-                let _ = fs::remove_dir_all(self.path(epoch));
+        let best = best.map(Moment::after);
+        for moment in self.moments()? {
+            if moment != now && Some(moment) != best {
+                let _ = fs::remove_dir_all(self.path(moment));
             }
         }
         Ok(())
     }
 
-    /// The records of an epoch's checkpoint.
-    pub(crate) fn load(&self, epoch: usize) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
-        let (model, optimizer) = (self.path(epoch).join(MODEL), self.path(epoch).join(OPTIMIZER));
+    /// The records of the checkpoint with this progress.
+    pub(crate) fn load(&self, progress: &Progress) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
+        let folder = self.path(Moment::of(progress));
+        let (model, optimizer) = (folder.join(MODEL), folder.join(OPTIMIZER));
         Ok((load_model(&model)?, record(&optimizer, OptimizerRecord::from_bytes)?))
     }
 

@@ -1,13 +1,21 @@
 //! What a training shows: burn-train's dashboard in a terminal, or plain lines from the observer.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use burn::tensor::TensorReadError;
 use burn::train::logger::{EvaluationProgressLogger, MetricLogger, TrainingProgressLogger};
 use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
-use burn::train::metric::{MetricDefinition, NumericEntry};
+use burn::train::metric::state::{FormatOptions, NumericMetricState};
+use burn::train::metric::{
+    Metric, MetricAttributes, MetricDefinition, MetricMetadata, MetricName, Numeric, NumericAttributes,
+    NumericEntry, SerializedEntry,
+};
 use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
+
+use crate::score::Score;
 
 /// How long a pass may go on before plain output says how far it is.
 const QUIET: Duration = Duration::from_secs(15);
@@ -73,6 +81,118 @@ impl EvaluationProgressLogger for Plain {
 impl MetricsRenderer for Plain {
     fn manual_close(&mut self) {}
     fn register_metric(&mut self, _: MetricDefinition) {}
+}
+
+/// Images trained a second, on the dashboard.
+#[derive(Clone)]
+pub(crate) struct Speed {
+    name: MetricName,
+    last: Option<Instant>,
+    state: NumericMetricState,
+}
+
+impl Default for Speed {
+    fn default() -> Self {
+        Self { name: Arc::new("Images/s".to_owned()), last: None, state: NumericMetricState::new() }
+    }
+}
+
+impl Metric for Speed {
+    type Input = Score;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn attributes(&self) -> MetricAttributes {
+        NumericAttributes { unit: None, higher_is_better: true }.into()
+    }
+
+    fn update(&mut self, score: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        let now = Instant::now();
+        if let Some(last) = self.last.replace(now) {
+            let rate = score.images as f64 / (now - last).as_secs_f64().max(1e-9);
+            self.state.update(rate, score.images);
+        }
+        Ok(self.state.compute_update(FormatOptions::new(self.name()).precision(0)))
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.state.compute_final(FormatOptions::new(self.name()).precision(0)))
+    }
+
+    fn clear(&mut self) {
+        self.state.reset();
+        self.last = None; // a validation lies between
+    }
+}
+
+impl Numeric for Speed {
+    fn value(&self) -> Option<NumericEntry> {
+        Some(self.state.current_value())
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        Some(self.state.running_value())
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        self.state.final_value()
+    }
+}
+
+/// How long all that is to be done will still take, on the dashboard.
+#[derive(Clone)]
+pub(crate) struct TimeLeft {
+    name: MetricName,
+    left: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Default for TimeLeft {
+    fn default() -> Self {
+        Self { name: Arc::new("Time left, all runs".to_owned()), left: Arc::default() }
+    }
+}
+
+impl TimeLeft {
+    pub(crate) fn set(&self, left: Option<Duration>) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+
+    fn entry(&self) -> SerializedEntry {
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = left.map_or("not known yet".to_owned(), spoken);
+        SerializedEntry::new(text.clone(), text)
+    }
+}
+
+impl Metric for TimeLeft {
+    type Input = Score;
+
+    fn name(&self) -> MetricName {
+        self.name.clone()
+    }
+
+    fn update(&mut self, _: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.entry())
+    }
+
+    fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
+        Ok(self.entry())
+    }
+
+    fn clear(&mut self) {}
+}
+
+/// A time as people say it: `48 s`, `12 min`, `3 h 05 min`.
+pub fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    let minutes = (seconds + 30) / 60;
+    match seconds {
+        0..100 => format!("{seconds} s"),
+        _ if minutes < 100 => format!("{minutes} min"),
+        _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
+    }
 }
 
 /// A metric logger that keeps nothing: `metrics.jsonl` is the run's one record.

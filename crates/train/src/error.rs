@@ -61,10 +61,12 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// Someone asked the run to stop.
-    #[error("interrupted; the same command goes on from epoch {next_epoch}")]
+    #[error("interrupted; the same command goes on in epoch {epoch}, after step {step}")]
     Interrupted {
-        /// Where it goes on.
-        next_epoch: usize,
+        /// The epoch in which it goes on, from 1.
+        epoch: usize,
+        /// The last step, over all epochs.
+        step: usize,
     },
     /// Burn restores an optimizer on the first backend of the build, whatever the run's own is.
     #[error(

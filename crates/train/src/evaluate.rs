@@ -35,7 +35,38 @@ pub struct EvaluationResult {
     pub top5_error: f64,
 }
 
+/// What a network took each image of a split for: what two networks are compared by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// The true class of each image.
+    pub targets: Vec<usize>,
+    /// The most probable class of each image.
+    pub predicted: Vec<usize>,
+}
+
+impl Answers {
+    /// Whether each image's answer is right.
+    pub fn right(&self) -> Vec<bool> {
+        self.targets.iter().zip(&self.predicted).map(|(target, predicted)| target == predicted).collect()
+    }
+}
+
 impl Predictions {
+    /// The most probable class of each image, the lower one of equals, as the score counts them.
+    pub fn answers(&self) -> Answers {
+        let best = |probabilities: &[f64]| {
+            let better = |best: usize, class: usize| {
+                if probabilities[class] > probabilities[best] { class } else { best }
+            };
+            (1..probabilities.len()).fold(0, better)
+        };
+        Answers {
+            targets: self.targets.clone(),
+            predicted: self.probabilities.chunks_exact(self.classes).map(best).collect(),
+        }
+    }
+
     /// The softmax outputs of several networks, averaged (Krizhevsky et al. 2012, §6).
     ///
     /// Returns `None` if there are none, or they are not of the same images.

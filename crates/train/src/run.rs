@@ -11,19 +11,22 @@ use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
 use burn::tensor::Device;
 use burn::train::renderer::MetricsRenderer;
+use burn::train::metric::LearningRateMetric;
 use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::memory;
 use crate::checkpoint::{Always, Checkpoints, Progress, hand_over, load_model, write_whole};
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
-use crate::dashboard::{NoLog, Plain};
-use crate::evaluate::{EvaluationResult, Predictions, evaluate, evaluation_loader};
+use crate::dashboard::{NoLog, Plain, Speed, TimeLeft};
+use crate::evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};
+use crate::events::{self, Events};
 use crate::record::{EpochRow, append, cut_back, read_metrics};
 use crate::response::{LrnResponse, responses};
 use crate::score::ScoreMetric;
-use crate::strategy::{Observer, SharedRate, Training};
+use crate::strategy::{Observer, SharedRate, Stopwatch, Training};
 use crate::update::optimizer;
 
 /// A data set and what is known of its training split.
@@ -135,6 +138,10 @@ pub struct RunResult {
     pub lrn: Vec<LrnResponse>,
     /// Tests of the final weights, one for each kind of views asked for.
     pub tests: Vec<EvaluationResult>,
+    /// The most memory that the process had while it worked on the run, where the system tells; other runs
+    /// that it worked on at the same time are in it.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<u64>,
 }
 
 impl RunResult {
@@ -168,15 +175,19 @@ impl Run {
     /// # Errors
     /// If there is no readable `run.json`.
     pub fn open(folder: &Path) -> Result<Self, TrainError> {
-        let record = read_record(&folder.join("run.json"))?.ok_or_else(|| {
-            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "not a run folder");
-            TrainError::read(folder.join("run.json"))(missing)
-        })?;
+        let record = Self::read(folder)?;
         Ok(Self {
             config: record.config,
             seed: record.seed,
             identity: record.identity,
             folder: folder.to_owned(),
+        })
+    }
+
+    fn read(folder: &Path) -> Result<RunRecord, TrainError> {
+        read_record(&folder.join("run.json"))?.ok_or_else(|| {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "not a run folder");
+            TrainError::read(folder.join("run.json"))(missing)
         })
     }
 
@@ -246,9 +257,58 @@ impl Run {
         if result.test(views).is_none() {
             let predictions = self.predictions(data, environment, views)?;
             result.tests.push(predictions.result(views));
+            self.keep_answers(&predictions, views)?;
             self.write_json("result.json", &result)?;
         }
         Ok(result)
+    }
+
+    fn answers_file(views: Views) -> &'static str {
+        match views {
+            Views::Centre => "answers-centre.json",
+            Views::Ten => "answers-ten.json",
+        }
+    }
+
+    /// Keeps what the final weights took each test image for.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn keep_answers(&self, predictions: &Predictions, views: Views) -> Result<(), TrainError> {
+        let text = serde_json::to_vec(&predictions.answers()).expect("plain numbers");
+        write_whole(&self.file(Self::answers_file(views)), &text)
+    }
+
+    /// What the final weights took each test image for, if that was kept.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn answers(&self, views: Views) -> Result<Option<Answers>, TrainError> {
+        read_json(&self.file(Self::answers_file(views)))
+    }
+
+    /// `run.json`.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn record(&self) -> Result<RunRecord, TrainError> {
+        Self::read(&self.folder)
+    }
+
+    /// Whether a process is working on the run.
+    pub fn is_locked(&self) -> bool {
+        matches!(
+            File::open(self.file("lock")).map(|file| file.try_lock()),
+            Ok(Err(TryLockError::WouldBlock))
+        )
+    }
+
+    /// How much of a run in progress its newest checkpoint has: epochs done and updates made.
+    ///
+    /// # Errors
+    /// If the checkpoint is damaged.
+    pub fn checkpoint(&self) -> Result<Option<(usize, usize)>, TrainError> {
+        Ok(self.checkpoints().newest()?.map(|progress| (progress.epoch, progress.step)))
     }
 
     /// The class probabilities that the final weights give the test images.
@@ -299,7 +359,9 @@ impl Run {
 
     fn clear(&self) -> Result<(), TrainError> {
         // The result first: without it, nothing else passes for finished.
-        for name in ["result.json", "weights.bpk", "metrics.jsonl", "run.json"] {
+        let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
+        events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
+        for name in ["result.json", "weights.bpk", centre, ten, "metrics.jsonl", "run.json"] {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(TrainError::write(self.file(name))(error));
@@ -314,8 +376,12 @@ impl Run {
     fn train(&self, data: &Data, environment: &Environment, label: &str) -> Result<RunResult, TrainError> {
         let progress = self.checkpoints().newest()?.unwrap_or_else(Progress::start);
         self.record_session(data, environment, progress.epoch + 1)?;
-        cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
-        let progress = if progress.done { progress } else { self.fit(data, environment, label, progress)? };
+        let rows = cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
+        memory::forget_peak();
+        let progress = match progress.done {
+            true => progress,
+            false => self.fit(data, environment, label, progress, Events::begin(&self.folder, &rows)?)?,
+        };
 
         let final_epoch = match (self.config.recipe.final_weights, progress.best) {
             (FinalWeights::Best, Some((epoch, _))) => epoch,
@@ -326,7 +392,8 @@ impl Run {
         // From here on only the final weights are used, so the test split may be read.
         let begun = std::time::Instant::now();
         let views = self.config.evaluation.views;
-        let test = self.predict(&model, data, environment, views)?.result(views);
+        let predictions = self.predict(&model, data, environment, views)?;
+        let test = predictions.result(views);
         let few = evaluation_loader(
             &self.config,
             data.dataset.validation.clone(),
@@ -342,21 +409,22 @@ impl Run {
             parameters: self.config.network.trace()?.parameters(),
             lrn: responses(&model, &few)?,
             tests: vec![test],
+            peak_memory_bytes: memory::peak(),
         };
         let learning_rate = self.metrics()?.last().map_or(0.0, |row| row.learning_rate);
-        append(
-            &self.file("metrics.jsonl"),
-            &[EpochRow {
-                epoch: final_epoch,
-                step: progress.step,
-                split: "test".to_owned(),
-                loss: test.loss,
-                top1_error: test.top1_error,
-                top5_error: test.top5_error,
-                learning_rate,
-                seconds: begun.elapsed().as_secs_f64(),
-            }],
-        )?;
+        let row = EpochRow {
+            epoch: final_epoch,
+            step: progress.step,
+            split: "test".to_owned(),
+            loss: test.loss,
+            top1_error: test.top1_error,
+            top5_error: test.top5_error,
+            learning_rate,
+            seconds: begun.elapsed().as_secs_f64(),
+        };
+        append(&self.file("metrics.jsonl"), std::slice::from_ref(&row))?;
+        self.keep_answers(&predictions, views)?;
+        Events::begin(&self.folder, &self.metrics()?)?;
         write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
         self.checkpoints().delete_all();
@@ -370,6 +438,7 @@ impl Run {
         environment: &Environment,
         label: &str,
         start: Progress,
+        events: Events,
     ) -> Result<Progress, TrainError> {
         let (config, recipe) = (&self.config, &self.config.recipe);
         let device = environment.device.clone().autodiff();
@@ -407,8 +476,8 @@ impl Run {
             optimizer(&config.network, recipe.momentum, recipe.weight_decay),
             rate.clone(),
         );
-        if start.epoch > 0 {
-            let (model, optimizer) = self.checkpoints().load(start.epoch)?;
+        if start.step > 0 {
+            let (model, optimizer) = self.checkpoints().load(&start)?;
             learner.load_model(model);
             // Burn reads the velocities to `Device::default()` before they come to the run's device.
             let restored = guarded(|| {
@@ -427,6 +496,7 @@ impl Run {
         let (scheduler_saver, _unused) = hand_over::<LrSchedulerRecord>();
         let outcome = Arc::new(Mutex::new(None));
         let first_epoch = start.epoch;
+        let left = TimeLeft::default();
         let strategy = Training {
             label: label.to_owned(),
             recipe: recipe.clone(),
@@ -439,6 +509,9 @@ impl Run {
             model_records,
             optimizer_records,
             metrics: self.file("metrics.jsonl"),
+            events,
+            left: left.clone(),
+            last_checkpoint: Stopwatch::start(),
             observer: environment.observer.clone(),
             stop: environment.stop.clone(),
             outcome: outcome.clone(),
@@ -446,6 +519,9 @@ impl Run {
         let metrics = (ScoreMetric::loss(), ScoreMetric::top1_error(), ScoreMetric::top5_error());
         let training = SupervisedTraining::new(&self.folder, as_loader(train), as_loader(valid))
             .metrics(metrics)
+            .metric_train_numeric(LearningRateMetric::new())
+            .metric_train_numeric(Speed::default())
+            .metric_train(left)
             .with_metric_logger(NoLog)
             .with_application_logger(None)
             .with_custom_checkpointers(model_saver, optimizer_saver, scheduler_saver)
@@ -470,7 +546,9 @@ impl Run {
         let outcome = outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         outcome.unwrap_or_else(|| {
             Err(TrainError::Backend { message: "the training loop did not run".to_owned() })
-        })
+        })?;
+        // The last thing the loop does is to write a checkpoint.
+        Ok(self.checkpoints().newest()?.unwrap_or_else(Progress::start))
     }
 
     /// The classifier with the weights of a file.

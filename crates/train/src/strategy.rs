@@ -4,6 +4,7 @@
 //! for each epoch:
 //!     train:     order, augmentation and dropout are functions of (seed, epoch, sample)
 //!                a loss that is no number ends the run before it touches the weights
+//!                an interruption, and every ten minutes: a checkpoint in mid-epoch
 //!     train-evaluated, if asked for; validation
 //!     plateau and best epoch are decided
 //!     metrics.jsonl grows; then the checkpoint appears, all of it or nothing
@@ -15,8 +16,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use alexnet_data::Loader;
 use burn::data::dataloader::DataLoader;
@@ -33,15 +34,25 @@ use burn::train::{
 };
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, Progress};
+use crate::checkpoint::{Checkpoints, Part, Progress};
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, Recipe};
+use crate::dashboard::TimeLeft;
+use crate::events::Events;
 use crate::record::{EpochRow, append};
 use crate::schedule::{Place, Schedule};
 use crate::score::Score;
 
+/// How long a training pass may go on without a checkpoint.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+
 /// Hears what a run does.
 pub trait Observer: Send + Sync {
+    /// How much of its training a run has behind it, as a fraction; asked back: the time left for all that
+    /// is to be done, not only this run, if known.
+    fn progress(&self, _label: &str, _done: f64) -> Option<Duration> {
+        None
+    }
     /// An epoch's rows, once its checkpoint is written.
     fn epoch(&self, label: &str, rows: &[EpochRow]);
     /// Something worth a line.
@@ -74,6 +85,24 @@ impl LrScheduler for SharedRate {
     fn load_record(&mut self, _: LrSchedulerRecord) {}
 }
 
+/// Since when, behind a shared reference.
+#[derive(Debug)]
+pub(crate) struct Stopwatch(Mutex<Instant>);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    fn restart(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
 /// One run's training loop.
 pub(crate) struct Training {
     pub(crate) label: String,
@@ -88,9 +117,12 @@ pub(crate) struct Training {
     pub(crate) model_records: Receiver<ModuleRecord>,
     pub(crate) optimizer_records: Receiver<OptimizerRecord>,
     pub(crate) metrics: PathBuf,
+    pub(crate) events: Events,
+    pub(crate) left: TimeLeft,
+    pub(crate) last_checkpoint: Stopwatch,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) outcome: Arc<Mutex<Option<Result<Progress, TrainError>>>>,
+    pub(crate) outcome: Arc<Mutex<Option<Result<(), TrainError>>>>,
 }
 
 /// What the loop works with: burn-train's parts.
@@ -122,23 +154,29 @@ impl SupervisedLearningStrategy<Classifier> for Training {
             store: components.event_store,
             interrupter: components.interrupter,
         };
-        let outcome = self.train(&mut parts);
+        let mut progress = self.start.clone();
+        let mut outcome = self.train(&mut parts, &mut progress);
+        if let Err(TrainError::Interrupted { .. }) = outcome
+            && let Err(error) = self.checkpoint(&mut parts, &progress)
+        {
+            outcome = Err(error);
+        }
         *self.outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(outcome);
         (parts.learner.model(), parts.events)
     }
 }
 
 impl Training {
-    fn train(&self, parts: &mut Parts) -> Result<Progress, TrainError> {
-        let mut progress = self.start.clone();
+    /// Trains to the end. `progress` is, at any moment, what the weights and velocities are of.
+    fn train(&self, parts: &mut Parts, progress: &mut Progress) -> Result<(), TrainError> {
         while !progress.done {
             let epoch = progress.epoch + 1;
-            let mut rows = vec![self.train_epoch(parts, epoch, &mut progress)?];
+            let mut rows = vec![self.train_epoch(parts, epoch, progress)?];
             let (step, rate) = (progress.step, self.rate.get());
             let mut reached = false;
             if let Some(loader) = &self.train_evaluated {
                 let begun = Instant::now();
-                let score = self.evaluate_quietly(parts, loader, epoch)?;
+                let score = self.evaluate_quietly(parts, loader, progress)?;
                 reached = score.top1_error() <= self.recipe.training_error.stop_at;
                 rows.push(EpochRow::new(
                     epoch,
@@ -150,7 +188,7 @@ impl Training {
                 ));
             }
             let begun = Instant::now();
-            let score = self.validate(parts, epoch)?;
+            let score = self.validate(parts, epoch, progress)?;
             rows.push(EpochRow::new(epoch, step, "validation", &score, rate, begun.elapsed().as_secs_f64()));
             parts.event(LearnerEvent::EndEpoch(epoch));
 
@@ -163,11 +201,13 @@ impl Training {
             }
             progress.epoch = epoch;
             progress.done = epoch == self.recipe.epochs || reached;
+            progress.part = Part::default();
             append(&self.metrics, &rows)?;
-            self.checkpoint(parts, &progress)?;
+            self.events.append(&rows)?;
+            self.checkpoint(parts, progress)?;
             self.observer.epoch(&self.label, &rows);
         }
-        Ok(progress)
+        Ok(())
     }
 
     fn train_epoch(
@@ -176,23 +216,24 @@ impl Training {
         epoch: usize,
         progress: &mut Progress,
     ) -> Result<EpochRow, TrainError> {
-        let begun = Instant::now();
-        let steps = self.train.num_batches() * self.recipe.epochs;
-        self.train.set_epoch(epoch);
+        let mut begun = Instant::now();
+        let per_epoch = self.train.num_batches();
+        let steps = per_epoch * self.recipe.epochs;
+        let recipe = &self.recipe;
+        let rate = |step: usize, progress: &Progress| {
+            let place = Place { epoch, step, steps };
+            recipe.schedule.rate(recipe.learning_rate, recipe.warmup_steps, place, &progress.plateau)
+        };
+        self.train.set_epoch(epoch, progress.part.batches);
+        if progress.part.batches > 0 {
+            self.rate.set(rate(progress.step - 1, progress)); // should nothing but validation be left
+        }
         parts.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items: parts.train.num_items() });
-        let mut total = Score::default();
         let train = parts.train.clone();
         let mut batches = train.iter();
         while let Some(batch) = batches.next() {
             let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
-            let place = Place { epoch, step: progress.step, steps };
-            let recipe = &self.recipe;
-            self.rate.set(recipe.schedule.rate(
-                recipe.learning_rate,
-                recipe.warmup_steps,
-                place,
-                &progress.plateau,
-            ));
+            self.rate.set(rate(progress.step, progress));
             let output = parts.learner.train_step(batch);
             progress.step += 1;
             if !output.item.loss().is_finite() {
@@ -205,25 +246,27 @@ impl Training {
             }
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
-            total.join(&output.item);
+            progress.part.batches += 1;
+            progress.part.score.join(&output.item);
+            progress.part.seconds += begun.elapsed().as_secs_f64();
+            begun = Instant::now();
+            let done = (progress.epoch * per_epoch + progress.part.batches) as f64 / steps as f64;
+            self.left.set(self.observer.progress(&self.label, done));
             let rate = parts.learner.lr_current();
             let item = TrainingItem::new(output.item, batches.progress(), Some(progress.step), Some(rate));
             parts.event(LearnerEvent::ProcessedItem(item));
-            self.check_stop(parts, epoch)?;
+            self.check_stop(parts, progress)?;
+            if self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY && progress.part.batches < per_epoch {
+                self.checkpoint(parts, progress)?;
+            }
         }
-        check_complete(total.images, train.num_items())?;
+        let Part { score, seconds, .. } = &progress.part;
+        check_complete(score.images, train.num_items())?;
         parts.event(LearnerEvent::EndSplit(epoch));
-        Ok(EpochRow::new(
-            epoch,
-            progress.step,
-            "train",
-            &total,
-            self.rate.get(),
-            begun.elapsed().as_secs_f64(),
-        ))
+        Ok(EpochRow::new(epoch, progress.step, "train", score, self.rate.get(), *seconds))
     }
 
-    fn validate(&self, parts: &mut Parts, epoch: usize) -> Result<Score, TrainError> {
+    fn validate(&self, parts: &mut Parts, epoch: usize, progress: &Progress) -> Result<Score, TrainError> {
         let model = parts.learner.model().valid();
         let valid = parts.valid.clone();
         parts.valid_event(LearnerEvent::StartSplit { epoch_number: epoch, total_items: valid.num_items() });
@@ -239,7 +282,7 @@ impl Training {
                 None,
                 None,
             )));
-            self.check_stop(parts, epoch)?;
+            self.check_stop(parts, progress)?;
         }
         check_complete(total.images, valid.num_items())?;
         parts.valid_event(LearnerEvent::EndSplit(epoch));
@@ -247,13 +290,18 @@ impl Training {
     }
 
     /// A pass in evaluation mode that the dashboard does not see.
-    fn evaluate_quietly(&self, parts: &Parts, loader: &Loader, epoch: usize) -> Result<Score, TrainError> {
+    fn evaluate_quietly(
+        &self,
+        parts: &Parts,
+        loader: &Loader,
+        progress: &Progress,
+    ) -> Result<Score, TrainError> {
         let model = parts.learner.model().valid();
         let mut total = Score::default();
         for batch in loader.iter() {
             let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
             total.join(&InferenceStep::step(&model, batch));
-            self.check_stop(parts, epoch)?;
+            self.check_stop(parts, progress)?;
         }
         check_complete(total.images, loader.num_items())?;
         Ok(total)
@@ -268,17 +316,19 @@ impl Training {
             FinalWeights::Last => None,
             FinalWeights::Best => progress.best.map(|(epoch, _)| epoch),
         };
-        self.checkpoints.save(progress, best, model, optimizer)
+        self.checkpoints.save(progress, best, model, optimizer)?;
+        self.last_checkpoint.restart();
+        Ok(())
     }
 
-    fn check_stop(&self, parts: &Parts, epoch: usize) -> Result<(), TrainError> {
+    fn check_stop(&self, parts: &Parts, progress: &Progress) -> Result<(), TrainError> {
         if let Some(error) = parts.interrupter.error() {
             return Err(TrainError::Backend { message: error.to_string() });
         }
         if self.stop.load(Ordering::SeqCst) || parts.interrupter.should_stop() {
             // From the dashboard or by a signal: either way the runs that would follow stop too.
             self.stop.store(true, Ordering::SeqCst);
-            return Err(TrainError::Interrupted { next_epoch: epoch });
+            return Err(TrainError::Interrupted { epoch: progress.epoch + 1, step: progress.step });
         }
         Ok(())
     }
