@@ -24,8 +24,21 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Test finished runs, alone or averaged as an ensemble
     Evaluate(EvaluateArgs),
-    /// Make the table, report.json, runs.csv and the learning curves of an ablation anew
+    /// Make the report of one or more ablations anew: a page to look at, report.json, runs.csv
     Report(ReportArgs),
+    /// Say how many seeds would decide what an ablation left undecided
+    Power(PowerArgs),
+    /// List, show or compare runs
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Show the runs in progress in a folder, whatever process or machine works on them
+    Watch(WatchArgs),
+    /// Have an ablation trained by many machines
+    #[command(subcommand)]
+    Submit(SubmitCommand),
+    /// Train runs of an ablation that another process has begun: what `--jobs` and `submit` start
+    #[command(hide = true)]
+    Work(WorkArgs),
     /// List ablations, scales, presets, backends in this build and data sets found here
     List,
     /// Download, check or describe a data set
@@ -59,8 +72,8 @@ pub(crate) struct AblationArgs {
     /// Train with seeds 0 to N − 1 [default: as the scale says]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
-    /// Runs trained at once; the results are the same for any number [default: one a core for small
-    /// networks on flex, else 1]
+    /// Runs trained at once, each in a process with its share of the threads and a log; the results are the
+    /// same for any number [default: one a core for small networks on flex, else 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) jobs: Option<usize>,
     /// What standard output holds: a table, or one JSON value
@@ -83,7 +96,7 @@ pub(crate) struct TrainArgs {
 }
 
 /// What every training command takes.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     /// The data set's folder, tar or tar.gz [default: where `list` finds it]
     #[arg(long, value_name = "PATH")]
@@ -139,11 +152,125 @@ pub(crate) struct EvaluateArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// An ablation's folder, `runs/ablations/…`
-    pub(crate) folder: PathBuf,
+    /// Folders of ablations, `runs/ablations/…`, or of all that `--out` of an ablation named
+    #[arg(required = true)]
+    pub(crate) folders: Vec<PathBuf>,
+    /// Where index.html, report.json and runs.csv go [default: `report` in the first folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PowerArgs {
+    /// The ablation's name, or its folder
+    pub(crate) ablation: String,
+    /// The scale's name
+    #[arg(long, default_value = "mini")]
+    pub(crate) scale: String,
+    /// The folder that runs lie in
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// What standard output holds: a table, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunsCommand {
+    /// List the runs in a folder
+    List {
+        /// The folder that runs lie in
+        #[arg(default_value = "runs")]
+        folder: PathBuf,
+        /// What standard output holds: a table, or one JSON value
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show what a run is, how far it is and what it found
+    Show {
+        /// The run's folder
+        run: PathBuf,
+        /// What standard output holds: text, or one JSON value
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show how two runs differ in config and result
+    Diff {
+        /// A run's folder
+        one: PathBuf,
+        /// Another run's
+        other: PathBuf,
+        /// What standard output holds: text, or one JSON value
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// The folder that runs lie in
+    #[arg(default_value = "runs")]
+    pub(crate) folder: PathBuf,
+    /// Look every so many seconds; without a terminal it looks once
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
+    pub(crate) every: u64,
+    /// Look once, in a terminal too
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SubmitCommand {
+    /// A job array of SLURM, one job a run; a job that is killed or preempted goes on where it was
+    Slurm(SlurmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SlurmArgs {
+    #[command(flatten)]
+    pub(crate) ablation: AblationArgs,
+    /// Processors of a job
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1)]
+    pub(crate) cpus: usize,
+    /// Jobs that run at the same time, at most [default: as many as SLURM likes]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) at_once: Option<usize>,
+    /// A further option of sbatch, e.g. `--sbatch=--partition=gpu`; may be repeated
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub(crate) sbatch: Vec<String>,
+    /// Write the script and do not submit it
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkArgs {
+    /// The ablation's folder
+    pub(crate) folder: PathBuf,
+    /// The one task to carry out [default: those whose numbers come on standard input]
+    #[arg(long, value_name = "K")]
+    pub(crate) task: Option<usize>,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "T", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// The data set's folder, tar or tar.gz
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// What to compute with
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Which form of the operations computes
+    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
+    pub(crate) ops: Implementation,
+    /// Threads that prepare images
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) workers: usize,
+    /// Train anew what is already there
+    #[arg(long)]
+    pub(crate) fresh: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,31 +1,36 @@
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Views};
 use alexnet_ops::{Backend, fits, keep_memory, use_implementation};
-use alexnet_train::{Data, Environment, EpochRow, Observer, Predictions, Run, RunStatus, TrainError};
+use alexnet_train::{Data, Environment, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format,
-    ModelArgs, ReportArgs, TrainArgs, WeightsCommand,
+    ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
+    WorkArgs,
 };
+use crate::clock::Clock;
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
+use crate::page::{Page, Section};
+use crate::power::Power;
 use crate::report::Report;
 use crate::scale::Scale;
-use crate::study::Study;
-use crate::{arm, bench as benchmark, fetch, network, predict};
+use crate::study::{Study, Task};
+use crate::work::{Lines, Plan};
+use crate::{arm, bench as benchmark, fetch, network, predict, runs, slurm, watch, work};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Interrupted(TrainError);
+pub(crate) struct Interrupted(pub(crate) String);
 
 /// Carries out a command.
 pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
@@ -34,6 +39,13 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Train(args) => train(&args, stop)?,
         Command::Evaluate(args) => evaluate(&args, stop)?,
         Command::Report(args) => report(&args)?,
+        Command::Power(args) => power(&args)?,
+        Command::Runs(RunsCommand::List { folder, format }) => runs::list(&folder, format)?,
+        Command::Runs(RunsCommand::Show { run, format }) => runs::show(&run, format)?,
+        Command::Runs(RunsCommand::Diff { one, other, format }) => runs::diff(&one, &other, format)?,
+        Command::Watch(args) => watch::watch(&args, &stop)?,
+        Command::Submit(SubmitCommand::Slurm(args)) => submit(&args, stop)?,
+        Command::Work(args) => work_for_another(&args, stop)?,
         Command::List => list(),
         Command::Model(args) => model(&args)?,
         Command::Weights(WeightsCommand::Inspect { file, format }) => predict::inspect(&file, format)?,
@@ -52,35 +64,6 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints what runs do, on standard error: standard output is for results.
-struct Lines;
-
-impl Observer for Lines {
-    fn epoch(&self, label: &str, rows: &[EpochRow]) {
-        let Some(epoch) = rows.first().map(|row| row.epoch) else {
-            return;
-        };
-        let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
-        let errors = rows.iter().map(|row| format!("{} error {:.2} %", row.split, 100.0 * row.top1_error));
-        eprintln!("{label}: epoch {epoch}, {}, {seconds:.1} s", errors.collect::<Vec<_>>().join(", "));
-    }
-
-    fn note(&self, text: &str) {
-        eprintln!("{text}");
-    }
-}
-
-/// The dashboard shows epochs itself; printing under it would spoil it.
-struct Notes;
-
-impl Observer for Notes {
-    fn epoch(&self, _: &str, _: &[EpochRow]) {}
-
-    fn note(&self, text: &str) {
-        eprintln!("{text}");
-    }
-}
-
 pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     let none = || anyhow!("this build has no backend; build with `--features flex`");
     match chosen {
@@ -89,6 +72,7 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     }
 }
 
+/// Where runs are carried out; the observer prints plain lines, or beside a dashboard notes alone.
 fn environment(
     backend: Backend,
     workers: usize,
@@ -102,7 +86,7 @@ fn environment(
         dashboard,
         code_version: code_version(),
         stop,
-        observer: if dashboard { Arc::new(Notes) } else { Arc::new(Lines) },
+        observer: Arc::new(Lines { clock: None, dashboard, log: None }),
     })
 }
 
@@ -150,42 +134,109 @@ fn changes(args: &CommonArgs) -> Result<Diff> {
     Ok(diff)
 }
 
-fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
-    // Everything that can be wrong is found before anything is trained.
+/// An ablation with everything that can be found wrong before training found right.
+struct Prepared {
+    study: Study,
+    backend: Backend,
+    environment: Environment,
+    data: Data,
+    /// The study's folder.
+    folder: PathBuf,
+}
+
+fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(&args.ablation)?;
     let scale = Scale::load(&args.scale)?;
     let configs = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
     use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
-    let dashboard = dashboard(&args.common, args.format);
     let environment = environment(backend, args.common.workers, dashboard, stop)?;
     for config in &configs {
         check_fits(&backend, config)?;
     }
     let data = load_data(&configs[0].data.set, args.common.data.as_deref())?;
-    let out = &args.common.out;
     let seeds = args.seeds.unwrap_or(scale.seeds);
-    let mut study = Study::new(&ablation, &scale, configs, seeds, &data, &environment, out)?;
-    let folder = study.folder(out);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    let study = Study::new(&ablation, &scale, configs, seeds, &data, &environment)?;
+    let folder = study.write(&args.common.out)?;
+    Ok(Prepared { study, backend, environment, data, folder })
+}
+
+fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+    let Prepared { study, backend, mut environment, data, folder } =
+        prepare(args, dashboard(&args.common, args.format), stop)?;
+    let (out, fresh) = (&args.common.out, args.common.fresh);
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&backend, &study));
-    if jobs == 1 {
-        keep_memory(); // several small runs are faster with memory of their own
-    }
-    study.train(&data, &environment, out, args.common.fresh, jobs).map_err(|error| {
-        match error.downcast::<TrainError>() {
-            Ok(interrupted) => Interrupted(interrupted).into(),
-            Err(other) => other,
-        }
+    let tasks = study.tasks();
+    let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
+    let clock = Arc::new(Clock::start(tasks.iter().map(|task| (task, done(task)))));
+    let log = match jobs {
+        1 => None,
+        _ => Some(work::begin_log(&folder, 1)?),
+    };
+    environment.observer =
+        Arc::new(Lines { clock: Some(clock.clone()), dashboard: environment.dashboard, log });
+    keep_memory();
+    let failed = work::train(&Plan {
+        study: &study,
+        folder: &folder,
+        out,
+        data: &data,
+        environment: &environment,
+        clock,
+        fresh,
+        jobs,
+        arguments: worker_arguments(&args.common, backend),
     })?;
-    let path = folder.join("study.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&study)?)
-        .with_context(|| format!("cannot write {}", path.display()))?;
     let report = Report::of(&study, out)?;
     report.write(&folder)?;
-    show(&report, args.format, &folder)?;
-    let failed = study.arms.iter().flat_map(|arm| &arm.runs).any(|run| run.failure.is_some());
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Page::of(vec![Section::of(&study, report.clone(), out)?]).write(&folder.join("report"))?;
+    show(&[report], args.format, &folder)?;
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What makes another process of this program train as this one does.
+fn worker_arguments(args: &CommonArgs, backend: Backend) -> Vec<String> {
+    let mut words = vec!["--backend".to_owned(), backend.to_string()];
+    words.extend(["--ops".to_owned(), args.ops.to_string()]);
+    words.extend(["--workers".to_owned(), args.workers.to_string()]);
+    if let Some(path) = &args.data {
+        words.extend(["--data".to_owned(), path.display().to_string()]);
+    }
+    words
+}
+
+fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    let study = Study::read(&args.folder)?;
+    use_implementation(args.ops);
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
+    }
+    keep_memory();
+    let environment = environment(backend(args.backend)?, args.workers, false, stop)?;
+    let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
+    if data.dataset.checksum != study.checksum {
+        bail!("{}: its ablation was begun on other images than these", args.folder.display());
+    }
+    let folder = out_of(&args.folder)?;
+    match args.task {
+        Some(task) => work::one(&study, task, &folder, &data, &environment),
+        None => work::serve(&study, &folder, &data, environment, args.fresh),
+    }
+}
+
+/// The folder that the runs of a study lie in: a study's own is `<out>/ablations/<study>`.
+fn out_of(folder: &Path) -> Result<PathBuf> {
+    let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    Ok(folder.ancestors().nth(2).unwrap_or(Path::new("/")).to_owned())
+}
+
+fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    let mut common = args.ablation.common.clone();
+    common.data = common.data.map(|path| path.canonicalize().unwrap_or(path));
+    let prepared = prepare(&args.ablation, false, stop)?;
+    let folder = prepared.folder.canonicalize().context("the ablation's folder")?;
+    let arguments = worker_arguments(&common, prepared.backend);
+    slurm::submit(args, &prepared.study, &folder, &arguments)
 }
 
 /// Small networks leave a processor idle between their small operations; several at once do not.
@@ -203,12 +254,13 @@ fn check_fits(backend: &Backend, config: &alexnet_train::RunConfig) -> Result<()
     Ok(fits(backend, 4 * elements as u64)?)
 }
 
-fn show(report: &Report, format: Format, folder: &Path) -> Result<()> {
-    match format {
-        Format::Json => print(&serde_json::to_string_pretty(report)?),
-        Format::Text => {
-            print(report.table().trim_end());
-            print(&format!("\n{}: report.json, runs.csv, table.txt, curves.svg", folder.display()));
+fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
+    match (format, reports) {
+        (Format::Json, [report]) => print(&serde_json::to_string_pretty(report)?),
+        (Format::Json, _) => print(&serde_json::to_string_pretty(reports)?),
+        (Format::Text, _) => {
+            reports.iter().for_each(|report| print(report.table().trim_end()));
+            print(&format!("\n{}: report.json, runs.csv, report/index.html", folder.display()));
         }
     }
     Ok(())
@@ -237,7 +289,7 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
     }
     let result = match run.complete(&data, &environment, &label, args.common.fresh) {
-        Err(error @ TrainError::Interrupted { .. }) => return Err(Interrupted(error).into()),
+        Err(error @ TrainError::Interrupted { .. }) => return Err(Interrupted(error.to_string()).into()),
         other => other?,
     };
     match args.format {
@@ -294,6 +346,7 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
         views = args.views.unwrap_or(run.config.evaluation.views);
         let predictions = run.predictions(data, &environment, views)?;
         let result = predictions.result(views);
+        run.keep_answers(&predictions, views)?;
         if args.format == Format::Text {
             print_test(&run.folder.display().to_string(), &result);
         }
@@ -318,18 +371,66 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
 }
 
 fn report(args: &ReportArgs) -> Result<()> {
-    let path = args.folder.join("study.json");
-    let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("cannot read {}; give the folder of an ablation, `runs/ablations/…`", path.display())
-    })?;
-    let study: Study =
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-    // A study's folder is `<out>/ablations/<study>`.
-    let folder = args.folder.canonicalize().with_context(|| args.folder.display().to_string())?;
-    let out = folder.ancestors().nth(2).unwrap_or(Path::new("/"));
-    let report = Report::of(&study, out)?;
-    report.write(&args.folder)?;
-    show(&report, args.format, &args.folder)
+    let mut reports = Vec::new();
+    let mut sections = Vec::new();
+    let folders = studies(&args.folders)?;
+    for folder in &folders {
+        let (study, out) = (Study::read(folder)?, out_of(folder)?);
+        let report = Report::of(&study, &out)?;
+        report.write(folder)?;
+        sections.push(Section::of(&study, report.clone(), &out)?);
+        reports.push(report);
+    }
+    let page = args.out.clone().unwrap_or_else(|| args.folders[0].join("report"));
+    Page::of(sections).write(&page)?;
+    match (args.format, &args.out) {
+        (Format::Text, Some(_)) => {
+            reports.iter().for_each(|report| print(report.table().trim_end()));
+            print(&format!("\n{}: index.html, report.json, runs.csv", page.display()));
+        }
+        _ => show(&reports, args.format, &args.folders[0])?,
+    }
+    Ok(())
+}
+
+/// The folders of studies among `folders`, and within those that `--out` named.
+fn studies(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in folders {
+        let inside = std::fs::read_dir(folder.join("ablations")).into_iter().flatten().filter_map(Result::ok);
+        let mut inside: Vec<PathBuf> = inside.map(|entry| entry.path()).collect();
+        inside.retain(|path| path.join("study.json").is_file());
+        inside.sort();
+        if inside.is_empty() {
+            inside.push(folder.clone());
+        }
+        found.append(&mut inside);
+    }
+    Ok(found)
+}
+
+fn power(args: &PowerArgs) -> Result<()> {
+    let named = Path::new(&args.ablation);
+    let folder = match named.join("study.json").is_file() {
+        true => named.to_owned(),
+        false => Study::folder(&args.out, &args.ablation, &args.scale),
+    };
+    if !folder.join("study.json").is_file() {
+        bail!(
+            "there is no {}: train it first, `experiments ablation {} --scale {} --out {}`",
+            folder.display(),
+            args.ablation,
+            args.scale,
+            args.out.display()
+        );
+    }
+    let study = Study::read(&folder)?;
+    let power = Power::of(&study, &Report::of(&study, &out_of(&folder)?)?);
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&power)?),
+        Format::Text => print(power.text().trim_end()),
+    }
+    Ok(())
 }
 
 fn model(args: &ModelArgs) -> Result<()> {

@@ -1,9 +1,9 @@
 //! Changes to a config by dotted keys: what an arm is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Value;
 
 /// A small change to a config. Keys are dotted paths; in a list, a part of a path is the `name` of a
@@ -153,6 +153,83 @@ fn multiply(value: &mut Value, factor: f64) -> Result<()> {
         _ => bail!("is not a number and cannot be multiplied"),
     };
     Ok(())
+}
+
+/// What differs between two configs, by key.
+pub(crate) fn differences(one: &impl Serialize, other: &impl Serialize) -> Result<Vec<Difference>> {
+    let (one, other) = (plain_values(one)?, plain_values(other)?);
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let different: Vec<&String> = names.into_iter().filter(|key| one.get(*key) != other.get(*key)).collect();
+    let mut found = Vec::new();
+    for &key in &different {
+        // What a stage has that only one of the two has goes without saying.
+        let stages = key.find(".stages.").map(|at| key[..at + ".stages".len()].to_owned());
+        let alone = one.contains_key(key) != other.contains_key(key);
+        if alone && stages.is_some_and(|stages| different.contains(&&stages)) {
+            continue;
+        }
+        found.push(Difference { key: key.clone(), values: [one.get(key).cloned(), other.get(key).cloned()] });
+    }
+    Ok(found)
+}
+
+/// The plain values of a config by dotted key.
+pub(crate) fn plain_values(config: &impl Serialize) -> Result<BTreeMap<String, String>> {
+    let mut found = BTreeMap::new();
+    flatten("", &Value::try_from(config).context("a config that TOML cannot hold")?, &mut found);
+    Ok(found)
+}
+
+/// A key in which two configs differ, with its value in each.
+#[derive(Debug, Serialize)]
+pub(crate) struct Difference {
+    pub(crate) key: String,
+    values: [Option<String>; 2],
+}
+
+impl Difference {
+    pub(crate) fn new(key: &str, one: impl ToString, other: impl ToString) -> Self {
+        Self { key: key.to_owned(), values: [Some(one.to_string()), Some(other.to_string())] }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let [one, other] = self.values.each_ref().map(|value| value.as_deref().unwrap_or("-"));
+        format!("{:<44} {one}  →  {other}", self.key)
+    }
+}
+
+/// Dotted keys and plain values; layers by name, and a layer's stages as a list of their kinds, since their order
+/// counts, and the values inside them by kind.
+fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
+    let inside = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
+    match value {
+        Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&inside(key), value, found)),
+        Value::Array(list) if list.iter().any(|element| element.get("name").is_some()) => {
+            for element in list {
+                let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
+                flatten(&inside(name), element, found);
+            }
+        }
+        Value::Array(list) if path.ends_with("stages") => {
+            let stages = list.iter().filter_map(|stage| match stage {
+                Value::Table(table) => {
+                    table.iter().next().map(|(kind, inside)| (kind.as_str(), Some(inside)))
+                }
+                other => other.as_str().map(|kind| (kind, None)),
+            });
+            let stages: Vec<(&str, Option<&Value>)> = stages.collect();
+            let kinds: Vec<&str> = stages.iter().map(|(kind, _)| *kind).collect();
+            found.insert(path.to_owned(), kinds.join(", "));
+            for (kind, inner) in stages {
+                if let Some(inner) = inner {
+                    flatten(&inside(kind), inner, found);
+                }
+            }
+        }
+        _ => {
+            found.insert(path.to_owned(), value.to_string());
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
-use crate::diff::Diff;
+use crate::diff::{self, Diff, Difference};
 use crate::library;
 
 /// A network's file that says only what differs from another's.
@@ -163,51 +163,11 @@ fn grouped(number: usize) -> String {
     text
 }
 
-/// What differs between two networks: key, and its value in each, if it has one.
+/// What differs between two networks but for their names and sources.
 pub(crate) fn differences(one: &Network, other: &Network) -> Result<Vec<Difference>> {
-    let keys = |network: &Network| -> Result<BTreeMap<String, String>> {
-        let mut found = BTreeMap::new();
-        flatten("", &Value::try_from(network).context("a network that TOML cannot hold")?, &mut found);
-        found.retain(|key, _| key != "name" && key != "sources");
-        Ok(found)
-    };
-    let (one, other) = (keys(one)?, keys(other)?);
-    let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let different = names.into_iter().filter(|key| one.get(*key) != other.get(*key));
-    Ok(different
-        .map(|key| Difference { key: key.clone(), values: [one.get(key).cloned(), other.get(key).cloned()] })
-        .collect())
-}
-
-/// A key in which two networks differ, with its value in each.
-#[derive(Debug, Serialize)]
-pub(crate) struct Difference {
-    key: String,
-    values: [Option<String>; 2],
-}
-
-impl Difference {
-    pub(crate) fn text(&self) -> String {
-        let [one, other] = self.values.each_ref().map(|value| value.as_deref().unwrap_or("-"));
-        format!("{:<44} {one}  →  {other}", self.key)
-    }
-}
-
-/// Dotted keys and plain values; layers by name, and a layer's stages as one value, since their order counts.
-fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
-    let inside = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
-    match value {
-        Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&inside(key), value, found)),
-        Value::Array(list) if list.iter().any(|element| element.get("name").is_some()) => {
-            for element in list {
-                let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
-                flatten(&inside(name), element, found);
-            }
-        }
-        _ => {
-            found.insert(path.to_owned(), value.to_string());
-        }
-    }
+    let mut found = diff::differences(one, other)?;
+    found.retain(|difference| difference.key != "name" && difference.key != "sources");
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use alexnet_train::{EpochRow, LrnResponse, Run, RunStatus};
+use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::ablation::{Claim, Quantity};
 use crate::curves;
-use crate::statistics::{Difference, Verdict, mean_and_sd};
+use crate::statistics::{self, Difference, LEVEL, SignFlip, Verdict, crossed_bootstrap, mean_and_sd};
 use crate::study::{Study, StudyArm};
 
 /// What an ablation found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) ablation: String,
     pub(crate) question: String,
@@ -32,7 +32,7 @@ pub(crate) struct Report {
 }
 
 /// What one arm found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct ArmReport {
     pub(crate) name: String,
     pub(crate) about: String,
@@ -57,12 +57,20 @@ pub(crate) struct ArmReport {
 }
 
 /// One run behind an arm.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct RunReport {
     pub(crate) seed: u64,
     pub(crate) folder: String,
+    /// Why there is no result, if there is none.
     pub(crate) failure: Option<String>,
+    pub(crate) backend: Option<String>,
+    pub(crate) processor: Option<String>,
     pub(crate) epochs: Option<usize>,
+    /// Of training alone, over all sessions.
+    pub(crate) train_seconds: Option<f64>,
+    /// While training.
+    pub(crate) images_per_second: Option<f64>,
+    pub(crate) peak_memory_bytes: Option<u64>,
     pub(crate) test_top1_error: Option<f64>,
     pub(crate) test_top5_error: Option<f64>,
     pub(crate) test_loss: Option<f64>,
@@ -72,6 +80,8 @@ pub(crate) struct RunReport {
     value: Value,
     #[serde(skip)]
     lrn: Vec<LrnResponse>,
+    #[serde(skip)]
+    answers: Option<Answers>,
 }
 
 /// The quantity of one run.
@@ -88,12 +98,21 @@ impl Report {
     pub(crate) fn of(study: &Study, out: &Path) -> Result<Self> {
         let mut arms = Vec::new();
         for arm in &study.arms {
-            arms.push(ArmReport::of(arm, study.quantity, out)?);
+            arms.push(ArmReport::of(arm, &study.seeds, study.quantity, out)?);
         }
-        let base: Vec<Value> = arms[0].runs.iter().map(|run| run.value).collect();
-        let base_mean = arms[0].mean;
-        for (arm, report) in study.arms.iter().zip(&mut arms).skip(1) {
-            report.compare(&base, base_mean, arm.expected_sign, study.delta);
+        let (base, others) = arms.split_at_mut(1);
+        let mut pairs = Vec::new();
+        for report in &mut *others {
+            pairs.push(report.compare(&base[0], study.quantity, study.delta));
+        }
+        let differences = others.iter_mut().zip(&pairs);
+        let mut differences: Vec<(&mut Difference, &[f64])> = differences
+            .filter_map(|(report, pairs)| Some((report.difference.as_mut()?, pairs.as_slice())))
+            .collect();
+        statistics::correct(&mut differences);
+        for (arm, report) in study.arms.iter().skip(1).zip(others) {
+            let difference = report.difference.as_ref();
+            report.verdict = difference.map(|difference| difference.verdict(arm.expected_sign, study.delta));
         }
         Ok(Self {
             ablation: study.ablation.clone(),
@@ -130,8 +149,9 @@ impl Report {
         Ok(())
     }
 
-    fn csv(&self) -> String {
-        let mut csv = "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,folder,failure\n"
+    pub(crate) fn csv(&self) -> String {
+        let mut csv = "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\
+            train_seconds,images_per_second,peak_memory_bytes,folder,failure\n"
             .to_owned();
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
@@ -145,6 +165,10 @@ impl Report {
                     number(run.test_top5_error),
                     number(run.test_loss),
                     arm.parameters.to_string(),
+                    run.backend.clone().unwrap_or_default(),
+                    number(run.train_seconds),
+                    number(run.images_per_second),
+                    run.peak_memory_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
                     quoted(&run.folder),
                     quoted(run.failure.as_deref().unwrap_or_default()),
                 ];
@@ -188,15 +212,64 @@ impl Report {
             &format!("* {}: {}, on {}.", self.claim.section, self.claim.text, self.claim.data),
             "  ",
         );
-        for arm in &self.arms {
-            for line in arm.notes() {
-                text += &wrapped(&line, "  ");
-            }
+        for line in self.tests().iter().chain(&self.notes()) {
+            text += &wrapped(line, "  ");
         }
         text
     }
 
-    fn subject(&self) -> String {
+    /// What a reader must know of the arms besides their rows.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        self.arms.iter().flat_map(ArmReport::notes).collect()
+    }
+
+    /// The tests beside the intervals, a line each.
+    pub(crate) fn tests(&self) -> Vec<String> {
+        let tested: Vec<(&str, &Difference)> =
+            self.arms.iter().filter_map(|arm| Some((arm.name.as_str(), arm.difference.as_ref()?))).collect();
+        let listed = |of: &dyn Fn(&Difference) -> Option<String>| {
+            let said =
+                tested.iter().filter_map(|(name, difference)| Some(format!("{name} {}", of(difference)?)));
+            said.collect::<Vec<_>>().join(", ")
+        };
+        let mut lines = Vec::new();
+        let p = listed(&|difference| {
+            let (p, corrected) = (difference.p?, difference.p_holm?);
+            Some(if tested.len() == 1 { format!("{p:.2}") } else { format!("{p:.2} → {corrected:.2}") })
+        });
+        let holm = match tested.len() {
+            1 => String::new(),
+            arms => format!(", after Holm's correction over {arms} arms"),
+        };
+        lines.push(format!("Paired t test, p{holm}: {p}."));
+        let level = LEVEL / tested.len().max(1) as f64;
+        let flips = tested.iter().filter_map(|(_, difference)| difference.sign_flip);
+        match flips.max_by(|one, other| one.smallest.total_cmp(&other.smallest)) {
+            Some(SignFlip { p: None, smallest }) => lines.push(format!(
+                "Sign-flip test: off; so few seeds give no p below {smallest:.3}, and {level:.3} is asked."
+            )),
+            _ => lines.push(format!(
+                "Sign-flip test, p: {}.",
+                listed(&|difference| Some(format!("{:.3}", difference.sign_flip?.p?)))
+            )),
+        }
+        for (what, of) in [
+            (
+                "Bootstrap over seeds",
+                (|difference| difference.bootstrap) as fn(&Difference) -> Option<(f64, f64)>,
+            ),
+            ("Bootstrap over seeds and test images", |difference| difference.crossed_bootstrap),
+        ] {
+            lines.push(format!(
+                "{what}, 95 %: {}.",
+                listed(&|difference| of(difference).map(|(low, high)| format!("[{low:+.2}, {high:+.2}]")))
+            ));
+        }
+        lines.retain(|line| !line.ends_with(": ."));
+        lines
+    }
+
+    pub(crate) fn subject(&self) -> String {
         let seeds = self.seeds.len();
         format!(
             "`{}` at scale `{}` on {}, {seeds} seed{}, {}",
@@ -210,10 +283,10 @@ impl Report {
 }
 
 impl ArmReport {
-    fn of(arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
+    fn of(arm: &StudyArm, seeds: &[u64], quantity: Quantity, out: &Path) -> Result<Self> {
         let mut runs = Vec::new();
-        for run in arm.runs.iter().filter(|_| arm.not_applicable.is_none()) {
-            runs.push(RunReport::of(run, arm, quantity, out)?);
+        for (folder, &seed) in arm.runs.iter().zip(seeds).filter(|_| arm.not_applicable.is_none()) {
+            runs.push(RunReport::of(folder, seed, arm, quantity, out)?);
         }
         let known: Vec<f64> = runs
             .iter()
@@ -249,20 +322,31 @@ impl ArmReport {
         })
     }
 
-    fn compare(&mut self, base: &[Value], base_mean: Option<f64>, expected: i8, delta: f64) {
-        let pairs = self.runs.iter().zip(base).filter_map(|(run, base)| match (run.value, base) {
-            (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
-            _ => None,
-        });
+    /// Compares the arm with the base, seed by seed; returns the differences.
+    fn compare(&mut self, base: &ArmReport, quantity: Quantity, delta: f64) -> Vec<f64> {
+        let pairs =
+            self.runs.iter().zip(&base.runs).filter_map(|(run, base)| match (run.value, base.value) {
+                (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
+                _ => None,
+            });
         let pairs: Vec<f64> = pairs.collect();
-        self.difference = Difference::of(&pairs);
-        self.verdict = self.difference.map(|difference| difference.verdict(expected, delta));
-        if self.paper_ratio.is_some() {
-            self.ratio = self.mean.zip(base_mean).map(|(mean, base)| mean / base);
+        self.difference = Difference::of(&pairs, delta);
+        if let (Some(difference), Quantity::TestError) = (&mut self.difference, quantity) {
+            let answers = self.runs.iter().zip(&base.runs).filter_map(|(run, base)| {
+                Some((base.answers.as_ref()?.right(), run.answers.as_ref()?.right()))
+            });
+            let answers: Vec<_> = answers.collect();
+            if answers.len() == difference.seeds {
+                difference.crossed_bootstrap = crossed_bootstrap(&answers);
+            }
         }
+        if self.paper_ratio.is_some() {
+            self.ratio = self.mean.zip(base.mean).map(|(mean, base)| mean / base);
+        }
+        pairs
     }
 
-    fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 5] {
+    pub(crate) fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 5] {
         if let Some(reason) = &self.not_applicable {
             return [
                 self.name.clone(),
@@ -281,7 +365,7 @@ impl ArmReport {
         if base {
             return [self.name.clone(), value, String::new(), String::new(), String::new()];
         }
-        let difference = self.difference.map_or(String::new(), |difference| {
+        let difference = self.difference.as_ref().map_or(String::new(), |difference| {
             let interval = difference
                 .interval_95
                 .map_or(String::new(), |(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"));
@@ -293,7 +377,7 @@ impl ArmReport {
             (None, None) => String::new(),
         };
         let verdict = self.verdict.map_or("no pair of runs".to_owned(), |verdict| {
-            verdict.text(delta, self.difference.map_or(0, |difference| difference.seeds))
+            verdict.text(delta, self.difference.as_ref().map_or(0, |difference| difference.seeds))
         });
         let ratio = self.ratio.map_or(String::new(), |ratio| format!("; ratio {bound}{ratio:.1}"));
         [self.name.clone(), value, difference, paper, verdict + &ratio]
@@ -329,12 +413,16 @@ impl ArmReport {
 }
 
 impl RunReport {
-    fn of(run: &crate::study::StudyRun, arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
-        let folder = out.join(&run.folder);
+    fn of(folder: &str, seed: u64, arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
         let mut report = Self {
-            seed: run.seed,
-            folder: run.folder.clone(),
-            failure: run.failure.clone(),
+            seed,
+            folder: folder.to_owned(),
+            failure: None,
+            backend: None,
+            processor: None,
+            train_seconds: None,
+            images_per_second: None,
+            peak_memory_bytes: None,
             epochs: None,
             test_top1_error: None,
             test_top5_error: None,
@@ -342,16 +430,29 @@ impl RunReport {
             rows: Vec::new(),
             value: Value::Missing,
             lrn: Vec::new(),
+            answers: None,
         };
-        let Ok(opened) = Run::open(&folder) else {
-            report.failure.get_or_insert_with(|| "not trained".to_owned());
+        let Ok(opened) = Run::open(&out.join(folder)) else {
+            report.failure = Some("not trained".to_owned());
             return Ok(report);
         };
+        let sessions = opened.record()?.sessions;
+        report.backend = sessions.last().map(|session| session.backend.clone());
+        report.processor = sessions.last().map(|session| session.processor.clone());
         report.rows = opened.metrics()?;
+        let train = || report.rows.iter().filter(|row| row.split == "train");
+        let (seconds, steps) =
+            (train().map(|row| row.seconds).sum::<f64>(), train().map(|row| row.step).max().unwrap_or(0));
+        if steps > 0 {
+            report.train_seconds = Some(seconds);
+            report.images_per_second = Some((steps * arm.config.recipe.batch_size) as f64 / seconds);
+        }
         let RunStatus::Finished(result) = opened.status()? else {
-            report.failure.get_or_insert_with(|| "not finished".to_owned());
+            report.failure = Some(opened.failure().unwrap_or_else(|| "not finished".to_owned()));
             return Ok(report);
         };
+        report.peak_memory_bytes = result.peak_memory_bytes;
+        report.answers = opened.answers(arm.config.evaluation.views)?;
         report.epochs = Some(result.epochs);
         report.lrn = result.lrn.clone();
         let test = result.test(arm.config.evaluation.views);

@@ -1,18 +1,17 @@
-//! A study: an ablation at a scale, carried out over seeds. `study.json` refers to its runs.
+//! A study: an ablation at a scale over seeds, as a list of tasks. `study.json` is written before anything
+//! is trained, so that any process, on any machine, can take a task of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::ablation::{Ablation, Claim, Quantity};
+use crate::ablation::{Ablation, Arm, Claim, Quantity};
 use crate::scale::Scale;
 
-/// What a report is made from.
+/// What the runs of an ablation are, and what a report is made from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Study {
@@ -41,20 +40,28 @@ pub(crate) struct StudyArm {
     pub(crate) paper_ratio: Option<f64>,
     pub(crate) expected_sign: i8,
     pub(crate) parameters: usize,
+    /// Of one image, forward.
+    pub(crate) multiply_adds: usize,
     pub(crate) config: RunConfig,
     /// Why the arm cannot act on these images, if it cannot; it is then not trained.
     pub(crate) not_applicable: Option<String>,
-    /// One a seed: its folder's name beside the folder of studies, and what went wrong with it.
-    pub(crate) runs: Vec<StudyRun>,
+    /// The folders of its runs, one a seed, beside the folder of studies.
+    pub(crate) runs: Vec<String>,
 }
 
-/// One run of an arm.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StudyRun {
-    pub(crate) seed: u64,
+/// One run to train. Arms that differ in evaluation only share it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Task {
+    /// The run's folder.
     pub(crate) folder: String,
-    pub(crate) failure: Option<String>,
+    /// Places in [`Study::arms`].
+    pub(crate) arms: Vec<usize>,
+    /// Place in [`Study::seeds`].
+    pub(crate) seed: usize,
+    /// What it is called while it is trained.
+    pub(crate) label: String,
+    /// How long it takes, in a unit that all tasks share: epochs times multiply-adds.
+    pub(crate) weight: f64,
 }
 
 impl Study {
@@ -66,17 +73,15 @@ impl Study {
         seeds: usize,
         data: &Data,
         environment: &Environment,
-        out: &Path,
     ) -> Result<Self> {
         let seeds: Vec<u64> = (0..seeds as u64).collect();
-        let arm = |(arm, config): (&crate::ablation::Arm, RunConfig)| -> Result<StudyArm> {
+        let arm = |(arm, config): (&Arm, RunConfig)| -> Result<StudyArm> {
             let trace = config
                 .check(&data.dataset)
                 .with_context(|| format!("arm `{}` on data set `{}`", arm.name, data.dataset.name))?;
-            let run = |&seed: &u64| StudyRun {
-                seed,
-                folder: folder_name(&Run::new(config.clone(), seed, &data.dataset, out)),
-                failure: None,
+            let run = |&seed: &u64| {
+                let run = Run::new(config.clone(), seed, &data.dataset, Path::new(""));
+                run.folder.to_string_lossy().into_owned()
             };
             Ok(StudyArm {
                 name: arm.name.clone(),
@@ -85,6 +90,7 @@ impl Study {
                 paper_ratio: arm.paper_ratio,
                 expected_sign: arm.expected_sign(),
                 parameters: trace.parameters(),
+                multiply_adds: trace.multiply_adds(),
                 not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
                 runs: seeds.iter().map(run).collect(),
                 config,
@@ -106,126 +112,91 @@ impl Study {
         })
     }
 
-    /// Trains what is missing, `jobs` runs at a time. A run that fails is noted and the others go on.
-    ///
-    /// Runs share nothing but the processor: every draw has a key of its own, so a run's result does
-    /// not depend on what runs beside it.
+    /// Where the files of a study lie, in `out`.
+    pub(crate) fn folder(out: &Path, ablation: &str, scale: &str) -> PathBuf {
+        out.join("ablations").join(format!("{ablation}-{scale}"))
+    }
+
+    /// Writes `study.json` into the study's folder in `out`, which it returns.
+    pub(crate) fn write(&self, out: &Path) -> Result<PathBuf> {
+        let folder = Self::folder(out, &self.ablation, &self.scale);
+        let path = folder.join("study.json");
+        let cannot = || format!("cannot write {}", path.display());
+        std::fs::create_dir_all(&folder).with_context(cannot)?;
+        // By a rename: another process may be reading it.
+        let mut file = tempfile::NamedTempFile::new_in(&folder).with_context(cannot)?;
+        serde_json::to_writer_pretty(&mut file, self).with_context(cannot)?;
+        file.persist(&path).with_context(cannot)?;
+        Ok(folder)
+    }
+
+    /// Reads the study in a folder.
+    pub(crate) fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("study.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; give the folder of an ablation, `runs/ablations/…`", path.display())
+        })?;
+        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+    }
+
+    /// What is to be trained: seed by seed, so that an interrupted study has pairs to compare.
+    pub(crate) fn tasks(&self) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut places = BTreeMap::new();
+        for (seed, number) in self.seeds.iter().enumerate() {
+            for (index, arm) in self.arms.iter().enumerate().filter(|(_, arm)| arm.not_applicable.is_none()) {
+                let folder = &arm.runs[seed];
+                let place = *places.entry(folder).or_insert_with(|| {
+                    let label = format!("{} {}, seed {number}", self.ablation, arm.name);
+                    let weight = (arm.config.recipe.epochs * arm.multiply_adds) as f64;
+                    tasks.push(Task { folder: folder.clone(), arms: Vec::new(), seed, label, weight });
+                    tasks.len() - 1
+                });
+                tasks[place].arms.push(index);
+            }
+        }
+        let all = tasks.len();
+        for (index, task) in tasks.iter_mut().enumerate() {
+            task.label = format!("[{}/{all}] {}", index + 1, task.label);
+        }
+        tasks
+    }
+
+    /// How much of a task's training is done.
+    pub(crate) fn done(&self, task: &Task, out: &Path) -> f64 {
+        let Some(arm) = task.arms.first().map(|&arm| &self.arms[arm]) else { return 1.0 };
+        let run = Run::open(&out.join(&task.folder)).and_then(|run| run.status());
+        match run {
+            Ok(RunStatus::Finished(_)) => 1.0,
+            Ok(RunStatus::Unfinished(epoch)) => epoch as f64 / arm.config.recipe.epochs as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// Trains what is missing of a task's run, and tests it as each of its arms asks.
     ///
     /// # Errors
-    /// Only if training was interrupted.
+    /// If the run cannot go on; what its last checkpoint holds is kept.
     pub(crate) fn train(
-        &mut self,
+        &self,
+        task: &Task,
         data: &Data,
         environment: &Environment,
         out: &Path,
         fresh: bool,
-        jobs: usize,
-    ) -> Result<()> {
-        // Seed by seed, so that an interrupted study has pairs to compare.
-        let arms: Vec<usize> =
-            (0..self.arms.len()).filter(|&arm| self.arms[arm].not_applicable.is_none()).collect();
-        let mut seen = BTreeSet::new();
-        let tasks: Vec<(usize, usize)> =
-            (0..self.seeds.len()).flat_map(|seed| arms.iter().map(move |&arm| (arm, seed))).collect();
-        // Arms that differ in evaluation only share runs, one after the other.
-        let (first, later): (Vec<_>, Vec<_>) =
-            tasks.iter().partition(|&&(arm, seed)| seen.insert(self.arms[arm].runs[seed].folder.clone()));
-        let done = AtomicUsize::new(0);
-        let failures = Mutex::new(Vec::new());
-        let study = &*self;
-        for (tasks, fresh) in [(first, fresh), (later, false)] {
-            let queue = Mutex::new(tasks.into_iter());
-            let work = |environment: &Environment| -> Result<(), TrainError> {
-                loop {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some((arm, seed)) = next else { return Ok(()) };
-                    let number = 1 + done.fetch_add(1, Ordering::SeqCst);
-                    let number = format!("[{number}/{}]", study.seeds.len() * arms.len());
-                    match study.train_one(arm, seed, data, environment, out, fresh, &number) {
-                        Err(error @ TrainError::Interrupted { .. }) => return Err(error),
-                        Err(error) => failures.lock().unwrap_or_else(PoisonError::into_inner).push((
-                            arm,
-                            seed,
-                            error.to_string(),
-                        )),
-                        Ok(()) => {}
-                    }
-                }
-            };
-            in_parallel(jobs, environment, &work)?;
-        }
-        for (arm, seed, failure) in failures.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            self.arms[arm].runs[seed].failure = Some(failure);
+    ) -> Result<(), TrainError> {
+        let note = |text: &str| environment.observer.note(&format!("{}: {text}", task.label));
+        for (number, &arm) in task.arms.iter().enumerate() {
+            let fresh = fresh && number == 0;
+            let run = Run::new(self.arms[arm].config.clone(), self.seeds[task.seed], &data.dataset, out);
+            let status = if fresh { RunStatus::New } else { run.status()? };
+            match status {
+                RunStatus::Finished(_) if number == 0 => note("finished before, not trained again"),
+                RunStatus::Unfinished(epoch) => note(&format!("goes on after epoch {epoch}")),
+                _ => {}
+            }
+            run.complete(data, environment, &task.label, fresh)?;
         }
         Ok(())
     }
-
-    #[allow(clippy::too_many_arguments)] // one call, right above
-    fn train_one(
-        &self,
-        arm: usize,
-        seed: usize,
-        data: &Data,
-        environment: &Environment,
-        out: &Path,
-        fresh: bool,
-        number: &str,
-    ) -> Result<(), TrainError> {
-        let (arm, seed) = (&self.arms[arm], self.seeds[seed]);
-        let label = format!("{number} {} {}, seed {seed}", self.ablation, arm.name);
-        let run = Run::new(arm.config.clone(), seed, &data.dataset, out);
-        let note = |text: &str| environment.observer.note(&format!("{label}: {text}"));
-        let status = if fresh { Ok(RunStatus::New) } else { run.status() };
-        let outcome = status.and_then(|status| {
-            match status {
-                RunStatus::Finished(_) => note("finished before, not trained again"),
-                RunStatus::Unfinished(epoch) => note(&format!("goes on after epoch {epoch}")),
-                RunStatus::New => {}
-            }
-            run.complete(data, environment, &label, fresh)
-        });
-        if let Err(error) = &outcome {
-            note(&format!("failed: {error}"));
-        }
-        outcome.map(|_| ())
-    }
-
-    /// The folder of a study's files within `out`.
-    pub(crate) fn folder(&self, out: &Path) -> PathBuf {
-        out.join("ablations").join(format!("{}-{}", self.ablation, self.scale))
-    }
-}
-
-fn folder_name(run: &Run) -> String {
-    run.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// Runs `work` on `jobs` threads, each with its share of the processor; the first has the dashboard.
-fn in_parallel(
-    jobs: usize,
-    environment: &Environment,
-    work: &(dyn Fn(&Environment) -> Result<(), TrainError> + Sync),
-) -> Result<()> {
-    if jobs <= 1 {
-        return Ok(work(environment)?);
-    }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = (cores / jobs).max(1);
-    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs)
-            .map(|job| {
-                let environment =
-                    Environment { dashboard: environment.dashboard && job == 0, ..environment.clone() };
-                scope.spawn(move || -> Result<()> {
-                    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-                    Ok(pool.install(|| work(&environment))?)
-                })
-            })
-            .collect();
-        let join = |worker: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-            worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a training thread failed unexpectedly")))
-        };
-        workers.into_iter().map(join).collect()
-    });
-    outcomes.into_iter().collect()
 }

@@ -51,7 +51,11 @@ fn any_number_of_workers_gives_the_same_batches() {
     assert_eq!(expected.iter().map(|(_, targets)| targets.len()).sum::<usize>(), data.train.len());
     for workers in [1, 4] {
         assert_eq!(all(&loader(workers), 2), expected, "{workers} workers");
-        assert_eq!(rest(&loader(workers), 2, 3), expected[3..], "{workers} workers, from the fourth batch on");
+        assert_eq!(
+            rest(&loader(workers), 2, 3),
+            expected[3..],
+            "{workers} workers, from the fourth batch on"
+        );
         assert_eq!(rest(&loader(workers), 2, expected.len()), [], "{workers} workers, at the end");
     }
     assert_ne!(all(&loader(0), 1), expected, "another epoch, another order");

@@ -59,7 +59,8 @@ impl Events {
     pub(crate) fn begin(folder: &Path, rows: &[EpochRow]) -> Result<Self, TrainError> {
         let now = now();
         let stale: Vec<PathBuf> = files(folder);
-        let path = folder.join(format!("events.out.tfevents.{:010}.{}.alexnet-burn", now as u64, stale.len()));
+        let path =
+            folder.join(format!("events.out.tfevents.{:010}.{}.alexnet-burn", now as u64, stale.len()));
         let version = What::FileVersion("brain.Event:2".to_owned());
         let mut bytes = record(&Event { wall_time: now, step: 0, what: Some(version) });
         // When earlier rows were made is not known; how long they took is.
@@ -93,7 +94,8 @@ fn now() -> f64 {
 }
 
 fn event(row: &EpochRow, wall_time: f64) -> Event {
-    let scalar = |what: &str, value: f64| Scalar { tag: format!("{what}/{}", row.split), value: value as f32 };
+    let scalar =
+        |what: &str, value: f64| Scalar { tag: format!("{what}/{}", row.split), value: value as f32 };
     let mut values = vec![
         scalar("loss", row.loss),
         scalar("top1_error", row.top1_error),

@@ -10,19 +10,19 @@ use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
 use burn::tensor::Device;
-use burn::train::renderer::MetricsRenderer;
 use burn::train::metric::LearningRateMetric;
+use burn::train::renderer::MetricsRenderer;
 use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::memory;
 use crate::checkpoint::{Always, Checkpoints, Progress, hand_over, load_model, write_whole};
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
 use crate::dashboard::{NoLog, Plain, Speed, TimeLeft};
 use crate::evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};
 use crate::events::{self, Events};
+use crate::memory;
 use crate::record::{EpochRow, append, cut_back, read_metrics};
 use crate::response::{LrnResponse, responses};
 use crate::score::ScoreMetric;
@@ -66,6 +66,9 @@ pub struct Environment {
     /// Hears what runs do.
     pub observer: Arc<dyn Observer>,
 }
+
+/// Why a run could not go on, for people and reports that come later.
+const FAILURE: &str = "failure.txt";
 
 /// One training: a config, a seed, and a folder named after both and the data.
 #[derive(Debug, Clone)]
@@ -250,6 +253,28 @@ impl Run {
         if fresh {
             self.clear()?;
         }
+        let _ = fs::remove_file(self.file(FAILURE));
+        let outcome = self.complete_locked(data, environment, label);
+        match &outcome {
+            Ok(_) | Err(TrainError::Interrupted { .. }) => {}
+            // A full disk may refuse this too; the error itself is what counts.
+            Err(error) => drop(fs::write(self.file(FAILURE), format!("{error}\n"))),
+        }
+        outcome
+    }
+
+    /// Why the run could not go on when it was last worked on, if it could not.
+    pub fn failure(&self) -> Option<String> {
+        Some(fs::read_to_string(self.file(FAILURE)).ok()?.trim_end().to_owned())
+    }
+
+    fn complete_locked(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        label: &str,
+    ) -> Result<RunResult, TrainError> {
+        let views = self.config.evaluation.views;
         let mut result = match self.status()? {
             RunStatus::Finished(result) => result,
             _ => guarded(|| self.train(data, environment, label))?,
@@ -297,10 +322,7 @@ impl Run {
 
     /// Whether a process is working on the run.
     pub fn is_locked(&self) -> bool {
-        matches!(
-            File::open(self.file("lock")).map(|file| file.try_lock()),
-            Ok(Err(TryLockError::WouldBlock))
-        )
+        matches!(File::open(self.file("lock")).map(|file| file.try_lock()), Ok(Err(TryLockError::WouldBlock)))
     }
 
     /// How much of a run in progress its newest checkpoint has: epochs done and updates made.
@@ -361,7 +383,7 @@ impl Run {
         // The result first: without it, nothing else passes for finished.
         let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
         events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
-        for name in ["result.json", "weights.bpk", centre, ten, "metrics.jsonl", "run.json"] {
+        for name in ["result.json", "weights.bpk", centre, ten, "metrics.jsonl", "run.json", FAILURE] {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(TrainError::write(self.file(name))(error));

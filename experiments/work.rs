@@ -1,0 +1,349 @@
+//! Tasks of a study, trained in this process or in several at once.
+//!
+//! With `--jobs N` this process trains and starts N − 1 others, `experiments work FOLDER`, each on its share
+//! of the processor. It writes the number of a task to their standard input and reads what happens, a line of
+//! JSON each, from their standard output; what they have to say to people is in `logs/job-N.log`. A process
+//! that dies costs the task it was at and no other. Results do not depend on who trains what: every draw of a
+//! run has a key of its own.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use alexnet_train::{Data, Environment, EpochRow, Observer, TrainError, spoken};
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::commands::Interrupted;
+use crate::study::{Study, Task};
+
+/// What a process that trains for another tells it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Event {
+    /// A line for people.
+    Line(String),
+    /// A task, by its label, and the fraction of it that is done.
+    Progress(String, f64),
+    End(End),
+}
+
+/// How a task ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum End {
+    Finished,
+    Failed(String),
+    Interrupted(String),
+}
+
+/// Everything but the study that training needs.
+pub(crate) struct Plan<'a> {
+    pub(crate) study: &'a Study,
+    /// The study's folder.
+    pub(crate) folder: &'a Path,
+    pub(crate) out: &'a Path,
+    pub(crate) data: &'a Data,
+    pub(crate) environment: &'a Environment,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) fresh: bool,
+    pub(crate) jobs: usize,
+    /// What another process of this program needs to do the same: data, backend and the like.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// A task that could not be carried out, and why.
+pub(crate) type Failure = (Task, String);
+
+/// Carries out tasks; returns those that failed.
+///
+/// # Errors
+/// Only if training was interrupted.
+pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
+    let tasks = plan.study.tasks();
+    let jobs = plan.jobs.min(tasks.len()).max(1);
+    let queue = Mutex::new((0..tasks.len()).collect::<VecDeque<usize>>());
+    let failures = Mutex::new(Vec::new());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let failed = |task: usize, why: String| {
+        say(plan.environment, &format!("{}: failed: {why}", tasks[task].label));
+        failures.lock().unwrap_or_else(PoisonError::into_inner).push((tasks[task].clone(), why));
+    };
+    let here = || -> Result<()> {
+        while let Some(task) = next() {
+            match plan.study.train(&tasks[task], plan.data, plan.environment, plan.out, plan.fresh) {
+                Err(error @ TrainError::Interrupted { .. }) => {
+                    return Err(Interrupted(error.to_string()).into());
+                }
+                Err(error) => failed(task, error.to_string()),
+                Ok(()) => drop(plan.clock.update(&tasks[task].label, 1.0)),
+            }
+        }
+        Ok(())
+    };
+    if jobs == 1 {
+        here()?;
+        return Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+    let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
+    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
+        let others: Vec<_> = (2..=jobs)
+            .map(|job| scope.spawn(move || elsewhere(plan, job, threads, &next, &failed)))
+            .collect();
+        // This thread is one of the pool's: with one thread, nothing has to be handed to another.
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+        let own = pool.context("cannot start threads").and_then(|_pool| here());
+        let join = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
+            other.join().unwrap_or_else(|_| Err(anyhow!("a thread failed unexpectedly")))
+        };
+        std::iter::once(own).chain(others.into_iter().map(join)).collect()
+    });
+    outcomes.into_iter().collect::<Result<()>>()?;
+    Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Has tasks carried out by another process; starts a new one where that died.
+fn elsewhere(
+    plan: &Plan<'_>,
+    job: usize,
+    threads: usize,
+    next: &(dyn Fn() -> Option<usize> + Sync),
+    failed: &(dyn Fn(usize, String) + Sync),
+) -> Result<()> {
+    let mut worker: Option<Worker> = None;
+    while let Some(task) = next() {
+        if worker.is_none() {
+            worker = match Worker::start(plan, job, threads) {
+                Ok(worker) => Some(worker),
+                Err(error) => {
+                    failed(task, format!("{error:#}"));
+                    continue;
+                }
+            };
+        }
+        let Some(running) = &mut worker else { continue };
+        match running.train(task, plan) {
+            Some(End::Finished) => drop(plan.clock.update(&plan.study.tasks()[task].label, 1.0)),
+            Some(End::Interrupted(why)) => return Err(Interrupted(why).into()),
+            Some(End::Failed(why)) => failed(task, why),
+            None => {
+                let status = running.child.wait().map_or_else(|error| error.to_string(), |s| s.to_string());
+                let log = log_path(plan.folder, job);
+                failed(task, format!("its process ended ({status}); see {}", log.display()));
+                worker = None;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn log_path(folder: &Path, job: usize) -> PathBuf {
+    folder.join("logs").join(format!("job-{job}.log"))
+}
+
+/// The log of a job, empty.
+pub(crate) fn begin_log(folder: &Path, job: usize) -> Result<File> {
+    let path = log_path(folder, job);
+    let cannot = || format!("cannot write {}", path.display());
+    std::fs::create_dir_all(folder.join("logs")).with_context(cannot)?;
+    File::create(&path).with_context(cannot)
+}
+
+/// Another process that trains for this one.
+struct Worker {
+    child: Child,
+    events: Receiver<Event>,
+}
+
+impl Worker {
+    fn start(plan: &Plan<'_>, job: usize, threads: usize) -> Result<Self> {
+        let log = begin_log(plan.folder, job)?;
+        let program = std::env::current_exe().context("this program's own file")?;
+        let mut command = Command::new(program);
+        command.arg("work").arg(plan.folder).args(["--threads", &threads.to_string()]).args(&plan.arguments);
+        if plan.fresh {
+            command.arg("--fresh");
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().context("cannot start another process")?;
+        let output = child.stdout.take().context("a process without output")?;
+        let (send, events) = channel();
+        std::thread::spawn(move || forward(output, &send));
+        Ok(Self { child, events })
+    }
+
+    /// Has a task carried out; returns how it ended, or nothing if the process did.
+    fn train(&mut self, task: usize, plan: &Plan<'_>) -> Option<End> {
+        writeln!(self.child.stdin.as_mut()?, "{task}").ok()?;
+        loop {
+            match self.events.recv_timeout(Duration::from_millis(100)) {
+                Ok(Event::Line(line)) => say(plan.environment, &line),
+                Ok(Event::Progress(label, done)) => drop(plan.clock.update(&label, done)),
+                Ok(Event::End(end)) => return Some(end),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                // The end of its input is what tells it to stop.
+                Err(RecvTimeoutError::Timeout) if plan.environment.stop.load(Ordering::SeqCst) => {
+                    drop(self.child.stdin.take());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn forward(output: ChildStdout, send: &std::sync::mpsc::Sender<Event>) {
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let Ok(event) = serde_json::from_str(&line) else { continue };
+        if send.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// Prints a line where the dashboard is not in the way; what it would say is in the logs and the table too.
+fn say(environment: &Environment, line: &str) {
+    if !environment.dashboard {
+        eprintln!("{line}");
+    }
+}
+
+/// What runs do, as plain lines with the time left; or, beside the dashboard, which shows epochs itself, notes
+/// alone. All of it goes to a log as well, if there is one.
+pub(crate) struct Lines {
+    pub(crate) clock: Option<Arc<Clock>>,
+    pub(crate) dashboard: bool,
+    pub(crate) log: Option<File>,
+}
+
+impl Lines {
+    fn keep(&self, line: &str) {
+        if let Some(mut log) = self.log.as_ref() {
+            let _ = writeln!(log, "{line}"); // nothing depends on it
+        }
+    }
+}
+
+impl Observer for Lines {
+    fn progress(&self, label: &str, done: f64) -> Option<Duration> {
+        self.clock.as_ref()?.update(label, done)
+    }
+
+    fn epoch(&self, label: &str, rows: &[EpochRow]) {
+        let left = self.clock.as_ref().and_then(|clock| clock.left());
+        let left = left.map_or(String::new(), |left| format!("; {} left", spoken(left)));
+        let line = format!("{}{left}", epoch_line(label, rows));
+        self.keep(&line);
+        if !self.dashboard {
+            eprintln!("{line}");
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.keep(text);
+        eprintln!("{text}");
+    }
+}
+
+fn epoch_line(label: &str, rows: &[EpochRow]) -> String {
+    let epoch = rows.first().map_or(0, |row| row.epoch);
+    let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
+    let errors = rows.iter().map(|row| format!("{} error {:.2} %", row.split, 100.0 * row.top1_error));
+    format!("{label}: epoch {epoch}, {}, {seconds:.1} s", errors.collect::<Vec<_>>().join(", "))
+}
+
+/// Tells the process that this one trains for.
+struct Reporter {
+    last: Mutex<Instant>,
+}
+
+fn tell(event: &Event) {
+    let text = serde_json::to_string(event).expect("plain values");
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+impl Observer for Reporter {
+    fn progress(&self, label: &str, done: f64) -> Option<Duration> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= Duration::from_secs(1) {
+            *last = Instant::now();
+            tell(&Event::Progress(label.to_owned(), done));
+        }
+        None
+    }
+
+    fn epoch(&self, label: &str, rows: &[EpochRow]) {
+        self.note(&epoch_line(label, rows));
+    }
+
+    fn note(&self, text: &str) {
+        eprintln!("{text}");
+        tell(&Event::Line(text.to_owned()));
+    }
+}
+
+/// Carries out the tasks whose numbers come on standard input; its end means stop.
+pub(crate) fn serve(
+    study: &Study,
+    out: &Path,
+    data: &Data,
+    environment: Environment,
+    fresh: bool,
+) -> Result<()> {
+    let environment =
+        Environment { observer: Arc::new(Reporter { last: Mutex::new(Instant::now()) }), ..environment };
+    let (send, numbers) = channel();
+    let stop = environment.stop.clone();
+    std::thread::spawn(move || read_numbers(&send, &stop));
+    let tasks = study.tasks();
+    for number in numbers {
+        let task = tasks.get(number).with_context(|| format!("there is no task {number}"))?;
+        tell(&Event::End(match study.train(task, data, &environment, out, fresh) {
+            Ok(()) => End::Finished,
+            Err(error @ TrainError::Interrupted { .. }) => End::Interrupted(error.to_string()),
+            Err(error) => End::Failed(error.to_string()),
+        }));
+    }
+    Ok(())
+}
+
+fn read_numbers(send: &std::sync::mpsc::Sender<usize>, stop: &AtomicBool) {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let Ok(number) = line.trim().parse() else { break };
+        if send.send(number).is_err() {
+            break;
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+}
+
+/// Carries out one task of a study in this process: what a job of an array does.
+pub(crate) fn one(
+    study: &Study,
+    task: usize,
+    out: &Path,
+    data: &Data,
+    environment: &Environment,
+) -> Result<()> {
+    let tasks = study.tasks();
+    let Some(task) = tasks.get(task) else {
+        bail!("there is no task {task}; the study has {}, counted from 0", tasks.len());
+    };
+    match study.train(task, data, environment, out, false) {
+        Err(error @ TrainError::Interrupted { .. }) => Err(Interrupted(error.to_string()).into()),
+        other => Ok(other?),
+    }
+}
