@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::diff::Diff;
@@ -18,7 +18,20 @@ pub(crate) struct Ablation {
     pub(crate) delta: f64,
     /// What every arm is compared with.
     pub(crate) base: Arm,
+    #[serde(default)]
     pub(crate) arms: Vec<Arm>,
+    /// Further arms: every combination of some values.
+    grid: Option<Grid>,
+}
+
+/// Arms by lists of values: one for each combination, but for the one that is the base itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Grid {
+    /// The values that each key is given.
+    set: BTreeMap<String, Vec<toml::Value>>,
+    #[serde(default)]
+    changes: Vec<Change>,
 }
 
 /// What the paper says.
@@ -69,6 +82,9 @@ pub(crate) struct Arm {
     /// Further changes at some scales, by the scale's name.
     #[serde(default)]
     at: BTreeMap<String, Diff>,
+    /// Made from a grid, so that being equal to the base is no mistake.
+    #[serde(skip)]
+    pub(crate) from_grid: bool,
 }
 
 /// The direction of a claim without a figure.
@@ -93,14 +109,17 @@ pub(crate) enum Change {
 
 impl Ablation {
     pub(crate) fn load(name: &str) -> Result<Self> {
-        let ablation: Self = library::load("ablation", ABLATIONS, name)?;
+        let mut ablation: Self = library::load("ablation", ABLATIONS, name)?;
+        if let Some(grid) = ablation.grid.take() {
+            ablation.arms.extend(grid.arms().with_context(|| format!("ablation `{}`", ablation.name))?);
+        }
         let mut names: Vec<&str> = ablation.all().map(|arm| arm.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             bail!("ablation `{}`: two arms are called `{}`", ablation.name, pair[0]);
         }
         if ablation.arms.is_empty() {
-            bail!("ablation `{}` has no `[[arms]]` to compare with its base", ablation.name);
+            bail!("ablation `{}` has no `[[arms]]` and no `[grid]` to compare with its base", ablation.name);
         }
         Ok(ablation)
     }
@@ -108,6 +127,48 @@ impl Ablation {
     /// The base, then the other arms.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arm> {
         std::iter::once(&self.base).chain(&self.arms)
+    }
+}
+
+impl Grid {
+    fn arms(&self) -> Result<Vec<Arm>> {
+        if let Some((key, _)) = self.set.iter().find(|(_, values)| values.is_empty()) {
+            bail!("at `grid.set`: `{key}` has an empty list");
+        }
+        // A key is called by its last part, where that tells it from the others.
+        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let title = |key: &String| {
+            let alike = self.set.keys().filter(|other| last(other) == last(key)).count();
+            if alike == 1 { last(key) } else { key.clone() }
+        };
+        let mut combinations = vec![(Vec::new(), BTreeMap::new())];
+        for (key, values) in &self.set {
+            let longer = combinations.iter().flat_map(|(names, set)| {
+                values.iter().map(move |value| {
+                    let (mut names, mut set): (Vec<String>, BTreeMap<String, toml::Value>) =
+                        (names.clone(), set.clone());
+                    names.push(format!("{} {}", title(key), value.to_string().replace('"', "")));
+                    set.insert(key.clone(), value.clone());
+                    (names, set)
+                })
+            });
+            combinations = longer.collect();
+        }
+        let arm = |(names, set): (Vec<String>, BTreeMap<String, toml::Value>)| Arm {
+            name: names.join(", "),
+            about: "of the grid".to_owned(),
+            paper: None,
+            paper_ratio: None,
+            expect: None,
+            changes: self.changes.clone(),
+            remove: Vec::new(),
+            after: BTreeMap::new(),
+            set,
+            times: BTreeMap::new(),
+            at: BTreeMap::new(),
+            from_grid: true,
+        };
+        Ok(combinations.into_iter().map(arm).collect())
     }
 }
 

@@ -8,11 +8,15 @@ use crate::ablation::{Ablation, Arm, Change};
 use crate::diff::Diff;
 use crate::scale::{Scale, changed};
 
-/// The config of each arm, the base's first.
+/// Each arm with its config, the base first.
 ///
 /// # Errors
 /// If a key does not exist, a layer does not fit, or an arm changes nothing, or more than it says.
-pub(crate) fn resolve(ablation: &Ablation, scale: &Scale, command_line: &Diff) -> Result<Vec<RunConfig>> {
+pub(crate) fn resolve<'a>(
+    ablation: &'a Ablation,
+    scale: &Scale,
+    command_line: &Diff,
+) -> Result<Vec<(&'a Arm, RunConfig)>> {
     let scaled = scale.config(&Diff::default())?;
     let context =
         |arm: &Arm| format!("ablation `{}`, arm `{}`, scale `{}`", ablation.name, arm.name, scale.name);
@@ -20,24 +24,27 @@ pub(crate) fn resolve(ablation: &Ablation, scale: &Scale, command_line: &Diff) -
         arm.diffs(&scale.name).iter().try_fold(config.clone(), |config, diff| changed(&config, diff))
     };
     let base = apply(&scaled, &ablation.base).with_context(|| context(&ablation.base))?;
-    let mut configs = Vec::new();
+    let mut arms = Vec::new();
     for arm in ablation.all() {
         let is_base = std::ptr::eq(arm, &ablation.base);
         let config = if is_base { base.clone() } else { apply(&base, arm).with_context(|| context(arm))? };
+        if arm.from_grid && config == base {
+            continue;
+        }
         let trace = config.network.trace().with_context(|| context(arm))?;
         if !is_base {
             check(arm, &config, &base, &trace).with_context(|| context(arm))?;
         }
         // The command line has the last word, over every arm.
-        configs.push(changed(&config, command_line).context("`--set`")?);
+        arms.push((arm, changed(&config, command_line).context("`--set`")?));
     }
-    for (arm, config) in ablation.all().zip(&configs).skip(1) {
-        if *config == configs[0] {
+    for (arm, config) in arms.iter().skip(1) {
+        if *config == arms[0].1 {
             bail!("{}: equal to the base after `--set`", context(arm));
         }
         config.network.trace().with_context(|| context(arm))?;
     }
-    Ok(configs)
+    Ok(arms)
 }
 
 fn check(arm: &Arm, config: &RunConfig, base: &RunConfig, trace: &Trace) -> Result<()> {

@@ -147,16 +147,16 @@ struct Prepared {
 fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(&args.ablation)?;
     let scale = Scale::load(&args.scale)?;
-    let configs = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
+    let arms = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
     use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
     let environment = environment(backend, args.common.workers, dashboard, stop)?;
-    for config in &configs {
+    for (_, config) in &arms {
         check_fits(&backend, config)?;
     }
-    let data = load_data(&configs[0].data.set, args.common.data.as_deref())?;
+    let data = load_data(&arms[0].1.data.set, args.common.data.as_deref())?;
     let seeds = args.seeds.unwrap_or(scale.seeds);
-    let study = Study::new(&ablation, &scale, configs, seeds, &data, &environment)?;
+    let study = Study::new(&ablation, &scale, arms, seeds, &data, &environment)?;
     let folder = study.write(&args.common.out)?;
     Ok(Prepared { study, backend, environment, data, folder })
 }

@@ -227,6 +227,7 @@ impl Report {
     pub(crate) fn tests(&self) -> Vec<String> {
         let tested: Vec<(&str, &Difference)> =
             self.arms.iter().filter_map(|arm| Some((arm.name.as_str(), arm.difference.as_ref()?))).collect();
+        let tested: Vec<_> = tested.into_iter().filter(|(_, difference)| difference.p.is_some()).collect();
         let listed = |of: &dyn Fn(&Difference) -> Option<String>| {
             let said =
                 tested.iter().filter_map(|(name, difference)| Some(format!("{name} {}", of(difference)?)));

@@ -295,9 +295,11 @@ impl Comparison {
         lines.push(format!("{:<44} {}", "test loss", numbers(self.test_loss, 4)));
         lines.push(match &self.mcnemar {
             Some(test) => format!(
-                "test images that one alone is right about    {}  and  {}: McNemar's exact p {:.3}\n\
+                "test images that one alone is right about    {}  and  {}: McNemar's exact p {}\n\
                  (of these two trained networks; about the two settings it says nothing)",
-                test.first_alone, test.second_alone, test.p
+                test.first_alone,
+                test.second_alone,
+                if test.p < 0.001 { "below 0.001".to_owned() } else { format!("{:.3}", test.p) },
             ),
             None => "no McNemar's test: the runs have no answers to the same test images on file \
                      (`experiments evaluate RUN…` writes them)"

@@ -69,7 +69,7 @@ impl Study {
     pub(crate) fn new(
         ablation: &Ablation,
         scale: &Scale,
-        configs: Vec<RunConfig>,
+        arms: Vec<(&Arm, RunConfig)>,
         seeds: usize,
         data: &Data,
         environment: &Environment,
@@ -107,7 +107,7 @@ impl Study {
             checksum: data.dataset.checksum.clone(),
             backend: environment.backend.clone(),
             code_version: environment.code_version.clone(),
-            arms: ablation.all().zip(configs).map(arm).collect::<Result<_>>()?,
+            arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
             seeds,
         })
     }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use alexnet_train::{Data, Environment, EpochRow, Observer, TrainError, spoken};
+use alexnet_train::{Data, Environment, EpochRow, Observer, Run, TrainError, spoken};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,11 @@ fn elsewhere(
             None => {
                 let status = running.child.wait().map_or_else(|error| error.to_string(), |s| s.to_string());
                 let log = log_path(plan.folder, job);
-                failed(task, format!("its process ended ({status}); see {}", log.display()));
+                let why = format!("its process ended ({status}); see {}", log.display());
+                if let Ok(run) = Run::open(&plan.out.join(&plan.study.tasks()[task].folder)) {
+                    run.keep_failure(&why); // it could not do so itself
+                }
+                failed(task, why);
                 worker = None;
             }
         }

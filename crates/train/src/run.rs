@@ -257,10 +257,15 @@ impl Run {
         let outcome = self.complete_locked(data, environment, label);
         match &outcome {
             Ok(_) | Err(TrainError::Interrupted { .. }) => {}
-            // A full disk may refuse this too; the error itself is what counts.
-            Err(error) => drop(fs::write(self.file(FAILURE), format!("{error}\n"))),
+            Err(error) => self.keep_failure(&error.to_string()),
         }
         outcome
+    }
+
+    /// Keeps the reason why the run could not go on, until it does. A full disk may refuse that too; the error
+    /// itself is what counts.
+    pub fn keep_failure(&self, why: &str) {
+        let _ = fs::write(self.file(FAILURE), format!("{why}\n"));
     }
 
     /// Why the run could not go on when it was last worked on, if it could not.
