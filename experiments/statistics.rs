@@ -164,18 +164,20 @@ fn sign_flip(differences: &[f64]) -> f64 {
     let seen: f64 = differences.iter().sum::<f64>().abs();
     // Sums of the same numbers in another order may differ in the last digits.
     let least = seen - 1e-12 * differences.iter().map(|value| value.abs()).sum::<f64>();
-    let as_far = |signs: u64| {
-        let flipped = differences.iter().enumerate();
-        let sum: f64 = flipped.map(|(at, value)| if signs >> at & 1 == 1 { -value } else { *value }).sum();
-        sum.abs() >= least
+    let flipped = |values: &[f64], signs: u64| {
+        let signed =
+            values.iter().enumerate().map(|(at, value)| if signs >> at & 1 == 1 { -value } else { *value });
+        signed.sum::<f64>()
     };
     if n <= SEEDS_TO_ENUMERATE {
         let all = 1u64 << n;
-        return (0..all).filter(|&signs| as_far(signs)).count() as f64 / all as f64;
+        let extreme = (0..all).filter(|&signs| flipped(differences, signs).abs() >= least).count();
+        return extreme as f64 / all as f64;
     }
     let mut rng = draws("sign flip");
     let many = 1usize << SEEDS_TO_ENUMERATE;
-    let extreme = (0..many).filter(|_| as_far(rng.next_u64())).count();
+    let mut sum = || differences.chunks(64).map(|values| flipped(values, rng.next_u64())).sum::<f64>();
+    let extreme = (0..many).filter(|_| sum().abs() >= least).count();
     (extreme + 1) as f64 / (many + 1) as f64 // the assignment seen is one of them
 }
 
@@ -462,7 +464,6 @@ mod tests {
     #[test]
     fn many_seeds_flip_random_signs() {
         let values: Vec<f64> = (0..20).map(|at| f64::from(at % 5) - 1.2).collect();
-        let few = sign_flip(&values[..16]);
         let exact = {
             // The same numbers, all 2^20 assignments.
             let seen: f64 = values.iter().sum::<f64>().abs() - 1e-9;
@@ -477,7 +478,11 @@ mod tests {
         };
         // 65,536 draws of a share of some percent: a standard error of 0.0008.
         assert!((sign_flip(&values) - exact).abs() < 0.004, "{} {exact}", sign_flip(&values));
-        assert!(few > 0.0);
+        // Of a hundred, more than a word has bits: nearly normal.
+        let hundred: Vec<f64> = (0..100).map(|at| f64::from(at % 7) - 2.5).collect();
+        let spread = hundred.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let normal = 2.0 * Normal::standard().sf(hundred.iter().sum::<f64>().abs() / spread);
+        assert!((sign_flip(&hundred) - normal).abs() < 0.01, "{} {normal}", sign_flip(&hundred));
     }
 
     #[test]

@@ -68,15 +68,16 @@ const short = (value) =>
 function figure(label, paint) {
   const made = element("figure");
   let width = 0;
+  // In a chart's units text has one size; where the page's text is larger, the whole chart is.
+  const units = () => Math.max(280, Math.floor(made.clientWidth * 16 / parseFloat(getComputedStyle(document.documentElement).fontSize)));
   const repaint = () => {
-    const now = Math.max(Math.floor(made.clientWidth), 280);
-    width = now;
-    const svg = paint(now);
+    width = units();
+    const svg = paint(width);
     svg.setAttribute("role", "img");
     svg.setAttribute("aria-label", label);
     made.replaceChildren(svg);
   };
-  new ResizeObserver(() => { if (Math.floor(made.clientWidth) !== width) repaint(); }).observe(made);
+  new ResizeObserver(() => { if (units() !== width) repaint(); }).observe(made);
   addEventListener("beforeprint", repaint);
   made.repaint = repaint;
   return made;
@@ -329,7 +330,7 @@ function runsBlock(study) {
     ["time, s", (row) => row.run.train_seconds, 1], ["images/s", (row) => row.run.images_per_second, 0],
     ["memory, MB", (row) => row.run.peak_memory_bytes === null ? null : row.run.peak_memory_bytes / 1e6, 0],
   ];
-  const state = { column: null, down: false, words: [] };
+  const state = { column: null, down: false, words: [], seed: null };
   const body = element("tbody");
   const count = element("span", { class: "note", role: "status" });
   for (const row of rows) {
@@ -341,10 +342,11 @@ function runsBlock(study) {
       return element("td", { class: "number" }, fixed(plain, digits));
     }), element("td", {}, element("button", { type: "button", "aria-label": `Config of ${row.name}, seed ${row.run.seed}`,
       onclick: () => showRun(study, row.arm, row.place) }, "config")));
-    row.text = (row.name + " " + row.differs + " " + row.state + " " + (row.run.backend ?? "") + " seed " + row.run.seed).toLowerCase();
+    row.text = (row.name + " " + row.differs + " " + row.state + " " + (row.run.backend ?? "")).toLowerCase();
   }
   const arrange = () => {
-    const shown = rows.filter((row) => state.words.every((word) => row.text.includes(word)));
+    const shown = rows.filter((row) => (state.seed === null || row.run.seed === state.seed)
+      && state.words.every((word) => row.text.includes(word)));
     if (state.column !== null) {
       const value = columns[state.column][1];
       shown.sort((a, b) => {
@@ -368,7 +370,11 @@ function runsBlock(study) {
     return head;
   });
   const filter = element("input", { type: "search", placeholder: "arm, seed 3, failed …", oninput: () => {
-    state.words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    // `seed 1` means that seed and not every 1.
+    const text = filter.value.toLowerCase();
+    const seed = text.match(/\bseed\s+(\d+)/);
+    state.seed = seed ? Number(seed[1]) : null;
+    state.words = text.replace(/\bseed\s+\d+/, "").split(/\s+/).filter(Boolean);
     arrange();
   } });
   arrange();
