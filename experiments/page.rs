@@ -82,11 +82,13 @@ impl Section {
         let mut arms = Vec::new();
         for (arm, found) in study.arms.iter().zip(&report.arms) {
             let [.., verdict] = found.row(std::ptr::eq(arm, &study.arms[0]), study.delta, 2);
+            let mut config = diff::plain_values(&arm.config)?;
+            config.insert("data.set".to_owned(), study.data.clone()); // it may be the path of a manifest
             arms.push(ArmSection {
                 verdict,
                 batch_size: arm.config.recipe.batch_size,
                 differences: diff::differences(base, &arm.config)?,
-                config: diff::plain_values(&arm.config)?,
+                config,
                 curves: found.runs.iter().map(|run| Curves::of(&run.rows)).collect(),
             });
         }

@@ -83,6 +83,53 @@ fn a_killed_run_goes_on_to_the_same_bits() {
     assert!(sessions >= 2, "each time it was worked on is recorded");
 }
 
+#[test]
+#[cfg(unix)]
+fn an_interrupted_run_goes_on_in_mid_epoch_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "straight")));
+    let (out, mut middles) = (folder.path().join("stopped"), 0);
+    // Stopped again and again, a little later each time, until it is through.
+    for patience in 1..40 {
+        let child = Command::new(env!("CARGO_BIN_EXE_experiments"))
+            .current_dir(folder.path())
+            .args(arguments(folder.path(), "stopped"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let begun = Instant::now();
+        // From when it has a run folder to itself, it is training or about to.
+        while !run_json_newer(&out, patience) && begun.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(10 * patience as u64));
+        let pid = child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
+        let message = stderr(&output);
+        assert!(message.contains("the same command goes on in epoch"), "{message}");
+        middles += usize::from(checkpoints(&out).iter().any(|path| path.to_string_lossy().contains("+")));
+    }
+    assert!(middles >= 1, "the run was never stopped in the middle of an epoch");
+    let (straight, stopped) = (run_folder(&folder.path().join("straight")), run_folder(&out));
+    assert_eq!(metrics(&straight), metrics(&stopped));
+    for file in ["weights.bpk", "answers-centre.json"] {
+        assert_eq!(fs::read(straight.join(file)).unwrap(), fs::read(stopped.join(file)).unwrap(), "{file}");
+    }
+}
+
+/// Whether the run in `out` has been begun this often.
+fn run_json_newer(out: &Path, sessions: usize) -> bool {
+    let runs = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
+    let records = runs.filter_map(|run| fs::read_to_string(run.path().join("run.json")).ok());
+    records.into_iter().any(|text| text.matches("\"from_epoch\"").count() >= sessions)
+}
+
 /// The checkpoints of the run in `out`.
 fn checkpoints(out: &Path) -> Vec<PathBuf> {
     let runs = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
