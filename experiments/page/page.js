@@ -263,7 +263,7 @@ function curvesBlock(study) {
   const chart = figure("Learning curves; the tables below have the numbers", (width) => curves(study, state, width));
   const set = (key) => (value) => { state[key] = value; chart.repaint(); };
   const seeds = element("input", { type: "checkbox", checked: "", onchange: () => set("seeds")(seeds.checked) });
-  const legend = element("div", { class: "controls", role: "group", "aria-label": "Arms shown" });
+  const legend = element("div", { class: "controls legend", role: "group", "aria-label": "Arms shown" });
   report.arms.forEach((arm, index) => {
     const swatch = draw("svg", { class: "swatch", viewBox: "0 0 26 12", "aria-hidden": "true" });
     swatch.append(draw("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: colour(index), "stroke-width": 4, "stroke-dasharray": dash(index) }));
