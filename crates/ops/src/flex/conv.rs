@@ -13,6 +13,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
+use super::filled::filled;
 use super::product::{Panel, Table, panels, product};
 use super::sweep::{copy, rectified};
 use crate::Padding;
@@ -260,12 +261,48 @@ impl Correlation {
         }
     }
 
+    /// Elements of an image's source planes, and of its planes out.
+    fn sizes(&self) -> [usize; 2] {
+        let source = self.groups * self.sources * self.source[0] * self.source[1];
+        [source, self.groups * self.planes * self.whole[0] * self.whole[1]]
+    }
+
+    /// Correlates `source` with packed kernels, where the planes are this correlation's alone.
+    fn new_planes(&self, source: &[f32], kernels: &[Packed], finish: &Finish, batch: usize) -> Vec<f32> {
+        let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
+        let source = source.par_chunks((tiling.images * image_in).max(1));
+        filled(batch * image_out, tiling.images * image_out, source, |source, out| {
+            self.run(source, kernels, finish, batch, &tiling, out);
+        })
+    }
+
     /// Correlates `source` with packed kernels, into the places of `out` that are this correlation's.
-    fn run(&self, source: &[f32], kernels: &[Packed], finish: &Finish, batch: usize, out: &mut [f32]) {
-        let tiling = self.tiling(batch);
-        let all = self.groups * self.planes;
-        let (plane_in, plane_out) = (self.source[0] * self.source[1], self.whole[0] * self.whole[1]);
-        let image_in = self.groups * self.sources * plane_in;
+    fn into_planes(
+        &self,
+        source: &[f32],
+        kernels: &[Packed],
+        finish: &Finish,
+        batch: usize,
+        out: &mut [f32],
+    ) {
+        let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
+        out.par_chunks_mut(tiling.images * image_out)
+            .zip(source.par_chunks(tiling.images * image_in))
+            .for_each(|(out, source)| self.run(source, kernels, finish, batch, &tiling, out));
+    }
+
+    /// Correlates the images that are worked on together.
+    fn run(
+        &self,
+        source: &[f32],
+        kernels: &[Packed],
+        finish: &Finish,
+        batch: usize,
+        tiling: &Tiling,
+        out: &mut [f32],
+    ) {
+        let (all, plane_out) = (self.groups * self.planes, self.whole[0] * self.whole[1]);
+        let images = source.len() / self.sizes()[0];
         // Where there are too few images for all threads, they share an image's planes: two tasks a thread,
         // since each lays the window out for itself. No sum depends on it.
         let planes = match kernels.first() {
@@ -275,16 +312,15 @@ impl Correlation {
             }
             _ => all,
         };
-        let task = |source: &[f32], planes: Planes, out: &mut [f32]| {
+        let task = |planes: Planes, out: &mut [f32]| {
             with_scratch(|Scratch { window, sums }| {
-                let images = source.len() / image_in;
                 let window = sized(window, tiling.size(self.sources));
-                for tile in self.tiles(&tiling, images) {
+                for tile in self.tiles(tiling, images) {
                     let mut laid_out = None;
                     let pixels = images * tile.rows * self.output[1];
                     for kernel in kernels.iter().filter(|kernel| planes.have(kernel.plane)) {
                         if laid_out != Some(kernel.group) {
-                            self.lay_out(source, kernel.group, tile, &tiling, window);
+                            self.lay_out(source, kernel.group, tile, tiling, window);
                             laid_out = Some(kernel.group);
                         }
                         let sums = sized(sums, pixels * kernel.panel.width);
@@ -295,15 +331,10 @@ impl Correlation {
                 }
             });
         };
-        out.par_chunks_mut(tiling.images * all * plane_out)
-            .zip(source.par_chunks(tiling.images * image_in))
-            .for_each(|(out, source)| {
-                let images = source.len() / image_in;
-                out.par_chunks_mut(images * planes * plane_out).enumerate().for_each(|(index, out)| {
-                    let first = index * planes;
-                    task(source, Planes { first, count: planes.min(all - first) }, out);
-                });
-            });
+        out.par_chunks_mut(images * planes * plane_out).enumerate().for_each(|(index, out)| {
+            let first = index * planes;
+            task(Planes { first, count: planes.min(all - first) }, out);
+        });
     }
 
     /// Packs the kernels that lie in `weight` for the product.
@@ -418,7 +449,6 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 /// As [`conv2d`](crate::conv2d), flat.
 pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
     let correlation = shape.forward();
-    let mut out = vec![0.0; shape.batch * shape.filters * shape.output[0] * shape.output[1]];
     let place = Strides {
         first: 0,
         group: correlation.planes * shape.taps(),
@@ -428,13 +458,15 @@ pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, sh
         x: 1,
     };
     let kernels = correlation.pack(weight, &place);
-    correlation.run(maps, &kernels, &Finish { bias: Some(bias), relu }, shape.batch, &mut out);
-    out
+    correlation.new_planes(maps, &kernels, &Finish { bias: Some(bias), relu }, shape.batch)
 }
 
 /// The gradient with respect to the input maps.
 pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry) -> Vec<f32> {
-    let mut out = vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]];
+    let mut out = match shape.stride {
+        1 => Vec::new(),
+        _ => vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]],
+    };
     for place in (0..shape.stride).flat_map(|y| (0..shape.stride).map(move |x| [y, x])) {
         let (correlation, last) = shape.backward(place);
         if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
@@ -451,7 +483,11 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry)
             x: -(shape.stride as isize),
         };
         let kernels = correlation.pack(weight, &place);
-        correlation.run(gradient, &kernels, &Finish { bias: None, relu: false }, shape.batch, &mut out);
+        let finish = Finish { bias: None, relu: false };
+        if shape.stride == 1 {
+            return correlation.new_planes(gradient, &kernels, &finish, shape.batch);
+        }
+        correlation.into_planes(gradient, &kernels, &finish, shape.batch, &mut out);
     }
     out
 }

@@ -1,9 +1,10 @@
 //! Local response normalization in one pass, and its gradient in another.
 
-use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+
+use super::filled::filled;
 
 use crate::Lrn;
 
@@ -83,19 +84,10 @@ fn inverse_fourth_root(x: f32) -> f32 {
 /// # Shapes
 /// `maps` and the result: `[batch, channels, pixels]`.
 pub(super) fn forward(maps: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let mut out = vec![0.0; maps.len()];
-    let (lrn, arch) = (Constants::new(lrn), Arch::new());
-    for_each_image(&mut out, shape[0] * shape[1], |image, out| {
-        arch.dispatch(Forward { maps: &maps[image], out, shape, lrn });
-    });
-    out
-}
-
-fn for_each_image(out: &mut [f32], size: usize, work: impl Fn(Range<usize>, &mut [f32]) + Sync) {
-    if size > 0 {
-        let images = out.par_chunks_mut(size).enumerate();
-        images.for_each(|(image, out)| work(image * size..(image + 1) * size, out));
-    }
+    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    filled(maps.len(), image, maps.par_chunks(image.max(1)), |maps, out| {
+        arch.dispatch(Forward { maps, out, shape, lrn });
+    })
 }
 
 /// The normalization of one image.
@@ -167,13 +159,11 @@ fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> B
 /// ```
 /// over the channels `j` whose window holds `c`. `d` is computed again: cheaper than to keep it.
 pub(super) fn gradient(maps: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let mut out = vec![0.0; maps.len()];
-    let (lrn, arch) = (Constants::new(lrn), Arch::new());
-    for_each_image(&mut out, shape[0] * shape[1], |image, out| {
-        let (maps, gradient) = (&maps[image.clone()], &gradient[image]);
+    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    let beside = maps.par_chunks(image.max(1)).zip(gradient.par_chunks(image.max(1)));
+    filled(maps.len(), image, beside, |(maps, gradient), out| {
         arch.dispatch(Gradient { maps, gradient, out, shape, lrn });
-    });
-    out
+    })
 }
 
 /// The gradient of one image.

@@ -4,6 +4,7 @@
 //! of the modules below and for automatic differentiation by gradients written by hand.
 
 mod conv;
+mod filled;
 mod gradients;
 mod linear;
 mod lrn;

@@ -5,6 +5,7 @@ use std::array::from_fn;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::filled::filled;
 use super::sweep::{add, copy};
 use crate::Pool;
 
@@ -170,17 +171,16 @@ impl Lines {
 pub(super) fn maxima(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = maps.len() / (height * width).max(1);
-    let mut maxima = vec![0.0; planes * rows * columns];
-    let mut places = vec![0; maxima.len()];
-    if maxima.is_empty() {
-        return (maxima, places);
+    let (length, piece) = (planes * rows * columns, PLANES * rows * columns);
+    let mut places = vec![0; length];
+    if length == 0 {
+        return (Vec::new(), places);
     }
     let (arch, lines) = (Arch::new(), Lines::new(*shape));
-    maxima
-        .par_chunks_mut(PLANES * rows * columns)
-        .zip(places.par_chunks_mut(PLANES * rows * columns))
-        .zip(maps.par_chunks(PLANES * height * width))
-        .for_each(|((maxima, places), planes)| arch.dispatch(Maxima { lines, planes, maxima, places }));
+    let beside = places.par_chunks_mut(piece).zip(maps.par_chunks(PLANES * height * width));
+    let maxima = filled(length, piece, beside, |(places, planes), maxima| {
+        arch.dispatch(Maxima { lines, planes, maxima, places });
+    });
     (maxima, places)
 }
 
@@ -237,26 +237,22 @@ pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry)
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let Pool { size, stride, padding, .. } = shape.pool;
     let planes = gradient.len() / (rows * columns).max(1);
-    let mut out = vec![0.0; planes * height * width];
-    if out.is_empty() {
-        return out;
+    if gradient.is_empty() {
+        return vec![0.0; planes * height * width];
     }
     // From a window's first pixel to each of its places.
     let offsets: Vec<usize> = (0..size * size).map(|place| place / size * width + place % size).collect();
     let corner = padding * width + padding;
-    out.par_chunks_mut(height * width)
-        .zip(gradient.par_chunks(rows * columns))
-        .zip(places.par_chunks(rows * columns))
-        .for_each(|((out, gradient), places)| {
-            let lines = gradient.chunks_exact(columns).zip(places.chunks_exact(columns));
-            for (row, (gradient, places)) in lines.enumerate() {
-                let first = row * stride * width;
-                for (column, (gradient, place)) in gradient.iter().zip(places).enumerate() {
-                    out[first + column * stride + offsets[usize::from(*place)] - corner] += gradient;
-                }
+    let beside = gradient.par_chunks(rows * columns).zip(places.par_chunks(rows * columns));
+    filled(planes * height * width, height * width, beside, |(gradient, places), out| {
+        let lines = gradient.chunks_exact(columns).zip(places.chunks_exact(columns));
+        for (row, (gradient, places)) in lines.enumerate() {
+            let first = row * stride * width;
+            for (column, (gradient, place)) in gradient.iter().zip(places).enumerate() {
+                out[first + column * stride + offsets[usize::from(*place)] - corner] += gradient;
             }
-        });
-    out
+        }
+    })
 }
 
 /// Averages over the pixels that each window has inside its plane.
@@ -266,14 +262,14 @@ pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry)
 pub(super) fn averages(maps: &[f32], shape: &Geometry) -> Vec<f32> {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = maps.len() / (height * width).max(1);
-    let mut out = vec![0.0; planes * rows * columns];
-    if !out.is_empty() {
-        let (arch, lines) = (Arch::new(), Lines::new(*shape));
-        out.par_chunks_mut(PLANES * rows * columns)
-            .zip(maps.par_chunks(PLANES * height * width))
-            .for_each(|(averages, planes)| arch.dispatch(Averages { lines, planes, averages }));
+    if maps.is_empty() {
+        return Vec::new();
     }
-    out
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let maps = maps.par_chunks(PLANES * height * width);
+    filled(planes * rows * columns, PLANES * rows * columns, maps, |planes, averages| {
+        arch.dispatch(Averages { lines, planes, averages });
+    })
 }
 
 /// The averages of some planes.
@@ -318,14 +314,14 @@ impl WithSimd for Averages<'_> {
 pub(super) fn averages_gradient(gradient: &[f32], shape: &Geometry) -> Vec<f32> {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = gradient.len() / (rows * columns).max(1);
-    let mut out = vec![0.0; planes * height * width];
-    if !out.is_empty() {
-        let (arch, lines) = (Arch::new(), Lines::new(*shape));
-        out.par_chunks_mut(PLANES * height * width)
-            .zip(gradient.par_chunks(PLANES * rows * columns))
-            .for_each(|(planes, gradient)| arch.dispatch(AveragesGradient { lines, gradient, planes }));
+    if gradient.is_empty() {
+        return vec![0.0; planes * height * width];
     }
-    out
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let gradient = gradient.par_chunks(PLANES * rows * columns);
+    filled(planes * height * width, PLANES * height * width, gradient, |gradient, planes| {
+        arch.dispatch(AveragesGradient { lines, gradient, planes });
+    })
 }
 
 /// The gradient of the averages of some planes.

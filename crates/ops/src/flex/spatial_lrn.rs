@@ -3,6 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::filled::filled;
+
 use super::lrn::inverse_power;
 use super::sweep::{add, copy};
 use crate::Lrn;
@@ -64,13 +66,10 @@ fn reach(lrn: &Lrn) -> Reach {
 /// # Shapes
 /// `maps` and the result: `[planes, height, width]`.
 pub(super) fn forward(maps: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (mut out, arch, plane) = (vec![0.0; maps.len()], Arch::new(), sides[0] * sides[1]);
-    if !out.is_empty() {
-        out.par_chunks_mut(PLANES * plane)
-            .zip(maps.par_chunks(PLANES * plane))
-            .for_each(|(out, maps)| arch.dispatch(Forward { maps, out, sides, lrn }));
-    }
-    out
+    let (arch, piece) = (Arch::new(), PLANES * sides[0] * sides[1]);
+    filled(maps.len(), piece, maps.par_chunks(piece.max(1)), |maps, out| {
+        arch.dispatch(Forward { maps, out, sides, lrn });
+    })
 }
 
 /// The normalization of some planes.
@@ -110,13 +109,11 @@ impl WithSimd for Forward<'_> {
 /// The gradient with respect to the maps, as in [`lrn::gradient`](super::lrn::gradient), over the pixels
 /// whose window holds each pixel.
 pub(super) fn gradient(maps: &[f32], gradient: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (mut out, arch, plane) = (vec![0.0; maps.len()], Arch::new(), sides[0] * sides[1]);
-    if !out.is_empty() {
-        out.par_chunks_mut(PLANES * plane)
-            .zip(maps.par_chunks(PLANES * plane).zip(gradient.par_chunks(PLANES * plane)))
-            .for_each(|(out, (maps, gradient))| arch.dispatch(Gradient { maps, gradient, out, sides, lrn }));
-    }
-    out
+    let (arch, piece) = (Arch::new(), PLANES * sides[0] * sides[1]);
+    let beside = maps.par_chunks(piece.max(1)).zip(gradient.par_chunks(piece.max(1)));
+    filled(maps.len(), piece, beside, |(maps, gradient), out| {
+        arch.dispatch(Gradient { maps, gradient, out, sides, lrn });
+    })
 }
 
 /// The gradient of some planes.

@@ -3,6 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::filled::filled;
+
 /// Elements of one task.
 const SPAN: usize = 1 << 14;
 
@@ -36,11 +38,8 @@ fn tanh(x: f32) -> f32 {
 
 /// `tanh` of every element.
 pub(super) fn forward(values: &[f32]) -> Vec<f32> {
-    let (mut out, arch) = (vec![0.0; values.len()], Arch::new());
-    out.par_chunks_mut(SPAN).zip(values.par_chunks(SPAN)).for_each(|(out, values)| {
-        arch.dispatch(Forward { values, out });
-    });
-    out
+    let arch = Arch::new();
+    filled(values.len(), SPAN, values.par_chunks(SPAN), |values, out| arch.dispatch(Forward { values, out }))
 }
 
 struct Forward<'a> {
@@ -61,12 +60,11 @@ impl WithSimd for Forward<'_> {
 
 /// The gradient with respect to the input, from the output `y`: `g · (1 − y²)`.
 pub(super) fn gradient(outputs: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let (mut out, arch) = (vec![0.0; outputs.len()], Arch::new());
-    let inputs = outputs.par_chunks(SPAN).zip(gradient.par_chunks(SPAN));
-    out.par_chunks_mut(SPAN).zip(inputs).for_each(|(out, (outputs, gradient))| {
+    let arch = Arch::new();
+    let beside = outputs.par_chunks(SPAN).zip(gradient.par_chunks(SPAN));
+    filled(outputs.len(), SPAN, beside, |(outputs, gradient), out| {
         arch.dispatch(Gradient { outputs, gradient, out });
-    });
-    out
+    })
 }
 
 struct Gradient<'a> {

@@ -1,0 +1,67 @@
+//! Results that tasks fill piece by piece.
+
+use rayon::prelude::*;
+
+/// A vector of `length`, which tasks fill in pieces of `piece` (the last may be shorter), each with what is
+/// `beside` it. Pieces come cleared, by the task that fills them: memory that is cleared as a whole is cleared by
+/// one thread, and has left the caches when it is filled.
+///
+/// # Panics
+/// If there are not as many `beside` as pieces.
+pub(super) fn filled<S: Send>(
+    length: usize,
+    piece: usize,
+    beside: impl IndexedParallelIterator<Item = S>,
+    fill: impl Fn(S, &mut [f32]) + Sync,
+) -> Vec<f32> {
+    if length == 0 {
+        return Vec::new();
+    }
+    assert_eq!(beside.len(), length.div_ceil(piece), "one for each piece");
+    let mut values = Vec::with_capacity(length);
+    let memory = &mut values.spare_capacity_mut()[..length];
+    memory.par_chunks_mut(piece).zip(beside).for_each(|(memory, beside)| {
+        for place in &mut *memory {
+            place.write(0.0);
+        }
+        // SAFETY: the loop above has written every element.
+        #[allow(unsafe_code)]
+        let piece = unsafe { memory.assume_init_mut() };
+        fill(beside, piece);
+    });
+    // SAFETY: the pieces are all of the first `length` elements, and each of them has been written: there was a
+    // task for every piece, as asserted above, and a task that panics does not get here.
+    #[allow(unsafe_code)]
+    unsafe {
+        values.set_len(length);
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_piece_is_cleared_and_filled() {
+        for (length, piece) in [(1000, 7), (12, 12), (5, 100), (64, 1)] {
+            let starts: Vec<usize> = (0..length).step_by(piece).collect();
+            let values = filled(length, piece, starts.par_iter(), |start, values| {
+                assert!(values.iter().all(|value| *value == 0.0));
+                // Every other element is left as it came.
+                for (at, value) in values.iter_mut().enumerate().step_by(2) {
+                    *value = (start + at) as f32;
+                }
+            });
+            let expected = |at: usize| if at % piece % 2 == 0 { at as f32 } else { 0.0 };
+            assert!(values.iter().enumerate().all(|(at, value)| *value == expected(at)), "{length} {piece}");
+        }
+        assert!(filled(0, 0, [0; 0].par_iter(), |_, _| {}).is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "one for each piece")]
+    fn pieces_that_nobody_fills_are_refused() {
+        filled(10, 2, [0; 4].par_iter(), |_, _| {});
+    }
+}
