@@ -1,8 +1,8 @@
 //! AlexNet, top to bottom.
 
 use alexnet_ops::{
-    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, locally_connected2d, lrn, max_pool2d,
-    spatial_lrn, tanh,
+    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, locally_connected2d, lrn, lrn_max_pool2d,
+    max_pool2d, spatial_lrn, tanh,
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
@@ -69,8 +69,8 @@ impl AlexNet {
     }
 
     /// [`forward`](Self::forward) that shows `observe` each stage of maps before it runs, but a ReLU
-    /// right after a convolution, which is computed with it: the layer's name, the stage, the tower and
-    /// the maps `[batch, channels, height, width]`.
+    /// right after a convolution and a max pooling right after LRN, which are computed with them: the layer's
+    /// name, the stage, the tower and the maps `[batch, channels, height, width]`.
     pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
         self.run(images, mode, observe, None)
     }
@@ -131,10 +131,17 @@ impl AlexNet {
                 true => conv2d(x, weight, bias, how),
                 false => locally_connected2d(x, weight, bias, config.kernel, how),
             };
-            stages.iter().fold(x, |x, stage| {
+            let (mut x, mut stages) = (x, stages);
+            while let [stage, after @ ..] = stages {
                 observe(&config.name, stage, tower, &x);
-                self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode)
-            })
+                (x, stages) = match (stage, after) {
+                    (Stage::Lrn(lrn), [Stage::MaxPool(pool), after @ ..]) => {
+                        (lrn_max_pool2d(x, lrn, pool), after)
+                    }
+                    _ => (self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode), after),
+                };
+            }
+            x
         });
         maps.collect()
     }

@@ -43,7 +43,7 @@ pub use key::Key;
 pub use linear::{Finish, linear};
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale, spatial_lrn};
 pub use memory::keep_memory;
-pub use pool::{Pool, Rounding, avg_pool2d, max_pool2d};
+pub use pool::{Pool, Rounding, avg_pool2d, lrn_max_pool2d, max_pool2d};
 pub use sgd::{SgdStep, sgd_step};
 pub use tanh::tanh;
 

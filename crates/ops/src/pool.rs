@@ -1,6 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::Lrn;
+
 /// What happens to a last window that hangs over the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -55,6 +57,24 @@ pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
         return crate::flex::max_pool2d(maps, pool);
     }
     crate::composed::max_pool2d(maps, pool)
+}
+
+/// [`lrn`](crate::lrn) and then [`max_pool2d`]: in one operation where that saves writing the normalized maps and
+/// reading them again, with the same result.
+///
+/// # Shapes
+/// As [`max_pool2d`].
+pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
+    // A few images are shared by threads plane by plane, which LRN cannot be.
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&maps)
+        && crate::flex::pools(pool)
+        && lrn.coefficient() != 0.0
+        && maps.dims()[0] >= 8
+    {
+        return crate::flex::lrn_max_pool2d(maps, lrn, pool);
+    }
+    max_pool2d(crate::lrn(maps, lrn), pool)
 }
 
 /// Average pooling; a window at the edge averages over the pixels it has.

@@ -111,6 +111,22 @@ impl<B: Kernels> Backward<B, 1> for MaxPool {
 }
 
 #[derive(Debug)]
+struct NormalizePool;
+
+impl<B: Kernels> Backward<B, 1> for NormalizePool {
+    type State = (FloatTensor<B>, IntTensor<B>, Lrn, Pool);
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<B>(&ops.node);
+        let ([to_maps], (maps, places, lrn, pool)) = (ops.parents, ops.state);
+        if let Some(node) = to_maps {
+            let to_maps = B::normalize_pool_gradient(gradient, maps, places, lrn, pool);
+            gradients.register::<B>(node.id, to_maps);
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Tanh;
 
 impl<B: Kernels> Backward<B, 1> for Tanh {
@@ -191,6 +207,17 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
         let (maxima, places) = B::pool(maps, pool);
         let maxima = match prepared {
             OpsKind::Tracked(prepared) => prepared.finish((places.clone(), shape, pool), maxima),
+            OpsKind::UnTracked(prepared) => prepared.finish(maxima),
+        };
+        (maxima, places)
+    }
+
+    fn normalize_pool(maps: FloatTensor<Self>, lrn: Lrn, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
+        let prepared = NormalizePool.prepare::<C>([maps.node()]).compute_bound().stateful();
+        let maps = maps.into_primitive();
+        let (maxima, places) = B::normalize_pool(maps.clone(), lrn, pool);
+        let maxima = match prepared {
+            OpsKind::Tracked(prepared) => prepared.finish((maps, places.clone(), lrn, pool), maxima),
             OpsKind::UnTracked(prepared) => prepared.finish(maxima),
         };
         (maxima, places)

@@ -1,6 +1,5 @@
 //! Local response normalization in one pass, and its gradient in another.
 
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -15,7 +14,7 @@ type Block = [f32; PIXELS];
 
 /// The constants of [`Lrn`] as the loops need them.
 #[derive(Debug, Clone, Copy)]
-struct Constants {
+pub(super) struct Constants {
     below: usize,
     above: usize,
     coefficient: f32,
@@ -24,7 +23,7 @@ struct Constants {
 }
 
 impl Constants {
-    fn new(lrn: &Lrn) -> Self {
+    pub(super) fn new(lrn: &Lrn) -> Self {
         let below = lrn.size / 2;
         Self {
             below,
@@ -94,12 +93,12 @@ pub(super) fn forward(maps: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
 ///
 /// The work is a type of its own and not a closure: only `with_simd` is sure to be inlined into the
 /// function that is compiled for the processor at hand.
-struct Forward<'a> {
-    maps: &'a [f32],
-    out: &'a mut [f32],
+pub(super) struct Forward<'a> {
+    pub(super) maps: &'a [f32],
+    pub(super) out: &'a mut [f32],
     /// Channels, pixels.
-    shape: [usize; 2],
-    lrn: Constants,
+    pub(super) shape: [usize; 2],
+    pub(super) lrn: Constants,
 }
 
 impl WithSimd for Forward<'_> {
@@ -167,13 +166,13 @@ pub(super) fn gradient(maps: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &
 }
 
 /// The gradient of one image.
-struct Gradient<'a> {
-    maps: &'a [f32],
-    gradient: &'a [f32],
-    out: &'a mut [f32],
+pub(super) struct Gradient<'a> {
+    pub(super) maps: &'a [f32],
+    pub(super) gradient: &'a [f32],
+    pub(super) out: &'a mut [f32],
     /// Channels, pixels.
-    shape: [usize; 2],
-    lrn: Constants,
+    pub(super) shape: [usize; 2],
+    pub(super) lrn: Constants,
 }
 
 impl WithSimd for Gradient<'_> {

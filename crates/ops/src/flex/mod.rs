@@ -8,6 +8,7 @@ mod filled;
 mod gradients;
 mod linear;
 mod lrn;
+mod lrn_pool;
 mod matmul;
 mod pool;
 mod product;
@@ -128,6 +129,19 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
+    /// LRN across channels, then max pooling: the maxima and their places.
+    fn normalize_pool(maps: FloatTensor<Self>, lrn: Lrn, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
+    fn normalize_pool_gradient(
+        gradient: FloatTensor<Self>,
+        maps: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        lrn: Lrn,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, maps, places, lrn, pool);
+        unimplemented!("{ONCE}")
+    }
+
     fn hyperbolic_tangent(values: FloatTensor<Self>) -> FloatTensor<Self>;
     fn hyperbolic_tangent_gradient(
         gradient: FloatTensor<Self>,
@@ -182,6 +196,12 @@ pub(crate) fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
 /// [`max_pool2d`](crate::max_pool2d), for windows that [`pools`] accepts.
 pub(crate) fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     let (maxima, _) = <Dispatch as Kernels>::pool(maps.into_dispatch(), *pool);
+    Tensor::from_dispatch(maxima)
+}
+
+/// [`lrn_max_pool2d`](crate::lrn_max_pool2d), for windows that [`pools`] accepts.
+pub(crate) fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
+    let (maxima, _) = <Dispatch as Kernels>::normalize_pool(maps.into_dispatch(), *lrn, *pool);
     Tensor::from_dispatch(maxima)
 }
 
@@ -375,6 +395,31 @@ impl Kernels for Flex {
         let places: &[u8] = places.as_slice().expect("the places as they were made");
         let shape = pooling([maps[2], maps[3]], pool);
         tensor(pool::maxima_gradient(values(&gradient), places, &shape), maps)
+    }
+
+    fn normalize_pool(maps: FlexTensor, lrn: Lrn, pool: Pool) -> (FlexTensor, FlexTensor) {
+        let maps = contiguous(maps);
+        let [batch, channels, height, width] = maps.shape().dims();
+        let shape = pooling([height, width], pool);
+        let (maxima, places) = lrn_pool::forward(values(&maps), channels, &lrn, &shape);
+        let out = [batch, channels, shape.output[0], shape.output[1]];
+        let layout = Layout::contiguous(out.into());
+        (tensor(maxima, out), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
+    }
+
+    fn normalize_pool_gradient(
+        gradient: FlexTensor,
+        maps: FlexTensor,
+        places: FlexTensor,
+        lrn: Lrn,
+        pool: Pool,
+    ) -> FlexTensor {
+        let (gradient, maps) = (contiguous(gradient), contiguous(maps));
+        let places: &[u8] = places.as_slice().expect("the places as they were made");
+        let [_, channels, height, width] = maps.shape().dims();
+        let shape = pooling([height, width], pool);
+        let out = lrn_pool::gradient(values(&maps), values(&gradient), places, channels, &lrn, &shape);
+        elementwise(out, &maps)
     }
 
     fn hyperbolic_tangent(input: FlexTensor) -> FlexTensor {

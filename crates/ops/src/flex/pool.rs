@@ -28,7 +28,7 @@ const PLANES: usize = 8;
 /// A plane laid out so that the values of neighbouring windows at one place are neighbours: row by row,
 /// the columns dealt out by the stride.
 #[derive(Debug, Clone, Copy)]
-struct Lines {
+pub(super) struct Lines {
     shape: Geometry,
     /// Output columns, and some more up to a multiple of [`LANES`].
     columns: usize,
@@ -46,7 +46,7 @@ struct Place {
 }
 
 impl Lines {
-    fn new(shape: Geometry) -> Self {
+    pub(super) fn new(shape: Geometry) -> Self {
         let columns = shape.output[1].next_multiple_of(LANES);
         Self { shape, columns, length: columns + (shape.pool.size - 1) / shape.pool.stride }
     }
@@ -185,11 +185,11 @@ pub(super) fn maxima(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
 }
 
 /// The maxima of some planes.
-struct Maxima<'a> {
-    lines: Lines,
-    planes: &'a [f32],
-    maxima: &'a mut [f32],
-    places: &'a mut [u8],
+pub(super) struct Maxima<'a> {
+    pub(super) lines: Lines,
+    pub(super) planes: &'a [f32],
+    pub(super) maxima: &'a mut [f32],
+    pub(super) places: &'a mut [u8],
 }
 
 impl WithSimd for Maxima<'_> {
@@ -234,25 +234,47 @@ impl WithSimd for Maxima<'_> {
 
 /// The gradient of [`maxima`] with respect to the maps: each output's goes to the place it was at.
 pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry) -> Vec<f32> {
-    let ([height, width], [rows, columns]) = (shape.input, shape.output);
-    let Pool { size, stride, padding, .. } = shape.pool;
-    let planes = gradient.len() / (rows * columns).max(1);
+    let (plane, map) = (shape.input[0] * shape.input[1], shape.output[0] * shape.output[1]);
     if gradient.is_empty() {
-        return vec![0.0; planes * height * width];
+        return Vec::new();
     }
-    // From a window's first pixel to each of its places.
-    let offsets: Vec<usize> = (0..size * size).map(|place| place / size * width + place % size).collect();
-    let corner = padding * width + padding;
-    let beside = gradient.par_chunks(rows * columns).zip(places.par_chunks(rows * columns));
-    filled(planes * height * width, height * width, beside, |(gradient, places), out| {
-        let lines = gradient.chunks_exact(columns).zip(places.chunks_exact(columns));
-        for (row, (gradient, places)) in lines.enumerate() {
-            let first = row * stride * width;
-            for (column, (gradient, place)) in gradient.iter().zip(places).enumerate() {
-                out[first + column * stride + offsets[usize::from(*place)] - corner] += gradient;
+    let scatter = Scatter::new(*shape);
+    let beside = gradient.par_chunks(map).zip(places.par_chunks(map));
+    filled(gradient.len() / map * plane, plane, beside, |(gradient, places), out| {
+        scatter.planes(gradient, places, out);
+    })
+}
+
+/// Adds each window's value to the place of its maximum.
+pub(super) struct Scatter {
+    shape: Geometry,
+    /// From a window's first pixel, padding included, to each of its places.
+    offsets: Vec<usize>,
+}
+
+impl Scatter {
+    pub(super) fn new(shape: Geometry) -> Self {
+        let (size, width) = (shape.pool.size, shape.input[1]);
+        let offsets = (0..size * size).map(|place| place / size * width + place % size);
+        Self { shape, offsets: offsets.collect() }
+    }
+
+    /// Of some planes: into `out`, which is added to.
+    pub(super) fn planes(&self, values: &[f32], places: &[u8], out: &mut [f32]) {
+        let ([height, width], [rows, columns]) = (self.shape.input, self.shape.output);
+        let Pool { stride, padding, .. } = self.shape.pool;
+        let corner = padding * width + padding;
+        let maps = values.chunks_exact(rows * columns).zip(places.chunks_exact(rows * columns));
+        for ((values, places), out) in maps.zip(out.chunks_exact_mut(height * width)) {
+            let lines = values.chunks_exact(columns).zip(places.chunks_exact(columns));
+            for (row, (values, places)) in lines.enumerate() {
+                let first = row * stride * width;
+                for (column, (value, place)) in values.iter().zip(places).enumerate() {
+                    out[first + column * stride + self.offsets[usize::from(*place)] - corner] += value;
+                }
             }
         }
-    })
+    }
 }
 
 /// Averages over the pixels that each window has inside its plane.

@@ -240,6 +240,27 @@ proptest! {
     }
 
     #[test]
+    fn lrn_with_the_pooling_after_it_is_one_after_the_other(
+        (batch, channels, input) in (1usize..4, 1usize..20, [1usize..14, 1..14]),
+        (size, stride, padding, n) in (1usize..4, 1usize..4, 0usize..2, 1usize..6),
+        seed in 0u64..1000,
+    ) {
+        let pool = Pool { size, stride, padding: padding.min(size / 2), rounding: Rounding::Ceil };
+        let lrn = Lrn { size: n, alpha: 0.5, beta: 0.75, k: 1.0, convention: AlphaConvention::Sum };
+        if pool.output_side(input[0]).is_some() && pool.output_side(input[1]).is_some() {
+            let (shape, pixels) = (pooling(input, pool), input[0] * input[1]);
+            let maps = numbers(batch * channels * pixels, seed);
+            let normalized = lrn::forward(&maps, [channels, pixels], &lrn);
+            let (maxima, places) = pool::maxima(&normalized, &shape);
+            assert_eq!(lrn_pool::forward(&maps, channels, &lrn, &shape), (maxima.clone(), places.clone()));
+            let gradient = numbers(maxima.len(), seed + 1);
+            let between = pool::maxima_gradient(&gradient, &places, &shape);
+            let expected = lrn::gradient(&maps, &between, [channels, pixels], &lrn);
+            assert_eq!(lrn_pool::gradient(&maps, &gradient, &places, channels, &lrn, &shape), expected);
+        }
+    }
+
+    #[test]
     fn average_pooling_is_the_mean_it_should_be(
         (planes, input) in (1usize..20, [1usize..14, 1..30]),
         (size, stride, padding) in (1usize..5, 1usize..5, 0usize..3),
