@@ -113,6 +113,7 @@ impl Ablation {
         if let Some(grid) = ablation.grid.take() {
             ablation.arms.extend(grid.arms().with_context(|| format!("ablation `{}`", ablation.name))?);
         }
+        library::check_name("ablation", &ablation.name)?;
         let mut names: Vec<&str> = ablation.all().map(|arm| arm.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {

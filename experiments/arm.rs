@@ -38,6 +38,9 @@ pub(crate) fn resolve<'a>(
         // The command line has the last word, over every arm.
         arms.push((arm, changed(&config, command_line).context("`--set`")?));
     }
+    if arms.len() < 2 {
+        bail!("ablation `{}`: its grid has no combination but the base itself", ablation.name);
+    }
     for (arm, config) in arms.iter().skip(1) {
         if *config == arms[0].1 {
             bail!("{}: equal to the base after `--set`", context(arm));

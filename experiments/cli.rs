@@ -250,6 +250,9 @@ pub(crate) struct SlurmArgs {
 pub(crate) struct WorkArgs {
     /// The ablation's folder
     pub(crate) folder: PathBuf,
+    /// The study that the tasks are of: another one's numbers mean other runs
+    #[arg(long, value_name = "IDENTITY")]
+    pub(crate) study: Option<String>,
     /// The one task to carry out [default: those whose numbers come on standard input]
     #[arg(long, value_name = "K")]
     pub(crate) task: Option<usize>,

@@ -185,20 +185,21 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         clock,
         fresh,
         jobs,
-        arguments: worker_arguments(&args.common, backend),
+        arguments: worker_arguments(&args.common, backend, &study),
     })?;
     let report = Report::of(&study, out)?;
     report.write(&folder)?;
     Page::of(vec![Section::of(&study, report.clone(), out)?]).write(&folder.join("report"))?;
-    show(&[report], args.format, &folder)?;
+    show(&[report], args.format, &folder.join("report"))?;
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What makes another process of this program train as this one does.
-fn worker_arguments(args: &CommonArgs, backend: Backend) -> Vec<String> {
+fn worker_arguments(args: &CommonArgs, backend: Backend, study: &Study) -> Vec<String> {
     let mut words = vec!["--backend".to_owned(), backend.to_string()];
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
     words.extend(["--workers".to_owned(), args.workers.to_string()]);
+    words.extend(["--study".to_owned(), study.identity()]);
     if let Some(path) = &args.data {
         words.extend(["--data".to_owned(), path.display().to_string()]);
     }
@@ -207,6 +208,12 @@ fn worker_arguments(args: &CommonArgs, backend: Backend) -> Vec<String> {
 
 fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let study = Study::read(&args.folder)?;
+    if args.study.as_ref().is_some_and(|identity| *identity != study.identity()) {
+        bail!(
+            "{}: this ablation has been begun anew with other runs (seeds, epochs, `--set`); submit it again",
+            args.folder.display()
+        );
+    }
     use_implementation(args.ops);
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
@@ -235,7 +242,7 @@ fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
     common.data = common.data.map(|path| path.canonicalize().unwrap_or(path));
     let prepared = prepare(&args.ablation, false, stop)?;
     let folder = prepared.folder.canonicalize().context("the ablation's folder")?;
-    let arguments = worker_arguments(&common, prepared.backend);
+    let arguments = worker_arguments(&common, prepared.backend, &prepared.study);
     slurm::submit(args, &prepared.study, &folder, &arguments)
 }
 
@@ -260,7 +267,7 @@ fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
         (Format::Json, _) => print(&serde_json::to_string_pretty(reports)?),
         (Format::Text, _) => {
             reports.iter().for_each(|report| print(report.table().trim_end()));
-            print(&format!("\n{}: report.json, runs.csv, report/index.html", folder.display()));
+            print(&format!("\n{}: index.html, report.json, runs.csv", folder.display()));
         }
     }
     Ok(())
@@ -346,7 +353,12 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
         views = args.views.unwrap_or(run.config.evaluation.views);
         let predictions = run.predictions(data, &environment, views)?;
         let result = predictions.result(views);
-        run.keep_answers(&predictions, views)?;
+        // Those of the test that the run's result has stay; another backend's may differ in some.
+        if run.answers(views)?.is_none()
+            && let Err(error) = run.keep_answers(&predictions, views)
+        {
+            eprintln!("note: {error}");
+        }
         if args.format == Format::Text {
             print_test(&run.folder.display().to_string(), &result);
         }
@@ -378,19 +390,13 @@ fn report(args: &ReportArgs) -> Result<()> {
         let (study, out) = (Study::read(folder)?, out_of(folder)?);
         let report = Report::of(&study, &out)?;
         report.write(folder)?;
+        Page::of(vec![Section::of(&study, report.clone(), &out)?]).write(&folder.join("report"))?;
         sections.push(Section::of(&study, report.clone(), &out)?);
         reports.push(report);
     }
     let page = args.out.clone().unwrap_or_else(|| args.folders[0].join("report"));
     Page::of(sections).write(&page)?;
-    match (args.format, &args.out) {
-        (Format::Text, Some(_)) => {
-            reports.iter().for_each(|report| print(report.table().trim_end()));
-            print(&format!("\n{}: index.html, report.json, runs.csv", page.display()));
-        }
-        _ => show(&reports, args.format, &args.folders[0])?,
-    }
-    Ok(())
+    show(&reports, args.format, &page)
 }
 
 /// The folders of studies among `folders`, and within those that `--out` named.

@@ -54,6 +54,15 @@ pub(crate) fn load<T: DeserializeOwned>(what: &str, built_in: &[BuiltIn], name: 
     parse(&text).with_context(|| origin)
 }
 
+/// A name that folders, job names and links can hold.
+pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(fits) {
+        bail!("at `name`: {what} `{name}` may have letters, digits, `-`, `_` and `.` alone in its name");
+    }
+    Ok(())
+}
+
 /// Parses TOML; an error names the key's path.
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
     let deserializer =

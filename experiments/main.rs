@@ -26,10 +26,13 @@ mod work;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use crate::commands::Interrupted;
+
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
 /// What a shell gives for a command that a signal ended.
 const INTERRUPTED: u8 = 130;
@@ -39,12 +42,19 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));
     let seen = stop.clone();
-    // The second signal ends the process at once; nothing is lost, since every file is whole.
+    // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
+    // right after the first is the same: a scheduler may send it to every process of a job, and a job's script
+    // hands it on.
+    let mut first: Option<Instant> = None;
     let _ = ctrlc::set_handler(move || {
-        if seen.swap(true, Ordering::SeqCst) {
+        if first.is_some_and(|first| first.elapsed() >= SAME_SIGNAL) {
             std::process::exit(INTERRUPTED.into());
         }
-        eprintln!("stopping at the next step; once more to stop at once");
+        if first.is_none() {
+            eprintln!("stopping at the next step; once more to stop at once");
+        }
+        first = first.or(Some(Instant::now()));
+        seen.store(true, Ordering::SeqCst);
     });
     let cli = cli::Cli::parse();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commands::run(cli, stop)));

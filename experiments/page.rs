@@ -29,6 +29,7 @@ pub(crate) struct Section {
     tests: Vec<String>,
     notes: Vec<String>,
     arms: Vec<ArmSection>,
+    training_images: usize,
     /// The folder of the runs, as a link from the page.
     runs: String,
     #[serde(skip)]
@@ -38,7 +39,6 @@ pub(crate) struct Section {
 #[derive(Debug, Serialize)]
 struct ArmSection {
     verdict: String,
-    batch_size: usize,
     /// From the base's config to this one's.
     differences: Vec<Difference>,
     config: BTreeMap<String, String>,
@@ -86,7 +86,6 @@ impl Section {
             config.insert("data.set".to_owned(), study.data.clone()); // it may be the path of a manifest
             arms.push(ArmSection {
                 verdict,
-                batch_size: arm.config.recipe.batch_size,
                 differences: diff::differences(base, &arm.config)?,
                 config,
                 curves: found.runs.iter().map(|run| Curves::of(&run.rows)).collect(),
@@ -96,6 +95,7 @@ impl Section {
             subject: report.subject(),
             tests: report.tests(),
             notes: report.notes(),
+            training_images: study.training_images,
             runs: String::new(),
             out: out.to_owned(),
             report,
@@ -134,38 +134,45 @@ impl Page {
     fn html(&self) -> Result<String> {
         let names: Vec<String> =
             self.sections.iter().map(|section| section.report.ablation.clone()).collect();
-        let tables: String = self.sections.iter().map(|section| section.report.table()).collect();
+        let tables: String = self.sections.iter().map(|section| escaped(&section.report.table())).collect();
         // Inside a script element only `<` could end it.
         let data = serde_json::to_string(&self.sections)?.replace('<', "\\u003c");
-        let filled = [
-            ("{{title}}", escaped(&format!("{} · alexnet-burn", names.join(", ")))),
-            ("{{style}}", STYLE.to_owned()),
-            ("{{tables}}", escaped(&tables)),
-            ("{{script}}", SCRIPT.to_owned()),
-            ("{{data}}", data),
-        ];
-        Ok(filled.into_iter().fold(HTML.to_owned(), |html, (mark, text)| html.replacen(mark, &text, 1)))
+        let title = escaped(&format!("{} · alexnet-burn", names.join(", ")));
+        let fill = |mark: &str| match mark {
+            "title" => title.as_str(),
+            "style" => STYLE,
+            "tables" => tables.as_str(),
+            "script" => SCRIPT,
+            "data" => data.as_str(),
+            _ => "",
+        };
+        // `text {{mark}} text {{mark}} text`, cut once, so that nothing filled in is taken for a mark.
+        let mut parts = HTML.split("{{");
+        let mut html = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let (mark, text) = part.split_once("}}").unwrap_or_default();
+            html += fill(mark);
+            html += text;
+        }
+        Ok(html)
     }
 }
 
+/// The rows of several reports, each with its ablation and scale, whose names need no quotes.
 fn csv(reports: &[&Report]) -> String {
-    match reports {
-        [report] => report.csv(),
-        _ => {
-            // The ablation and backend tell the rows of several apart.
-            let mut lines = Vec::new();
-            for report in reports {
-                let csv = report.csv();
-                let mut rows = csv.lines();
-                let header = rows.next().unwrap_or_default();
-                if lines.is_empty() {
-                    lines.push(format!("ablation,scale,{header}"));
-                }
-                lines.extend(rows.map(|row| format!("\"{}\",\"{}\",{row}", report.ablation, report.scale)));
-            }
-            lines.join("\n") + "\n"
-        }
+    let [first, ..] = reports else { return String::new() };
+    if reports.len() == 1 {
+        return first.csv();
     }
+    let mut csv = String::new();
+    for report in reports {
+        let rows = report.csv_rows();
+        if csv.is_empty() {
+            csv += &format!("ablation,scale,{}", rows[0]);
+        }
+        rows[1..].iter().for_each(|row| csv += &format!("{},{},{row}", report.ablation, report.scale));
+    }
+    csv
 }
 
 fn escaped(text: &str) -> String {

@@ -20,6 +20,8 @@ pub(crate) struct Power {
 #[derive(Debug, Serialize)]
 struct ArmPower {
     name: String,
+    not_applicable: bool,
+    paper: Option<f64>,
     seeds: usize,
     difference: Option<f64>,
     sd: Option<f64>,
@@ -28,7 +30,7 @@ struct ArmPower {
     seeds_needed: Option<usize>,
     /// The same with the smallest and the largest spread that the seeds so far leave likely (80 %).
     seeds_needed_between: Option<(Option<usize>, Option<usize>)>,
-    /// If the true difference is the paper's, with the spread seen.
+    /// To find the paper's difference, if it is the true one, with the spread seen.
     seeds_needed_for_paper: Option<usize>,
 }
 
@@ -62,11 +64,12 @@ impl Power {
                     });
                     needed(arm.seeds_needed) + &between
                 }
+                _ if arm.not_applicable => "not applicable".to_owned(),
                 (Some(Verdict::Undecided { .. }) | None, _) => "two seeds at least".to_owned(),
                 _ => "decided".to_owned(),
             };
-            let paper = match (arm.seeds_needed_for_paper, arm.sd) {
-                (Some(seeds), _) => seeds.to_string(),
+            let paper = match (arm.paper, arm.sd) {
+                (Some(_), Some(_)) => needed(arm.seeds_needed_for_paper),
                 _ => "-".to_owned(),
             };
             rows.push([
@@ -90,7 +93,7 @@ impl Power {
         text += &format!(
             "\nSeeds with which the 95 % interval excludes 0, or the 90 % interval lies within ±{}, with a\n\
              probability of 80 %, if the true mean and spread are those seen; in brackets, for the spreads\n\
-             that the seeds so far leave likely. Last column: if the true difference is the paper's.\n",
+             that the seeds so far leave likely. Last column: to find the paper's difference, if it is the true one.\n",
             self.delta
         );
         text
@@ -105,6 +108,8 @@ impl ArmPower {
         let needed = |sd: f64| seeds_needed(mean.unwrap_or(0.0), sd, delta);
         Self {
             name: arm.name.clone(),
+            not_applicable: arm.not_applicable.is_some(),
+            paper: arm.paper,
             seeds,
             difference: mean,
             sd,
@@ -113,7 +118,7 @@ impl ArmPower {
             seeds_needed_between: sd
                 .and_then(|sd| spread(sd, seeds))
                 .map(|(low, high)| (needed(low), needed(high))),
-            seeds_needed_for_paper: sd.zip(arm.paper).and_then(|(sd, paper)| seeds_needed(paper, sd, delta)),
+            seeds_needed_for_paper: sd.zip(arm.paper).and_then(|(sd, paper)| seeds_needed(paper, sd, 0.0)),
         }
     }
 }

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus};
+use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus, failure};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::ablation::{Claim, Quantity};
 use crate::curves;
-use crate::statistics::{self, Difference, LEVEL, SignFlip, Verdict, crossed_bootstrap, mean_and_sd};
+use crate::statistics::{self, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd};
 use crate::study::{Study, StudyArm};
 
 /// What an ablation found.
@@ -98,7 +98,7 @@ impl Report {
     pub(crate) fn of(study: &Study, out: &Path) -> Result<Self> {
         let mut arms = Vec::new();
         for arm in &study.arms {
-            arms.push(ArmReport::of(arm, &study.seeds, study.quantity, out)?);
+            arms.push(ArmReport::of(arm, &study.seeds, study.quantity, study.training_images, out));
         }
         let (base, others) = arms.split_at_mut(1);
         let mut pairs = Vec::new();
@@ -150,9 +150,16 @@ impl Report {
     }
 
     pub(crate) fn csv(&self) -> String {
-        let mut csv = "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\
+        self.csv_rows().concat()
+    }
+
+    /// The header and the rows, each with its line end.
+    pub(crate) fn csv_rows(&self) -> Vec<String> {
+        let mut rows = vec![
+            "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\
             train_seconds,images_per_second,peak_memory_bytes,folder,failure\n"
-            .to_owned();
+                .to_owned(),
+        ];
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
         let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
         for arm in &self.arms {
@@ -172,10 +179,10 @@ impl Report {
                     quoted(&run.folder),
                     quoted(run.failure.as_deref().unwrap_or_default()),
                 ];
-                csv += &(fields.join(",") + "\n");
+                rows.push(fields.join(",") + "\n");
             }
         }
-        csv
+        rows
     }
 
     /// The table, at most 80 columns wide for arms with short names.
@@ -236,7 +243,7 @@ impl Report {
         let mut lines = Vec::new();
         let p = listed(&|difference| {
             let (p, corrected) = (difference.p?, difference.p_holm?);
-            Some(if tested.len() == 1 { format!("{p:.2}") } else { format!("{p:.2} → {corrected:.2}") })
+            Some(if tested.len() == 1 { small(p) } else { format!("{} → {}", small(p), small(corrected)) })
         });
         let holm = match tested.len() {
             1 => String::new(),
@@ -244,15 +251,17 @@ impl Report {
         };
         lines.push(format!("Paired t test, p{holm}: {p}."));
         let level = LEVEL / tested.len().max(1) as f64;
-        let flips = tested.iter().filter_map(|(_, difference)| difference.sign_flip);
-        match flips.max_by(|one, other| one.smallest.total_cmp(&other.smallest)) {
-            Some(SignFlip { p: None, smallest }) => lines.push(format!(
+        let flips: Vec<_> = tested.iter().filter_map(|(_, difference)| difference.sign_flip).collect();
+        if flips.iter().any(|flip| flip.p.is_some()) {
+            let p = listed(&|difference| {
+                Some(difference.sign_flip?.p.map_or("off (too few seeds)".to_owned(), small))
+            });
+            lines.push(format!("Sign-flip test, p, the least of which is held against {level:.3}: {p}."));
+        } else if let Some(flip) = flips.first() {
+            let smallest = flips.iter().map(|flip| flip.smallest).fold(flip.smallest, f64::min);
+            lines.push(format!(
                 "Sign-flip test: off; so few seeds give no p below {smallest:.3}, and {level:.3} is asked."
-            )),
-            _ => lines.push(format!(
-                "Sign-flip test, p: {}.",
-                listed(&|difference| Some(format!("{:.3}", difference.sign_flip?.p?)))
-            )),
+            ));
         }
         for (what, of) in [
             (
@@ -284,10 +293,16 @@ impl Report {
 }
 
 impl ArmReport {
-    fn of(arm: &StudyArm, seeds: &[u64], quantity: Quantity, out: &Path) -> Result<Self> {
+    fn of(arm: &StudyArm, seeds: &[u64], quantity: Quantity, images: usize, out: &Path) -> Self {
         let mut runs = Vec::new();
         for (folder, &seed) in arm.runs.iter().zip(seeds).filter(|_| arm.not_applicable.is_none()) {
-            runs.push(RunReport::of(folder, seed, arm, quantity, out)?);
+            let mut run = RunReport::new(folder, seed);
+            // A run that cannot be read is one without a result; the others have theirs.
+            if let Err(error) = run.read(arm, quantity, out, images) {
+                run.failure = Some(format!("{error:#}"));
+                run.value = Value::Missing;
+            }
+            runs.push(run);
         }
         let known: Vec<f64> = runs
             .iter()
@@ -304,7 +319,7 @@ impl ArmReport {
             Value::Is(value) => Some(value),
             _ => None,
         };
-        Ok(Self {
+        Self {
             name: arm.name.clone(),
             about: arm.about.clone(),
             parameters: arm.parameters,
@@ -320,7 +335,7 @@ impl ArmReport {
             verdict: None,
             lrn: mean_responses(&runs),
             runs,
-        })
+        }
     }
 
     /// Compares the arm with the base, seed by seed; returns the differences.
@@ -414,8 +429,8 @@ impl ArmReport {
 }
 
 impl RunReport {
-    fn of(folder: &str, seed: u64, arm: &StudyArm, quantity: Quantity, out: &Path) -> Result<Self> {
-        let mut report = Self {
+    fn new(folder: &str, seed: u64) -> Self {
+        Self {
             seed,
             folder: folder.to_owned(),
             failure: None,
@@ -432,42 +447,52 @@ impl RunReport {
             value: Value::Missing,
             lrn: Vec::new(),
             answers: None,
-        };
-        let Ok(opened) = Run::open(&out.join(folder)) else {
-            report.failure = Some("not trained".to_owned());
-            return Ok(report);
-        };
-        let sessions = opened.record()?.sessions;
-        report.backend = sessions.last().map(|session| session.backend.clone());
-        report.processor = sessions.last().map(|session| session.processor.clone());
-        report.rows = opened.metrics()?;
-        let train = || report.rows.iter().filter(|row| row.split == "train");
-        let (seconds, steps) =
-            (train().map(|row| row.seconds).sum::<f64>(), train().map(|row| row.step).max().unwrap_or(0));
-        if steps > 0 {
-            report.train_seconds = Some(seconds);
-            report.images_per_second = Some((steps * arm.config.recipe.batch_size) as f64 / seconds);
         }
-        let RunStatus::Finished(result) = opened.status()? else {
-            report.failure = Some(opened.failure().unwrap_or_else(|| "not finished".to_owned()));
-            return Ok(report);
+    }
+
+    /// Fills in what the run's folder in `out` has. `images`: of a training epoch.
+    fn read(&mut self, arm: &StudyArm, quantity: Quantity, out: &Path, images: usize) -> Result<()> {
+        let folder = out.join(&self.folder);
+        let or_why = |otherwise: &str| failure(&folder).unwrap_or_else(|| otherwise.to_owned());
+        if !folder.join("run.json").exists() {
+            self.failure = Some(or_why("not trained"));
+            return Ok(());
+        }
+        let run = Run::open(&folder)?;
+        let sessions = run.record()?.sessions;
+        self.backend = sessions.last().map(|session| session.backend.clone());
+        self.processor = sessions.last().map(|session| session.processor.clone());
+        self.rows = run.metrics()?;
+        let train = self.rows.iter().filter(|row| row.split == "train");
+        let seconds: Vec<f64> = train.map(|row| row.seconds).collect();
+        if !seconds.is_empty() {
+            let (epochs, seconds) = (seconds.len(), seconds.iter().sum::<f64>());
+            self.train_seconds = Some(seconds);
+            self.images_per_second = Some((epochs * images) as f64 / seconds.max(1e-9));
+        }
+        let RunStatus::Finished(result) = run.status()? else {
+            self.failure = Some(or_why("not finished"));
+            return Ok(());
         };
-        report.peak_memory_bytes = result.peak_memory_bytes;
-        report.answers = opened.answers(arm.config.evaluation.views)?;
-        report.epochs = Some(result.epochs);
-        report.lrn = result.lrn.clone();
-        let test = result.test(arm.config.evaluation.views);
-        report.test_top1_error = test.map(|test| test.top1_error);
-        report.test_top5_error = test.map(|test| test.top5_error);
-        report.test_loss = test.map(|test| test.loss);
-        report.value = match quantity {
-            Quantity::TestError => test.map_or(Value::Missing, |test| Value::Is(100.0 * test.top1_error)),
+        let Some(test) = result.test(arm.config.evaluation.views) else {
+            self.failure = Some(or_why("not tested with these views"));
+            return Ok(());
+        };
+        self.peak_memory_bytes = result.peak_memory_bytes;
+        self.answers = run.answers(arm.config.evaluation.views)?;
+        self.epochs = Some(result.epochs);
+        self.test_top1_error = Some(test.top1_error);
+        self.test_top5_error = Some(test.top5_error);
+        self.test_loss = Some(test.loss);
+        self.value = match quantity {
+            Quantity::TestError => Value::Is(100.0 * test.top1_error),
             Quantity::EpochsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&report.rows, start, arm.config.recipe.training_error.stop_at)
+                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at)
             }
         };
-        Ok(report)
+        self.lrn = result.lrn;
+        Ok(())
     }
 }
 
@@ -500,6 +525,11 @@ fn mean_responses(runs: &[RunReport]) -> Vec<LrnResponse> {
         percentile_95: mean(at, |response| response.percentile_95),
     });
     layers.collect()
+}
+
+/// A p value in three digits.
+fn small(p: f64) -> String {
+    if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
 /// `text` in lines of at most 80 columns, all but the first indented.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_train::{EpochRow, Run, RunResult, RunStatus, Session, spoken};
+use alexnet_train::{EpochRow, Run, RunResult, RunStatus, Session, failure, spoken};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl Summary {
         let state = match &status {
             RunStatus::Finished(_) => State::Finished,
             _ if run.is_locked() => State::Running,
-            _ if run.failure().is_some() => State::Failed,
+            _ if failure(folder).is_some() => State::Failed,
             _ => State::Stopped,
         };
         let last = |split: &str| rows.iter().rev().find(|row| row.split == split);
@@ -86,7 +86,7 @@ impl Summary {
             backend: record.sessions.last().map_or(String::new(), |session| session.backend.clone()),
             seconds: rows.iter().map(|row| row.seconds).sum(),
             quiet_seconds: written.ok().and_then(|time| time.elapsed().ok()).map_or(0.0, |t| t.as_secs_f64()),
-            failure: run.failure(),
+            failure: failure(folder),
         })
     }
 }

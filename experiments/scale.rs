@@ -30,7 +30,9 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub(crate) fn load(name: &str) -> Result<Self> {
-        library::load("scale", SCALES, name)
+        let scale: Self = library::load("scale", SCALES, name)?;
+        library::check_name("scale", &scale.name)?;
+        Ok(scale)
     }
 
     /// The config that this scale and then `changes` give.

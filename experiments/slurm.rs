@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::SlurmArgs;
+use crate::cli::{Format, SlurmArgs};
 use crate::commands::print;
 use crate::study::Study;
 
@@ -15,6 +15,12 @@ const RESTARTS: usize = 100;
 
 /// Writes `slurm.sh` into the study's folder and submits it.
 pub(crate) fn submit(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) -> Result<()> {
+    let Format::Text = args.ablation.format else { bail!("submit slurm has no `--format json`") };
+    if args.ablation.jobs.is_some() || args.ablation.common.fresh {
+        bail!(
+            "submit slurm takes neither `--jobs` nor `--fresh`: each job trains one run, what is missing of it"
+        );
+    }
     let path = folder.join("slurm.sh");
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot write {}", logs.display()))?;
@@ -61,7 +67,7 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
         format!("--job-name={}-{}", study.ablation, study.scale),
         format!("--array=0-{last}{at_once}"),
         format!("--cpus-per-task={}", args.cpus),
-        format!("--output={}/logs/task-%a.log", folder.display()),
+        format!("--output=\"{}/logs/task-%a.log\"", folder.display().to_string().replace('%', "%%")),
         "--open-mode=append".to_owned(),
         "--requeue".to_owned(),
         // Time to write a checkpoint before the time limit.
@@ -72,14 +78,18 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
     let _ = write!(
         text,
         "\n# A signal to the job goes on to the run, which then writes a checkpoint and ends.\n\
-         trap 'kill -TERM \"$run\" 2>/dev/null' TERM INT\n\
+         run= stopped=\n\
+         trap 'stopped=yes; [ -z \"$run\" ] || kill -TERM \"$run\" 2>/dev/null' TERM INT\n\
          {} --task \"$SLURM_ARRAY_TASK_ID\" &\n\
          run=$!\n\
+         [ -z \"$stopped\" ] || kill -TERM \"$run\"\n\
          wait \"$run\"\n\
          code=$?\n\
          while kill -0 \"$run\" 2>/dev/null; do wait \"$run\"; code=$?; done\n\
-         # 128 and above: ended by a signal. Queued again, it goes on from its last checkpoint.\n\
-         if [ \"$code\" -ge 128 ] && [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt {RESTARTS} ]; then\n\
+         # 128 and above: ended by a signal. Queued again, it goes on from its last checkpoint; but not if the\n\
+         # job itself is being cancelled, or queued again by SLURM.\n\
+         state=\"$(squeue --noheader --jobs=\"$SLURM_JOB_ID\" --format=%T)\"\n\
+         if [ \"$code\" -ge 128 ] && [ \"$state\" = RUNNING ] && [ \"${{SLURM_RESTART_COUNT:-0}}\" -lt {RESTARTS} ]; then\n\
          \x20   scontrol requeue \"$SLURM_JOB_ID\"\n\
          fi\n\
          exit \"$code\"\n",

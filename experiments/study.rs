@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use alexnet_ops::Key;
 use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::ablation::{Ablation, Arm, Claim, Quantity};
@@ -25,6 +26,7 @@ pub(crate) struct Study {
     pub(crate) checksum: String,
     pub(crate) backend: String,
     pub(crate) code_version: String,
+    pub(crate) training_images: usize,
     pub(crate) seeds: Vec<u64>,
     /// The base first.
     pub(crate) arms: Vec<StudyArm>,
@@ -107,6 +109,7 @@ impl Study {
             checksum: data.dataset.checksum.clone(),
             backend: environment.backend.clone(),
             code_version: environment.code_version.clone(),
+            training_images: data.dataset.train.len(),
             arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
             seeds,
         })
@@ -136,7 +139,21 @@ impl Study {
         let text = std::fs::read_to_string(&path).with_context(|| {
             format!("cannot read {}; give the folder of an ablation, `runs/ablations/…`", path.display())
         })?;
-        serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
+        let study: Self =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        if study.arms.is_empty() || study.arms.iter().any(|arm| arm.runs.len() != study.seeds.len()) {
+            bail!(
+                "{} is damaged: every arm has a run a seed, and there is at least the base",
+                path.display()
+            );
+        }
+        Ok(study)
+    }
+
+    /// What tells this study from another of the same name: its runs, and in which order they are tasks.
+    pub(crate) fn identity(&self) -> String {
+        let folders: Vec<&str> = self.arms.iter().flat_map(|arm| &arm.runs).map(String::as_str).collect();
+        format!("{:016x}", Key::word(&folders.join("\n")))
     }
 
     /// What is to be trained: seed by seed, so that an interrupted study has pairs to compare.
@@ -165,10 +182,14 @@ impl Study {
     /// How much of a task's training is done.
     pub(crate) fn done(&self, task: &Task, out: &Path) -> f64 {
         let Some(arm) = task.arms.first().map(|&arm| &self.arms[arm]) else { return 1.0 };
-        let run = Run::open(&out.join(&task.folder)).and_then(|run| run.status());
-        match run {
-            Ok(RunStatus::Finished(_)) => 1.0,
-            Ok(RunStatus::Unfinished(epoch)) => epoch as f64 / arm.config.recipe.epochs as f64,
+        let Ok(run) = Run::open(&out.join(&task.folder)) else { return 0.0 };
+        let recipe = &arm.config.recipe;
+        match (run.status(), run.checkpoint()) {
+            (Ok(RunStatus::Finished(_)), _) => 1.0,
+            (Ok(RunStatus::Unfinished(_)), Ok(Some((_, step)))) => {
+                let steps = recipe.epochs * self.training_images.div_ceil(recipe.batch_size);
+                step as f64 / steps.max(1) as f64
+            }
             _ => 0.0,
         }
     }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use alexnet_train::{Data, Environment, EpochRow, Observer, Run, TrainError, spoken};
+use alexnet_train::{Data, Environment, EpochRow, Observer, TrainError, keep_failure, spoken};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ use crate::study::{Study, Task};
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Event {
+    /// Data and device are there.
+    Ready,
     /// A line for people.
     Line(String),
     /// A task, by its label, and the fraction of it that is done.
@@ -69,22 +71,23 @@ pub(crate) type Failure = (Task, String);
 pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
     let tasks = plan.study.tasks();
     let jobs = plan.jobs.min(tasks.len()).max(1);
-    let queue = Mutex::new((0..tasks.len()).collect::<VecDeque<usize>>());
+    let queue = Queue(Mutex::new((0..tasks.len()).collect()));
     let failures = Mutex::new(Vec::new());
-    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let failed = |task: usize, why: String| {
         say(plan.environment, &format!("{}: failed: {why}", tasks[task].label));
         failures.lock().unwrap_or_else(PoisonError::into_inner).push((tasks[task].clone(), why));
     };
     let here = || -> Result<()> {
-        while let Some(task) = next() {
+        while let Some(task) = queue.next() {
+            check_stop(plan)?;
             match plan.study.train(&tasks[task], plan.data, plan.environment, plan.out, plan.fresh) {
                 Err(error @ TrainError::Interrupted { .. }) => {
                     return Err(Interrupted(error.to_string()).into());
                 }
                 Err(error) => failed(task, error.to_string()),
-                Ok(()) => drop(plan.clock.update(&tasks[task].label, 1.0)),
+                Ok(()) => {}
             }
+            plan.clock.update(&tasks[task].label, 1.0);
         }
         Ok(())
     };
@@ -93,9 +96,10 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
         return Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
+    let (tasks, queue, failed) = (&tasks, &queue, &failed);
     let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
         let others: Vec<_> = (2..=jobs)
-            .map(|job| scope.spawn(move || elsewhere(plan, job, threads, &next, &failed)))
+            .map(|job| scope.spawn(move || elsewhere(plan, tasks, job, threads, queue, failed)))
             .collect();
         // This thread is one of the pool's: with one thread, nothing has to be handed to another.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
@@ -109,61 +113,96 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
     Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Has tasks carried out by another process; starts a new one where that died.
+/// What is asked before a task is begun, since nothing of it is there to be interrupted.
+fn check_stop(plan: &Plan<'_>) -> Result<()> {
+    match plan.environment.stop.load(Ordering::SeqCst) {
+        true => Err(Interrupted("interrupted; the same command goes on with the next run".to_owned()).into()),
+        false => Ok(()),
+    }
+}
+
+/// Has tasks carried out by another process; starts a new one where that died in the middle of one.
 fn elsewhere(
     plan: &Plan<'_>,
+    tasks: &[Task],
     job: usize,
     threads: usize,
-    next: &(dyn Fn() -> Option<usize> + Sync),
+    queue: &Queue,
     failed: &(dyn Fn(usize, String) + Sync),
 ) -> Result<()> {
     let mut worker: Option<Worker> = None;
-    while let Some(task) = next() {
-        if worker.is_none() {
-            worker = match Worker::start(plan, job, threads) {
-                Ok(worker) => Some(worker),
-                Err(error) => {
-                    failed(task, format!("{error:#}"));
-                    continue;
-                }
-            };
-        }
-        let Some(running) = &mut worker else { continue };
+    while let Some(task) = queue.next() {
+        check_stop(plan)?;
+        let running = match worker.take() {
+            Some(worker) => Ok(worker),
+            None => Worker::start(plan, job, threads),
+        };
+        let mut running = match running {
+            Ok(running) => running,
+            Err(error) => {
+                queue.back(task);
+                say(plan.environment, &format!("job {job} does not start: {error:#}"));
+                return Ok(()); // the others do its share
+            }
+        };
         match running.train(task, plan) {
-            Some(End::Finished) => drop(plan.clock.update(&plan.study.tasks()[task].label, 1.0)),
+            Some(End::Finished) => worker = Some(running),
+            Some(End::Failed(why)) => {
+                failed(task, why);
+                worker = Some(running);
+            }
             Some(End::Interrupted(why)) => return Err(Interrupted(why).into()),
-            Some(End::Failed(why)) => failed(task, why),
             None => {
+                check_stop(plan)?;
                 let status = running.child.wait().map_or_else(|error| error.to_string(), |s| s.to_string());
                 let log = log_path(plan.folder, job);
                 let why = format!("its process ended ({status}); see {}", log.display());
-                if let Ok(run) = Run::open(&plan.out.join(&plan.study.tasks()[task].folder)) {
-                    run.keep_failure(&why); // it could not do so itself
+                if !running.ready {
+                    queue.back(task);
+                    say(plan.environment, &format!("job {job} does not start: {why}"));
+                    return Ok(());
                 }
+                keep_failure(&plan.out.join(&tasks[task].folder), &why); // it could not do so itself
                 failed(task, why);
-                worker = None;
             }
         }
+        plan.clock.update(&tasks[task].label, 1.0);
     }
     Ok(())
+}
+
+/// The numbers of the tasks that nobody has begun.
+struct Queue(Mutex<VecDeque<usize>>);
+
+impl Queue {
+    fn next(&self) -> Option<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Gives back a task that was not begun after all.
+    fn back(&self, task: usize) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_front(task);
+    }
 }
 
 fn log_path(folder: &Path, job: usize) -> PathBuf {
     folder.join("logs").join(format!("job-{job}.log"))
 }
 
-/// The log of a job, empty.
+/// The log of a job, which goes on where an earlier process of it ended.
 pub(crate) fn begin_log(folder: &Path, job: usize) -> Result<File> {
     let path = log_path(folder, job);
     let cannot = || format!("cannot write {}", path.display());
     std::fs::create_dir_all(folder.join("logs")).with_context(cannot)?;
-    File::create(&path).with_context(cannot)
+    File::options().create(true).append(true).open(&path).with_context(cannot)
 }
 
 /// Another process that trains for this one.
 struct Worker {
     child: Child,
     events: Receiver<Event>,
+    /// Whether it has loaded what it needs.
+    ready: bool,
 }
 
 impl Worker {
@@ -180,7 +219,7 @@ impl Worker {
         let output = child.stdout.take().context("a process without output")?;
         let (send, events) = channel();
         std::thread::spawn(move || forward(output, &send));
-        Ok(Self { child, events })
+        Ok(Self { child, events, ready: false })
     }
 
     /// Has a task carried out; returns how it ended, or nothing if the process did.
@@ -188,6 +227,7 @@ impl Worker {
         writeln!(self.child.stdin.as_mut()?, "{task}").ok()?;
         loop {
             match self.events.recv_timeout(Duration::from_millis(100)) {
+                Ok(Event::Ready) => self.ready = true,
                 Ok(Event::Line(line)) => say(plan.environment, &line),
                 Ok(Event::Progress(label, done)) => drop(plan.clock.update(&label, done)),
                 Ok(Event::End(end)) => return Some(end),
@@ -309,6 +349,7 @@ pub(crate) fn serve(
 ) -> Result<()> {
     let environment =
         Environment { observer: Arc::new(Reporter { last: Mutex::new(Instant::now()) }), ..environment };
+    tell(&Event::Ready);
     let (send, numbers) = channel();
     let stop = environment.stop.clone();
     std::thread::spawn(move || read_numbers(&send, &stop));

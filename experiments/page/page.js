@@ -88,7 +88,7 @@ function showRun(study, arm, run) {
   const { report } = study;
   const [found, plain] = [report.arms[arm].runs[run], study.arms[arm]];
   document.getElementById("run-name").textContent = `${report.ablation}: ${report.arms[arm].name}, seed ${found.seed}`;
-  const folder = study.runs + found.folder;
+  const folder = (study.runs + found.folder).split("/").map(encodeURIComponent).join("/");
   const rows = plain.differences.map(({ key, values }) =>
     element("tr", {}, element("th", { scope: "row" }, element("code", {}, key)),
       element("td", {}, element("code", {}, values[0] ?? "–")), element("td", {}, element("code", {}, values[1] ?? "–"))));
@@ -96,7 +96,7 @@ function showRun(study, arm, run) {
     element("tr", {}, element("th", { scope: "row" }, element("code", {}, key)), element("td", {}, element("code", {}, value))));
   document.getElementById("run-content").replaceChildren(
     element("p", {}, found.failure ? element("span", { class: "missing" }, `no result: ${found.failure}`)
-      : `test top-1 error ${fixed(100 * found.test_top1_error)} %, top-5 ${fixed(100 * found.test_top5_error)} %`),
+      : `test top-1 error ${fixed(100 * found.test_top1_error)} %, top-5 error ${fixed(100 * found.test_top5_error)} %`),
     element("p", {}, element("a", { href: `${folder}/run.json` }, "run.json"), " · ",
       element("a", { href: `${folder}/metrics.jsonl` }, "metrics.jsonl"), " · ",
       found.failure ? element("a", { href: `${folder}/checkpoints/` }, "checkpoints")
@@ -181,11 +181,11 @@ function curves(study, state, width) {
   const height = Math.round(Math.min(Math.max(width * 0.5, 240), 640));
   const [left, right, top, bottom] = [52, 12, 10, 44];
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, class: "curves" });
-  const across = { epochs: 0, time: 2, images: 1 }[state.x];
+  const across = state.x === "time" ? 2 : 0;
   const visible = report.arms.map((_, index) => index).filter((index) => !state.hidden.has(index));
   const of = (arm) => study.arms[arm].curves.map((run) => {
-    const scale = state.x === "images" ? study.arms[arm].batch_size : 1;
-    return run[state.split].map((point) => ({ epoch: point[0], x: point[across] * scale, y: point[3] }));
+    const x = (point) => state.x === "images" ? point[0] * study.training_images : point[across];
+    return run[state.split].map((point) => ({ epoch: point[0], x: x(point), y: point[3] }));
   });
   const drawn = visible.map((arm) => ({ arm, runs: of(arm) }));
   for (const group of drawn) {
@@ -233,6 +233,7 @@ function curves(study, state, width) {
   svg.append(draw("text", { class: "soft", x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, label));
   const path = (list) => list.map((point, at) => `${at ? "L" : "M"}${x(point.x).toFixed(1)} ${y(point.y).toFixed(1)}`).join("");
   for (const { arm, runs, middle, upper, lower } of drawn) {
+    if (!middle.length) continue;
     svg.append(draw("path", { d: path(upper) + path([...lower].reverse()).replace("M", "L") + "Z", fill: colour(arm), opacity: 0.15 }));
     if (state.seeds) {
       runs.forEach((run, index) => {
@@ -285,7 +286,7 @@ function curvesBlock(study) {
       select("scale", [["linear", "linear"], ["log", "logarithmic"]], state.y, set("y")),
       element("label", {}, seeds, "every seed")),
     legend, chart,
-    element("p", { class: "note" }, "In percent. Thick lines are means, bands one standard deviation over seeds. A click on an end shows that run."),
+    element("p", { class: "note" }, "In percent. Thick lines are means, bands one standard deviation, over the seeds still in training. A click on an end shows that run."),
   ];
 }
 
@@ -302,7 +303,7 @@ function armsTable(study) {
       element("th", { scope: "row", title: arm.about }, arm.name),
       element("td", { class: "number" }, value),
       element("td", { class: "number" }, found ? `${bound}${signed(found.mean)} ${found.interval_95 ? interval(found.interval_95) : ""}` : ""),
-      element("td", { class: "number" }, found?.p_holm === null || !found ? "" : fixed(found.p_holm, 3)),
+      element("td", { class: "number" }, found?.p_holm === null || !found ? "" : found.p_holm < 0.001 ? "< 0.001" : fixed(found.p_holm, 3)),
       element("td", { class: "number" }, paper),
       element("td", {}, study.arms[index].verdict),
       element("td", { class: "number" }, arm.parameters.toLocaleString("en")));
@@ -404,7 +405,7 @@ function section(study, index) {
     element("h3", {}, "Paired differences"),
     figure("Paired differences; the table above has the numbers", (width) => forest(study, width)),
     element("p", { class: "note" },
-      `Squares are means over seeds, lines their 95 % t intervals, points single seeds; shaded: ±${report.delta}, taken for no difference; dashed: the paper. A click on a point shows that run.`),
+      `Squares are means over seeds, lines their 95 % t intervals, points single seeds (one that never got there has none); shaded: ±${report.delta}, taken for no difference; dashed: the paper. A click on a point shows that run.`),
     element("ul", { class: "note" }, ...study.tests.concat(study.notes).map((line) => element("li", {}, line))),
     ...curvesBlock(study),
     ...runsBlock(study));
@@ -414,7 +415,9 @@ function section(study, index) {
 function backends() {
   const groups = new Map();
   for (const study of studies) {
-    const key = [study.report.ablation, study.report.scale, study.report.checksum].join("\n");
+    // A run's folder names config, data and seed, and no backend.
+    const runs = study.report.arms.flatMap((arm) => arm.runs.map((run) => run.folder));
+    const key = [study.report.ablation, study.report.scale, ...runs].join("\n");
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(study);
   }

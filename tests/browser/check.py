@@ -226,6 +226,13 @@ def main():
         page.picture("backends")
         print("failed and missing runs, two backends: right")
 
+        # An arm that cannot act on these images has no runs, and its chart no line.
+        done = experiments("ablation", "augmentation", "--seeds", 1, "--epochs", 1, "--out", folder / "grey")
+        assert done.returncode == 0, done.stderr
+        page = Page(browser, folder / "grey" / "ablations" / "augmentation-mini" / "report" / "index.html")
+        assert "not applicable" in page.one("table.arms").text
+        page.no_errors()
+
         many = folder / "many"
         many_runs(here, many, 10, 100)
         done = experiments("report", many)

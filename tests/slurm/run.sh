@@ -63,29 +63,29 @@ done
 sinfo || { cat "$work/slurmctld.log" "$work/slurmd.log"; exit 1; }
 
 cd "$work"
-settings=(lrn --seeds 2 --epochs 3)
+settings=(lrn --seeds 2 --epochs 6)
 echo "== without SLURM"
 "$program" ablation "${settings[@]}" --out "$work/here" --plain 2>/dev/null | sed -n '5,9p'
 
 echo "== submitted"
 "$program" submit slurm "${settings[@]}" --out "$work/there"
 killed= requeued=
-for _ in $(seq 600); do
-  # Kill the training process of one job once it has trained an epoch; requeue another as preemption does.
-  if [ -z "$killed" ] && find "$work/there" -path '*checkpoints/epoch-1' | grep -q .; then
+log() { cat "$work/there/ablations/lrn-mini/logs/task-$1.log" 2>/dev/null; }
+for _ in $(seq 3000); do
+  # Once it has trained an epoch, kill the training process of one job, and requeue another as preemption does.
+  if [ -z "$killed" ] && log 0 | grep -q 'epoch 1,'; then
     victim="$(pgrep -f 'experiments work .*--task 0' | head -n 1 || true)"
     [ -n "$victim" ] && kill -9 "$victim" && killed=yes && echo "killed the training of job 0"
-  elif [ -z "$requeued" ] && pgrep -f 'experiments work .*--task 2' >/dev/null; then
+  elif [ -z "$requeued" ] && log 2 | grep -q 'epoch 1,'; then
     job="$(squeue --noheader --array --format='%A %K' | awk '$2 == 2 { print $1 }')"
-    sleep 2
-    scontrol requeue "$job" && requeued=yes && echo "requeued job 2"
+    [ -n "$job" ] && scontrol requeue "$job" && requeued=yes && echo "requeued job 2"
   fi
   [ -z "$(squeue --noheader)" ] && break
   # A job that was queued again waits for some time first; this one need not.
   for job in $(squeue --noheader --array --states=PENDING --format='%A %r' | awk '$2 == "BeginTime" { print $1 }'); do
     scontrol update JobId="$job" StartTime=now
   done
-  sleep 1
+  sleep 0.2
 done
 [ -n "$killed" ] && [ -n "$requeued" ] || { echo "no job was caught in the middle"; exit 1; }
 "$program" report "$work/there/ablations/lrn-mini" | sed -n '5,9p'
@@ -102,5 +102,7 @@ done
 for task in 0 2; do
   grep -q 'goes on after epoch' "$work/there/ablations/lrn-mini/logs/task-$task.log"
 done
+# The one that was requeued had its warning, and wrote a checkpoint where it was.
+grep -q 'interrupted; the same command goes on in epoch' "$work/there/ablations/lrn-mini/logs/task-2.log"
 echo "$runs runs: the same weights and answers, bit by bit"
 [ "$runs" = 6 ]

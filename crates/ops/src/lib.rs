@@ -42,7 +42,7 @@ pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;
 pub use linear::{Finish, linear};
 pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale, spatial_lrn};
-pub use memory::keep_memory;
+pub use memory::{keep_memory, release_memory};
 pub use pool::{Pool, Rounding, avg_pool2d, lrn_max_pool2d, max_pool2d};
 pub use sgd::{SgdStep, sgd_step};
 pub use tanh::tanh;

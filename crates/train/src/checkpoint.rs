@@ -122,14 +122,25 @@ impl Checkpoints {
 
     /// The newest checkpoint's progress.
     pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
-        let Some(moment) = self.moments()?.into_iter().max() else {
-            return Ok(None);
-        };
-        let path = self.path(moment).join(PROGRESS);
-        let text = fs::read_to_string(&path).map_err(TrainError::read(&path))?;
-        serde_json::from_str(&text)
-            .map(Some)
-            .map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
+        let mut gone = None;
+        loop {
+            let Some(moment) = self.moments()?.into_iter().max() else {
+                return Ok(None);
+            };
+            let path = self.path(moment).join(PROGRESS);
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                // The run is being trained, and this checkpoint has just made way for a newer one.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && gone != Some(moment) => {
+                    gone = Some(moment);
+                    continue;
+                }
+                Err(error) => return Err(TrainError::read(&path)(error)),
+            };
+            return serde_json::from_str(&text)
+                .map(Some)
+                .map_err(|error| TrainError::Damaged { path, problem: error.to_string() });
+        }
     }
 
     fn moments(&self) -> Result<Vec<Moment>, TrainError> {
@@ -153,6 +164,9 @@ impl Checkpoints {
         let unfinished = self.folder.join("unfinished");
         let now = Moment::of(progress);
         let target = self.path(now);
+        if target.exists() {
+            return Ok(()); // interrupted where it was interrupted before: the same state
+        }
         let written = (|| {
             let _ = fs::remove_dir_all(&unfinished);
             fs::create_dir_all(&unfinished).map_err(TrainError::write(&unfinished))?;
@@ -160,7 +174,6 @@ impl Checkpoints {
             write_synced(&unfinished.join(OPTIMIZER), &bytes(optimizer.into_bytes(), &target)?)?;
             let progress = serde_json::to_vec(progress).expect("plain numbers");
             write_synced(&unfinished.join(PROGRESS), &progress)?;
-            let _ = fs::remove_dir_all(&target);
             fs::rename(&unfinished, &target).map_err(TrainError::write(&target))?;
             sync_folder(&self.folder)
         })();
@@ -184,8 +197,13 @@ impl Checkpoints {
         Ok((load_model(&model)?, record(&optimizer, OptimizerRecord::from_bytes)?))
     }
 
-    pub(crate) fn delete_all(&self) {
-        let _ = fs::remove_dir_all(&self.folder);
+    pub(crate) fn delete_all(&self) -> Result<(), TrainError> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(TrainError::write(&self.folder)(error))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -48,7 +48,7 @@ pub enum TrainError {
     /// The loss is not a number any more.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}; \
-         lower `recipe.learning_rate` (the checkpoint of the last whole epoch is kept)"
+         lower `recipe.learning_rate` (the last checkpoint before it is kept)"
     )]
     Diverged {
         /// NaN or infinity.

@@ -27,7 +27,7 @@ pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_
 pub use memory::peak as peak_memory;
 pub use record::{EpochRow, read_metrics};
 pub use response::LrnResponse;
-pub use run::{Data, Environment, Run, RunRecord, RunResult, RunStatus, Session};
+pub use run::{Data, Environment, Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::Score;
 pub use strategy::Observer;

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Statistics, Views};
 use burn::data::dataloader::DataLoader;
@@ -67,8 +67,21 @@ pub struct Environment {
     pub observer: Arc<dyn Observer>,
 }
 
+const LOCK_ATTEMPTS: usize = 10;
+
 /// Why a run could not go on, for people and reports that come later.
 const FAILURE: &str = "failure.txt";
+
+/// Keeps the reason why the run in a folder could not go on, until it does. A full disk may refuse that too; the
+/// error itself is what counts.
+pub fn keep_failure(folder: &Path, why: &str) {
+    let _ = fs::create_dir_all(folder).and_then(|()| fs::write(folder.join(FAILURE), format!("{why}\n")));
+}
+
+/// Why the run in a folder could not go on when it was last worked on, if it could not.
+pub fn failure(folder: &Path) -> Option<String> {
+    Some(fs::read_to_string(folder.join(FAILURE)).ok()?.trim_end().to_owned())
+}
 
 /// One training: a config, a seed, and a folder named after both and the data.
 #[derive(Debug, Clone)]
@@ -257,20 +270,9 @@ impl Run {
         let outcome = self.complete_locked(data, environment, label);
         match &outcome {
             Ok(_) | Err(TrainError::Interrupted { .. }) => {}
-            Err(error) => self.keep_failure(&error.to_string()),
+            Err(error) => keep_failure(&self.folder, &error.to_string()),
         }
         outcome
-    }
-
-    /// Keeps the reason why the run could not go on, until it does. A full disk may refuse that too; the error
-    /// itself is what counts.
-    pub fn keep_failure(&self, why: &str) {
-        let _ = fs::write(self.file(FAILURE), format!("{why}\n"));
-    }
-
-    /// Why the run could not go on when it was last worked on, if it could not.
-    pub fn failure(&self) -> Option<String> {
-        Some(fs::read_to_string(self.file(FAILURE)).ok()?.trim_end().to_owned())
     }
 
     fn complete_locked(
@@ -327,7 +329,10 @@ impl Run {
 
     /// Whether a process is working on the run.
     pub fn is_locked(&self) -> bool {
-        matches!(File::open(self.file("lock")).map(|file| file.try_lock()), Ok(Err(TryLockError::WouldBlock)))
+        matches!(
+            File::open(self.file("lock")).map(|file| file.try_lock_shared()),
+            Ok(Err(TryLockError::WouldBlock))
+        )
     }
 
     /// How much of a run in progress its newest checkpoint has: epochs done and updates made.
@@ -377,11 +382,15 @@ impl Run {
     fn lock(&self) -> Result<File, TrainError> {
         let path = self.file("lock");
         let file = File::create(&path).map_err(TrainError::write(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(TrainError::Locked { path: self.folder.clone() }),
-            Err(TryLockError::Error(error)) => Err(TrainError::write(&path)(error)),
+        // Someone may only be looking whether it is locked.
+        for _ in 0..LOCK_ATTEMPTS {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(50)),
+                Err(TryLockError::Error(error)) => return Err(TrainError::write(&path)(error)),
+            }
         }
+        Err(TrainError::Locked { path: self.folder.clone() })
     }
 
     fn clear(&self) -> Result<(), TrainError> {
@@ -396,14 +405,14 @@ impl Run {
                 _ => {}
             }
         }
-        self.checkpoints().delete_all();
-        Ok(())
+        self.checkpoints().delete_all()
     }
 
     fn train(&self, data: &Data, environment: &Environment, label: &str) -> Result<RunResult, TrainError> {
         let progress = self.checkpoints().newest()?.unwrap_or_else(Progress::start);
         self.record_session(data, environment, progress.epoch + 1)?;
         let rows = cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
+        alexnet_ops::release_memory(); // or the run would be charged with what those before it needed
         memory::forget_peak();
         let progress = match progress.done {
             true => progress,
@@ -421,6 +430,11 @@ impl Run {
         let views = self.config.evaluation.views;
         let predictions = self.predict(&model, data, environment, views)?;
         let test = predictions.result(views);
+        if !test.loss.is_finite() {
+            let (loss, epoch, step) = (test.loss, final_epoch, progress.step);
+            let learning_rate = self.metrics()?.last().map_or(0.0, |row| row.learning_rate);
+            return Err(TrainError::Diverged { loss, epoch, step, learning_rate });
+        }
         let few = evaluation_loader(
             &self.config,
             data.dataset.validation.clone(),
@@ -454,7 +468,7 @@ impl Run {
         Events::begin(&self.folder, &self.metrics()?)?;
         write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
-        self.checkpoints().delete_all();
+        let _ = self.checkpoints().delete_all(); // the result stands without
         Ok(result)
     }
 
@@ -607,7 +621,7 @@ impl Run {
             operations: alexnet_ops::implementation().to_string(),
             device: format!("{:?}", environment.device),
             processor: processor(),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: rayon::current_num_threads(),
             workers: environment.workers,
         };
         if let Some(last) = record.sessions.last() {

@@ -177,6 +177,7 @@ impl Training {
             if let Some(loader) = &self.train_evaluated {
                 let begun = Instant::now();
                 let score = self.evaluate_quietly(parts, loader, progress)?;
+                self.check_loss(score.loss(), progress)?;
                 reached = score.top1_error() <= self.recipe.training_error.stop_at;
                 rows.push(EpochRow::new(
                     epoch,
@@ -189,6 +190,7 @@ impl Training {
             }
             let begun = Instant::now();
             let score = self.validate(parts, epoch, progress)?;
+            self.check_loss(score.loss(), progress)?;
             rows.push(EpochRow::new(epoch, step, "validation", &score, rate, begun.elapsed().as_secs_f64()));
             parts.event(LearnerEvent::EndEpoch(epoch));
 
@@ -236,14 +238,7 @@ impl Training {
             self.rate.set(rate(progress.step, progress));
             let output = parts.learner.train_step(batch);
             progress.step += 1;
-            if !output.item.loss().is_finite() {
-                return Err(TrainError::Diverged {
-                    loss: output.item.loss(),
-                    epoch,
-                    step: progress.step,
-                    learning_rate: self.rate.get(),
-                });
-            }
+            self.check_loss(output.item.loss(), progress)?;
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
             progress.part.batches += 1;
@@ -319,6 +314,14 @@ impl Training {
         self.checkpoints.save(progress, best, model, optimizer)?;
         self.last_checkpoint.restart();
         Ok(())
+    }
+
+    fn check_loss(&self, loss: f64, progress: &Progress) -> Result<(), TrainError> {
+        if loss.is_finite() {
+            return Ok(());
+        }
+        let (epoch, step) = (progress.epoch + 1, progress.step);
+        Err(TrainError::Diverged { loss, epoch, step, learning_rate: self.rate.get() })
     }
 
     fn check_stop(&self, parts: &Parts, progress: &Progress) -> Result<(), TrainError> {

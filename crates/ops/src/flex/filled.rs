@@ -17,10 +17,9 @@ pub(super) fn filled<S: Send>(
     if length == 0 {
         return Vec::new();
     }
-    assert_eq!(beside.len(), length.div_ceil(piece), "one for each piece");
     let mut values = Vec::with_capacity(length);
     let memory = &mut values.spare_capacity_mut()[..length];
-    memory.par_chunks_mut(piece).zip(beside).for_each(|(memory, beside)| {
+    let pieces = memory.par_chunks_mut(piece).zip(beside).map(|(memory, beside)| {
         for place in &mut *memory {
             place.write(0.0);
         }
@@ -29,8 +28,9 @@ pub(super) fn filled<S: Send>(
         let piece = unsafe { memory.assume_init_mut() };
         fill(beside, piece);
     });
-    // SAFETY: the pieces are all of the first `length` elements, and each of them has been written: there was a
-    // task for every piece, as asserted above, and a task that panics does not get here.
+    assert_eq!(pieces.count(), length.div_ceil(piece), "one beside each piece");
+    // SAFETY: the pieces are all of the first `length` elements, and each of them has been written: as many were
+    // as there are, by the count above, and a task that panics does not get here.
     #[allow(unsafe_code)]
     unsafe {
         values.set_len(length);
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "one for each piece")]
+    #[should_panic(expected = "one beside each piece")]
     fn pieces_that_nobody_fills_are_refused() {
         filled(10, 2, [0; 4].par_iter(), |_, _| {});
     }
