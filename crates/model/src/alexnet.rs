@@ -1,8 +1,8 @@
 //! AlexNet, top to bottom.
 
 use alexnet_ops::{
-    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv2d, linear, locally_connected2d, lrn, lrn_max_pool2d,
-    max_pool2d, spatial_lrn, tanh,
+    Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv_max_pool2d, conv2d, linear, locally_connected2d, lrn,
+    lrn_max_pool2d, max_pool2d, spatial_lrn, tanh,
 };
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, sigmoid};
@@ -69,8 +69,8 @@ impl AlexNet {
     }
 
     /// [`forward`](Self::forward) that shows `observe` each stage of maps before it runs, but a ReLU
-    /// right after a convolution and a max pooling right after LRN, which are computed with them: the layer's
-    /// name, the stage, the tower and the maps `[batch, channels, height, width]`.
+    /// right after a convolution and a max pooling right after it or after LRN, which are computed with them: the
+    /// layer's name, the stage, the tower and the maps `[batch, channels, height, width]`.
     pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
         self.run(images, mode, observe, None)
     }
@@ -127,11 +127,13 @@ impl AlexNet {
         let towers = inputs.into_iter().zip(&self.conv[index].towers).enumerate();
         let maps = towers.map(|(tower, (x, conv))| {
             let (weight, bias) = (conv.weight.val(), conv.bias.val());
-            let x = match config.shared {
-                true => conv2d(x, weight, bias, how),
-                false => locally_connected2d(x, weight, bias, config.kernel, how),
+            let (mut x, mut stages) = match (config.shared, stages) {
+                (true, [Stage::MaxPool(pool), after @ ..]) => {
+                    (conv_max_pool2d(x, weight, bias, how, pool), after)
+                }
+                (true, _) => (conv2d(x, weight, bias, how), stages),
+                (false, _) => (locally_connected2d(x, weight, bias, config.kernel, how), stages),
             };
-            let (mut x, mut stages) = (x, stages);
             while let [stage, after @ ..] = stages {
                 observe(&config.name, stage, tower, &x);
                 (x, stages) = match (stage, after) {

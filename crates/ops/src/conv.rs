@@ -1,6 +1,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::Pool;
+
 /// Rows or columns of zeros added to a feature map on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,10 @@ impl Padding {
         [(self.top, self.bottom), (self.left, self.right)]
     }
 }
+
+/// Fewer images than this are shared by threads map by map, which takes operations apart.
+#[cfg(feature = "flex")]
+pub(crate) const MANY_IMAGES: usize = 8;
 
 /// What a convolution does beyond its tensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +61,28 @@ pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) 
         return crate::flex::conv2d(maps, weight, bias, how);
     }
     crate::composed::conv2d(maps, weight, bias, how)
+}
+
+/// [`conv2d`] and then [`max_pool2d`](crate::max_pool2d): in one operation where that saves writing the maps between
+/// them and reading them again, with the same result.
+///
+/// # Shapes
+/// As [`conv2d`]; the output's height and width are those of the pooling.
+///
+/// # Panics
+/// As [`conv2d`].
+pub fn conv_max_pool2d(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    how: Conv2d,
+    pool: &Pool,
+) -> Tensor<4> {
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(&maps) && crate::flex::pools(pool) && maps.dims()[0] >= MANY_IMAGES {
+        return crate::flex::conv_max_pool2d(maps, weight, bias, how, pool);
+    }
+    crate::max_pool2d(conv2d(maps, weight, bias, how), pool)
 }
 
 /// A locally connected layer: a convolution whose kernels differ from place to place.

@@ -36,7 +36,7 @@ mod sgd;
 mod tanh;
 
 pub use backend::{Backend, BackendError, fits};
-pub use conv::{Conv2d, Padding, conv2d, locally_connected2d};
+pub use conv::{Conv2d, Padding, conv_max_pool2d, conv2d, locally_connected2d};
 pub use dropout::DropoutMask;
 pub use implementation::{Implementation, implementation, use_implementation};
 pub use key::Key;

@@ -70,7 +70,7 @@ pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
     if crate::flex::takes(&maps)
         && crate::flex::pools(pool)
         && lrn.coefficient() != 0.0
-        && maps.dims()[0] >= 8
+        && maps.dims()[0] >= crate::conv::MANY_IMAGES
     {
         return crate::flex::lrn_max_pool2d(maps, lrn, pool);
     }

@@ -10,13 +10,18 @@
 //! bits.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
+use pulp::Arch;
 use rayon::prelude::*;
 
+use super::between::between;
 use super::filled::filled;
+use super::pool;
 use super::product::{Panel, Table, panels, product};
 use super::sweep::{copy, rectified};
 use crate::Padding;
+use crate::conv::MANY_IMAGES;
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +42,42 @@ pub(super) struct Geometry {
     pub(super) groups: usize,
 }
 
+/// Maps of a batch, or what they are made from image by image.
+#[derive(Clone, Copy)]
+pub(super) enum Images<'a> {
+    /// `[batch, channels, height, width]`.
+    Whole(&'a [f32]),
+    /// The gradient before a max pooling, from that of the maxima and their places.
+    Pooled { gradient: &'a [f32], places: &'a [u8], scatter: &'a pool::Scatter },
+}
+
+impl Images<'_> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Whole(maps) => maps.is_empty(),
+            Self::Pooled { gradient, .. } => gradient.is_empty(),
+        }
+    }
+
+    /// Hands `work` the maps of some images of a batch of `batch`, each of `size` elements.
+    fn with<T>(&self, images: Range<usize>, [batch, size]: [usize; 2], work: impl FnOnce(&[f32]) -> T) -> T {
+        match *self {
+            Self::Whole(maps) => work(&maps[images.start * size..images.end * size]),
+            Self::Pooled { gradient, places, scatter } => between(images.len() * size, |maps| {
+                let pooled = gradient.len() / batch;
+                let pooled = images.start * pooled..images.end * pooled;
+                maps.fill(0.0);
+                scatter.planes(&gradient[pooled.clone()], &places[pooled], maps);
+                work(maps)
+            }),
+        }
+    }
+}
+
 /// Pixels of a tile, about.
 const PIXELS: usize = 192;
 /// Partial sums of a weight gradient, at most.
 const PARTIAL_SUMS: usize = 16;
-/// With fewer images than this, threads share the filters of one.
-const FEW_IMAGES: usize = 8;
 
 impl Geometry {
     /// `None` if the kernel does not fit into the padded maps.
@@ -71,6 +106,18 @@ impl Geometry {
     /// Length of a kernel: the inputs of one output pixel.
     fn taps(&self) -> usize {
         self.channels / self.groups * self.kernel[0] * self.kernel[1]
+    }
+
+    fn pack_forward(&self, correlation: &Correlation, weight: &[f32]) -> Vec<Packed> {
+        let place = Strides {
+            first: 0,
+            group: correlation.planes * self.taps(),
+            plane: self.taps(),
+            source: self.kernel[0] * self.kernel[1],
+            y: self.kernel[1] as isize,
+            x: 1,
+        };
+        correlation.pack(weight, &place)
     }
 
     fn forward(&self) -> Correlation {
@@ -267,28 +314,43 @@ impl Correlation {
         [source, self.groups * self.planes * self.whole[0] * self.whole[1]]
     }
 
+    /// The images that are worked on together.
+    fn parts(
+        &self,
+        tiling: &Tiling,
+        batch: usize,
+    ) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
+        let images = tiling.images;
+        let parts = (0..batch.div_ceil(images)).into_par_iter();
+        parts.map(move |part| part * images..((part + 1) * images).min(batch))
+    }
+
     /// Correlates `source` with packed kernels, where the planes are this correlation's alone.
-    fn new_planes(&self, source: &[f32], kernels: &[Packed], finish: &Finish, batch: usize) -> Vec<f32> {
+    fn new_planes(&self, source: Images<'_>, kernels: &[Packed], finish: &Finish, batch: usize) -> Vec<f32> {
         let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
-        let source = source.par_chunks((tiling.images * image_in).max(1));
-        filled(batch * image_out, tiling.images * image_out, source, |source, out| {
-            self.run(source, kernels, finish, batch, &tiling, out);
+        filled(batch * image_out, tiling.images * image_out, self.parts(&tiling, batch), |images, out| {
+            source.with(images, [batch, image_in], |source| {
+                self.run(source, kernels, finish, batch, &tiling, out);
+            });
         })
     }
 
     /// Correlates `source` with packed kernels, into the places of `out` that are this correlation's.
     fn into_planes(
         &self,
-        source: &[f32],
+        source: Images<'_>,
         kernels: &[Packed],
         finish: &Finish,
         batch: usize,
         out: &mut [f32],
     ) {
         let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
-        out.par_chunks_mut(tiling.images * image_out)
-            .zip(source.par_chunks(tiling.images * image_in))
-            .for_each(|(out, source)| self.run(source, kernels, finish, batch, &tiling, out));
+        let out = out.par_chunks_mut(tiling.images * image_out);
+        out.zip(self.parts(&tiling, batch)).for_each(|(out, images)| {
+            source.with(images, [batch, image_in], |source| {
+                self.run(source, kernels, finish, batch, &tiling, out);
+            });
+        });
     }
 
     /// Correlates the images that are worked on together.
@@ -306,7 +368,7 @@ impl Correlation {
         // Where there are too few images for all threads, they share an image's planes: two tasks a thread,
         // since each lays the window out for itself. No sum depends on it.
         let planes = match kernels.first() {
-            Some(kernel) if batch < FEW_IMAGES && self.groups == 1 && tiling.images == 1 => {
+            Some(kernel) if batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 => {
                 let tasks = (2 * rayon::current_num_threads()).div_ceil(batch.max(1));
                 (kernels.len().div_ceil(tasks) * kernel.panel.width).min(all)
             }
@@ -449,20 +511,44 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
 /// As [`conv2d`](crate::conv2d), flat.
 pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
     let correlation = shape.forward();
-    let place = Strides {
-        first: 0,
-        group: correlation.planes * shape.taps(),
-        plane: shape.taps(),
-        source: shape.kernel[0] * shape.kernel[1],
-        y: shape.kernel[1] as isize,
-        x: 1,
-    };
-    let kernels = correlation.pack(weight, &place);
-    correlation.new_planes(maps, &kernels, &Finish { bias: Some(bias), relu }, shape.batch)
+    let kernels = shape.pack_forward(&correlation, weight);
+    let finish = Finish { bias: Some(bias), relu };
+    correlation.new_planes(Images::Whole(maps), &kernels, &finish, shape.batch)
+}
+
+/// Maxima of [`forward`], and their places; its maps are only there image by image.
+pub(super) fn forward_pooled(
+    maps: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    relu: bool,
+    shape: &Geometry,
+    pool: &pool::Geometry,
+) -> (Vec<f32>, Vec<u8>) {
+    let correlation = shape.forward();
+    let kernels = shape.pack_forward(&correlation, weight);
+    let finish = Finish { bias: Some(bias), relu };
+    let (tiling, [image_in, image_out]) = (correlation.tiling(shape.batch), correlation.sizes());
+    let pooled = shape.filters * pool.output[0] * pool.output[1];
+    let (length, piece) = (shape.batch * pooled, tiling.images * pooled);
+    let mut places = vec![0; length];
+    if length == 0 {
+        return (Vec::new(), places);
+    }
+    let (arch, lines) = (Arch::new(), pool::Lines::new(*pool));
+    let beside = places.par_chunks_mut(piece).zip(correlation.parts(&tiling, shape.batch));
+    let maxima = filled(length, piece, beside, |(places, images), maxima| {
+        between(images.len() * image_out, |planes| {
+            let source = &maps[images.start * image_in..images.end * image_in];
+            correlation.run(source, &kernels, &finish, shape.batch, &tiling, planes);
+            arch.dispatch(pool::Maxima { lines, planes, maxima, places });
+        });
+    });
+    (maxima, places)
 }
 
 /// The gradient with respect to the input maps.
-pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry) -> Vec<f32> {
+pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geometry) -> Vec<f32> {
     let mut out = match shape.stride {
         1 => Vec::new(),
         _ => vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]],
@@ -493,7 +579,7 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Geometry)
 }
 
 /// The gradient with respect to the weights.
-pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) -> Vec<f32> {
+pub(super) fn weight_gradient(maps: &[f32], gradient: Images<'_>, shape: &Geometry) -> Vec<f32> {
     let (correlation, taps) = (shape.forward(), shape.taps());
     if maps.is_empty() || gradient.is_empty() {
         return vec![0.0; shape.filters * taps];
@@ -526,23 +612,24 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: &[f32], shape: &Geometry) 
             }
         }
     };
-    let partial_sum = |(maps, gradient): (&[f32], &[f32])| {
+    let partial_sum = |part: usize| {
         let mut sums = vec![0.0; size];
-        let maps = maps.chunks(tiling.images * image_in);
-        with_scratch(|scratch| {
-            for (maps, gradient) in maps.zip(gradient.chunks(tiling.images * image_out)) {
-                for tile in correlation.tiles(&tiling, gradient.len() / image_out) {
-                    add_tile(&mut sums, maps, gradient, tile, scratch);
-                }
-            }
-        });
+        let end = ((part + 1) * images).min(shape.batch);
+        for first in (part * images..end).step_by(tiling.images) {
+            let together = first..(first + tiling.images).min(end);
+            let maps = &maps[first * image_in..together.end * image_in];
+            gradient.with(together.clone(), [shape.batch, image_out], |gradient| {
+                with_scratch(|scratch| {
+                    for tile in correlation.tiles(&tiling, together.len()) {
+                        add_tile(&mut sums, maps, gradient, tile, scratch);
+                    }
+                });
+            });
+        }
         sums
     };
-    let sums: Vec<Vec<f32>> = maps
-        .par_chunks(images * image_in)
-        .zip(gradient.par_chunks(images * image_out))
-        .map(partial_sum)
-        .collect();
+    let parts = (0..shape.batch.div_ceil(images)).into_par_iter();
+    let sums: Vec<Vec<f32>> = parts.map(partial_sum).collect();
     let mut sums = sums.into_iter();
     let mut total = sums.next().unwrap_or_default();
     let rest: Vec<Vec<f32>> = sums.collect();

@@ -40,6 +40,39 @@ impl<B: Kernels> Backward<B, 3> for Convolve {
 }
 
 #[derive(Debug)]
+struct ConvolvePool;
+
+impl<B: Kernels> Backward<B, 3> for ConvolvePool {
+    /// The maps, the weights, the places of the maxima and, where the ReLU needs them, the maxima.
+    type State = (FloatTensor<B>, FloatTensor<B>, IntTensor<B>, Option<FloatTensor<B>>, Conv2d, Pool);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let [to_maps, to_weight, to_bias] = ops.parents;
+        let (maps, weight, places, maxima, how, pool) = ops.state;
+        let mut gradient = gradients.consume::<B>(&ops.node);
+        if let Some(maxima) = maxima {
+            // Where a window's maximum was cut to zero, so was all that the gradient could reach.
+            gradient = B::rectify_gradient(gradient, maxima, 1.0);
+        }
+        if let Some(node) = to_bias {
+            // Each maximum's gradient goes to one pixel, so their sum is that of the pixels.
+            gradients.register::<B>(node.id, B::convolve_gradient_bias(gradient.clone()));
+        }
+        if let Some(node) = to_maps {
+            let (shape, weight) = (maps.shape().dims(), weight.clone());
+            let (gradient, places) = (gradient.clone(), places.clone());
+            let to_maps = B::convolve_pool_gradient_maps(gradient, places, weight, shape, how, pool);
+            gradients.register::<B>(node.id, to_maps);
+        }
+        if let Some(node) = to_weight {
+            let shape = weight.shape().dims();
+            let to_weight = B::convolve_pool_gradient_weight(gradient, places, maps, shape, how, pool);
+            gradients.register::<B>(node.id, to_weight);
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Connect;
 
 impl<B: Kernels> Backward<B, 3> for Connect {
@@ -158,6 +191,28 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
             }
             OpsKind::UnTracked(prepared) => prepared.finish(out),
         }
+    }
+
+    fn convolve_pool(
+        maps: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        how: Conv2d,
+        pool: Pool,
+    ) -> (FloatTensor<Self>, IntTensor<Self>) {
+        let nodes = [maps.node(), weight.node(), bias.node()];
+        let prepared = ConvolvePool.prepare::<C>(nodes).compute_bound().stateful();
+        let (maps, weight) = (maps.into_primitive(), weight.into_primitive());
+        let (maxima, places) =
+            B::convolve_pool(maps.clone(), weight.clone(), bias.into_primitive(), how, pool);
+        let maxima = match prepared {
+            OpsKind::Tracked(prepared) => {
+                let kept = how.relu.then(|| maxima.clone());
+                prepared.finish((maps, weight, places.clone(), kept, how, pool), maxima)
+            }
+            OpsKind::UnTracked(prepared) => prepared.finish(maxima),
+        };
+        (maxima, places)
     }
 
     fn connect(

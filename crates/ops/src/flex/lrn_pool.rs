@@ -1,28 +1,13 @@
 //! LRN and the max pooling after it, image by image: what lies between them stays in a cache and is never the
 //! whole batch's.
 
-use std::cell::RefCell;
-
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::between::between;
 use super::filled::filled;
 use super::{lrn, pool};
 use crate::Lrn;
-
-thread_local! {
-    /// An image between the two.
-    static BETWEEN: RefCell<Vec<f32>> = RefCell::default();
-}
-
-fn with_image<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
-    BETWEEN.with_borrow_mut(|image| {
-        if image.len() < length {
-            image.resize(length, 0.0);
-        }
-        work(&mut image[..length])
-    })
-}
 
 /// Maxima of normalized maps, and their places.
 ///
@@ -40,10 +25,10 @@ pub(super) fn forward(
     let (arch, lrn, lines) = (Arch::new(), lrn::Constants::new(constants), pool::Lines::new(*shape));
     let beside = places.par_chunks_mut(sizes.pooled).zip(maps.par_chunks(sizes.image));
     let maxima = filled(length, sizes.pooled, beside, |(places, maps), maxima| {
-        with_image(sizes.image, |between| {
+        between(sizes.image, |image| {
             let shape = [channels, sizes.image / channels];
-            arch.dispatch(lrn::Forward { maps, out: between, shape, lrn });
-            arch.dispatch(pool::Maxima { lines, planes: between, maxima, places });
+            arch.dispatch(lrn::Forward { maps, out: image, shape, lrn });
+            arch.dispatch(pool::Maxima { lines, planes: image, maxima, places });
         });
     });
     (maxima, places)
@@ -63,11 +48,11 @@ pub(super) fn gradient(
     let pooled = gradient.par_chunks(sizes.pooled).zip(places.par_chunks(sizes.pooled));
     let beside = maps.par_chunks(sizes.image).zip(pooled);
     filled(maps.len(), sizes.image, beside, |(maps, (gradient, places)), out| {
-        with_image(sizes.image, |between| {
-            between.fill(0.0);
-            scatter.planes(gradient, places, between);
+        between(sizes.image, |image| {
+            image.fill(0.0);
+            scatter.planes(gradient, places, image);
             let shape = [channels, sizes.image / channels];
-            arch.dispatch(lrn::Gradient { maps, gradient: between, out, shape, lrn });
+            arch.dispatch(lrn::Gradient { maps, gradient: image, out, shape, lrn });
         });
     })
 }

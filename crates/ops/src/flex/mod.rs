@@ -3,6 +3,7 @@
 //! They reach Burn through its backend extension: one trait, implemented for Flex by the kernels
 //! of the modules below and for automatic differentiation by gradients written by hand.
 
+mod between;
 mod conv;
 mod filled;
 mod gradients;
@@ -23,6 +24,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 
+use self::conv::Images;
 use crate::normalize::Normalize;
 use crate::{Conv2d, Finish, Implementation, Lrn, Pool, SgdStep};
 
@@ -59,6 +61,38 @@ trait Kernels: Backend {
     }
     fn convolve_gradient_bias(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
         let _ = gradient;
+        unimplemented!("{ONCE}")
+    }
+
+    /// Convolution, then max pooling: the maxima and their places.
+    fn convolve_pool(
+        maps: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        how: Conv2d,
+        pool: Pool,
+    ) -> (FloatTensor<Self>, IntTensor<Self>);
+    /// The gradients from that of the maxima: of the maps, and of the weights.
+    fn convolve_pool_gradient_maps(
+        gradient: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        weight: FloatTensor<Self>,
+        maps: [usize; 4],
+        how: Conv2d,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, places, weight, maps, how, pool);
+        unimplemented!("{ONCE}")
+    }
+    fn convolve_pool_gradient_weight(
+        gradient: FloatTensor<Self>,
+        places: IntTensor<Self>,
+        maps: FloatTensor<Self>,
+        weight: [usize; 4],
+        how: Conv2d,
+        pool: Pool,
+    ) -> FloatTensor<Self> {
+        let _ = (gradient, places, maps, weight, how, pool);
         unimplemented!("{ONCE}")
     }
 
@@ -165,6 +199,19 @@ pub(crate) fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: C
     Tensor::from_dispatch(<Dispatch as Kernels>::convolve(maps, weight, bias, how))
 }
 
+/// [`conv_max_pool2d`](crate::conv_max_pool2d), for windows that [`pools`] accepts.
+pub(crate) fn conv_max_pool2d(
+    maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    how: Conv2d,
+    pool: &Pool,
+) -> Tensor<4> {
+    let (maps, weight, bias) = (maps.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    let (maxima, _) = <Dispatch as Kernels>::convolve_pool(maps, weight, bias, how, *pool);
+    Tensor::from_dispatch(maxima)
+}
+
 /// [`linear`](crate::linear).
 pub(crate) fn linear(units: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
     let (units, weight, bias) = (units.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
@@ -242,6 +289,16 @@ fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape()), DType::F32)
 }
 
+/// Maxima and the places they were at.
+fn with_places(maxima: Vec<f32>, places: Vec<u8>, shape: [usize; 4]) -> (FlexTensor, FlexTensor) {
+    let layout = Layout::contiguous(shape.into());
+    (tensor(maxima, shape), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
+}
+
+fn bytes(places: &FlexTensor) -> &[u8] {
+    places.as_slice().expect("the places as they were made")
+}
+
 impl Conv2d {
     fn geometry(self, maps: [usize; 4], weight: [usize; 4]) -> conv::Geometry {
         assert_eq!(maps[1], weight[1] * self.groups, "the maps' channels are not the kernels'");
@@ -288,7 +345,7 @@ impl Kernels for Flex {
     ) -> FlexTensor {
         let (gradient, weight) = (contiguous(gradient), contiguous(weight));
         let shape = how.geometry(maps, weight.shape().dims());
-        tensor(conv::input_gradient(values(&gradient), values(&weight), &shape), maps)
+        tensor(conv::input_gradient(Images::Whole(values(&gradient)), values(&weight), &shape), maps)
     }
 
     fn convolve_gradient_weight(
@@ -299,13 +356,60 @@ impl Kernels for Flex {
     ) -> FlexTensor {
         let (gradient, maps) = (contiguous(gradient), contiguous(maps));
         let shape = how.geometry(maps.shape().dims(), weight);
-        tensor(conv::weight_gradient(values(&maps), values(&gradient), &shape), weight)
+        tensor(conv::weight_gradient(values(&maps), Images::Whole(values(&gradient)), &shape), weight)
     }
 
     fn convolve_gradient_bias(gradient: FlexTensor) -> FlexTensor {
         let gradient = contiguous(gradient);
         let [_, filters, height, width] = gradient.shape().dims();
         tensor(conv::bias_gradient(values(&gradient), filters, height * width), [filters])
+    }
+
+    fn convolve_pool(
+        maps: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        how: Conv2d,
+        pool: Pool,
+    ) -> (FlexTensor, FlexTensor) {
+        let (maps, weight, bias) = (contiguous(maps), contiguous(weight), contiguous(bias));
+        let shape = how.geometry(maps.shape().dims(), weight.shape().dims());
+        let pool = pooling(shape.output, pool);
+        let (maxima, places) =
+            conv::forward_pooled(values(&maps), values(&weight), values(&bias), how.relu, &shape, &pool);
+        with_places(maxima, places, [shape.batch, shape.filters, pool.output[0], pool.output[1]])
+    }
+
+    fn convolve_pool_gradient_maps(
+        gradient: FlexTensor,
+        places: FlexTensor,
+        weight: FlexTensor,
+        maps: [usize; 4],
+        how: Conv2d,
+        pool: Pool,
+    ) -> FlexTensor {
+        let (gradient, weight) = (contiguous(gradient), contiguous(weight));
+        let shape = how.geometry(maps, weight.shape().dims());
+        let scatter = pool::Scatter::new(pooling(shape.output, pool));
+        let images =
+            Images::Pooled { gradient: values(&gradient), places: bytes(&places), scatter: &scatter };
+        tensor(conv::input_gradient(images, values(&weight), &shape), maps)
+    }
+
+    fn convolve_pool_gradient_weight(
+        gradient: FlexTensor,
+        places: FlexTensor,
+        maps: FlexTensor,
+        weight: [usize; 4],
+        how: Conv2d,
+        pool: Pool,
+    ) -> FlexTensor {
+        let (gradient, maps) = (contiguous(gradient), contiguous(maps));
+        let shape = how.geometry(maps.shape().dims(), weight);
+        let scatter = pool::Scatter::new(pooling(shape.output, pool));
+        let images =
+            Images::Pooled { gradient: values(&gradient), places: bytes(&places), scatter: &scatter };
+        tensor(conv::weight_gradient(values(&maps), images, &shape), weight)
     }
 
     fn connect(units: FlexTensor, weight: FlexTensor, bias: FlexTensor, finish: Finish) -> FlexTensor {
@@ -385,16 +489,13 @@ impl Kernels for Flex {
         let [batch, channels, height, width] = maps.shape().dims();
         let shape = pooling([height, width], pool);
         let (maxima, places) = pool::maxima(values(&maps), &shape);
-        let out = [batch, channels, shape.output[0], shape.output[1]];
-        let layout = Layout::contiguous(out.into());
-        (tensor(maxima, out), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
+        with_places(maxima, places, [batch, channels, shape.output[0], shape.output[1]])
     }
 
     fn pool_gradient(gradient: FlexTensor, places: FlexTensor, maps: [usize; 4], pool: Pool) -> FlexTensor {
         let gradient = contiguous(gradient);
-        let places: &[u8] = places.as_slice().expect("the places as they were made");
         let shape = pooling([maps[2], maps[3]], pool);
-        tensor(pool::maxima_gradient(values(&gradient), places, &shape), maps)
+        tensor(pool::maxima_gradient(values(&gradient), bytes(&places), &shape), maps)
     }
 
     fn normalize_pool(maps: FlexTensor, lrn: Lrn, pool: Pool) -> (FlexTensor, FlexTensor) {
@@ -402,9 +503,7 @@ impl Kernels for Flex {
         let [batch, channels, height, width] = maps.shape().dims();
         let shape = pooling([height, width], pool);
         let (maxima, places) = lrn_pool::forward(values(&maps), channels, &lrn, &shape);
-        let out = [batch, channels, shape.output[0], shape.output[1]];
-        let layout = Layout::contiguous(out.into());
-        (tensor(maxima, out), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
+        with_places(maxima, places, [batch, channels, shape.output[0], shape.output[1]])
     }
 
     fn normalize_pool_gradient(
@@ -415,10 +514,10 @@ impl Kernels for Flex {
         pool: Pool,
     ) -> FlexTensor {
         let (gradient, maps) = (contiguous(gradient), contiguous(maps));
-        let places: &[u8] = places.as_slice().expect("the places as they were made");
         let [_, channels, height, width] = maps.shape().dims();
         let shape = pooling([height, width], pool);
-        let out = lrn_pool::gradient(values(&maps), values(&gradient), places, channels, &lrn, &shape);
+        let out =
+            lrn_pool::gradient(values(&maps), values(&gradient), bytes(&places), channels, &lrn, &shape);
         elementwise(out, &maps)
     }
 

@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AlphaConvention, DropoutMask, Key, Padding, Rounding, composed};
+use crate::{AlphaConvention, DropoutMask, Key, Padding, Rounding, composed, conv_max_pool2d};
 use rand_chacha::rand_core::Rng;
 
 /// Numbers in ±1, a function of `seed`.
@@ -89,14 +89,14 @@ fn assert_convolution(shape: &conv::Geometry, seed: u64) {
         add(&mut to_weight[tap], g * x);
     });
     assert_sums("output", &conv::forward(&maps, &weight, &bias, false, shape), &out, taps + 1);
-    let ours = conv::input_gradient(&gradient, &weight, shape);
+    let ours = conv::input_gradient(Images::Whole(&gradient), &weight, shape);
     assert_sums(
         "input gradient",
         &ours,
         &to_maps,
         shape.filters / shape.groups * shape.kernel[0] * shape.kernel[1],
     );
-    let ours = conv::weight_gradient(&maps, &gradient, shape);
+    let ours = conv::weight_gradient(&maps, Images::Whole(&gradient), shape);
     assert_sums("weight gradient", &ours, &to_weight, shape.batch * pixels);
     let ours = conv::bias_gradient(&gradient, shape.filters, pixels);
     assert_sums("bias gradient", &ours, &to_bias, shape.batch * pixels);
@@ -240,6 +240,45 @@ proptest! {
     }
 
     #[test]
+    fn a_convolution_with_the_pooling_after_it_is_one_after_the_other(
+        (batch, groups, input) in (8usize..11, 1usize..3, [3usize..12, 3..12]),
+        (kernel, stride, size, step) in (1usize..4, 1usize..3, 1usize..4, 1usize..3),
+        relu in any::<bool>(),
+        seed in 0u64..1000,
+    ) {
+        let (channels, filters) = (2 * groups, 3 * groups);
+        let how = Conv2d { stride, padding: Padding::same(1), groups, relu };
+        let pool = Pool { size, stride: step, padding: size / 2, rounding: Rounding::Ceil };
+        let shape = how.geometry(
+            [batch, channels, input[0], input[1]],
+            [filters, channels / groups, kernel, kernel],
+        );
+        if pool.output_side(shape.output[0]).is_some() && pool.output_side(shape.output[1]).is_some() {
+            let pooled = pooling(shape.output, pool);
+            let maps = numbers(batch * channels * input[0] * input[1], seed);
+            let weight = numbers(filters * channels / groups * kernel * kernel, seed + 1);
+            let bias = numbers(filters, seed + 2);
+            let out = conv::forward(&maps, &weight, &bias, relu, &shape);
+            let (maxima, places) = pool::maxima(&out, &pooled);
+            let ours = conv::forward_pooled(&maps, &weight, &bias, relu, &shape, &pooled);
+            assert_eq!(ours, (maxima.clone(), places.clone()));
+            let gradient = numbers(maxima.len(), seed + 3);
+            let between = pool::maxima_gradient(&gradient, &places, &pooled);
+            let scatter = pool::Scatter::new(pooled);
+            let images = Images::Pooled { gradient: &gradient, places: &places, scatter: &scatter };
+            let whole = Images::Whole(&between);
+            assert_eq!(
+                conv::input_gradient(images, &weight, &shape),
+                conv::input_gradient(whole, &weight, &shape)
+            );
+            assert_eq!(
+                conv::weight_gradient(&maps, images, &shape),
+                conv::weight_gradient(&maps, whole, &shape)
+            );
+        }
+    }
+
+    #[test]
     fn lrn_with_the_pooling_after_it_is_one_after_the_other(
         (batch, channels, input) in (1usize..4, 1usize..20, [1usize..14, 1..14]),
         (size, stride, padding, n) in (1usize..4, 1usize..4, 0usize..2, 1usize..6),
@@ -361,8 +400,8 @@ fn any_number_of_threads_gives_the_same_bits() {
         pool.install(|| {
             [
                 conv::forward(&maps, &weight, &bias, true, &shape),
-                conv::input_gradient(&gradient, &weight, &shape),
-                conv::weight_gradient(&maps, &gradient, &shape),
+                conv::input_gradient(Images::Whole(&gradient), &weight, &shape),
+                conv::weight_gradient(&maps, Images::Whole(&gradient), &shape),
                 conv::bias_gradient(&gradient, 9, 225),
                 lrn::forward(&maps, [7, 225], &lrn),
                 lrn::gradient(&maps, &maps, [7, 225], &lrn),
@@ -512,6 +551,51 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
     assert_eq!(values(bias.grad(&gradients).unwrap()), [8.0, 8.0]);
     assert_eq!(values(weight.grad(&gradients).unwrap().flatten(0, 3)), [8.0; 8]);
     assert!(maps.grad(&gradients).is_none());
+}
+
+/// A convolution and LRN with the pooling after them have the gradients of the composed forms, the ReLU included.
+#[test]
+fn what_is_pooled_at_once_has_the_gradients_of_one_after_the_other() {
+    let device = Device::flex().autodiff();
+    let pool = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil };
+    let lrn = Lrn { size: 3, alpha: 0.5, beta: 0.75, k: 1.0, convention: AlphaConvention::Sum };
+    let values = |tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    for relu in [false, true] {
+        let how = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu };
+        let gradients = |fast: bool| -> Vec<Vec<f32>> {
+            let tensor = |shape: [usize; 4], seed| {
+                let data = TensorData::new(numbers(shape.iter().product(), seed), shape);
+                Tensor::<4>::from_data(data, &device).require_grad()
+            };
+            let (maps, weight) = (tensor([9, 2, 7, 6], 1), tensor([4, 2, 3, 3], 2));
+            let bias = Tensor::<1>::from_data(TensorData::new(numbers(4, 3), [4]), &device).require_grad();
+            let out = match fast {
+                true => conv_max_pool2d(maps.clone(), weight.clone(), bias.clone(), how, &pool),
+                false => {
+                    let out = composed::conv2d(maps.clone(), weight.clone(), bias.clone(), how);
+                    composed::max_pool2d(out, &pool)
+                }
+            };
+            let out = match fast {
+                true => crate::lrn_max_pool2d(out, &lrn, &pool),
+                false => composed::max_pool2d(composed::lrn(out, &lrn), &pool),
+            };
+            let [a, b, c, d] = out.dims();
+            let factors = TensorData::new(numbers(a * b * c * d, 4), [a, b, c, d]);
+            let gradients = (out * Tensor::from_data(factors, &device)).sum().backward();
+            vec![
+                values(maps.grad(&gradients).unwrap().flatten(0, 3)),
+                values(weight.grad(&gradients).unwrap().flatten(0, 3)),
+                values(bias.grad(&gradients).unwrap()),
+            ]
+        };
+        for (ours, composed) in gradients(true).iter().zip(gradients(false)) {
+            // Sums of some hundred terms around 1 in another order.
+            let error = ours.iter().zip(&composed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(error < 1e-4, "{error}");
+            assert!(composed.iter().any(|value| value.abs() > 0.1), "no gradient to compare");
+        }
+    }
 }
 
 #[test]
