@@ -336,7 +336,7 @@ impl Correlation {
     }
 
     /// Correlates `source` with packed kernels, into the places of `out` that are this correlation's.
-    fn into_planes(
+    fn fill_planes(
         &self,
         source: Images<'_>,
         kernels: &[Packed],
@@ -573,7 +573,7 @@ pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geome
         if shape.stride == 1 {
             return correlation.new_planes(gradient, &kernels, &finish, shape.batch);
         }
-        correlation.into_planes(gradient, &kernels, &finish, shape.batch, &mut out);
+        correlation.fill_planes(gradient, &kernels, &finish, shape.batch, &mut out);
     }
     out
 }

@@ -53,7 +53,7 @@ mod tests {
                     *value = (start + at) as f32;
                 }
             });
-            let expected = |at: usize| if at % piece % 2 == 0 { at as f32 } else { 0.0 };
+            let expected = |at: usize| if (at % piece).is_multiple_of(2) { at as f32 } else { 0.0 };
             assert!(values.iter().enumerate().all(|(at, value)| *value == expected(at)), "{length} {piece}");
         }
         assert!(filled(0, 0, [0; 0].par_iter(), |_, _| {}).is_empty());
