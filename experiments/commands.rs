@@ -187,11 +187,11 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         jobs,
         arguments: worker_arguments(&args.common, backend, &study),
     })?;
-    let report = Report::of(&study, out)?;
+    let report = Report::of(&study, out);
     report.write(&folder)?;
     Page::of(vec![Section::of(&study, report.clone(), out)?]).write(&folder.join("report"))?;
     show(&[report], args.format, &folder.join("report"))?;
-    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What makes another process of this program train as this one does.
@@ -388,7 +388,7 @@ fn report(args: &ReportArgs) -> Result<()> {
     let folders = studies(&args.folders)?;
     for folder in &folders {
         let (study, out) = (Study::read(folder)?, out_of(folder)?);
-        let report = Report::of(&study, &out)?;
+        let report = Report::of(&study, &out);
         report.write(folder)?;
         Page::of(vec![Section::of(&study, report.clone(), &out)?]).write(&folder.join("report"))?;
         sections.push(Section::of(&study, report.clone(), &out)?);
@@ -431,7 +431,7 @@ fn power(args: &PowerArgs) -> Result<()> {
         );
     }
     let study = Study::read(&folder)?;
-    let power = Power::of(&study, &Report::of(&study, &out_of(&folder)?)?);
+    let power = Power::of(&study, &Report::of(&study, &out_of(&folder)?));
     match args.format {
         Format::Json => print(&serde_json::to_string_pretty(&power)?),
         Format::Text => print(power.text().trim_end()),

@@ -46,12 +46,12 @@ struct ArmSection {
     curves: Vec<Curves>,
 }
 
-/// The epochs of a run, each as epoch, step, seconds of training so far, top-1 error in percent.
+/// The epochs of a run, each as epoch, seconds of training so far, top-1 error in percent.
 #[derive(Debug, Serialize)]
 struct Curves {
-    train: Vec<[f64; 4]>,
-    train_evaluated: Vec<[f64; 4]>,
-    validation: Vec<[f64; 4]>,
+    train: Vec<[f64; 3]>,
+    train_evaluated: Vec<[f64; 3]>,
+    validation: Vec<[f64; 3]>,
 }
 
 impl Curves {
@@ -69,8 +69,7 @@ impl Curves {
                 "validation" => &mut curves.validation,
                 _ => continue,
             };
-            let (epoch, step) = (row.epoch as f64, row.step as f64);
-            of.push([epoch, step, rounded(seconds, 2), rounded(100.0 * row.top1_error, 3)]);
+            of.push([row.epoch as f64, rounded(seconds, 2), rounded(100.0 * row.top1_error, 3)]);
         }
         curves
     }

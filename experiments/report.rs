@@ -94,8 +94,8 @@ enum Value {
 }
 
 impl Report {
-    /// Reads the runs of a study whose files lie in `folder`.
-    pub(crate) fn of(study: &Study, out: &Path) -> Result<Self> {
+    /// Reads the runs of a study, whose folders lie in `out`.
+    pub(crate) fn of(study: &Study, out: &Path) -> Self {
         let mut arms = Vec::new();
         for arm in &study.arms {
             arms.push(ArmReport::of(arm, &study.seeds, study.quantity, study.training_images, out));
@@ -114,7 +114,7 @@ impl Report {
             let difference = report.difference.as_ref();
             report.verdict = difference.map(|difference| difference.verdict(arm.expected_sign, study.delta));
         }
-        Ok(Self {
+        Self {
             ablation: study.ablation.clone(),
             question: study.question.clone(),
             claim: study.claim.clone(),
@@ -131,7 +131,7 @@ impl Report {
             code_version: study.code_version.clone(),
             seeds: study.seeds.clone(),
             arms,
-        })
+        }
     }
 
     /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`.

@@ -42,8 +42,6 @@ pub(crate) struct StudyArm {
     pub(crate) paper_ratio: Option<f64>,
     pub(crate) expected_sign: i8,
     pub(crate) parameters: usize,
-    /// Of one image, forward.
-    pub(crate) multiply_adds: usize,
     pub(crate) config: RunConfig,
     /// Why the arm cannot act on these images, if it cannot; it is then not trained.
     pub(crate) not_applicable: Option<String>,
@@ -92,7 +90,6 @@ impl Study {
                 paper_ratio: arm.paper_ratio,
                 expected_sign: arm.expected_sign(),
                 parameters: trace.parameters(),
-                multiply_adds: trace.multiply_adds(),
                 not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
                 runs: seeds.iter().map(run).collect(),
                 config,
@@ -165,7 +162,8 @@ impl Study {
                 let folder = &arm.runs[seed];
                 let place = *places.entry(folder).or_insert_with(|| {
                     let label = format!("{} {}, seed {number}", self.ablation, arm.name);
-                    let weight = (arm.config.recipe.epochs * arm.multiply_adds) as f64;
+                    let multiply_adds = arm.config.network.trace().map_or(1, |trace| trace.multiply_adds());
+                    let weight = (arm.config.recipe.epochs * multiply_adds) as f64;
                     tasks.push(Task { folder: folder.clone(), arms: Vec::new(), seed, label, weight });
                     tasks.len() - 1
                 });

@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -61,21 +61,18 @@ pub(crate) struct Plan<'a> {
     pub(crate) arguments: Vec<String>,
 }
 
-/// A task that could not be carried out, and why.
-pub(crate) type Failure = (Task, String);
-
-/// Carries out tasks; returns those that failed.
+/// Carries out tasks; returns how many failed, each of which has said why and left it in its folder.
 ///
 /// # Errors
 /// Only if training was interrupted.
-pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
+pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
     let tasks = plan.study.tasks();
     let jobs = plan.jobs.min(tasks.len()).max(1);
     let queue = Queue(Mutex::new((0..tasks.len()).collect()));
-    let failures = Mutex::new(Vec::new());
+    let failures = AtomicUsize::new(0);
     let failed = |task: usize, why: String| {
         say(plan.environment, &format!("{}: failed: {why}", tasks[task].label));
-        failures.lock().unwrap_or_else(PoisonError::into_inner).push((tasks[task].clone(), why));
+        failures.fetch_add(1, Ordering::SeqCst);
     };
     let here = || -> Result<()> {
         while let Some(task) = queue.next() {
@@ -93,7 +90,7 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
     };
     if jobs == 1 {
         here()?;
-        return Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner));
+        return Ok(failures.into_inner());
     }
     let threads = (std::thread::available_parallelism().map_or(1, usize::from) / jobs).max(1);
     let (tasks, queue, failed) = (&tasks, &queue, &failed);
@@ -103,14 +100,20 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<Vec<Failure>> {
             .collect();
         // This thread is one of the pool's: with one thread, nothing has to be handed to another.
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
-        let own = pool.context("cannot start threads").and_then(|_pool| here());
+        let own =
+            pool.as_ref().map_err(|error| anyhow!("cannot start threads: {error}")).and_then(|_| here());
         let join = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
             other.join().unwrap_or_else(|_| Err(anyhow!("a thread failed unexpectedly")))
         };
-        std::iter::once(own).chain(others.into_iter().map(join)).collect()
+        let mut outcomes: Vec<_> = std::iter::once(own).chain(others.into_iter().map(join)).collect();
+        // A job that did not start gave its task back, perhaps after this one had run out of them.
+        if outcomes.iter().all(Result::is_ok) {
+            outcomes.push(here());
+        }
+        outcomes
     });
     outcomes.into_iter().collect::<Result<()>>()?;
-    Ok(failures.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(failures.into_inner())
 }
 
 /// What is asked before a task is begun, since nothing of it is there to be interrupted.

@@ -97,6 +97,19 @@ fn any_number_of_jobs_gives_the_same_results() {
 }
 
 #[test]
+fn a_job_that_does_not_start_leaves_its_share_to_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    // Where its log should be is a folder, so job 2 cannot start.
+    fs::create_dir_all(folder.path().join("runs/ablations/lrn-mini/logs/job-2.log")).unwrap();
+    let output = ablation(folder.path(), &["--seeds", "2", "--jobs", "2"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("job 2 does not start: cannot write"), "{}", stderr(&output));
+    let list = succeed(experiments(folder.path()).args(["runs", "list", "--format", "json"]));
+    let list: Value = serde_json::from_str(&stdout(&list)).unwrap();
+    assert_eq!(list.as_array().unwrap().iter().filter(|run| run["state"] == "finished").count(), 6);
+}
+
+#[test]
 fn a_grid_has_an_arm_for_each_combination_but_the_base() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rates.toml");

@@ -104,7 +104,7 @@ function showRun(study, arm, run) {
     element("h3", {}, rows.length ? "Differs from the base in" : "The base"),
     rows.length ? element("table", {}, element("thead", {}, element("tr", {},
       ...["key", report.arms[0].name, report.arms[arm].name].map((name) => element("th", { scope: "col" }, name)))),
-      element("tbody", {}, ...rows)) : null ?? "",
+      element("tbody", {}, ...rows)) : "",
     element("h3", {}, "Config"),
     element("table", { class: "config" }, element("tbody", {}, ...all)));
   document.getElementById("run").showModal();
@@ -181,11 +181,11 @@ function curves(study, state, width) {
   const height = Math.round(Math.min(Math.max(width * 0.5, 240), 640));
   const [left, right, top, bottom] = [52, 12, 10, 44];
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, class: "curves" });
-  const across = state.x === "time" ? 2 : 0;
+  const across = state.x === "time" ? 1 : 0;
   const visible = report.arms.map((_, index) => index).filter((index) => !state.hidden.has(index));
   const of = (arm) => study.arms[arm].curves.map((run) => {
     const x = (point) => state.x === "images" ? point[0] * study.training_images : point[across];
-    return run[state.split].map((point) => ({ epoch: point[0], x: x(point), y: point[3] }));
+    return run[state.split].map((point) => ({ epoch: point[0], x: x(point), y: point[2] }));
   });
   const drawn = visible.map((arm) => ({ arm, runs: of(arm) }));
   for (const group of drawn) {
