@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use alexnet_data::Views;
+use alexnet_data::{Upload, Views};
 use alexnet_ops::{Backend, Implementation};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -123,6 +123,9 @@ pub(crate) struct CommonArgs {
     /// Threads that prepare images; the result is the same for any number
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) workers: usize,
+    /// What goes to the device of a training image: floats, or bytes whose arithmetic is done there
+    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
+    pub(crate) upload: Upload,
     /// Plain lines instead of the dashboard, in a terminal too
     #[arg(long)]
     pub(crate) plain: bool,
@@ -271,6 +274,9 @@ pub(crate) struct WorkArgs {
     /// Threads that prepare images
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) workers: usize,
+    /// What goes to the device of a training image
+    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
+    pub(crate) upload: Upload,
     /// Train anew what is already there
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -354,8 +360,79 @@ pub(crate) struct PredictArgs {
     pub(crate) format: Format,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measure how fast batches come from a data set
+    Data(BenchDataArgs),
+}
+
 #[derive(Debug, Args)]
+pub(crate) struct BenchDataArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// What is made of each image
+    #[arg(long, value_enum, default_value_t = BenchView::Train)]
+    pub(crate) view: BenchView,
+    /// Threads that prepare batches [default: one a core]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Read the files and do nothing with them
+    #[arg(long)]
+    pub(crate) no_decode: bool,
+    /// What goes to the device: floats, or bytes whose arithmetic is done there
+    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
+    pub(crate) upload: Upload,
+    /// Images a batch
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Side of an input in pixels [default: 7/8 of the image's, as 224 of 256]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) side: Option<usize>,
+    /// Where batches go [default: the first backend in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+}
+
+/// What `bench data` makes of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchView {
+    /// A random crop, mirrored or not, less the mean image
+    Train,
+    /// The same with noise on the colours
+    TrainColour,
+    /// The centre
+    Centre,
+    /// Ten views
+    Ten,
+    /// Nothing: images are decoded and dropped
+    Decode,
+}
+
+impl BenchView {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::TrainColour => "train-colour",
+            Self::Centre => "centre",
+            Self::Ten => "ten",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+fn upload(text: &str) -> Result<Upload, String> {
+    match text {
+        "floats" => Ok(Upload::Floats),
+        "bytes" => Ok(Upload::Bytes),
+        _ => Err("choose floats or bytes".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
     /// The network: a preset's name (see `list`) or the path of a TOML file
     #[arg(default_value = "alexnet-2012")]
     pub(crate) preset: String,
@@ -393,17 +470,84 @@ pub(crate) enum DataCommand {
         /// The data set (see `list`)
         name: String,
     },
-    /// Read a data set whole: counts, labels, every image
+    /// Make photographs ready for training once: decoded, scaled, cut to a square and packed into shards
+    ///
+    /// An interrupted preparation goes on where it was, and ends in the same bytes.
+    Prepare(PrepareArgs),
+    /// Read a data set whole: counts, labels, checksums, every image
     Check(DataArgs),
-    /// Mean and principal colours of a data set's training split
+    /// Mean, mean image and principal colours of the training images; stored in a prepared folder
     Stats(DataArgs),
+    /// Draw some images with their labels, and what augmentation makes of one
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrepareArgs {
+    /// ILSVRC-2012 as distributed, Tiny-ImageNet, class folders, WebDataset tars or (where built in) parquet files:
+    /// a folder, tar or tar.gz
+    pub(crate) source: PathBuf,
+    /// The folder for the shards
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The shorter side is scaled to so many pixels, and the centre square cut out
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one, default_value_t = 256)]
+    pub(crate) size: usize,
+    /// Of JPEG, 1 to 100
+    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100), default_value_t = 95)]
+    pub(crate) quality: u8,
+    /// How images are kept: raw is six times as large, with nothing to decode
+    #[arg(long, value_enum, default_value_t = EncodingArg::Jpeg)]
+    pub(crate) encoding: EncodingArg,
+    /// Turn images as their EXIF says; torchvision, and so published figures, do not
+    #[arg(long)]
+    pub(crate) upright: bool,
+    /// Threads; the result is the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) jobs: Option<usize>,
+    /// What standard output holds: lines, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+/// How images are kept in shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EncodingArg {
+    /// JPEG
+    Jpeg,
+    /// Bytes, as NumPy files
+    Raw,
+}
+
+impl From<EncodingArg> for alexnet_data::Encoding {
+    fn from(encoding: EncodingArg) -> Self {
+        match encoding {
+            EncodingArg::Jpeg => Self::Jpeg,
+            EncodingArg::Raw => Self::Raw,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// Where samples.png and augmentation.png go
+    #[arg(long, value_name = "DIR", default_value = "sheets")]
+    pub(crate) out: PathBuf,
+    /// How many images
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 24)]
+    pub(crate) count: usize,
+    /// Which images, and which draws
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DataArgs {
-    /// The data set (see `list`) or the path of a manifest
+    /// The data set (see `list`), the path of a manifest, or a prepared folder
     pub(crate) name: String,
-    /// The data set's folder, tar or tar.gz [default: where `list` finds it]
+    /// The data set's folder, prepared or not, tar or tar.gz [default: where `list` finds it]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
     /// What standard output holds: lines, or one JSON value

@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use alexnet_data::{Dataset, Views};
-use alexnet_ops::{Backend, fits, keep_memory, use_implementation};
+use alexnet_data::{Dataset, Upload, Views};
+use alexnet_ops::{Backend, fits, use_implementation};
 use alexnet_train::{Data, Environment, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
-    AblationArgs, BenchArgs, Cli, Command, CommonArgs, DataArgs, DataCommand, EvaluateArgs, Format,
+    AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
     ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
     WorkArgs,
 };
@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::{Study, Task};
 use crate::work::{Lines, Plan};
-use crate::{arm, bench as benchmark, fetch, network, predict, runs, slurm, watch, work};
+use crate::{arm, bench as benchmark, data, fetch, network, predict, runs, slurm, watch, work};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +55,10 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,
-        Command::Data(DataCommand::Check(args)) => data_check(&args)?,
-        Command::Data(DataCommand::Stats(args)) => data_stats(&args)?,
+        Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,
+        Command::Data(DataCommand::Check(args)) => data::run_check(&args, &stop)?,
+        Command::Data(DataCommand::Stats(args)) => data::run_stats(&args)?,
+        Command::Data(DataCommand::Show(args)) => data::run_show(&args)?,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "experiments", &mut std::io::stdout());
         }
@@ -76,6 +78,7 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
 fn environment(
     backend: Backend,
     workers: usize,
+    upload: Upload,
     dashboard: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<Environment> {
@@ -83,6 +86,7 @@ fn environment(
         device: backend.device()?,
         backend: backend.to_string(),
         workers,
+        upload,
         dashboard,
         code_version: code_version(),
         stop,
@@ -103,6 +107,10 @@ fn dashboard(args: &CommonArgs, format: Format) -> bool {
 }
 
 fn load_data(set: &str, path: Option<&Path>) -> Result<Data> {
+    Ok(Data::new(open_data(set, path)?)?)
+}
+
+pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
     let manifest = library::manifest(set)?;
     let path = match path {
         Some(path) if !path.exists() => bail!("--data {}: no such file or folder", path.display()),
@@ -119,7 +127,7 @@ fn load_data(set: &str, path: Option<&Path>) -> Result<Data> {
             )
         })?,
     };
-    Ok(Data::new(Dataset::open(&manifest, &path)?)?)
+    Ok(Dataset::open(&manifest, &path)?)
 }
 
 /// What the command line changes in every config.
@@ -150,7 +158,7 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let arms = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
     use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
-    let environment = environment(backend, args.common.workers, dashboard, stop)?;
+    let environment = environment(backend, args.common.workers, args.common.upload, dashboard, stop)?;
     for (_, config) in &arms {
         check_fits(&backend, config)?;
     }
@@ -175,7 +183,6 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     };
     environment.observer =
         Arc::new(Lines { clock: Some(clock.clone()), dashboard: environment.dashboard, log });
-    keep_memory();
     let failed = work::train(&Plan {
         study: &study,
         folder: &folder,
@@ -199,6 +206,9 @@ fn worker_arguments(args: &CommonArgs, backend: Backend, study: &Study) -> Vec<S
     let mut words = vec!["--backend".to_owned(), backend.to_string()];
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
     words.extend(["--workers".to_owned(), args.workers.to_string()]);
+    if args.upload == Upload::Bytes {
+        words.extend(["--upload".to_owned(), "bytes".to_owned()]);
+    }
     words.extend(["--study".to_owned(), study.identity()]);
     if let Some(path) = &args.data {
         words.extend(["--data".to_owned(), path.display().to_string()]);
@@ -218,8 +228,7 @@ fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
     }
-    keep_memory();
-    let environment = environment(backend(args.backend)?, args.workers, false, stop)?;
+    let environment = environment(backend(args.backend)?, args.workers, args.upload, false, stop)?;
     let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());
@@ -283,13 +292,18 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let config = scale.config(&changes(&args.common)?)?;
     use_implementation(args.common.ops);
     let backend = backend(args.common.backend)?;
-    let environment = environment(backend, args.common.workers, dashboard(&args.common, args.format), stop)?;
+    let environment = environment(
+        backend,
+        args.common.workers,
+        args.common.upload,
+        dashboard(&args.common, args.format),
+        stop,
+    )?;
     check_fits(&backend, &config)?;
     let data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
-    keep_memory();
     let run = Run::new(config, args.seed, &data.dataset, &args.common.out);
     let label = format!("{}, seed {}", scale.name, args.seed);
     if let (RunStatus::Finished(_), false) = (run.status()?, args.common.fresh) {
@@ -325,7 +339,7 @@ fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
 }
 
 fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
-    let environment = environment(backend(args.backend)?, 1, false, stop)?;
+    let environment = environment(backend(args.backend)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs
         .iter()
@@ -459,6 +473,9 @@ fn model(args: &ModelArgs) -> Result<()> {
 }
 
 fn bench(args: &BenchArgs) -> Result<()> {
+    if let Some(BenchCommand::Data(args)) = &args.command {
+        return data::run_bench(args);
+    }
     let network = network::load(&args.preset)?;
     use_implementation(args.ops);
     let backend = backend(args.backend)?;
@@ -466,7 +483,6 @@ fn bench(args: &BenchArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }
-    keep_memory();
     let (batch, samples) = (args.batch, args.samples);
     let plan = benchmark::Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
     let measurement = benchmark::measure(&network, plan)?;
@@ -512,62 +528,4 @@ fn list() {
         };
         print(&format!("  {:<25} {state}", file.name));
     }
-}
-
-fn data_check(args: &DataArgs) -> Result<()> {
-    let data = load_data(&args.name, args.data.as_deref())?;
-    let set = &data.dataset;
-    for split in [&set.train, &set.validation, &set.test] {
-        for index in 0..split.len() {
-            split.image(index)?;
-        }
-    }
-    let counts = |split: &alexnet_data::Split| {
-        let mut counts = vec![0usize; set.classes.len()];
-        (0..split.len()).for_each(|index| counts[split.label(index)] += 1);
-        (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0))
-    };
-    match args.format {
-        Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
-            "name": set.name, "checksum": set.checksum, "classes": set.classes, "channels": set.channels,
-            "size": set.size, "train": set.train.len(), "validation": set.validation.len(), "test": set.test.len(),
-        }))?),
-        Format::Text => {
-            print(&format!(
-                "{}: {} classes, {} channel(s), {} pixels",
-                set.name,
-                set.classes.len(),
-                set.channels,
-                set.size
-            ));
-            for (name, split) in [("train", &set.train), ("validation", &set.validation), ("test", &set.test)]
-            {
-                let (low, high) = counts(split);
-                print(&format!("  {name:<11} {:>8} images, {low} to {high} a class", split.len()));
-            }
-            print(&format!("  sha256 of pixels and labels {}", set.checksum));
-        }
-    }
-    Ok(())
-}
-
-fn data_stats(args: &DataArgs) -> Result<()> {
-    let data = load_data(&args.name, args.data.as_deref())?;
-    let statistics = &data.statistics;
-    match args.format {
-        Format::Json => print(&serde_json::to_string_pretty(statistics)?),
-        Format::Text => {
-            let numbers =
-                |values: &[f64]| values.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(" ");
-            print(&format!("{}, training split, pixels of 0-255", data.dataset.name));
-            print(&format!("  channel means       {}", numbers(&statistics.channel_means)));
-            let deviations: Vec<f64> =
-                statistics.eigenvalues.iter().map(|value| value.max(0.0).sqrt()).collect();
-            print(&format!("  principal std       {}", numbers(&deviations)));
-            for vector in &statistics.eigenvectors {
-                print(&format!("  principal colour    {}", numbers(vector)));
-            }
-        }
-    }
-    Ok(())
 }

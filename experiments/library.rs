@@ -21,7 +21,8 @@ macro_rules! built_in {
 pub(crate) const ABLATIONS: &[BuiltIn] = built_in!("ablations":
     "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views");
 
-pub(crate) const SCALES: &[BuiltIn] = built_in!("scales": "mini", "cifar10", "tiny-imagenet", "imagenet");
+pub(crate) const SCALES: &[BuiltIn] = built_in!("scales":
+    "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "tiny-imagenet", "imagenet");
 
 pub(crate) const DATA_SETS: &[BuiltIn] = built_in!("../datasets":
     "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet");

@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod commands;
 mod curves;
+mod data;
 mod diff;
 mod fetch;
 mod library;
@@ -17,6 +18,7 @@ mod predict;
 mod report;
 mod runs;
 mod scale;
+mod sheet;
 mod slurm;
 mod statistics;
 mod study;
@@ -38,6 +40,8 @@ const SAME_SIGNAL: Duration = Duration::from_millis(300);
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
+    // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
+    alexnet_ops::keep_memory();
     // A panic is reported as one line by whoever catches it; its own message would come twice.
     std::panic::set_hook(Box::new(|_| {}));
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,17 +1,18 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::decode::decode;
-use crate::layout;
-use crate::{DataError, Files, Manifest};
+use crate::layout::{self, BoundingBox, Class};
+use crate::shards::Shards;
+use crate::{DataError, Files, Manifest, decode};
 
 /// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
-/// it is needed.
+/// it is needed. Images in shards never are.
 const MEMORY_LIMIT: usize = 4 << 30;
 
 /// The share of the training images set aside for validation.
@@ -22,11 +23,15 @@ const VALIDATION_SHARE: usize = 10;
 pub struct Dataset {
     /// Its manifest's name.
     pub name: String,
-    /// SHA-256 over pixels and labels (over names and labels where images stay on disk), in
-    /// hexadecimal: equal for equal images, however they were packed.
+    /// SHA-256 over pixels and labels (over names and labels where images stay on disk; over the shards' own
+    /// checksums), in hexadecimal: equal for equal images, however they were packed.
     pub checksum: String,
+    /// The folder, if it is a prepared set.
+    pub prepared: Option<PathBuf>,
     /// Class names in the order of their labels.
     pub classes: Vec<String>,
+    /// What people call each class.
+    pub class_names: Vec<String>,
     /// Colour channels.
     pub channels: usize,
     /// Side of an image in pixels.
@@ -35,7 +40,7 @@ pub struct Dataset {
     pub train: Split,
     /// A class-balanced tenth of the official training images: what schedules may look at.
     pub validation: Split,
-    /// The official test images: read once, by the final weights.
+    /// The official test images: read once, by the final weights. A set to look at may have none.
     pub test: Split,
 }
 
@@ -43,49 +48,139 @@ pub struct Dataset {
 #[derive(Debug, Clone)]
 pub struct Split {
     source: Arc<LabelledImages>,
-    indices: Arc<Vec<usize>>,
+    indices: Arc<Vec<u32>>,
     channels: usize,
     size: usize,
+    /// Pixels that stand for those of every image.
+    stand_in: Option<Arc<Vec<u8>>>,
 }
 
 /// Images with labels, and a key for each that names it within the data set.
 #[derive(Debug)]
 pub(crate) struct LabelledImages {
     pub(crate) images: Images,
-    pub(crate) labels: Vec<usize>,
+    pub(crate) labels: Vec<u32>,
+    /// Paths where images are files; empty where they are in shards, whose index has them.
     pub(crate) keys: Vec<String>,
+    /// The objects of each image; empty where nothing is known of any.
+    pub(crate) boxes: Vec<Vec<BoundingBox>>,
 }
 
 #[derive(Debug)]
 pub(crate) enum Images {
     /// `[images, channels, size, size]`.
     Memory(Vec<u8>),
-    /// Decoded when needed.
-    Disk(Arc<Files>, Vec<String>),
+    /// Files called by the keys.
+    Files(Arc<Files>),
+    /// In the shards of a prepared data set.
+    Shards(Shards),
+    /// Rows of parquet files.
+    #[cfg(feature = "parquet")]
+    Table(layout::Table),
 }
 
-impl Images {
-    /// Images in files: decoded now if they fit into memory.
-    pub(crate) fn on_disk(
-        files: Arc<Files>,
-        names: &[String],
-        channels: usize,
-        size: usize,
-    ) -> Result<Self, DataError> {
-        if names.len() * channels * size * size > MEMORY_LIMIT {
-            return Ok(Self::Disk(files, names.to_vec()));
+/// Buffers that reading an image needs, to be used again for the next one.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    file: Vec<u8>,
+    pixels: Vec<u8>,
+}
+
+/// An image's pixels, 0–255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels<'a> {
+    /// `[channels, size, size]`.
+    Planar(&'a [u8]),
+    /// `[size, size, channels]`.
+    Interleaved(&'a [u8]),
+}
+
+impl LabelledImages {
+    /// What an image is called in messages and draws.
+    pub(crate) fn key(&self, at: usize) -> Result<Cow<'_, str>, DataError> {
+        match &self.images {
+            Images::Shards(shards) => shards.key(at).map(Cow::from),
+            _ => Ok(Cow::from(&self.keys[at])),
         }
-        let decoded: Vec<Vec<u8>> = names
-            .par_iter()
-            .map(|name| read_image(&files, name, channels, size))
-            .collect::<Result<_, _>>()?;
-        Ok(Self::Memory(decoded.concat()))
     }
-}
 
-fn read_image(files: &Files, name: &str, channels: usize, size: usize) -> Result<Vec<u8>, DataError> {
-    let bytes = files.read(name)?;
-    decode(&bytes, channels, size).map_err(|problem| DataError::file(files.display(name), problem))
+    /// Where an image is, for messages.
+    fn place(&self, at: usize) -> String {
+        match &self.images {
+            Images::Memory(_) => self.keys[at].clone(),
+            Images::Files(files) => files.display(&self.keys[at]),
+            Images::Shards(shards) => shards.place(at),
+            #[cfg(feature = "parquet")]
+            Images::Table(table) => table.place(at),
+        }
+    }
+
+    /// An image's file.
+    pub(crate) fn file(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
+        match &self.images {
+            Images::Memory(_) => unreachable!("images in memory have no files"),
+            Images::Files(files) => *file = files.read(&self.keys[at])?,
+            Images::Shards(shards) => shards.read(at, file)?,
+            #[cfg(feature = "parquet")]
+            Images::Table(table) => *file = table.read(at)?,
+        }
+        Ok(())
+    }
+
+    /// How long an image's file is, as far as that is known without reading it.
+    pub(crate) fn file_length(&self, at: usize) -> Result<u64, DataError> {
+        match &self.images {
+            Images::Files(files) => files.length(&self.keys[at]),
+            _ => Ok(0),
+        }
+    }
+
+    /// The boxes of an image's objects, if any are known.
+    pub(crate) fn boxes(&self, at: usize) -> Result<Vec<BoundingBox>, DataError> {
+        match &self.images {
+            Images::Shards(shards) => shards.boxes(at),
+            _ => Ok(self.boxes.get(at).cloned().unwrap_or_default()),
+        }
+    }
+
+    /// An image's pixels, all of one shape.
+    fn pixels<'a>(
+        &'a self,
+        at: usize,
+        [channels, size]: [usize; 2],
+        scratch: &'a mut Scratch,
+    ) -> Result<Pixels<'a>, DataError> {
+        if let Images::Memory(pixels) = &self.images {
+            let bytes = channels * size * size;
+            return Ok(Pixels::Planar(&pixels[at * bytes..(at + 1) * bytes]));
+        }
+        self.file(at, &mut scratch.file)?;
+        if let Images::Shards(shards) = &self.images
+            && let Some(raw) = shards.raw(&scratch.file)
+        {
+            return raw
+                .map(Pixels::Interleaved)
+                .map_err(|problem| DataError::file(self.place(at), problem));
+        }
+        let decoded = decode::pixels(&scratch.file, channels).and_then(|pixels| decode::square(pixels, size));
+        scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
+        Ok(Pixels::Interleaved(&scratch.pixels))
+    }
+
+    /// All images in memory, if they fit there and are not in shards.
+    fn decoded(self, [channels, size]: [usize; 2]) -> Result<Self, DataError> {
+        let stays = matches!(self.images, Images::Memory(_) | Images::Shards(_));
+        if stays || self.labels.len() * channels * size * size > MEMORY_LIMIT {
+            return Ok(self);
+        }
+        let decode = |at: usize| {
+            let mut file = Vec::new();
+            self.file(at, &mut file)?;
+            decode::planar(&file, channels, size).map_err(|problem| DataError::file(self.place(at), problem))
+        };
+        let decoded: Vec<Vec<u8>> = (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(Self { images: Images::Memory(decoded.concat()), ..self })
+    }
 }
 
 impl Dataset {
@@ -97,8 +192,24 @@ impl Dataset {
         if !matches!(manifest.channels, 1 | 3) || manifest.size == 0 {
             return Err(DataError::dataset(&manifest.name, "channels must be 1 or 3, and size at least 1"));
         }
-        let official = layout::read(Files::open(path)?, manifest)?;
-        let (train, test) = (Arc::new(official.train), Arc::new(official.test));
+        let mut source = layout::read(path, Some(manifest))?;
+        if !manifest.classes.is_empty() && source.classes.len() != manifest.classes.len() {
+            return Err(DataError::dataset(
+                &manifest.name,
+                format!("{} has {} classes, expected {}", path.display(), source.classes.len(), manifest.classes.len()),
+            ));
+        }
+        let shape = source.shape.unwrap_or([manifest.channels, manifest.size]);
+        let missing = |split: &str| {
+            let problem = format!("{} has no {split} images", path.display());
+            DataError::dataset(&manifest.name, problem)
+        };
+        let train = source.take(&["train"]).ok_or_else(|| missing("training"))?.decoded(shape)?;
+        let test = match source.take(&["test", "val"]) {
+            Some(test) => test.decoded(shape)?,
+            None => return Err(missing("test (`test/<class>/` or `val/<class>/`)")),
+        };
+        let (train, test) = (Arc::new(train), Arc::new(test));
         if let Some(sizes) = manifest.images {
             let found = (train.labels.len(), test.labels.len());
             if found != (sizes.train, sizes.test) {
@@ -116,54 +227,105 @@ impl Dataset {
                 ));
             }
         }
-        let mut hash = Sha256::new();
-        digest(&mut hash, &train);
-        digest(&mut hash, &test);
-        let (rest, validation) = set_aside(&train, official.classes.len());
-        if rest.is_empty() || validation.is_empty() || test.labels.is_empty() {
+        let set = Self::assemble(&manifest.name, path, source, [train, test], shape)?;
+        if set.train.is_empty() || set.validation.is_empty() || set.test.is_empty() {
             return Err(DataError::dataset(
                 &manifest.name,
                 "a split is empty: each class needs at least two training images",
             ));
         }
-        let split = |source: &Arc<LabelledImages>, indices: Vec<usize>| Split {
+        Ok(set)
+    }
+
+    /// Opens a prepared data set to look at; it need not have test images.
+    ///
+    /// # Errors
+    /// If `path` is no prepared data set or a file of it is not what its manifest says.
+    pub fn open_prepared(path: &Path) -> Result<Self, DataError> {
+        let mut source = crate::shards::open(path)?;
+        let shape = source.shape.unwrap_or_default();
+        let train = source.take(&["train"]);
+        let train = train.ok_or_else(|| DataError::file(path.display().to_string(), "has no training images"))?;
+        let nothing = || LabelledImages {
+            images: Images::Memory(Vec::new()),
+            labels: Vec::new(),
+            keys: Vec::new(),
+            boxes: Vec::new(),
+        };
+        let test = source.take(&["test", "val"]).unwrap_or_else(nothing);
+        let name = path.file_name().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
+        Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape)
+    }
+
+    fn assemble(
+        name: &str,
+        path: &Path,
+        source: layout::Source,
+        [train, test]: [Arc<LabelledImages>; 2],
+        [channels, size]: [usize; 2],
+    ) -> Result<Self, DataError> {
+        let checksum = source.checksum.unwrap_or_else(|| {
+            let mut hash = Sha256::new();
+            digest(&mut hash, &train);
+            digest(&mut hash, &test);
+            hex(&hash.finalize())
+        });
+        let (rest, validation) = set_aside(&train, source.classes.len())?;
+        let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
             source: source.clone(),
             indices: Arc::new(indices),
-            channels: manifest.channels,
-            size: manifest.size,
+            channels,
+            size,
+            stand_in: None,
         };
+        let (classes, class_names) = source.classes.into_iter().map(|Class { id, name }| (id, name)).unzip();
         Ok(Self {
-            name: manifest.name.clone(),
-            checksum: hex(&hash.finalize()),
-            classes: official.classes,
-            channels: manifest.channels,
-            size: manifest.size,
+            name: name.to_owned(),
+            checksum,
+            prepared: crate::shards::is_prepared(path).then(|| path.to_owned()),
+            classes,
+            class_names,
+            channels,
+            size,
             train: split(&train, rest),
             validation: split(&train, validation),
-            test: split(&test, (0..test.labels.len()).collect()),
+            test: split(&test, (0..test.labels.len() as u32).collect()),
         })
+    }
+
+    /// The official training images: what the network learns from and what is set aside for validation.
+    pub fn official_train(&self) -> Split {
+        let all = (0..self.train.source.labels.len() as u32).collect();
+        Split { indices: Arc::new(all), ..self.train.clone() }
     }
 }
 
 fn digest(hash: &mut Sha256, set: &LabelledImages) {
     for label in &set.labels {
-        hash.update((*label as u32).to_le_bytes());
+        hash.update(label.to_le_bytes());
     }
     match &set.images {
         Images::Memory(pixels) => hash.update(pixels),
-        Images::Disk(_, names) => names.iter().for_each(|name| hash.update(name)),
+        _ => set.keys.iter().for_each(|key| hash.update(key)),
     }
 }
 
 /// Sets a tenth of each class aside for validation: the samples whose keys hash lowest. Which they
 /// are depends on nothing but the data set.
-fn set_aside(set: &LabelledImages, classes: usize) -> (Vec<usize>, Vec<usize>) {
-    let mut by_class: BTreeMap<usize, Vec<([u8; 32], usize)>> = BTreeMap::new();
-    for (index, (&label, key)) in set.labels.iter().zip(&set.keys).enumerate() {
-        by_class.entry(label).or_default().push((Sha256::digest(key).into(), index));
+fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+    // Of a hash, its first eight bytes: enough to tell a million images apart, and there may be that many.
+    let mut by_class: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
+    let mut add = |at: usize, key: &str| {
+        let hash: [u8; 32] = Sha256::digest(key).into();
+        let first = u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"));
+        by_class.entry(set.labels[at]).or_default().push((first, at as u32));
+    };
+    match &set.images {
+        Images::Shards(shards) => shards.for_each_key(&mut add)?,
+        _ => set.keys.iter().enumerate().for_each(|(at, key)| add(at, key)),
     }
     let (mut rest, mut validation) = (Vec::new(), Vec::new());
-    for mut samples in (0..classes).filter_map(|label| by_class.remove(&label)) {
+    for mut samples in (0..classes as u32).filter_map(|label| by_class.remove(&label)) {
         samples.sort_unstable();
         let share = (samples.len() / VALIDATION_SHARE).max(usize::from(samples.len() > 1));
         validation.extend(samples[..share].iter().map(|(_, index)| *index));
@@ -171,7 +333,7 @@ fn set_aside(set: &LabelledImages, classes: usize) -> (Vec<usize>, Vec<usize>) {
     }
     rest.sort_unstable();
     validation.sort_unstable();
-    (rest, validation)
+    Ok((rest, validation))
 }
 
 impl Split {
@@ -195,6 +357,11 @@ impl Split {
         self.range(0, count.min(self.len()))
     }
 
+    /// These images alone.
+    pub fn select(&self, indices: &[usize]) -> Split {
+        Split { indices: Arc::new(indices.iter().map(|&index| self.indices[index]).collect()), ..self.clone() }
+    }
+
     /// Images `start` to `end`.
     pub(crate) fn range(&self, start: usize, end: usize) -> Split {
         Split { indices: Arc::new(self.indices[start..end].to_vec()), ..self.clone() }
@@ -202,31 +369,68 @@ impl Split {
 
     /// An image's number within its official split: what its random draws are keyed by.
     pub fn sample(&self, index: usize) -> usize {
-        self.indices[index]
+        self.indices[index] as usize
     }
 
     /// An image's key: its path, or split and number.
-    pub fn key(&self, index: usize) -> &str {
-        &self.source.keys[self.indices[index]]
+    ///
+    /// # Errors
+    /// If it has to be read from disk and cannot.
+    pub fn key(&self, index: usize) -> Result<Cow<'_, str>, DataError> {
+        self.source.key(self.sample(index))
     }
 
     /// An image's label.
     pub fn label(&self, index: usize) -> usize {
-        self.source.labels[self.indices[index]]
+        self.source.labels[self.sample(index)] as usize
+    }
+
+    /// The boxes of an image's objects, in pixels of the image as the network's crops are cut from it; none where
+    /// none are known.
+    ///
+    /// # Errors
+    /// If they have to be read from disk and cannot.
+    pub fn boxes(&self, index: usize) -> Result<Vec<BoundingBox>, DataError> {
+        self.source.boxes(self.sample(index))
+    }
+
+    /// An image's pixels, as they come from memory or disk.
+    ///
+    /// # Errors
+    /// If it has to be read from disk and cannot.
+    pub fn pixels<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<Pixels<'a>, DataError> {
+        if let Some(pixels) = &self.stand_in {
+            self.source.file(self.sample(index), &mut scratch.file)?;
+            return Ok(Pixels::Interleaved(pixels));
+        }
+        self.source.pixels(self.sample(index), [self.channels, self.size], scratch)
+    }
+
+    /// The same split with every image read as before but not decoded: its pixels are those of the first. To measure
+    /// what everything else costs.
+    ///
+    /// # Errors
+    /// If the first image cannot be read, or images are in memory and nothing is decoded anyway.
+    pub fn without_decoding(self) -> Result<Self, DataError> {
+        let mut scratch = Scratch::default();
+        let first = match self.pixels(0, &mut scratch)? {
+            Pixels::Interleaved(pixels) => pixels.to_vec(),
+            Pixels::Planar(_) => return Err(DataError::dataset("images", "they are in memory, decoded")),
+        };
+        Ok(Self { stand_in: Some(Arc::new(first)), ..self })
     }
 
     /// An image's pixels, `[channels, size, size]`, 0–255.
     ///
     /// # Errors
     /// If it has to be read from disk and cannot.
-    pub fn image(&self, index: usize) -> Result<std::borrow::Cow<'_, [u8]>, DataError> {
-        let at = self.indices[index];
-        let bytes = self.channels * self.size * self.size;
-        match &self.source.images {
-            Images::Memory(pixels) => Ok(pixels[at * bytes..(at + 1) * bytes].into()),
-            Images::Disk(files, names) => {
-                read_image(files, &names[at], self.channels, self.size).map(Into::into)
+    pub fn image(&self, index: usize) -> Result<Vec<u8>, DataError> {
+        Ok(match self.pixels(index, &mut Scratch::default())? {
+            Pixels::Planar(pixels) => pixels.to_vec(),
+            Pixels::Interleaved(pixels) => {
+                let area = self.size * self.size;
+                (0..self.channels * area).map(|i| pixels[(i % area) * self.channels + i / area]).collect()
             }
-        }
+        })
     }
 }

@@ -1,3 +1,5 @@
+//! JPEG and PNG files to pixels.
+
 use std::io::Cursor;
 
 use fast_image_resize as fir;
@@ -5,61 +7,80 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
+/// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
+const PIXELS_LIMIT: usize = 1 << 26;
+
+/// The side of an image, at most.
+const SIDE_LIMIT: usize = 1 << 14;
+
+/// Interleaved pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pixels {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) channels: usize,
+}
+
 /// Decodes a JPEG or PNG to `[channels, size, size]`: the shorter side scaled to `size`, the centre
 /// square cut out (Krizhevsky et al. 2012, §2). An image of that size is left as it is.
 ///
 /// Grey images become three equal channels where `channels` is 3; colour becomes luma where it is 1.
-pub(crate) fn decode(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
-    let (pixels, width, height) = pixels(bytes, channels)?;
-    let pixels =
-        if (width, height) == (size, size) { pixels } else { fit(pixels, width, height, channels, size)? };
-    // Interleaved to planar.
+pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
+    let pixels = square(pixels(bytes, channels)?, size)?.bytes;
     let area = size * size;
     Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
 }
 
-/// The pixels of a JPEG or PNG, told apart by their first bytes: interleaved, with width and height.
-pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String> {
+/// The pixels of a JPEG or PNG, told apart by their first bytes, whatever the file is called. What EXIF says of the
+/// camera's position is not heeded, as in torchvision; see [`orientation`].
+pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     match bytes {
         [0xff, 0xd8, ..] => jpeg(bytes, channels),
         [0x89, b'P', b'N', b'G', ..] => png(bytes, channels),
+        [] => Err("the file is empty".into()),
         _ => Err("neither a JPEG nor a PNG file".into()),
     }
 }
 
-/// Interleaved pixels of three channels, all of them scaled, from `[width, height]` to another.
-pub(crate) fn scaled(pixels: Vec<u8>, from: [usize; 2], to: [usize; 2]) -> Result<Vec<u8>, String> {
-    if from == to {
-        return Ok(pixels);
+fn check_size(width: usize, height: usize) -> Result<(), String> {
+    if width == 0 || height == 0 {
+        return Err(format!("{width} × {height} pixels"));
     }
-    let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
-    let kind = fir::PixelType::U8x3;
-    let source = fir::images::Image::from_vec_u8(from[0] as u32, from[1] as u32, pixels, kind);
-    let source = source.map_err(|e| error(&e))?;
-    let mut target = fir::images::Image::new(to[0] as u32, to[1] as u32, kind);
-    let options =
-        fir::ResizeOptions::new().resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
-    fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| error(&e))?;
-    Ok(target.into_vec())
+    if width > SIDE_LIMIT || height > SIDE_LIMIT || width * height > PIXELS_LIMIT {
+        return Err(format!(
+            "claims {width} × {height} pixels; a side of {SIDE_LIMIT} and {PIXELS_LIMIT} pixels in all are the limit"
+        ));
+    }
+    Ok(())
 }
 
-fn jpeg(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String> {
+fn jpeg(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+    let broken = |error| format!("broken JPEG ({error})");
     let colour = if channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
-    let options = DecoderOptions::default().jpeg_set_out_colorspace(colour).set_strict_mode(true);
+    let options = DecoderOptions::default()
+        .jpeg_set_out_colorspace(colour)
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(|error| format!("broken JPEG ({error})"))?;
+    decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().ok_or("broken JPEG (no size)")?;
-    if pixels.len() != width * height * channels {
+    check_size(width, height)?;
+    let bytes = decoder.decode().map_err(broken)?;
+    if bytes.len() != width * height * channels {
         return Err("a JPEG whose colours cannot be converted".into());
     }
-    Ok((pixels, width, height))
+    Ok(Pixels { bytes, width, height, channels })
 }
 
-fn png(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String> {
+fn png(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     let broken = |error| format!("broken PNG ({error})");
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    let limits = png::Limits { bytes: PIXELS_LIMIT * 8 };
+    let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(png::Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().map_err(broken)?;
+    check_size(reader.info().width as usize, reader.info().height as usize)?;
     let mut buffer = vec![0; reader.output_buffer_size().ok_or("a PNG that is too large")?];
     let info = reader.next_frame(&mut buffer).map_err(broken)?;
     let samples = info.color_type.samples();
@@ -69,7 +90,12 @@ fn png(bytes: &[u8], channels: usize) -> Result<(Vec<u8>, usize, usize), String>
         let out = if channels == 1 { [luma(rgb); 3] } else { rgb };
         out.into_iter().take(channels)
     });
-    Ok((pixels.collect(), info.width as usize, info.height as usize))
+    Ok(Pixels {
+        bytes: pixels.collect(),
+        width: info.width as usize,
+        height: info.height as usize,
+        channels,
+    })
 }
 
 /// ITU-R BT.601, as JPEG has it.
@@ -78,24 +104,84 @@ fn luma([red, green, blue]: [u8; 3]) -> u8 {
     luma.round() as u8
 }
 
-fn fit(
-    pixels: Vec<u8>,
-    width: usize,
-    height: usize,
-    channels: usize,
-    size: usize,
-) -> Result<Vec<u8>, String> {
+/// The two sides of an image whose shorter one is scaled to `short`, as torchvision rounds: down.
+pub(crate) fn scaled_sides(width: usize, height: usize, short: usize) -> [usize; 2] {
+    let least = width.min(height).max(1);
+    [short * width / least, short * height / least]
+}
+
+/// Half of a number, a half rounded to the even neighbour, as in Python and so where torchvision cuts the centre.
+pub(crate) fn half_even(number: usize) -> usize {
+    let half = number / 2;
+    half + (number % 2) * (half % 2)
+}
+
+/// The centre square of `size` pixels of an image whose shorter side is scaled to that: what
+/// `torchvision.transforms` gives for `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)`.
+pub(crate) fn square(pixels: Pixels, size: usize) -> Result<Pixels, String> {
+    if (pixels.width, pixels.height) == (size, size) {
+        return Ok(pixels);
+    }
+    let whole = scaled_sides(pixels.width, pixels.height, size);
+    scaled(pixels, whole, [half_even(whole[0] - size), half_even(whole[1] - size)], [size; 2])
+}
+
+/// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
+/// computed but seen by the filter.
+pub(crate) fn scaled(
+    pixels: Pixels,
+    whole: [usize; 2],
+    corner: [usize; 2],
+    size: [usize; 2],
+) -> Result<Pixels, String> {
+    let Pixels { bytes, width, height, channels } = pixels;
     let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
     let kind = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-    let source =
-        fir::images::Image::from_vec_u8(width as u32, height as u32, pixels, kind).map_err(|e| error(&e))?;
-    let mut target = fir::images::Image::new(size as u32, size as u32, kind);
-    let side = width.min(height) as f64;
+    let source = fir::images::Image::from_vec_u8(width as u32, height as u32, bytes, kind).map_err(|e| error(&e))?;
+    let mut target = fir::images::Image::new(size[0] as u32, size[1] as u32, kind);
+    let by = [width as f64 / whole[0] as f64, height as f64 / whole[1] as f64];
     let options = fir::ResizeOptions::new()
         .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
-        .crop((width as f64 - side) / 2.0, (height as f64 - side) / 2.0, side, side);
+        .crop(corner[0] as f64 * by[0], corner[1] as f64 * by[1], size[0] as f64 * by[0], size[1] as f64 * by[1]);
     fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| error(&e))?;
-    Ok(target.into_vec())
+    Ok(Pixels { bytes: target.into_vec(), width: size[0], height: size[1], channels })
+}
+
+/// What EXIF says of how the camera was held, 1 to 8; 1 where nothing or nonsense is said.
+pub(crate) fn orientation(bytes: &[u8]) -> u32 {
+    let read = exif::Reader::new().read_from_container(&mut Cursor::new(bytes));
+    let value = read.ok().and_then(|exif| {
+        exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0)
+    });
+    value.filter(|value| (1..=8).contains(value)).unwrap_or(1)
+}
+
+/// Turns and mirrors an image so that it stands upright.
+pub(crate) fn upright(pixels: Pixels, orientation: u32) -> Pixels {
+    let Pixels { bytes, width, height, channels } = &pixels;
+    let (width, height) = (*width, *height);
+    if orientation == 1 {
+        return pixels;
+    }
+    let turned = orientation >= 5;
+    let [wide, tall] = if turned { [height, width] } else { [width, height] };
+    let mut out = Vec::with_capacity(bytes.len());
+    for y in 0..tall {
+        for x in 0..wide {
+            let (from_x, from_y) = match orientation {
+                2 => (width - 1 - x, y),
+                3 => (width - 1 - x, height - 1 - y),
+                4 => (x, height - 1 - y),
+                5 => (y, x),
+                6 => (y, height - 1 - x),
+                7 => (width - 1 - y, height - 1 - x),
+                _ => (width - 1 - y, x),
+            };
+            let at = (from_y * width + from_x) * channels;
+            out.extend_from_slice(&bytes[at..at + channels]);
+        }
+    }
+    Pixels { bytes: out, width: wide, height: tall, channels: *channels }
 }
 
 #[cfg(test)]
@@ -117,10 +203,10 @@ pub(crate) mod tests {
         let rgb: Vec<u8> = (0..12).map(|i| i * 20).collect();
         let bytes = encode_png(&rgb, 2, 2, png::ColorType::Rgb);
         let expected = [0, 60, 120, 180, 20, 80, 140, 200, 40, 100, 160, 220];
-        assert_eq!(decode(&bytes, 3, 2).unwrap(), expected);
+        assert_eq!(planar(&bytes, 3, 2).unwrap(), expected);
         let grey = encode_png(&[1, 2, 3, 4], 2, 2, png::ColorType::Grayscale);
-        assert_eq!(decode(&grey, 3, 2).unwrap(), [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
-        assert_eq!(decode(&grey, 1, 2).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(planar(&grey, 3, 2).unwrap(), [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+        assert_eq!(planar(&grey, 1, 2).unwrap(), [1, 2, 3, 4]);
     }
 
     #[test]
@@ -128,19 +214,67 @@ pub(crate) mod tests {
         // 6×2, three 2×2 blocks: only the middle one is in the centre square.
         let row = [10, 10, 90, 90, 50, 50];
         let bytes = encode_png(&[row, row].concat(), 6, 2, png::ColorType::Grayscale);
-        assert_eq!(decode(&bytes, 1, 2).unwrap(), [90; 4]);
+        assert_eq!(planar(&bytes, 1, 2).unwrap(), [90; 4]);
         // Scaled as a whole, then cut, as in the paper: the outer columns still feel their neighbours
         // (a quarter of 10 and of 50), which cutting first would forget.
-        assert_eq!(decode(&bytes, 1, 4).unwrap(), [70, 90, 90, 80].repeat(4));
+        assert_eq!(planar(&bytes, 1, 4).unwrap(), [70, 90, 90, 80].repeat(4));
     }
 
     #[test]
     fn broken_files_are_errors() {
         let whole = encode_png(&[7; 64], 8, 8, png::ColorType::Grayscale);
         for length in [0, 1, 4, 20, whole.len() - 20] {
-            assert!(decode(&whole[..length], 1, 8).is_err(), "{length} bytes");
+            assert!(planar(&whole[..length], 1, 8).is_err(), "{length} bytes");
         }
-        assert!(decode(&[0xff, 0xd8, 0xff, 0xe0, 0, 0], 3, 8).is_err());
-        assert!(decode(b"GIF89a", 3, 8).unwrap_err().contains("neither"));
+        assert!(planar(&[0xff, 0xd8, 0xff, 0xe0, 0, 0], 3, 8).is_err());
+        assert!(planar(b"GIF89a", 3, 8).unwrap_err().contains("neither"));
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_by_a_limit() {
+        // A PNG of 60,000 × 60,000, its header's checksum right.
+        let mut header = b"IHDR".to_vec();
+        header.extend([60_000u32.to_be_bytes(), 60_000u32.to_be_bytes()].concat());
+        header.extend([8, 2, 0, 0, 0]);
+        let mut crc = flate2::Crc::new();
+        crc.update(&header);
+        let crc = crc.sum().to_be_bytes();
+        let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &header, &crc, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat();
+        let error = planar(&png, 3, 8).unwrap_err();
+        assert!(error.contains("60000 × 60000") || error.contains("limits"), "{error}");
+        let mut jpeg = Vec::new();
+        jpeg_encoder::Encoder::new(&mut jpeg, 90)
+            .encode(&[9; 8 * 8 * 3], 8, 8, jpeg_encoder::ColorType::Rgb)
+            .unwrap();
+        assert!(planar(&jpeg, 3, 8).is_ok());
+        // Height and width stand five bytes after the marker of the frame.
+        let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap() + 5;
+        jpeg[frame..frame + 4].copy_from_slice(&[60_000u16.to_be_bytes(), 60_000u16.to_be_bytes()].concat());
+        assert!(planar(&jpeg, 3, 8).unwrap_err().contains("claims 60000 × 60000 pixels"));
+    }
+
+    #[test]
+    fn images_are_turned_upright_as_exif_defines() {
+        // 3 × 2: a b c / d e f.
+        let image = || Pixels { bytes: b"abcdef".to_vec(), width: 3, height: 2, channels: 1 };
+        for (orientation, width, expected) in [
+            (1, 3, b"abcdef"),
+            (2, 3, b"cbafed"),
+            (3, 3, b"fedcba"),
+            (4, 3, b"defabc"),
+            (5, 2, b"adbecf"),
+            (6, 2, b"daebfc"),
+            (7, 2, b"fcebda"),
+            (8, 2, b"cfbead"),
+        ] {
+            let out = upright(image(), orientation);
+            assert_eq!((out.width, &*out.bytes), (width, &expected[..]), "{orientation}");
+        }
+        assert_eq!(orientation(b"no image"), 1);
+    }
+
+    #[test]
+    fn halves_are_rounded_as_in_python() {
+        assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
     }
 }

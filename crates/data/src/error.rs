@@ -12,6 +12,17 @@ pub enum DataError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// A file or folder cannot be written.
+    #[error("cannot write {}: {source}; what is done is kept, and the same command goes on from there", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The work was stopped from outside.
+    #[error("interrupted; the same command goes on from here")]
+    Interrupted,
     /// A file is not what its name or place says.
     #[error("{file}: {problem}")]
     File {
@@ -31,6 +42,19 @@ pub enum DataError {
 }
 
 impl DataError {
+    pub(crate) fn read(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Read { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn write(path: &std::path::Path) -> impl Fn(std::io::Error) -> Self {
+        move |source| Self::Write { path: path.to_owned(), source }
+    }
+
+    /// A problem at a place inside a file.
+    pub(crate) fn at(file: &str, offset: u64, problem: impl std::fmt::Display) -> Self {
+        Self::File { file: file.to_owned(), problem: format!("at byte {offset}: {problem}") }
+    }
+
     pub(crate) fn file(file: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::File { file: file.into(), problem: problem.into() }
     }

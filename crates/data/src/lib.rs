@@ -1,31 +1,51 @@
 //! From images on disk to batches of tensors.
 //!
 //! ```text
-//! Files (folder, tar, tar.gz) → layout (IDX, CIFAR, class folders, Tiny-ImageNet) → Dataset
+//! Files (folder, tar, tar.gz) → layout (IDX, CIFAR, class folders, ILSVRC …) → prepare → shards
+//!                                      └──────────────────────────────────────────────────┴→ Dataset
 //!   → three disjoint Splits → Loader: view or augmentation, mean → Batch
 //! ```
 //!
 //! Every random draw is a function of (seed, epoch, sample), so neither the number of workers nor
 //! an interruption changes what the network sees.
 
+mod archive;
+#[cfg(feature = "tensors")]
 mod augment;
+mod check;
 mod checksum;
+#[cfg(feature = "tensors")]
+mod cut;
 mod dataset;
 mod decode;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
+mod jpeg;
 mod layout;
+#[cfg(feature = "tensors")]
 mod loader;
 mod manifest;
+mod prepare;
+#[cfg(feature = "tensors")]
 mod preprocess;
+mod shards;
 mod statistics;
 
+#[cfg(feature = "tensors")]
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
+pub use check::{Checked, check};
 pub use checksum::{file_sha256, hex};
-pub use dataset::{Dataset, Split};
+pub use dataset::{Dataset, Pixels, Scratch, Split};
 pub use error::DataError;
 pub use files::Files;
-pub use loader::{Batch, Draws, Loader, LoaderConfig};
+pub use layout::{BoundingBox, Class};
+#[cfg(feature = "tensors")]
+pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
+pub use prepare::{Preparation, Progress, prepare};
+#[cfg(feature = "tensors")]
 pub use preprocess::Preprocessing;
-pub use statistics::{Mean, MeanKind, Statistics};
+pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
+pub use statistics::{Mean, MeanKind, PixelScale, Statistics};

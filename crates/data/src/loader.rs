@@ -5,13 +5,16 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use alexnet_ops::Key;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
 use burn::data::dataset::DatasetError;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use crate::augment::{Cutter, colour_axes, permutation};
-use crate::{Augmentation, DataError, MeanKind, Split, Statistics, Views};
+use crate::augment::{Cut, colour_axes, draw, permutation, views};
+use crate::cut::Cutter;
+use crate::dataset::Scratch;
+use crate::{Augmentation, DataError, MeanKind, PixelScale, Split, Statistics, Views};
 
-/// Batches that each worker prepares ahead.
-const AHEAD: usize = 2;
+/// Finished batches that wait for each worker while it prepares the next: what bounds the memory, with the batch
+/// size and the number of workers.
+const AHEAD: usize = 1;
 
 /// Some images, ready for the network.
 #[derive(Debug, Clone)]
@@ -35,10 +38,25 @@ pub struct LoaderConfig {
     pub padding: usize,
     /// What is taken off the pixels.
     pub mean: MeanKind,
+    /// In what units the network sees them.
+    pub scale: PixelScale,
+    /// What goes to the device.
+    pub upload: Upload,
     /// Whether images come in a fixed order as views, or shuffled and augmented.
     pub draws: Draws,
     /// Threads that prepare batches; 0: the calling thread does. The batches are the same.
     pub workers: usize,
+}
+
+/// What goes to the device of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Upload {
+    /// What the network sees, computed here.
+    #[default]
+    Floats,
+    /// Its bytes, a quarter of that; mean, colour and scale are computed on the device. Needs images that are not
+    /// padded.
+    Bytes,
 }
 
 /// Where the randomness of a loader comes from.
@@ -70,13 +88,21 @@ struct Shared {
     split: Split,
     config: LoaderConfig,
     cutter: Cutter,
+    /// The noise that a factor of one makes.
+    colour: Vec<[f32; 3]>,
 }
 
 /// A batch before it becomes tensors.
 struct HostBatch {
-    pixels: Vec<f32>,
+    pixels: HostPixels,
     targets: Vec<usize>,
     keys: Vec<Key>,
+}
+
+/// `[inputs, channels, side, side]`.
+enum HostPixels {
+    Floats(Vec<f32>),
+    Bytes(Vec<u8>, Vec<Cut>),
 }
 
 impl Loader {
@@ -107,9 +133,13 @@ impl Loader {
             Draws::Training { augmentation, .. } => colour_axes(statistics, augmentation.colour.reading),
             Draws::Views(_) => Vec::new(),
         };
-        let mean = statistics.mean(config.mean, size, side);
-        let cutter = Cutter { channels, size, side, padding: config.padding, mean, colour };
-        let shared = Arc::new(Shared { split, config, cutter });
+        if config.upload == Upload::Bytes && config.padding > 0 {
+            let problem = "padding is of the mean, which bytes cannot hold; upload floats";
+            return Err(DataError::dataset("images", problem));
+        }
+        let (mean, scale) = (statistics.mean(config.mean, size, side), config.scale.factors(statistics));
+        let cutter = Cutter { channels, size, side, padding: config.padding, mean, scale };
+        let shared = Arc::new(Shared { split, config, cutter, colour });
         Ok(Self { shared, epoch: Arc::new(AtomicU64::new(1)), skipped: Arc::default(), device })
     }
 
@@ -123,6 +153,20 @@ impl Loader {
     /// Batches of an epoch.
     pub fn num_batches(&self) -> usize {
         self.shared.split.len().div_ceil(self.shared.config.batch_size)
+    }
+
+    /// Prepares the batches of an epoch and drops them before they would go to the device: how fast images come.
+    /// Returns how many there were.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn dry_run(&self) -> Result<usize, DatasetError> {
+        let mut batches = self.batches();
+        let mut images = 0;
+        while let Some(batch) = batches.next_host() {
+            images += batch?.targets.len();
+        }
+        Ok(images)
     }
 
     /// The number of views an image becomes.
@@ -139,41 +183,97 @@ impl Shared {
         }
     }
 
-    fn order(&self, epoch: u64) -> Vec<usize> {
+    fn order(&self, epoch: u64) -> Vec<u32> {
         match self.config.draws {
             Draws::Training { seed, .. } => {
                 permutation(self.split.len(), Key::new([seed, epoch, 0, Key::word("order")]))
             }
-            Draws::Views(_) => (0..self.split.len()).collect(),
+            Draws::Views(_) => (0..self.split.len() as u32).collect(),
         }
     }
 
-    fn batch(&self, epoch: u64, indices: &[usize]) -> Result<HostBatch, DataError> {
+    /// Batch `number` of an epoch.
+    fn batch(
+        &self,
+        epoch: u64,
+        order: &[u32],
+        number: usize,
+        scratch: &mut (Scratch, Vec<u8>),
+    ) -> Result<HostBatch, DataError> {
+        let start = number * self.config.batch_size;
+        let indices = &order[start..(start + self.config.batch_size).min(order.len())];
         let side = self.config.side;
-        let input = self.cutter.channels * side * side * self.views();
-        let mut batch = HostBatch {
-            pixels: vec![0.0; indices.len() * input],
-            targets: Vec::with_capacity(indices.len()),
-            keys: Vec::with_capacity(indices.len()),
+        let length = indices.len() * self.views() * self.cutter.channels * side * side;
+        let mut pixels = match self.config.upload {
+            Upload::Floats => HostPixels::Floats(Vec::with_capacity(length)),
+            Upload::Bytes => HostPixels::Bytes(Vec::with_capacity(length), Vec::new()),
         };
-        for (&index, out) in indices.iter().zip(batch.pixels.chunks_exact_mut(input)) {
-            let image = self.split.image(index)?;
-            batch.targets.push(self.split.label(index));
-            match &self.config.draws {
+        let (mut targets, mut keys) = (Vec::with_capacity(indices.len()), Vec::with_capacity(indices.len()));
+        for (place, &index) in (start..).zip(indices) {
+            let index = index as usize;
+            let image = self.split.pixels(index, &mut scratch.0)?;
+            targets.push(self.split.label(index));
+            let cuts = match &self.config.draws {
                 Draws::Training { seed, augmentation } => {
                     let key = Key::new([*seed, epoch, self.split.sample(index) as u64, 0]);
-                    self.cutter.augmented(&image, augmentation, key, out);
-                    batch.keys.push(key);
+                    keys.push(key);
+                    // Images next to each other may share their place, as the authors' loader had it.
+                    let shared = match augmentation.shared_by {
+                        0 | 1 => key,
+                        by => Key::new([*seed, epoch, (place / by) as u64, Key::word("shared")]),
+                    };
+                    vec![draw(augmentation, self.cutter.span(), &self.colour, shared, key)]
                 }
-                Draws::Views(views) => self.cutter.views(&image, *views, out),
+                Draws::Views(which) => views(*which, self.cutter.span()),
+            };
+            for cut in cuts {
+                match &mut pixels {
+                    HostPixels::Floats(out) => self.cutter.append(image, &cut, &mut scratch.1, out),
+                    HostPixels::Bytes(out, cuts) => {
+                        self.cutter.append_bytes(image, &cut, out);
+                        cuts.push(cut);
+                    }
+                }
             }
         }
-        Ok(batch)
+        Ok(HostBatch { pixels, targets, keys })
+    }
+
+    /// The network's inputs, `[inputs, channels, side, side]`, on `device`.
+    fn inputs(&self, pixels: HostPixels, device: &Device) -> Tensor<4> {
+        let (channels, side) = (self.cutter.channels, self.config.side);
+        let shape = |values: usize| [values / (channels * side * side), channels, side, side];
+        match pixels {
+            HostPixels::Floats(values) => {
+                let shape = shape(values.len());
+                Tensor::from_data(TensorData::new(values, shape), device)
+            }
+            HostPixels::Bytes(bytes, cuts) => {
+                let shape = shape(bytes.len());
+                let data = TensorData::new(bytes, shape);
+                let levels = Tensor::<4, Int>::from_data(data, (device, DType::U8)).float();
+                let mean = TensorData::new(self.cutter.mean.0.clone(), [1, channels, side, side]);
+                let mean = Tensor::<4>::from_data(mean, device);
+                // The mean lies under the input, so a mirrored crop takes a mirrored mean off.
+                let means = Tensor::cat(vec![mean.clone(), mean.flip([3])], 0);
+                let mirrored: Vec<i32> = cuts.iter().map(|cut| i32::from(cut.flip)).collect();
+                let mirrored = TensorData::new(mirrored, [cuts.len()]);
+                let mirrored = Tensor::<1, Int>::from_data(mirrored, (device, DType::I32));
+                let each = |value: &dyn Fn(&Cut, usize) -> f32| {
+                    let value = |cut| (0..channels).map(move |channel| value(cut, channel));
+                    let values: Vec<f32> = cuts.iter().flat_map(value).collect();
+                    Tensor::<4>::from_data(TensorData::new(values, [cuts.len(), channels, 1, 1]), device)
+                };
+                let shift = each(&|cut, channel| cut.shift[channel]);
+                let gain = each(&|cut, channel| cut.scale * self.cutter.scale[channel]);
+                (levels - means.select(0, mirrored) + shift) * gain
+            }
+        }
     }
 }
 
-impl DataLoader<Batch> for Loader {
-    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
+impl Loader {
+    fn batches(&self) -> Batches<'_> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let order = Arc::new(self.shared.order(epoch));
         let skipped = self.skipped.load(Ordering::SeqCst);
@@ -182,9 +282,10 @@ impl DataLoader<Batch> for Loader {
             let (send, receive) = sync_channel(AHEAD);
             let (shared, order) = (self.shared.clone(), order.clone());
             std::thread::spawn(move || {
-                for indices in order.chunks(size).skip(skipped + worker).step_by(workers) {
+                let mut scratch = Default::default();
+                for number in (skipped + worker..order.len().div_ceil(size)).step_by(workers) {
                     // The receiver hangs up when the epoch is cut short.
-                    if send.send(shared.batch(epoch, indices)).is_err() {
+                    if send.send(shared.batch(epoch, &order, number, &mut scratch)).is_err() {
                         return;
                     }
                 }
@@ -192,7 +293,22 @@ impl DataLoader<Batch> for Loader {
             receive
         });
         let queues = queues.collect();
-        Box::new(Batches { queues, loader: self, epoch, order, skipped, next: skipped, failed: false })
+        Batches {
+            queues,
+            loader: self,
+            epoch,
+            order,
+            scratch: Default::default(),
+            skipped,
+            next: skipped,
+            failed: false,
+        }
+    }
+}
+
+impl DataLoader<Batch> for Loader {
+    fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
+        Box::new(self.batches())
     }
 
     fn num_items(&self) -> usize {
@@ -208,6 +324,7 @@ impl DataLoader<Batch> for Loader {
             split: self.shared.split.range(start, end),
             config: self.shared.config.clone(),
             cutter: self.shared.cutter.clone(),
+            colour: self.shared.colour.clone(),
         };
         Arc::new(Self { shared: Arc::new(shared), ..self.clone() })
     }
@@ -216,7 +333,8 @@ impl DataLoader<Batch> for Loader {
 struct Batches<'a> {
     loader: &'a Loader,
     epoch: u64,
-    order: Arc<Vec<usize>>,
+    order: Arc<Vec<u32>>,
+    scratch: (Scratch, Vec<u8>),
     queues: Vec<Receiver<Result<HostBatch, DataError>>>,
     skipped: usize,
     next: usize,
@@ -229,11 +347,10 @@ struct Batches<'a> {
 struct WorkerStopped;
 
 impl Batches<'_> {
-    fn host_batch(&self) -> Result<HostBatch, DatasetError> {
-        let size = self.loader.shared.config.batch_size;
+    fn host_batch(&mut self) -> Result<HostBatch, DatasetError> {
         if self.queues.is_empty() {
-            let indices = self.order.chunks(size).nth(self.next).unwrap_or_default();
-            return self.loader.shared.batch(self.epoch, indices).map_err(DatasetError::new);
+            let batch = self.loader.shared.batch(self.epoch, &self.order, self.next, &mut self.scratch);
+            return batch.map_err(DatasetError::new);
         }
         // Batch i of the iterator comes from worker i mod workers, so the order never depends on who is faster.
         match self.queues[(self.next - self.skipped) % self.queues.len()].recv() {
@@ -243,22 +360,25 @@ impl Batches<'_> {
     }
 }
 
-impl Iterator for Batches<'_> {
-    type Item = Result<Batch, DatasetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Batches<'_> {
+    fn next_host(&mut self) -> Option<Result<HostBatch, DatasetError>> {
         if self.failed || self.next >= self.loader.num_batches() {
             return None;
         }
         let batch = self.host_batch();
         self.next += 1;
         self.failed = batch.is_err();
+        Some(batch)
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<Batch, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let batch = self.next_host()?;
         Some(batch.map(|batch| {
-            let shared = &self.loader.shared;
-            let side = shared.config.side;
-            let inputs = batch.targets.len() * shared.views();
-            let data = TensorData::new(batch.pixels, [inputs, shared.cutter.channels, side, side]);
-            let images = Tensor::from_data(data, &self.loader.device);
+            let images = self.loader.shared.inputs(batch.pixels, &self.loader.device);
             Batch { images, targets: batch.targets, keys: batch.keys }
         }))
     }

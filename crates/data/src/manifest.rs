@@ -53,6 +53,10 @@ pub enum Layout {
     /// Tiny-ImageNet: class folders for training, `val/val_annotations.txt` for the test split
     /// (the official test images have no public labels).
     TinyImagenet,
+    /// ILSVRC-2012 as distributed: the tars or folders of images, the development kit.
+    Ilsvrc,
+    /// WebDataset tars: `<key>.jpg` beside `<key>.cls`.
+    Webdataset,
 }
 
 /// A file that `data fetch` downloads.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::Views;
-use crate::decode::{pixels, scaled};
+use crate::decode::{half_even, pixels, scaled, scaled_sides};
 
 /// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
@@ -46,15 +46,13 @@ impl Preprocessing {
     /// # Errors
     /// If the image is broken; the message is for people.
     pub fn views(&self, image: &[u8], views: Views) -> Result<Vec<f32>, String> {
-        let (pixels, width, height) = pixels(image, 3)?;
-        let short = width.min(height);
-        // As torchvision rounds: down.
-        let side = |side: usize| (self.resize * side) / short.max(1);
-        let (wide, tall) = (side(width), side(height));
+        let pixels = pixels(image, 3)?;
+        let (width, height) = (pixels.width, pixels.height);
+        let [wide, tall] = scaled_sides(width, height, self.resize);
         if wide.max(tall) > LONGEST {
             return Err(format!("{width} × {height} pixels, which is too far from square to be scaled"));
         }
-        let pixels = scaled(pixels, [width, height], [wide, tall])?;
+        let pixels = scaled(pixels, [wide, tall], [0, 0], [wide, tall])?.bytes;
         let middle = |side: usize| half_even(side - self.crop);
         let (top, left) = (middle(tall), middle(wide));
         let mut out = Vec::with_capacity(views.count() * 3 * self.crop * self.crop);
@@ -90,21 +88,10 @@ impl Preprocessing {
     }
 }
 
-/// Half of a number, a half rounded to the even neighbour, as in Python and so in torchvision.
-fn half_even(number: usize) -> usize {
-    let half = number / 2;
-    half + (number % 2) * (half % 2)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decode::tests::encode_png;
-
-    #[test]
-    fn halves_are_rounded_as_in_python() {
-        assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
-    }
 
     #[test]
     fn a_line_of_pixels_is_refused() {

@@ -1,7 +1,35 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{DataError, Split};
+use std::path::Path;
+
+use crate::prepare::write_whole;
+use crate::{DataError, Dataset, Split};
+
+/// Where a prepared set keeps its statistics.
+const STORED: &str = "statistics.json";
+
+/// Statistics and what they are of.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    /// The data set's checksum.
+    of: String,
+    statistics: Statistics,
+}
+
+impl Stored {
+    fn read(folder: &Path) -> Result<Option<Self>, DataError> {
+        let path = folder.join(STORED);
+        match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DataError::read(&path)(error)),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                let problem = format!("damaged ({error}); make it anew with `data stats`");
+                DataError::file(path.display().to_string(), problem)
+            }),
+        }
+    }
+}
 
 /// What is known of a training split: its mean image, channel means and principal colours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,6 +38,8 @@ pub struct Statistics {
     pub mean_image: Vec<f64>,
     /// One a channel, 0–255.
     pub channel_means: Vec<f64>,
+    /// Standard deviation of each channel, in grey levels.
+    pub channel_stds: Vec<f64>,
     /// Eigenvalues of the covariance of a pixel's channels, largest first, in squared grey levels.
     pub eigenvalues: Vec<f64>,
     /// The eigenvector of each eigenvalue, one entry a channel, of length one.
@@ -33,6 +63,43 @@ pub enum MeanKind {
 /// What is taken off an input of the network: `[channels, side, side]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mean(pub(crate) Vec<f32>);
+
+/// In what units the network sees pixels. Local response normalization depends on it: its constants are for
+/// activations of the size that pixels of 0–255 make (§3.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PixelScale {
+    /// As they are (Krizhevsky et al. 2012, §2: "raw RGB values").
+    #[default]
+    #[serde(rename = "0-255")]
+    Levels,
+    /// Divided by 255.
+    #[serde(rename = "0-1")]
+    Unit,
+    /// Divided by the standard deviation of their channel over the training split.
+    #[serde(rename = "standardised")]
+    Standardised,
+}
+
+impl PixelScale {
+    /// Whether it is the paper's.
+    pub fn is_levels(&self) -> bool {
+        *self == Self::Levels
+    }
+
+    /// What each channel is multiplied by.
+    pub(crate) fn factors(self, statistics: &Statistics) -> [f32; 3] {
+        let mut factors = [1.0; 3];
+        match self {
+            Self::Levels => {}
+            Self::Unit => factors = [1.0 / 255.0; 3],
+            Self::Standardised => {
+                let stds = statistics.channel_stds.iter();
+                factors.iter_mut().zip(stds).for_each(|(factor, std)| *factor = 1.0 / std.max(1e-6) as f32);
+            }
+        }
+        factors
+    }
+}
 
 /// Exact sums, so that the order of the images does not matter.
 struct Sums {
@@ -79,8 +146,36 @@ impl Statistics {
                 - channel_means[a] * channel_means[b]
         };
         let matrix = (0..channels).map(|a| (0..channels).map(|b| covariance(a, b)).collect()).collect();
+        let channel_stds = (0..channels).map(|channel| covariance(channel, channel).max(0.0).sqrt()).collect();
         let (eigenvalues, eigenvectors) = symmetric_eigen(matrix);
-        Ok(Self { mean_image, channel_means, eigenvalues, eigenvectors })
+        Ok(Self { mean_image, channel_means, channel_stds, eigenvalues, eigenvectors })
+    }
+
+    /// Those of a data set's training images: of a prepared set, of all in its `train`, as `data stats` has stored
+    /// them; of others, of what is left when a tenth is set aside for validation.
+    ///
+    /// # Errors
+    /// If an image cannot be read, or the stored statistics cannot.
+    pub fn of_training(set: &Dataset) -> Result<Self, DataError> {
+        match &set.prepared {
+            None => Self::of(&set.train),
+            Some(folder) => match Stored::read(folder)? {
+                Some(stored) if stored.of == set.checksum => Ok(stored.statistics),
+                _ => Self::of(&set.official_train()),
+            },
+        }
+    }
+
+    /// Computes the statistics of all training images of a prepared set and stores them in its folder.
+    ///
+    /// # Errors
+    /// If an image cannot be read or the folder not be written.
+    pub fn store(set: &Dataset, folder: &Path) -> Result<Self, DataError> {
+        let statistics = Self::of(&set.official_train())?;
+        let stored = Stored { of: set.checksum.clone(), statistics };
+        let text = serde_json::to_vec(&stored).expect("plain numbers");
+        write_whole(&folder.join(STORED), &text)?;
+        Ok(stored.statistics)
     }
 
     /// What to take off inputs of `side` pixels cut from images of `size` pixels.
@@ -159,6 +254,7 @@ mod tests {
     fn the_mean_of_a_crop_is_the_centre_of_the_mean_image() {
         let statistics = Statistics {
             mean_image: (0..16).map(f64::from).collect(),
+            channel_stds: vec![],
             channel_means: vec![7.5],
             eigenvalues: vec![1.0],
             eigenvectors: vec![vec![1.0]],

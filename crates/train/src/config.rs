@@ -1,4 +1,4 @@
-use alexnet_data::{Augmentation, Dataset, MeanKind, Views};
+use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
 use alexnet_model::{Network, Trace};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -28,6 +28,9 @@ pub struct DataConfig {
     pub set: String,
     /// What is taken off the pixels.
     pub mean: MeanKind,
+    /// In what units the network sees them; 0–255 where nothing is said.
+    #[serde(default, skip_serializing_if = "PixelScale::is_levels")]
+    pub scale: PixelScale,
     /// What is done to training images.
     pub augmentation: Augmentation,
 }
@@ -127,6 +130,9 @@ impl RunConfig {
         if !(0.0..=1.0).contains(&flip) {
             return Err(error("data.augmentation.flip", format!("{flip} is not a share of 0 to 1")));
         }
+        if self.data.augmentation.shared_by == 0 {
+            return Err(error("data.augmentation.shared_by", "must be at least 1".to_owned()));
+        }
         let std = self.data.augmentation.colour.std;
         if !(std >= 0.0 && std.is_finite()) {
             return Err(error(
@@ -165,7 +171,7 @@ impl RunConfig {
     /// sources, backend and paths are not part of it, nor is how the weights are tested.
     pub fn identity(&self, data: &Dataset, seed: u64) -> String {
         let network = Network { name: String::new(), sources: Vec::new(), ..self.network.clone() };
-        let parts = serde_json::json!({
+        let mut parts = serde_json::json!({
             "format": 1,
             "network": network,
             "data": {
@@ -177,6 +183,9 @@ impl RunConfig {
             "recipe": self.recipe,
             "seed": seed,
         });
+        if !self.data.scale.is_levels() {
+            parts["data"]["scale"] = serde_json::json!(self.data.scale);
+        }
         alexnet_data::hex(&Sha256::digest(parts.to_string())[..6])
     }
 }

@@ -1,4 +1,4 @@
-use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Views};
+use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -116,6 +116,9 @@ pub fn evaluation_loader(
         // The views of a small image lie in its padded frame, as its training crops do.
         padding: config.data.augmentation.crop.padding,
         mean: config.data.mean,
+        scale: config.data.scale,
+        // Few images, and once an epoch.
+        upload: Upload::Floats,
         draws: Draws::Views(views),
         workers,
     };

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Statistics, Views};
+use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Statistics, Upload, Views};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
@@ -43,7 +43,7 @@ impl Data {
     /// # Errors
     /// If an image cannot be read.
     pub fn new(dataset: Dataset) -> Result<Self, TrainError> {
-        let statistics = Statistics::of(&dataset.train)?;
+        let statistics = Statistics::of_training(&dataset)?;
         Ok(Self { dataset, statistics })
     }
 }
@@ -57,6 +57,8 @@ pub struct Environment {
     pub backend: String,
     /// Threads that prepare batches.
     pub workers: usize,
+    /// What goes to the device of a training image.
+    pub upload: Upload,
     /// Whether to show burn-train's dashboard.
     pub dashboard: bool,
     /// The version of this code.
@@ -491,6 +493,8 @@ impl Run {
                 side: config.network.input.size,
                 padding: config.data.augmentation.crop.padding,
                 mean: config.data.mean,
+                scale: config.data.scale,
+                upload: environment.upload,
                 draws: Draws::Training { seed: self.seed, augmentation: config.data.augmentation },
                 workers: environment.workers,
             },

@@ -1,0 +1,199 @@
+//! What is in a tar, without unpacking it.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use crate::DataError;
+
+/// A regular file in a tar: where its bytes lie in the file that the tar is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
+/// Part of a file, read without moving the file's own position, so that threads may share the file.
+pub(crate) struct Slice<'a> {
+    file: &'a File,
+    start: u64,
+    length: u64,
+    at: u64,
+}
+
+impl<'a> Slice<'a> {
+    pub(crate) fn new(file: &'a File, start: u64, length: u64) -> Self {
+        Self { file, start, length, at: 0 }
+    }
+}
+
+impl Read for Slice<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.length.saturating_sub(self.at);
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let read = read_at(self.file, &mut buffer[..want], self.start + self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Slice<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+/// Fills `buffer` from `offset` on.
+pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    Slice::new(file, offset, buffer.len() as u64).read_exact(buffer)
+}
+
+/// The regular files of the tar that fills `length` bytes of `file` from `start` on. `origin` is what messages call
+/// it.
+///
+/// # Errors
+/// If it is cut short, no tar or empty, or a name cannot be trusted: not UTF-8, outside the archive, a link, twice.
+pub(crate) fn members(
+    file: &File,
+    start: u64,
+    length: u64,
+    origin: &str,
+) -> Result<Vec<Member>, DataError> {
+    members_of(Slice::new(file, start, length), length, origin).map(|mut members| {
+        members.iter_mut().for_each(|member| member.offset += start);
+        members
+    })
+}
+
+/// As [`members`], of anything that can be read and sought; offsets count from its start.
+pub(crate) fn members_of(
+    stream: impl Read + Seek,
+    length: u64,
+    origin: &str,
+) -> Result<Vec<Member>, DataError> {
+    let no_tar = |error: io::Error| DataError::file(origin, format!("not a whole tar archive ({error})"));
+    let mut archive = tar::Archive::new(stream);
+    let mut members: Vec<Member> = Vec::new();
+    for entry in archive.entries_with_seek().map_err(no_tar)? {
+        let entry = entry.map_err(no_tar)?;
+        let header = entry.raw_header_position();
+        let kind = entry.header().entry_type();
+        let name = name(&entry.path_bytes()).map_err(|problem| DataError::at(origin, header, problem))?;
+        if kind.is_symlink() || kind.is_hard_link() {
+            let problem = format!("`{name}` is a link, which is not followed; pack the file itself");
+            return Err(DataError::at(origin, header, problem));
+        }
+        if !kind.is_file() {
+            continue;
+        }
+        let (offset, size) = (entry.raw_file_position(), entry.size());
+        if offset.checked_add(size).is_none_or(|end| end > length) {
+            return Err(DataError::at(origin, header, format!("not a whole tar archive: it ends inside `{name}`")));
+        }
+        members.push(Member { name, offset, length: size });
+    }
+    if members.is_empty() {
+        return Err(DataError::file(origin, "not a tar archive, or it holds no file"));
+    }
+    let mut names = BTreeSet::new();
+    if let Some(twice) = members.iter().find(|member| !names.insert(member.name.as_str())) {
+        return Err(DataError::at(origin, twice.offset, format!("`{}` occurs twice", twice.name)));
+    }
+    Ok(members)
+}
+
+/// A member's name, if it is one that may be trusted.
+pub(crate) fn name(bytes: &[u8]) -> Result<String, String> {
+    let name = std::str::from_utf8(bytes)
+        .map_err(|_| format!("the name `{}` is not UTF-8", String::from_utf8_lossy(bytes).escape_debug()))?;
+    let name = name.replace('\\', "/");
+    let inside = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>();
+    if name.starts_with('/') || inside.contains(&"..") || name.contains('\0') {
+        return Err(format!("the name `{}` leads out of the archive", name.escape_debug()));
+    }
+    Ok(inside.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    /// A tar of these members, each with a kind and, for links, a target.
+    fn tar(members: &[(&[u8], tar::EntryType, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, kind, body) in members {
+            let mut header = tar::Header::new_ustar();
+            header.as_old_mut().name[..name.len()].copy_from_slice(name);
+            header.set_entry_type(*kind);
+            header.set_size(body.len() as u64);
+            header.set_cksum();
+            builder.append(&header, *body).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<Member>, String> {
+        members_of(Cursor::new(bytes), bytes.len() as u64, "a.tar").map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn members_are_found_where_they_lie() {
+        let bytes = tar(&[
+            (b"./a/x.jpg", tar::EntryType::Regular, b"one"),
+            (b"a", tar::EntryType::Directory, b""),
+            (b"b.jpg", tar::EntryType::Regular, b"second"),
+        ]);
+        let found = read(&bytes).unwrap();
+        let texts = found.iter().map(|m| (m.name.as_str(), &bytes[m.offset as usize..][..m.length as usize]));
+        assert_eq!(texts.collect::<Vec<_>>(), [("a/x.jpg", &b"one"[..]), ("b.jpg", b"second")]);
+    }
+
+    #[test]
+    fn names_that_cannot_be_trusted_are_refused_with_their_place() {
+        use tar::EntryType::{Link, Regular, Symlink};
+        let first: (&[u8], _, &[u8]) = (b"fine.jpg", Regular, b"1");
+        for (member, expected) in [
+            ((&b"../out.jpg"[..], Regular, &b"2"[..]), "a.tar: at byte 1024: the name `../out.jpg` leads out"),
+            ((b"/etc/x.jpg", Regular, b"2"), "at byte 1024: the name `/etc/x.jpg` leads out"),
+            ((b"a/../../x.jpg", Regular, b"2"), "leads out"),
+            ((b"caf\xe9.jpg", Regular, b"2"), "is not UTF-8"),
+            ((b"s.jpg", Symlink, b""), "at byte 1024: `s.jpg` is a link"),
+            ((b"h.jpg", Link, b""), "is a link"),
+            ((b"fine.jpg", Regular, b"2"), "`fine.jpg` occurs twice"),
+        ] {
+            let error = read(&tar(&[first, member])).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn cut_short_at_any_place_it_is_no_whole_archive() {
+        let bytes = tar(&[(b"a.jpg", tar::EntryType::Regular, &[7; 700]), (b"b.jpg", tar::EntryType::Regular, b"2")]);
+        // From the end of the last member on, only zeros are missing.
+        for length in (0..2560 - 511).step_by(64) {
+            let found = read(&bytes[..length]);
+            let whole = matches!(&found, Ok(members) if members.len() == 2);
+            assert!(!whole, "{length} bytes");
+        }
+        assert!(read(&[b'x'; 4096]).unwrap_err().contains("not a whole tar archive"));
+        assert!(read(&[]).unwrap_err().contains("holds no file"));
+    }
+}

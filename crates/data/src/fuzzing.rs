@@ -1,0 +1,86 @@
+//! The readers of files from elsewhere as functions of bytes: for `fuzz/`, and for the test that replays what fuzzing
+//! has found. Each must return, whatever it is given, in memory that the input's length bounds (an image's by the
+//! limit on its pixels).
+
+use std::io::Cursor;
+
+use crate::{archive, decode, layout, shards};
+
+/// The readers by name.
+pub const READERS: &[(&str, fn(&[u8]))] = &[
+    ("tar", tar),
+    ("idx", idx),
+    ("cifar", cifar),
+    ("image", image),
+    ("meta", meta),
+    ("index", index),
+    ("annotation", annotation),
+    #[cfg(feature = "parquet")]
+    ("parquet", parquet),
+];
+
+fn tar(bytes: &[u8]) {
+    let _ = archive::members_of(Cursor::new(bytes), bytes.len() as u64, "fuzz.tar");
+}
+
+fn idx(bytes: &[u8]) {
+    let (dimensions, bytes) = bytes.split_first().unwrap_or((&1, bytes));
+    let _ = layout::idx_body(bytes, usize::from(dimensions % 4));
+}
+
+fn cifar(bytes: &[u8]) {
+    let (mut pixels, mut labels) = (Vec::new(), Vec::new());
+    for label_bytes in [1, 2] {
+        let _ = layout::cifar_records(bytes, label_bytes, &mut pixels, &mut labels);
+    }
+}
+
+fn image(bytes: &[u8]) {
+    let turned = decode::orientation(bytes);
+    for channels in [1, 3] {
+        if let Ok(pixels) = decode::pixels(bytes, channels) {
+            assert_eq!(pixels.bytes.len(), pixels.width * pixels.height * channels);
+            let square = decode::square(decode::upright(pixels, turned), 16).expect("any image can be scaled");
+            assert_eq!(square.bytes.len(), 16 * 16 * channels);
+        }
+    }
+}
+
+fn meta(bytes: &[u8]) {
+    let _ = layout::matlab_synsets(bytes);
+}
+
+fn index(bytes: &[u8]) {
+    for line in String::from_utf8_lossy(bytes).lines() {
+        if let Ok(row) = shards::Row::parse(line) {
+            let _ = row.boxes();
+        }
+    }
+}
+
+fn annotation(bytes: &[u8]) {
+    let _ = layout::annotation(bytes);
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(bytes: &[u8]) {
+    let _ = layout::fuzz_table(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What fuzzing started from and what it found, `fuzz/corpus/<reader>/…`.
+    #[test]
+    fn the_corpus_is_read_without_a_panic() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+        for (name, reader) in READERS {
+            let files: Vec<_> = std::fs::read_dir(root.join(name)).unwrap().flatten().collect();
+            assert!(!files.is_empty(), "no corpus for {name}");
+            for file in files {
+                reader(&std::fs::read(file.path()).unwrap());
+            }
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! Photographs to a prepared data set: decoded, scaled, cut, encoded and packed once.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::checksum::hex;
+use crate::dataset::{Images, LabelledImages};
+use crate::layout::{self, BoundingBox, Class};
+use crate::shards::{self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name};
+use crate::{DataError, decode, jpeg};
+
+/// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
+const SHARD_IMAGES: usize = 4096;
+/// Images that are worked on before they are written, while the ones before them are written.
+const CHUNK: usize = 256;
+/// The state of an unfinished preparation, in the folder itself.
+const STATE: &str = "unfinished";
+/// What could not be read, and why.
+const REJECTED: &str = "rejected.tsv";
+/// So many images may be broken, or one in a thousand, whichever is more.
+const FEW: usize = 10;
+
+/// What is made of the images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preparation {
+    /// The shorter side is scaled to so many pixels and the centre square cut out (Krizhevsky et al. 2012, §2: 256).
+    pub size: usize,
+    /// How images are kept.
+    pub encoding: Encoding,
+    /// Of JPEG, 1 to 100.
+    pub quality: u8,
+    /// Whether images are turned as EXIF says; torchvision does not.
+    pub upright: bool,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Images that are done, those of an interrupted preparation included.
+    pub done: usize,
+    /// Of so many.
+    pub total: usize,
+    /// Those that could not be read.
+    pub rejected: usize,
+}
+
+/// What it is made from and how: what an interrupted preparation must agree with to go on.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Plan {
+    source: String,
+    how: Preparation,
+}
+
+/// A finished shard and what was left out of it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Done {
+    shard: Shard,
+    rejected: Vec<Rejected>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Rejected {
+    key: String,
+    reason: String,
+}
+
+/// Prepares `source` in the folder `out` with `jobs` threads; what is already there is kept. The result is the same
+/// to the byte for any number of jobs and interruptions.
+///
+/// # Errors
+/// If the source cannot be read, more than ten and more than one in a thousand images are broken, `out` cannot be
+/// written or holds something else, or `stop` was set.
+pub fn prepare(
+    source: &Path,
+    out: &Path,
+    how: Preparation,
+    jobs: usize,
+    stop: &AtomicBool,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Prepared, DataError> {
+    if !(1..=4096).contains(&how.size) || !(1..=100).contains(&how.quality) {
+        let problem = format!("a size of {} (1 to 4096) or quality of {} (1 to 100)", how.size, how.quality);
+        return Err(DataError::dataset("prepared", problem));
+    }
+    if shards::is_prepared(source) {
+        return Err(DataError::file(source.display().to_string(), "is prepared already"));
+    }
+    let data = layout::read(source, None)?;
+    for (split, images) in &data.splits {
+        if matches!(images.images, Images::Memory(_)) || images.labels.is_empty() {
+            let problem = format!("split `{split}` has no image files to prepare");
+            return Err(DataError::file(source.display().to_string(), problem));
+        }
+    }
+    fs::create_dir_all(out).map_err(DataError::write(out))?;
+    let inside = |a: &Path, b: &Path| Some(a.canonicalize().ok()?.starts_with(b.canonicalize().ok()?));
+    if inside(out, source) == Some(true) {
+        let problem = "lies in the folder of the source, and would become part of it";
+        return Err(DataError::file(out.display().to_string(), problem));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
+    let pool = pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
+    let work = Work::begin(&data, out, how)?;
+    pool.install(|| work.carry_out(stop, progress))
+}
+
+struct Work<'a> {
+    data: &'a layout::Source,
+    how: Preparation,
+    out: &'a Path,
+    encoder: jpeg::Encoder,
+    /// The keys of each split's images in the shards.
+    keys: Vec<Vec<String>>,
+    /// Dies with the process.
+    _lock: File,
+}
+
+impl<'a> Work<'a> {
+    fn begin(data: &'a layout::Source, out: &'a Path, how: Preparation) -> Result<Self, DataError> {
+        let state = out.join(STATE);
+        let path = out.join("lock");
+        let lock = File::create(&path).map_err(DataError::write(&path))?;
+        if lock.try_lock().is_err() {
+            return Err(DataError::file(out.display().to_string(), "another process is preparing it"));
+        }
+        let keys = keys(data)?;
+        let plan = Plan { source: fingerprint(data, &keys)?, how };
+        let plan_path = state.join("plan.json");
+        if out.join(MANIFEST).exists() && !state.exists() {
+            let problem = "holds a prepared data set already; choose another folder or remove it";
+            return Err(DataError::file(out.display().to_string(), problem));
+        }
+        match fs::read(&plan_path) {
+            Ok(bytes) if serde_json::from_slice::<Plan>(&bytes).is_ok_and(|begun| begun == plan) => {}
+            Ok(_) => {
+                let problem = "was begun from other images or with other options; remove it to begin anew";
+                return Err(DataError::file(out.display().to_string(), problem));
+            }
+            Err(_) => {
+                fs::create_dir_all(&state).map_err(DataError::write(&state))?;
+                write_whole(&plan_path, &to_json(&plan))?;
+            }
+        }
+        Ok(Self { data, how, out, encoder: jpeg::Encoder::new(how.quality), keys, _lock: lock })
+    }
+
+    fn carry_out(&self, stop: &AtomicBool, progress: &(dyn Fn(Progress) + Sync)) -> Result<Prepared, DataError> {
+        let total = self.data.splits.iter().map(|(_, images)| images.labels.len()).sum();
+        let allowed = FEW.max(total / 1000);
+        let mut so_far = Progress { done: 0, total, rejected: 0 };
+        let (mut splits, mut rejected) = (Vec::new(), Vec::new());
+        for (at, (name, images)) in self.data.splits.iter().enumerate() {
+            let mut shards = Vec::new();
+            for (number, start) in (0..images.labels.len()).step_by(SHARD_IMAGES).enumerate() {
+                let end = (start + SHARD_IMAGES).min(images.labels.len());
+                let file = format!("{name}-{number:06}.tar");
+                let done = match self.finished(&file)? {
+                    Some(done) => done,
+                    None => self.shard(&file, at, start..end, stop, &|worked, broken| {
+                        let (done, rejected) = (so_far.done + worked, so_far.rejected + broken);
+                        progress(Progress { done, total, rejected });
+                    })?,
+                };
+                so_far.done = so_far.done + end - start;
+                so_far.rejected += done.rejected.len();
+                progress(so_far);
+                rejected.extend(done.rejected);
+                shards.push(done.shard);
+                if rejected.len() > allowed {
+                    self.write_rejected(&rejected)?;
+                    let first = &rejected[0];
+                    let problem = format!(
+                        "more than {allowed} broken images, see {REJECTED}; the first is {}: {}",
+                        first.key, first.reason
+                    );
+                    return Err(DataError::file(self.out.display().to_string(), problem));
+                }
+            }
+            splits.push(PreparedSplit { name: name.clone(), shards });
+        }
+        self.write_rejected(&rejected)?;
+        let prepared = Prepared {
+            format: FORMAT.to_owned(),
+            source: self.data.layout.to_owned(),
+            size: self.how.size,
+            channels: 3,
+            encoding: self.how.encoding,
+            quality: self.how.quality,
+            upright: self.how.upright,
+            rejected: rejected.len(),
+            classes: self.data.classes.clone(),
+            splits,
+        };
+        write_whole(&self.out.join(MANIFEST), &to_json(&prepared))?;
+        let state = self.out.join(STATE);
+        fs::remove_dir_all(&state).map_err(DataError::write(&state))?;
+        let _ = fs::remove_file(self.out.join("lock"));
+        Ok(prepared)
+    }
+
+    /// What is known of a shard that is finished.
+    fn finished(&self, file: &str) -> Result<Option<Done>, DataError> {
+        let path = self.out.join(STATE).join(format!("{file}.json"));
+        let Ok(bytes) = fs::read(&path) else { return Ok(None) };
+        let Ok(done) = serde_json::from_slice::<Done>(&bytes) else { return Ok(None) };
+        let length = fs::metadata(self.out.join(file)).map(|metadata| metadata.len());
+        Ok(length.is_ok_and(|length| length == done.shard.bytes).then_some(done))
+    }
+
+    /// Makes a shard of some images of a split.
+    fn shard(
+        &self,
+        file: &str,
+        split: usize,
+        range: std::ops::Range<usize>,
+        stop: &AtomicBool,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Done, DataError> {
+        let (path, images) = (self.out.join(file), &self.data.splits[split].1);
+        let partial = self.out.join(STATE).join(file);
+        let mut writer = Writer::create(&partial)?;
+        let mut rejected = Vec::new();
+        let indices: Vec<usize> = range.clone().collect();
+        let mut chunks = indices.chunks(CHUNK);
+        let work = |chunk: Option<&[usize]>| -> Option<Vec<Result<Image, Rejected>>> {
+            let image = |&at: &usize| self.image(images, &self.keys[split][at], at);
+            chunk.map(|chunk| chunk.par_iter().map(image).collect())
+        };
+        let mut worked = work(chunks.next());
+        let mut done = 0;
+        while let Some(finished) = worked {
+            if stop.load(Ordering::SeqCst) {
+                let _ = fs::remove_file(&partial);
+                return Err(DataError::Interrupted);
+            }
+            done += finished.len();
+            let next = chunks.next();
+            let (written, following) = rayon::join(
+                || {
+                    finished.into_iter().try_for_each(|image| {
+                        image.map_or_else(|reason| { rejected.push(reason); Ok(()) }, |image| writer.add(&image))
+                    })
+                },
+                || work(next),
+            );
+            written.map_err(|error| {
+                let _ = fs::remove_file(&partial);
+                DataError::write(&partial)(error)
+            })?;
+            progress(done, rejected.len());
+            worked = following;
+        }
+        let images = range.len() - rejected.len();
+        let (sha256, bytes, index) = writer.finish().map_err(DataError::write(&partial))?;
+        fs::rename(&partial, &path).map_err(DataError::write(&path))?;
+        write_whole(&self.out.join(index_name(file)), index.as_bytes())?;
+        let index_sha256 = hex(&Sha256::digest(&index));
+        let shard = Shard { file: file.to_owned(), images, bytes, sha256, index_sha256 };
+        let done = Done { shard, rejected };
+        // Last: a shard counts as finished from here on.
+        write_whole(&self.out.join(STATE).join(format!("{file}.json")), &to_json(&done))?;
+        Ok(done)
+    }
+
+    /// One image, ready to be written.
+    fn image(&self, images: &LabelledImages, key: &str, at: usize) -> Result<Image, Rejected> {
+        let place = || images.key(at).map_or_else(|_| key.to_owned(), |key| key.into_owned());
+        let rejected = |reason: String| Rejected { key: place(), reason };
+        let make = || -> Result<Image, String> {
+            let mut file = Vec::new();
+            images.file(at, &mut file).map_err(|error| error.to_string())?;
+            let mut pixels = decode::pixels(&file, 3)?;
+            if self.how.upright {
+                pixels = decode::upright(pixels, decode::orientation(&file));
+            }
+            let sides = [pixels.width, pixels.height];
+            let pixels = decode::square(pixels, self.how.size)?.bytes;
+            let boxes = images.boxes(at).map_err(|error| error.to_string())?;
+            let boxes = boxes.into_iter().map(|one| moved(one, sides, self.how.size)).collect();
+            let (label, extension) = (images.labels[at], self.how.encoding.extension());
+            let bytes = match self.how.encoding {
+                Encoding::Jpeg => self.encoder.encode(&pixels, self.how.size),
+                Encoding::Raw => [&numpy_header(self.how.size)[..], &pixels].concat(),
+            };
+            Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })
+        };
+        // A decoder that panics has met a broken image like any other.
+        catch_unwind(AssertUnwindSafe(make))
+            .unwrap_or_else(|_| Err("the decoder failed".into()))
+            .map_err(rejected)
+    }
+
+    fn write_rejected(&self, rejected: &[Rejected]) -> Result<(), DataError> {
+        let one_line = |text: &str| text.replace(['\t', '\n', '\r'], " ");
+        let lines = rejected.iter().map(|one| format!("{}\t{}\n", one_line(&one.key), one_line(&one.reason)));
+        let text: String = std::iter::once("image\treason\n".to_owned()).chain(lines).collect();
+        write_whole(&self.out.join(REJECTED), text.as_bytes())
+    }
+}
+
+struct Image {
+    key: String,
+    extension: &'static str,
+    bytes: Vec<u8>,
+    label: u32,
+    boxes: Vec<BoundingBox>,
+}
+
+/// A box where scaling and cutting put it; it may reach over the edge.
+fn moved([left, top, right, bottom]: BoundingBox, [width, height]: [usize; 2], size: usize) -> BoundingBox {
+    let [wide, tall] = decode::scaled_sides(width, height, size);
+    let x = |x: f32| x * (wide as f32 / width as f32) - decode::half_even(wide - size) as f32;
+    let y = |y: f32| y * (tall as f32 / height as f32) - decode::half_even(tall - size) as f32;
+    [x(left), y(top), x(right), y(bottom)]
+}
+
+/// The header of a NumPy file of bytes, version 1.0: 128 bytes, ASCII but for the first and the version.
+fn numpy_header(size: usize) -> [u8; 128] {
+    let mut bytes = [b' '; 128];
+    bytes[..10].copy_from_slice(b"\x93NUMPY\x01\x00\x76\x00");
+    let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({size}, {size}, 3), }}");
+    bytes[10..10 + text.len()].copy_from_slice(text.as_bytes());
+    bytes[127] = b'\n';
+    bytes
+}
+
+/// Writes a tar and its index at once.
+struct Writer {
+    tar: tar::Builder<Hashing<BufWriter<File>>>,
+    index: String,
+}
+
+/// Counts and hashes what goes through.
+struct Hashing<W> {
+    inner: W,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(buffer)?;
+        self.hash.update(&buffer[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl Writer {
+    fn create(path: &Path) -> Result<Self, DataError> {
+        let file = File::create(path).map_err(DataError::write(path))?;
+        let inner = BufWriter::with_capacity(1 << 20, file);
+        let tar = tar::Builder::new(Hashing { inner, hash: Sha256::new(), bytes: 0 });
+        Ok(Self { tar, index: format!("{INDEX_HEADER}\n") })
+    }
+
+    fn member(&mut self, name: &str, bytes: &[u8]) -> io::Result<u64> {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        self.tar.append_data(&mut header, name, bytes)?;
+        // Data is padded to whole blocks.
+        Ok(self.tar.get_ref().bytes - (bytes.len() as u64).next_multiple_of(512))
+    }
+
+    fn add(&mut self, image: &Image) -> io::Result<()> {
+        let offset = self.member(&format!("{}.{}", image.key, image.extension), &image.bytes)?;
+        self.member(&format!("{}.cls", image.key), image.label.to_string().as_bytes())?;
+        self.index.push_str(&shards::row(&image.key, offset, image.bytes.len(), image.label, &image.boxes));
+        Ok(())
+    }
+
+    /// The tar's checksum and length, and the index.
+    fn finish(self) -> io::Result<(String, u64, String)> {
+        let Hashing { inner, hash, bytes } = self.tar.into_inner()?;
+        inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok((hex(&hash.finalize()), bytes, self.index))
+    }
+}
+
+/// Keys of all images, unique over the set: split, class and the file's name without its ending.
+fn keys(data: &layout::Source) -> Result<Vec<Vec<String>>, DataError> {
+    let mut seen = HashSet::new();
+    // What is before the first dot of a name is the key in a WebDataset; tabs and lines separate fields of an index.
+    let plain = |text: &str| text.replace(['.', '\t', '\n', '\r', '\\', '/'], "_");
+    let mut key = |split: &str, class: &Class, name: &str| {
+        let name = name.rsplit('/').next().unwrap_or(name);
+        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+        let whole = format!("{}/{}/{}", plain(split), plain(&class.id), plain(stem));
+        let mut unique = whole.clone();
+        let mut number = 1;
+        while !seen.insert(unique.clone()) {
+            number += 1;
+            unique = format!("{whole}-{number}");
+        }
+        unique
+    };
+    let of_split = |(split, images): &(String, LabelledImages)| -> Result<Vec<String>, DataError> {
+        let of = |(at, label): (usize, &u32)| {
+            Ok(key(split, &data.classes[*label as usize], &images.key(at)?))
+        };
+        images.labels.iter().enumerate().map(of).collect()
+    };
+    data.splits.iter().map(of_split).collect()
+}
+
+/// A checksum of what there is to prepare, by names, labels and lengths.
+fn fingerprint(data: &layout::Source, keys: &[Vec<String>]) -> Result<String, DataError> {
+    let mut hash = Sha256::new();
+    for ((split, images), keys) in data.splits.iter().zip(keys) {
+        hash.update(format!("{split}\n"));
+        for (at, (key, label)) in keys.iter().zip(&images.labels).enumerate() {
+            hash.update(format!("{key}\t{label}\t{}\n", images.file_length(at)?));
+        }
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("plain values");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Writes a file so that it is there whole or not at all.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    let partial = PathBuf::from(format!("{}.part", path.display()));
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        DataError::write(path)(error)
+    })
+}

@@ -1,0 +1,409 @@
+//! A prepared data set: images of one size in WebDataset tars, an index beside each for random access, and a manifest
+//! with checksums.
+//!
+//! ```text
+//! manifest.json             classes, splits, shards with their checksums
+//! train-000000.tar          <key>.jpg (or .npy) and <key>.cls of each image
+//! train-000000.tsv          key, offset, length, label and boxes of each image
+//! rejected.tsv              what could not be read, and why
+//! statistics.json           written by `data stats`
+//! ```
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::archive::read_exact_at;
+use crate::checksum::hex;
+use crate::dataset::{Images, LabelledImages};
+use crate::layout::{BoundingBox, Class, Source};
+use crate::{DataError, checksum};
+
+/// The manifest's name in a prepared folder.
+pub(crate) const MANIFEST: &str = "manifest.json";
+/// The first line of an index.
+pub(crate) const INDEX_HEADER: &str = "key\toffset\tlength\tlabel\tboxes";
+/// What a manifest says it is.
+pub(crate) const FORMAT: &str = "alexnet-burn shards 1";
+/// Shards kept open at a time, of a split: systems allow a process about a thousand files.
+const OPEN_LIMIT: usize = 400;
+/// A side beyond this is no image that was prepared.
+const SIDE_LIMIT: usize = 1 << 14;
+
+/// How images are kept in shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// JPEG, `<key>.jpg`.
+    Jpeg,
+    /// NumPy's format, bytes of `[size, size, channels]`, `<key>.npy`: larger and nothing to decode.
+    Raw,
+}
+
+impl Encoding {
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Raw => "npy",
+        }
+    }
+}
+
+/// What `manifest.json` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prepared {
+    /// Name and version of the format.
+    pub format: String,
+    /// The layout of the files that it was made from.
+    pub source: String,
+    /// Side of an image in pixels.
+    pub size: usize,
+    /// Colour channels.
+    pub channels: usize,
+    /// How images are kept.
+    pub encoding: Encoding,
+    /// Of JPEG, 1 to 100.
+    pub quality: u8,
+    /// Whether images were turned as EXIF says.
+    pub upright: bool,
+    /// Images of the source that could not be read.
+    pub rejected: usize,
+    /// The classes in the order of their labels.
+    pub classes: Vec<Class>,
+    /// What it is split into.
+    pub splits: Vec<PreparedSplit>,
+}
+
+/// A split of a prepared data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PreparedSplit {
+    /// `train`, `val` or `test`.
+    pub name: String,
+    /// Its shards, in order.
+    pub shards: Vec<Shard>,
+}
+
+impl PreparedSplit {
+    /// How many images it has.
+    pub fn images(&self) -> usize {
+        self.shards.iter().map(|shard| shard.images).sum()
+    }
+}
+
+/// A shard and its checksums.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// The tar's name.
+    pub file: String,
+    /// Images in it.
+    pub images: usize,
+    /// The tar's length.
+    pub bytes: u64,
+    /// The tar's SHA-256.
+    pub sha256: String,
+    /// The index's SHA-256.
+    pub index_sha256: String,
+}
+
+impl Shard {
+    pub(crate) fn index(&self) -> String {
+        index_name(&self.file)
+    }
+}
+
+/// The name of a shard's index.
+pub(crate) fn index_name(shard: &str) -> String {
+    format!("{}.tsv", shard.trim_end_matches(".tar"))
+}
+
+/// Whether a folder is a prepared data set.
+pub fn is_prepared(path: &Path) -> bool {
+    path.join(MANIFEST).is_file()
+}
+
+impl Prepared {
+    /// Reads a prepared folder's manifest.
+    ///
+    /// # Errors
+    /// If it cannot be read or makes no sense.
+    pub fn read(folder: &Path) -> Result<Self, DataError> {
+        let path = folder.join(MANIFEST);
+        let display = path.display().to_string();
+        let bytes = std::fs::read(&path).map_err(DataError::read(&path))?;
+        let manifest: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| DataError::file(&display, format!("no manifest of a prepared data set ({error})")))?;
+        let problem = |problem: String| Err(DataError::file(&display, problem));
+        if manifest.format != FORMAT {
+            return problem(format!("is of the format `{}`, expected `{FORMAT}`", manifest.format));
+        }
+        if !matches!(manifest.channels, 1 | 3) || !(1..=SIDE_LIMIT).contains(&manifest.size) {
+            return problem(format!("images of {} channels and {} pixels", manifest.channels, manifest.size));
+        }
+        for shard in manifest.splits.iter().flat_map(|split| &split.shards) {
+            if shard.file.contains(['/', '\\']) || !shard.file.ends_with(".tar") {
+                return problem(format!("`{}` is no name of a shard", shard.file));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// A checksum of all images and labels.
+    fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        for split in &self.splits {
+            hash.update(&split.name);
+            for shard in &split.shards {
+                hash.update(&shard.sha256);
+                hash.update(&shard.index_sha256);
+            }
+        }
+        hex(&hash.finalize())
+    }
+}
+
+/// Opens a prepared data set. Nothing is read but the manifest and the indices.
+pub(crate) fn open(folder: &Path) -> Result<Source, DataError> {
+    let manifest = Prepared::read(folder)?;
+    let splits = manifest.splits.iter().map(|split| {
+        let (shards, labels) = Shards::open(folder, &manifest, split)?;
+        let images = Images::Shards(shards);
+        Ok((split.name.clone(), LabelledImages { images, labels, keys: Vec::new(), boxes: Vec::new() }))
+    });
+    Ok(Source {
+        layout: "prepared shards",
+        splits: splits.collect::<Result<_, DataError>>()?,
+        shape: Some([manifest.channels, manifest.size]),
+        checksum: Some(manifest.checksum()),
+        classes: manifest.classes,
+    })
+}
+
+/// The images of a split in its shards. Each is read where it lies, by position: a shard that is cut short while it is
+/// being read is then an error, where memory mapped from it would end the process. What is kept of an image are
+/// sixteen bytes; its key and boxes stay in the index on disk.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    files: Vec<OpenShard>,
+    places: Vec<Place>,
+    /// The length of an image's bytes where it is raw.
+    raw: Option<usize>,
+}
+
+#[derive(Debug)]
+struct OpenShard {
+    path: PathBuf,
+    /// Kept open, or opened for each image where there are too many.
+    tar: Option<File>,
+    /// The number of its first image.
+    first: usize,
+}
+
+/// Where an image's bytes are in its shard, and its line in the index.
+#[derive(Debug)]
+struct Place {
+    offset: u64,
+    length: u32,
+    line: u32,
+}
+
+/// A line of an index.
+pub(crate) struct Row<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) offset: u64,
+    pub(crate) length: u32,
+    pub(crate) label: u32,
+    boxes: &'a str,
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn parse(line: &'a str) -> Result<Self, String> {
+        let mut fields = line.split('\t');
+        let mut field = |name: &str| fields.next().ok_or_else(|| format!("has no {name}"));
+        let key = field("key")?;
+        let [offset, length, label] =
+            [field("offset")?, field("length")?, field("label")?].map(str::parse::<u64>);
+        let boxes = field("boxes")?;
+        let number = |field: Result<u64, _>, name: &str| field.map_err(|_| format!("its {name} is no number"));
+        let small = |field, name: &str| {
+            u32::try_from(number(field, name)?).map_err(|_| format!("its {name} is too large"))
+        };
+        Ok(Self {
+            key,
+            offset: number(offset, "offset")?,
+            length: small(length, "length")?,
+            label: small(label, "label")?,
+            boxes,
+        })
+    }
+
+    /// `x0,y0,x1,y1;…`
+    pub(crate) fn boxes(&self) -> Result<Vec<BoundingBox>, String> {
+        let parse = |text: &str| -> Option<BoundingBox> {
+            let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.parse().ok()).collect();
+            numbers?.try_into().ok()
+        };
+        let boxes = self.boxes.split(';').filter(|text| !text.is_empty());
+        boxes.map(|text| parse(text).ok_or_else(|| format!("`{text}` is no box"))).collect()
+    }
+}
+
+/// A line of an index for an image.
+pub(crate) fn row(key: &str, offset: u64, length: usize, label: u32, boxes: &[BoundingBox]) -> String {
+    let boxes: Vec<String> = boxes.iter().map(|[a, b, c, d]| format!("{a},{b},{c},{d}")).collect();
+    format!("{key}\t{offset}\t{length}\t{label}\t{}\n", boxes.join(";"))
+}
+
+/// Goes through an index: line by line, with the byte that each starts at.
+pub(crate) fn for_each_row(
+    path: &Path,
+    mut each: impl FnMut(u64, Row<'_>) -> Result<(), String>,
+) -> Result<(), DataError> {
+    let display = path.display().to_string();
+    let mut reader = BufReader::new(File::open(path).map_err(DataError::read(path))?);
+    let (mut line, mut at) = (String::new(), 0u64);
+    loop {
+        line.clear();
+        let read = reader.read_line(&mut line).map_err(DataError::read(path))?;
+        let problem = |problem: String| DataError::at(&display, at, problem);
+        match (read, at) {
+            (0, 0) => return Err(problem("is empty".into())),
+            (0, _) => return Ok(()),
+            (_, 0) if line.trim_end() != INDEX_HEADER => return Err(problem("not the index of a shard".into())),
+            (_, 0) => {}
+            _ => {
+                let text = line.strip_suffix('\n').ok_or_else(|| problem("ends in mid-line".into()))?;
+                Row::parse(text).and_then(|row| each(at, row)).map_err(problem)?;
+            }
+        }
+        at += read as u64;
+    }
+}
+
+impl Shards {
+    fn open(folder: &Path, manifest: &Prepared, split: &PreparedSplit) -> Result<(Self, Vec<u32>), DataError> {
+        let raw = (manifest.encoding == Encoding::Raw).then(|| manifest.size * manifest.size * manifest.channels);
+        let mut shards = Self { files: Vec::new(), places: Vec::new(), raw };
+        let mut labels = Vec::with_capacity(split.images());
+        for shard in &split.shards {
+            let path = folder.join(&shard.file);
+            let tar = File::open(&path).map_err(DataError::read(&path))?;
+            let bytes = tar.metadata().map_err(DataError::read(&path))?.len();
+            if bytes != shard.bytes {
+                let problem =
+                    format!("has {bytes} bytes, and {} in {MANIFEST}; copy or prepare it again", shard.bytes);
+                return Err(DataError::file(path.display().to_string(), problem));
+            }
+            let index_path = folder.join(shard.index());
+            let first = shards.places.len();
+            for_each_row(&index_path, |line, row| {
+                if row.label as usize >= manifest.classes.len() {
+                    return Err(format!("label {} is not below {} classes", row.label, manifest.classes.len()));
+                }
+                if row.offset.checked_add(row.length.into()).is_none_or(|end| end > bytes) {
+                    return Err(format!("`{}` lies beyond the end of {}", row.key, shard.file));
+                }
+                let line = u32::try_from(line).map_err(|_| "an index of more than 4 GiB")?;
+                shards.places.push(Place { offset: row.offset, length: row.length, line });
+                labels.push(row.label);
+                Ok(())
+            })?;
+            if shards.places.len() - first != shard.images {
+                let found = shards.places.len() - first;
+                let problem = format!("has {found} images, and {} in {MANIFEST}", shard.images);
+                return Err(DataError::file(index_path.display().to_string(), problem));
+            }
+            let tar = (shards.files.len() < OPEN_LIMIT).then_some(tar);
+            shards.files.push(OpenShard { path, tar, first });
+        }
+        Ok((shards, labels))
+    }
+
+    fn shard(&self, at: usize) -> &OpenShard {
+        &self.files[self.files.partition_point(|shard| shard.first <= at) - 1]
+    }
+
+    /// Reads an image's file.
+    pub(crate) fn read(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
+        let (shard, place) = (self.shard(at), &self.places[at]);
+        file.resize(place.length as usize, 0);
+        let read = match &shard.tar {
+            Some(tar) => read_exact_at(tar, file, place.offset),
+            None => File::open(&shard.path).and_then(|tar| read_exact_at(&tar, file, place.offset)),
+        };
+        read.map_err(|error| {
+            let problem = format!("cannot be read ({error}); was it cut short? See `data check`");
+            DataError::at(&shard.path.display().to_string(), place.offset, problem)
+        })
+    }
+
+    /// The pixels in an image's file if nothing is to be decoded: what follows NumPy's header.
+    pub(crate) fn raw<'a>(&self, file: &'a [u8]) -> Option<Result<&'a [u8], String>> {
+        let length = self.raw?;
+        let pixels = file.len().checked_sub(length).map(|header| file.split_at(header));
+        Some(match pixels {
+            Some((header, pixels)) if header.starts_with(b"\x93NUMPY") => Ok(pixels),
+            _ => Err("not a NumPy array of the size that the manifest says".into()),
+        })
+    }
+
+    /// Where an image is, for messages.
+    pub(crate) fn place(&self, at: usize) -> String {
+        let key = self.key(at).unwrap_or_default();
+        format!("{}, `{key}` at byte {}", self.shard(at).path.display(), self.places[at].offset)
+    }
+
+    /// An image's line in the index.
+    fn line(&self, at: usize) -> Result<String, DataError> {
+        let shard = self.shard(at);
+        let start = u64::from(self.places[at].line);
+        let path = shard.path.with_extension("tsv");
+        let index = File::open(&path).map_err(DataError::read(&path))?;
+        let mut reader = BufReader::with_capacity(512, index);
+        reader.seek(SeekFrom::Start(start)).map_err(DataError::read(&path))?;
+        let mut line = String::new();
+        reader.read_line(&mut line).map_err(DataError::read(&path))?;
+        Ok(line)
+    }
+
+    pub(crate) fn key(&self, at: usize) -> Result<String, DataError> {
+        Ok(self.line(at)?.split('\t').next().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) fn boxes(&self, at: usize) -> Result<Vec<BoundingBox>, DataError> {
+        let line = self.line(at)?;
+        let boxes = Row::parse(line.trim_end_matches('\n')).and_then(|row| row.boxes());
+        boxes.map_err(|problem| DataError::file(self.place(at), problem))
+    }
+
+    /// Goes through all keys in order.
+    pub(crate) fn for_each_key(&self, each: &mut impl FnMut(usize, &str)) -> Result<(), DataError> {
+        let mut at = 0;
+        for shard in &self.files {
+            for_each_row(&shard.path.with_extension("tsv"), |_, row| {
+                each(at, row.key);
+                at += 1;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What checking a shard found.
+pub(crate) fn check_sums(folder: &Path, shard: &Shard) -> Result<(), DataError> {
+    for (file, expected) in [(&shard.file, &shard.sha256), (&shard.index(), &shard.index_sha256)] {
+        let path = folder.join(file);
+        let found = checksum::file_sha256(&path)?;
+        if found != *expected {
+            let problem = format!("has SHA-256 {found}, and {expected} in {MANIFEST}; copy or prepare it again");
+            return Err(DataError::file(path.display().to_string(), problem));
+        }
+    }
+    Ok(())
+}

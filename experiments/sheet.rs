@@ -1,0 +1,110 @@
+//! A contact sheet: pictures in rows and columns with a line of text under each, as a PNG.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use embedded_graphics::mono_font::{MonoTextStyle, iso_8859_1::FONT_7X13};
+use embedded_graphics::pixelcolor::Rgb888;
+use embedded_graphics::prelude::*;
+use embedded_graphics::text::{Baseline, Text};
+
+/// Pixels between tiles.
+const GAP: usize = 6;
+/// Pixels of a line of text.
+const LINE: usize = 16;
+/// Pixels of a letter.
+const LETTER: usize = 7;
+
+/// Tiles on white.
+pub(crate) struct Sheet {
+    columns: usize,
+    side: usize,
+    width: usize,
+    height: usize,
+    /// Interleaved red, green and blue.
+    pixels: Vec<u8>,
+}
+
+impl Sheet {
+    /// A sheet of tiles of `side` pixels.
+    pub(crate) fn new(columns: usize, rows: usize, side: usize) -> Self {
+        let (width, height) = (GAP + columns * (side + GAP), GAP + rows * (side + LINE + GAP));
+        Self { columns, side, width, height, pixels: vec![255; width * height * 3] }
+    }
+
+    /// Draws a picture, `[channels, size, size]`, and what it is; enlarged by a whole number to fit its tile.
+    pub(crate) fn tile(&mut self, tile: usize, picture: &[u8], channels: usize, size: usize, text: &str) {
+        let (row, column) = (tile / self.columns, tile % self.columns);
+        let (left, top) = (GAP + column * (self.side + GAP), GAP + row * (self.side + LINE + GAP));
+        let times = (self.side / size).max(1);
+        for y in 0..size * times {
+            for x in 0..size * times {
+                let from = (y / times) * size + x / times;
+                let at = ((top + y) * self.width + left + x) * 3;
+                for (channel, out) in self.pixels[at..at + 3].iter_mut().enumerate() {
+                    *out = picture[channel.min(channels - 1) * size * size + from];
+                }
+            }
+        }
+        let letters = (self.side + GAP) / LETTER;
+        let text: String = if text.chars().count() > letters {
+            text.chars().take(letters - 1).chain(['.']).collect()
+        } else {
+            text.to_owned()
+        };
+        let style = MonoTextStyle::new(&FONT_7X13, Rgb888::BLACK);
+        let place = Point::new(left as i32, (top + size * times + 1) as i32);
+        let _ = Text::with_baseline(&text, place, style, Baseline::Top).draw(self);
+    }
+
+    /// Writes the sheet.
+    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let file = BufWriter::new(File::create(path)?);
+        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&self.pixels)?;
+        Ok(writer.finish()?)
+    }
+}
+
+impl OriginDimensions for Sheet {
+    fn size(&self) -> Size {
+        Size::new(self.width as u32, self.height as u32)
+    }
+}
+
+impl DrawTarget for Sheet {
+    type Color = Rgb888;
+    type Error = std::convert::Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Self::Error> {
+        for Pixel(place, colour) in pixels {
+            let inside = |value: i32, end: usize| usize::try_from(value).ok().filter(|value| *value < end);
+            if let (Some(x), Some(y)) = (inside(place.x, self.width), inside(place.y, self.height)) {
+                let at = (y * self.width + x) * 3;
+                self.pixels[at..at + 3].copy_from_slice(&[colour.r(), colour.g(), colour.b()]);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_lie_beside_each_other_with_text_under_them() {
+        let mut sheet = Sheet::new(2, 1, 64);
+        sheet.tile(0, &[10; 3 * 32 * 32], 3, 32, "7 a name that is too long for its tile");
+        sheet.tile(1, &[200; 64 * 64], 1, 64, "");
+        let at = |x: usize, y: usize| sheet.pixels[(y * sheet.width + x) * 3];
+        assert_eq!((at(GAP, GAP), at(GAP + 63, GAP + 63), at(GAP + 64, GAP)), (10, 10, 255));
+        assert_eq!(at(2 * GAP + 64, GAP), 200);
+        let text = (GAP + 64..GAP + 64 + LINE).any(|y| (GAP..GAP + 64).any(|x| at(x, y) == 0));
+        assert!(text);
+    }
+}
