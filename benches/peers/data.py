@@ -134,6 +134,7 @@ def main():
     parser.add_argument("photographs", type=pathlib.Path)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("bench-data"))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows whose names begin so")
     args = parser.parse_args()
     photographs = sorted(path for path in args.photographs.rglob("*") if path.is_file())
     ours, raw = args.work / "jpeg", args.work / "raw"
@@ -151,10 +152,11 @@ def main():
         "feed, ours": lambda: we_feed(args.program, ours),
         "feed, ours, colour noise": lambda: we_feed(args.program, ours, "--view", "train-colour"),
         "feed, ours, bytes": lambda: we_feed(args.program, ours, "--upload", "bytes"),
-        "decode alone, ours": lambda: we_feed(args.program, ours, "--view", "decode"),
+        "feed, decode alone, ours": lambda: we_feed(args.program, ours, "--view", "decode"),
         "feed, ours, raw, bytes": lambda: we_feed(args.program, raw, "--upload", "bytes"),
         "feed, ours, raw, floats": lambda: we_feed(args.program, raw),
     }
+    rows = {name: run for name, run in rows.items() if name.startswith(args.only)}
     found = {name: [] for name in rows}
     for turn in range(args.rounds):
         for name, run in rows.items():
@@ -174,21 +176,23 @@ def main():
     print(f"Python {sys.version.split()[0]}; {count} photographs, {args.rounds} rounds by turns, medians\n")
     for name, value in median.items():
         print(f"{name:27} {value:9.0f} images/s  ({min(found[name]):.0f} to {max(found[name]):.0f})")
-    best = max(median["feed, torch + Pillow"], median["feed, torch + torchvision"])
-    floats = 224 * 224 * 3 * 4
 
     def ratio(name, of):
         return statistics.median(a / b for a, b in zip(found[name], found[of]))
 
-    better = max(["feed, torch + Pillow", "feed, torch + torchvision"], key=lambda name: median[name])
-    print(f"\nprepare: {ratio('prepare, ours', 'prepare, Pillow'):.2f} x Pillow,", end=" ")
-    print(f"{ratio('prepare, ours', 'prepare, torchvision'):.2f} x torchvision")
-    print(f"feed: {ratio('feed, ours', better):.2f} x the better loader;", end=" ")
-    print(f"{100 * ratio('feed, ours', 'decode alone, ours'):.0f} % of the bare decoder's rate")
-    print(f"feed from raw shards as bytes: {ratio('feed, ours, raw, bytes', better):.1f} x the better loader on JPEGs")
-    print(f"feed from raw shards as floats: {median['feed, ours, raw, floats'] * floats / 1e9:.1f} GB/s;", end=" ")
-    print(f"one core copies {copy / 1e9:.1f} GB/s")
-    assert best > 0
+    print()
+    if "prepare, ours" in rows:
+        print(f"prepare: {ratio('prepare, ours', 'prepare, Pillow'):.2f} x Pillow,", end=" ")
+        print(f"{ratio('prepare, ours', 'prepare, torchvision'):.2f} x torchvision")
+    if "feed, ours" in rows:
+        better = max(["feed, torch + Pillow", "feed, torch + torchvision"], key=lambda name: median[name])
+        print(f"feed: {ratio('feed, ours', better):.2f} x the better loader")
+        raw_bytes = ratio("feed, ours, raw, bytes", better)
+        print(f"feed from raw shards as bytes: {raw_bytes:.1f} x the better loader on JPEGs")
+        rate = median["feed, ours, raw, floats"] * 224 * 224 * 3 * 4
+        print(f"feed from raw shards as floats: {rate / 1e9:.1f} GB/s; one core copies {copy / 1e9:.1f} GB/s")
+    if "feed, ours" in rows and "feed, decode alone, ours" in rows:
+        print(f"feed: {100 * ratio('feed, ours', 'feed, decode alone, ours'):.0f} % of the bare decoder's rate")
 
 
 if __name__ == "__main__":

@@ -70,12 +70,7 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
 ///
 /// # Errors
 /// If it is cut short, no tar or empty, or a name cannot be trusted: not UTF-8, outside the archive, a link, twice.
-pub(crate) fn members(
-    file: &File,
-    start: u64,
-    length: u64,
-    origin: &str,
-) -> Result<Vec<Member>, DataError> {
+pub(crate) fn members(file: &File, start: u64, length: u64, origin: &str) -> Result<Vec<Member>, DataError> {
     members_of(Slice::new(file, start, length), length, origin).map(|mut members| {
         members.iter_mut().for_each(|member| member.offset += start);
         members
@@ -105,7 +100,11 @@ pub(crate) fn members_of(
         }
         let (offset, size) = (entry.raw_file_position(), entry.size());
         if offset.checked_add(size).is_none_or(|end| end > length) {
-            return Err(DataError::at(origin, header, format!("not a whole tar archive: it ends inside `{name}`")));
+            return Err(DataError::at(
+                origin,
+                header,
+                format!("not a whole tar archive: it ends inside `{name}`"),
+            ));
         }
         members.push(Member { name, offset, length: size });
     }
@@ -171,7 +170,10 @@ mod tests {
         use tar::EntryType::{Link, Regular, Symlink};
         let first: (&[u8], _, &[u8]) = (b"fine.jpg", Regular, b"1");
         for (member, expected) in [
-            ((&b"../out.jpg"[..], Regular, &b"2"[..]), "a.tar: at byte 1024: the name `../out.jpg` leads out"),
+            (
+                (&b"../out.jpg"[..], Regular, &b"2"[..]),
+                "a.tar: at byte 1024: the name `../out.jpg` leads out",
+            ),
             ((b"/etc/x.jpg", Regular, b"2"), "at byte 1024: the name `/etc/x.jpg` leads out"),
             ((b"a/../../x.jpg", Regular, b"2"), "leads out"),
             ((b"caf\xe9.jpg", Regular, b"2"), "is not UTF-8"),
@@ -186,7 +188,8 @@ mod tests {
 
     #[test]
     fn cut_short_at_any_place_it_is_no_whole_archive() {
-        let bytes = tar(&[(b"a.jpg", tar::EntryType::Regular, &[7; 700]), (b"b.jpg", tar::EntryType::Regular, b"2")]);
+        let bytes =
+            tar(&[(b"a.jpg", tar::EntryType::Regular, &[7; 700]), (b"b.jpg", tar::EntryType::Regular, b"2")]);
         // From the end of the last member on, only zeros are missing.
         for length in (0..2560 - 511).step_by(64) {
             let found = read(&bytes[..length]);

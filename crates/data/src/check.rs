@@ -75,7 +75,12 @@ fn entries(folder: &Path, shard: &Shard, classes: usize) -> Result<Vec<Entry>, D
             return Err(format!("label {} is not below {classes} classes", row.label));
         }
         row.boxes()?;
-        entries.push(Entry { key: row.key.to_owned(), offset: row.offset, length: row.length, label: row.label });
+        entries.push(Entry {
+            key: row.key.to_owned(),
+            offset: row.offset,
+            length: row.length,
+            label: row.label,
+        });
         Ok(())
     })?;
     if entries.len() != shard.images {
@@ -97,7 +102,8 @@ fn check_tar(
     let display = path.display().to_string();
     let file = File::open(&path).map_err(DataError::read(&path))?;
     let members = archive::members(&file, 0, shard.bytes, &display)?;
-    let members: HashMap<&str, &Member> = members.iter().map(|member| (member.name.as_str(), member)).collect();
+    let members: HashMap<&str, &Member> =
+        members.iter().map(|member| (member.name.as_str(), member)).collect();
     let read = |offset: u64, length: u64| -> Result<Vec<u8>, DataError> {
         let mut bytes = vec![0; length as usize];
         read_exact_at(&file, &mut bytes, offset).map_err(DataError::read(&path))?;
@@ -107,7 +113,8 @@ fn check_tar(
         if stop.load(Ordering::Relaxed) {
             return Err(DataError::Interrupted);
         }
-        let problem = |problem: String| DataError::at(&display, entry.offset, format!("`{}` {problem}", entry.key));
+        let problem =
+            |problem: String| DataError::at(&display, entry.offset, format!("`{}` {problem}", entry.key));
         let name = format!("{}.{}", entry.key, prepared.encoding.extension());
         let image = members.get(name.as_str()).ok_or_else(|| problem("is not in the tar".into()))?;
         if (image.offset, image.length) != (entry.offset, entry.length.into()) {

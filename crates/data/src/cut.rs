@@ -86,7 +86,8 @@ impl WithSimd for Append<'_> {
             let mean = &cutter.mean.0[channel * side * side..(channel + 1) * side * side];
             let (shift, gain) = (cut.shift[channel], cut.scale * cutter.scale[channel]);
             let padding = shift * gain;
-            let (left, right) = if cut.flip { (columns.after, columns.before) } else { (columns.before, columns.after) };
+            let (left, right) =
+                if cut.flip { (columns.after, columns.before) } else { (columns.before, columns.after) };
             for y in 0..side {
                 let at = out.len();
                 out.resize(at + side, padding);
@@ -100,10 +101,16 @@ impl WithSimd for Append<'_> {
                 if cut.flip {
                     // The mean lies under the input, so a mirrored crop takes a mirrored mean off.
                     let source = row.iter().zip(mean).rev();
-                    target.iter_mut().zip(source).for_each(|(out, (&pixel, &mean))| *out = level(pixel, mean));
+                    target
+                        .iter_mut()
+                        .zip(source)
+                        .for_each(|(out, (&pixel, &mean))| *out = level(pixel, mean));
                 } else {
                     let source = row.iter().zip(mean);
-                    target.iter_mut().zip(source).for_each(|(out, (&pixel, &mean))| *out = level(pixel, mean));
+                    target
+                        .iter_mut()
+                        .zip(source)
+                        .for_each(|(out, (&pixel, &mean))| *out = level(pixel, mean));
                 }
             }
         }
@@ -169,8 +176,8 @@ mod tests {
     use alexnet_ops::Key;
 
     use super::*;
-    use crate::augment::{self, Augmentation, Colour, ColourReading, Crop};
     use crate::Views;
+    use crate::augment::{self, Augmentation, Colour, ColourReading, Crop};
 
     const AXES: [[f32; 3]; 3] = [[30.0, 0.0, 0.0], [0.0, 20.0, 0.0], [0.0, 0.0, 10.0]];
 

@@ -158,11 +158,11 @@ impl LabelledImages {
         if let Images::Shards(shards) = &self.images
             && let Some(raw) = shards.raw(&scratch.file)
         {
-            return raw
-                .map(Pixels::Interleaved)
-                .map_err(|problem| DataError::file(self.place(at), problem));
+            return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
         }
-        let decoded = decode::pixels(&scratch.file, channels).and_then(|pixels| decode::square(pixels, size));
+        let buffer = std::mem::take(&mut scratch.pixels);
+        let decoded = decode::pixels_in(buffer, &scratch.file, channels);
+        let decoded = decoded.and_then(|pixels| decode::square(pixels, size));
         scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
         Ok(Pixels::Interleaved(&scratch.pixels))
     }
@@ -178,7 +178,8 @@ impl LabelledImages {
             self.file(at, &mut file)?;
             decode::planar(&file, channels, size).map_err(|problem| DataError::file(self.place(at), problem))
         };
-        let decoded: Vec<Vec<u8>> = (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
+        let decoded: Vec<Vec<u8>> =
+            (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
         Ok(Self { images: Images::Memory(decoded.concat()), ..self })
     }
 }
@@ -196,7 +197,12 @@ impl Dataset {
         if !manifest.classes.is_empty() && source.classes.len() != manifest.classes.len() {
             return Err(DataError::dataset(
                 &manifest.name,
-                format!("{} has {} classes, expected {}", path.display(), source.classes.len(), manifest.classes.len()),
+                format!(
+                    "{} has {} classes, expected {}",
+                    path.display(),
+                    source.classes.len(),
+                    manifest.classes.len()
+                ),
             ));
         }
         let shape = source.shape.unwrap_or([manifest.channels, manifest.size]);
@@ -245,7 +251,8 @@ impl Dataset {
         let mut source = crate::shards::open(path)?;
         let shape = source.shape.unwrap_or_default();
         let train = source.take(&["train"]);
-        let train = train.ok_or_else(|| DataError::file(path.display().to_string(), "has no training images"))?;
+        let train =
+            train.ok_or_else(|| DataError::file(path.display().to_string(), "has no training images"))?;
         let nothing = || LabelledImages {
             images: Images::Memory(Vec::new()),
             labels: Vec::new(),
@@ -359,7 +366,10 @@ impl Split {
 
     /// These images alone.
     pub fn select(&self, indices: &[usize]) -> Split {
-        Split { indices: Arc::new(indices.iter().map(|&index| self.indices[index]).collect()), ..self.clone() }
+        Split {
+            indices: Arc::new(indices.iter().map(|&index| self.indices[index]).collect()),
+            ..self.clone()
+        }
     }
 
     /// Images `start` to `end`.

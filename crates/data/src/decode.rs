@@ -35,8 +35,13 @@ pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u
 /// The pixels of a JPEG or PNG, told apart by their first bytes, whatever the file is called. What EXIF says of the
 /// camera's position is not heeded, as in torchvision; see [`orientation`].
 pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+    pixels_in(Vec::new(), bytes, channels)
+}
+
+/// As [`pixels`], in a vector that has served before.
+pub(crate) fn pixels_in(buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     match bytes {
-        [0xff, 0xd8, ..] => jpeg(bytes, channels),
+        [0xff, 0xd8, ..] => jpeg(buffer, bytes, channels),
         [0x89, b'P', b'N', b'G', ..] => png(bytes, channels),
         [] => Err("the file is empty".into()),
         _ => Err("neither a JPEG nor a PNG file".into()),
@@ -55,7 +60,7 @@ fn check_size(width: usize, height: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn jpeg(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+fn jpeg(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     let broken = |error| format!("broken JPEG ({error})");
     let colour = if channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()
@@ -67,11 +72,12 @@ fn jpeg(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     decoder.decode_headers().map_err(broken)?;
     let (width, height) = decoder.dimensions().ok_or("broken JPEG (no size)")?;
     check_size(width, height)?;
-    let bytes = decoder.decode().map_err(broken)?;
-    if bytes.len() != width * height * channels {
+    if decoder.output_buffer_size() != Some(width * height * channels) {
         return Err("a JPEG whose colours cannot be converted".into());
     }
-    Ok(Pixels { bytes, width, height, channels })
+    buffer.resize(width * height * channels, 0);
+    decoder.decode_into(&mut buffer).map_err(broken)?;
+    Ok(Pixels { bytes: buffer, width, height, channels })
 }
 
 fn png(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
@@ -90,12 +96,7 @@ fn png(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
         let out = if channels == 1 { [luma(rgb); 3] } else { rgb };
         out.into_iter().take(channels)
     });
-    Ok(Pixels {
-        bytes: pixels.collect(),
-        width: info.width as usize,
-        height: info.height as usize,
-        channels,
-    })
+    Ok(Pixels { bytes: pixels.collect(), width: info.width as usize, height: info.height as usize, channels })
 }
 
 /// ITU-R BT.601, as JPEG has it.
@@ -119,8 +120,13 @@ pub(crate) fn half_even(number: usize) -> usize {
 /// The centre square of `size` pixels of an image whose shorter side is scaled to that: what
 /// `torchvision.transforms` gives for `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)`.
 pub(crate) fn square(pixels: Pixels, size: usize) -> Result<Pixels, String> {
+    if (pixels.width, pixels.height) == (size, size) { Ok(pixels) } else { square_of(&pixels, size) }
+}
+
+/// As [`square`], leaving the image as it is.
+pub(crate) fn square_of(pixels: &Pixels, size: usize) -> Result<Pixels, String> {
     if (pixels.width, pixels.height) == (size, size) {
-        return Ok(pixels);
+        return Ok(pixels.clone());
     }
     let whole = scaled_sides(pixels.width, pixels.height, size);
     scaled(pixels, whole, [half_even(whole[0] - size), half_even(whole[1] - size)], [size; 2])
@@ -129,30 +135,35 @@ pub(crate) fn square(pixels: Pixels, size: usize) -> Result<Pixels, String> {
 /// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
 /// computed but seen by the filter.
 pub(crate) fn scaled(
-    pixels: Pixels,
+    pixels: &Pixels,
     whole: [usize; 2],
     corner: [usize; 2],
     size: [usize; 2],
 ) -> Result<Pixels, String> {
     let Pixels { bytes, width, height, channels } = pixels;
+    let (width, height) = (*width, *height);
     let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
-    let kind = if channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-    let source = fir::images::Image::from_vec_u8(width as u32, height as u32, bytes, kind).map_err(|e| error(&e))?;
+    let kind = if *channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+    let source =
+        fir::images::ImageRef::new(width as u32, height as u32, bytes, kind).map_err(|e| error(&e))?;
     let mut target = fir::images::Image::new(size[0] as u32, size[1] as u32, kind);
     let by = [width as f64 / whole[0] as f64, height as f64 / whole[1] as f64];
+    let (left, top) = (corner[0] as f64 * by[0], corner[1] as f64 * by[1]);
+    let (wide, tall) = (size[0] as f64 * by[0], size[1] as f64 * by[1]);
     let options = fir::ResizeOptions::new()
         .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
-        .crop(corner[0] as f64 * by[0], corner[1] as f64 * by[1], size[0] as f64 * by[0], size[1] as f64 * by[1]);
+        // Rounding may carry the far edge beyond the image.
+        .crop(left, top, wide.min(width as f64 - left), tall.min(height as f64 - top));
     fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| error(&e))?;
-    Ok(Pixels { bytes: target.into_vec(), width: size[0], height: size[1], channels })
+    Ok(Pixels { bytes: target.into_vec(), width: size[0], height: size[1], channels: *channels })
 }
 
 /// What EXIF says of how the camera was held, 1 to 8; 1 where nothing or nonsense is said.
 pub(crate) fn orientation(bytes: &[u8]) -> u32 {
     let read = exif::Reader::new().read_from_container(&mut Cursor::new(bytes));
-    let value = read.ok().and_then(|exif| {
-        exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0)
-    });
+    let value = read
+        .ok()
+        .and_then(|exif| exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?.value.get_uint(0));
     value.filter(|value| (1..=8).contains(value)).unwrap_or(1)
 }
 
@@ -239,7 +250,8 @@ pub(crate) mod tests {
         let mut crc = flate2::Crc::new();
         crc.update(&header);
         let crc = crc.sum().to_be_bytes();
-        let png = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &header, &crc, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat();
+        let png =
+            [&b"\x89PNG\r\n\x1a\n\0\0\0\x0d"[..], &header, &crc, b"\0\0\0\0IDAT\x35\xaf\x06\x1e"].concat();
         let error = planar(&png, 3, 8).unwrap_err();
         assert!(error.contains("60000 × 60000") || error.contains("limits"), "{error}");
         let mut jpeg = Vec::new();

@@ -53,7 +53,10 @@ impl Files {
         }
         files.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = files.entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(DataError::file(files.display(&pair[0].name), "is there twice, once inside an archive"));
+            return Err(DataError::file(
+                files.display(&pair[0].name),
+                "is there twice, once inside an archive",
+            ));
         }
         Ok(files)
     }
@@ -124,9 +127,8 @@ impl Files {
             return Err(DataError::file(folder.display().to_string(), "a link to a folder that it lies in"));
         }
         above.push(real);
-        let mut entries: Vec<_> = std::fs::read_dir(folder)
-            .and_then(Iterator::collect)
-            .map_err(DataError::read(folder))?;
+        let mut entries: Vec<_> =
+            std::fs::read_dir(folder).and_then(Iterator::collect).map_err(DataError::read(folder))?;
         entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
         if entries.is_empty() && !prefix.is_empty() {
             self.empty.push(prefix.trim_end_matches('/').to_owned());
@@ -180,9 +182,8 @@ impl Files {
 
     fn unpack(&mut self, stream: impl Read, path: &Path, prefix: &str) -> Result<(), DataError> {
         let origin = path.display().to_string();
-        let no_tar = |error: std::io::Error| {
-            DataError::file(&origin, format!("not a whole tar.gz archive ({error})"))
-        };
+        let no_tar =
+            |error: std::io::Error| DataError::file(&origin, format!("not a whole tar.gz archive ({error})"));
         let mut left = UNPACKED_LIMIT;
         let mut names = BTreeSet::new();
         for entry in tar::Archive::new(stream.take(UNPACKED_LIMIT)).entries().map_err(no_tar)? {
@@ -191,7 +192,8 @@ impl Files {
                 continue;
             }
             let at = entry.raw_header_position();
-            let name = archive::name(&entry.path_bytes()).map_err(|problem| DataError::at(&origin, at, problem))?;
+            let name =
+                archive::name(&entry.path_bytes()).map_err(|problem| DataError::at(&origin, at, problem))?;
             left = left.checked_sub(entry.size()).ok_or_else(|| {
                 DataError::at(&origin, at, "more than 4 GiB unpacked; unpack it and give the folder")
             })?;
@@ -211,7 +213,10 @@ impl Files {
 
 /// An archive's name without its ending.
 fn stem(name: &str) -> Option<&str> {
-    [".tar", ".tar.gz", ".tgz"].iter().find_map(|ending| name.strip_suffix(ending)).filter(|stem| !stem.is_empty())
+    [".tar", ".tar.gz", ".tgz"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending))
+        .filter(|stem| !stem.is_empty())
 }
 
 #[cfg(test)]
@@ -238,7 +243,10 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("val/n03")).unwrap();
         let files = Files::open(folder.path()).unwrap();
         let names: Vec<&str> = files.names().collect();
-        assert_eq!(names, ["train/n01/n01_1.JPEG", "train/n01/n01_2.JPEG", "train/n02/n02_1.JPEG", "words.txt"]);
+        assert_eq!(
+            names,
+            ["train/n01/n01_1.JPEG", "train/n01/n01_2.JPEG", "train/n02/n02_1.JPEG", "words.txt"]
+        );
         assert_eq!(files.read("train/n01/n01_2.JPEG").unwrap(), b"tench");
         assert_eq!(files.length("train/n02/n02_1.JPEG").unwrap(), 4);
         assert_eq!(files.empty_folders(), ["val/n03"]);

@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 use crate::checksum::hex;
 use crate::dataset::{Images, LabelledImages};
 use crate::layout::{self, BoundingBox, Class};
-use crate::shards::{self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name};
+use crate::shards::{
+    self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
+};
 use crate::{DataError, decode, jpeg};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
@@ -108,7 +110,8 @@ pub fn prepare(
         return Err(DataError::file(out.display().to_string(), problem));
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
-    let pool = pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
+    let pool =
+        pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
     let work = Work::begin(&data, out, how)?;
     pool.install(|| work.carry_out(stop, progress))
 }
@@ -153,7 +156,11 @@ impl<'a> Work<'a> {
         Ok(Self { data, how, out, encoder: jpeg::Encoder::new(how.quality), keys, _lock: lock })
     }
 
-    fn carry_out(&self, stop: &AtomicBool, progress: &(dyn Fn(Progress) + Sync)) -> Result<Prepared, DataError> {
+    fn carry_out(
+        &self,
+        stop: &AtomicBool,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Prepared, DataError> {
         let total = self.data.splits.iter().map(|(_, images)| images.labels.len()).sum();
         let allowed = FEW.max(total / 1000);
         let mut so_far = Progress { done: 0, total, rejected: 0 };
@@ -232,8 +239,9 @@ impl<'a> Work<'a> {
         let indices: Vec<usize> = range.clone().collect();
         let mut chunks = indices.chunks(CHUNK);
         let work = |chunk: Option<&[usize]>| -> Option<Vec<Result<Image, Rejected>>> {
-            let image = |&at: &usize| self.image(images, &self.keys[split][at], at);
-            chunk.map(|chunk| chunk.par_iter().map(image).collect())
+            let image =
+                |buffers: &mut Buffers, &at: &usize| self.image(images, &self.keys[split][at], at, buffers);
+            chunk.map(|chunk| chunk.par_iter().map_init(Buffers::default, image).collect())
         };
         let mut worked = work(chunks.next());
         let mut done = 0;
@@ -247,7 +255,13 @@ impl<'a> Work<'a> {
             let (written, following) = rayon::join(
                 || {
                     finished.into_iter().try_for_each(|image| {
-                        image.map_or_else(|reason| { rejected.push(reason); Ok(()) }, |image| writer.add(&image))
+                        image.map_or_else(
+                            |reason| {
+                                rejected.push(reason);
+                                Ok(())
+                            },
+                            |image| writer.add(&image),
+                        )
                     })
                 },
                 || work(next),
@@ -272,18 +286,25 @@ impl<'a> Work<'a> {
     }
 
     /// One image, ready to be written.
-    fn image(&self, images: &LabelledImages, key: &str, at: usize) -> Result<Image, Rejected> {
+    fn image(
+        &self,
+        images: &LabelledImages,
+        key: &str,
+        at: usize,
+        buffers: &mut Buffers,
+    ) -> Result<Image, Rejected> {
         let place = || images.key(at).map_or_else(|_| key.to_owned(), |key| key.into_owned());
         let rejected = |reason: String| Rejected { key: place(), reason };
-        let make = || -> Result<Image, String> {
-            let mut file = Vec::new();
-            images.file(at, &mut file).map_err(|error| error.to_string())?;
-            let mut pixels = decode::pixels(&file, 3)?;
+        let mut make = || -> Result<Image, String> {
+            let Buffers { file, pixels: buffer } = buffers;
+            images.file(at, file).map_err(|error| error.to_string())?;
+            let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3)?;
             if self.how.upright {
-                pixels = decode::upright(pixels, decode::orientation(&file));
+                whole = decode::upright(whole, decode::orientation(file));
             }
-            let sides = [pixels.width, pixels.height];
-            let pixels = decode::square(pixels, self.how.size)?.bytes;
+            let sides = [whole.width, whole.height];
+            let pixels = decode::square_of(&whole, self.how.size)?.bytes;
+            *buffer = whole.bytes;
             let boxes = images.boxes(at).map_err(|error| error.to_string())?;
             let boxes = boxes.into_iter().map(|one| moved(one, sides, self.how.size)).collect();
             let (label, extension) = (images.labels[at], self.how.encoding.extension());
@@ -294,7 +315,7 @@ impl<'a> Work<'a> {
             Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })
         };
         // A decoder that panics has met a broken image like any other.
-        catch_unwind(AssertUnwindSafe(make))
+        catch_unwind(AssertUnwindSafe(&mut make))
             .unwrap_or_else(|_| Err("the decoder failed".into()))
             .map_err(rejected)
     }
@@ -305,6 +326,13 @@ impl<'a> Work<'a> {
         let text: String = std::iter::once("image\treason\n".to_owned()).chain(lines).collect();
         write_whole(&self.out.join(REJECTED), text.as_bytes())
     }
+}
+
+/// What a thread uses again for its next image.
+#[derive(Default)]
+struct Buffers {
+    file: Vec<u8>,
+    pixels: Vec<u8>,
 }
 
 struct Image {
@@ -410,9 +438,8 @@ fn keys(data: &layout::Source) -> Result<Vec<Vec<String>>, DataError> {
         unique
     };
     let of_split = |(split, images): &(String, LabelledImages)| -> Result<Vec<String>, DataError> {
-        let of = |(at, label): (usize, &u32)| {
-            Ok(key(split, &data.classes[*label as usize], &images.key(at)?))
-        };
+        let of =
+            |(at, label): (usize, &u32)| Ok(key(split, &data.classes[*label as usize], &images.key(at)?));
         images.labels.iter().enumerate().map(of).collect()
     };
     data.splits.iter().map(of_split).collect()

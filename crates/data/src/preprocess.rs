@@ -52,7 +52,7 @@ impl Preprocessing {
         if wide.max(tall) > LONGEST {
             return Err(format!("{width} × {height} pixels, which is too far from square to be scaled"));
         }
-        let pixels = scaled(pixels, [wide, tall], [0, 0], [wide, tall])?.bytes;
+        let pixels = scaled(&pixels, [wide, tall], [0, 0], [wide, tall])?.bytes;
         let middle = |side: usize| half_even(side - self.crop);
         let (top, left) = (middle(tall), middle(wide));
         let mut out = Vec::with_capacity(views.count() * 3 * self.crop * self.crop);

@@ -136,8 +136,9 @@ impl Prepared {
         let path = folder.join(MANIFEST);
         let display = path.display().to_string();
         let bytes = std::fs::read(&path).map_err(DataError::read(&path))?;
-        let manifest: Self = serde_json::from_slice(&bytes)
-            .map_err(|error| DataError::file(&display, format!("no manifest of a prepared data set ({error})")))?;
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
+            DataError::file(&display, format!("no manifest of a prepared data set ({error})"))
+        })?;
         let problem = |problem: String| Err(DataError::file(&display, problem));
         if manifest.format != FORMAT {
             return problem(format!("is of the format `{}`, expected `{FORMAT}`", manifest.format));
@@ -229,7 +230,8 @@ impl<'a> Row<'a> {
         let [offset, length, label] =
             [field("offset")?, field("length")?, field("label")?].map(str::parse::<u64>);
         let boxes = field("boxes")?;
-        let number = |field: Result<u64, _>, name: &str| field.map_err(|_| format!("its {name} is no number"));
+        let number =
+            |field: Result<u64, _>, name: &str| field.map_err(|_| format!("its {name} is no number"));
         let small = |field, name: &str| {
             u32::try_from(number(field, name)?).map_err(|_| format!("its {name} is too large"))
         };
@@ -274,7 +276,9 @@ pub(crate) fn for_each_row(
         match (read, at) {
             (0, 0) => return Err(problem("is empty".into())),
             (0, _) => return Ok(()),
-            (_, 0) if line.trim_end() != INDEX_HEADER => return Err(problem("not the index of a shard".into())),
+            (_, 0) if line.trim_end() != INDEX_HEADER => {
+                return Err(problem("not the index of a shard".into()));
+            }
             (_, 0) => {}
             _ => {
                 let text = line.strip_suffix('\n').ok_or_else(|| problem("ends in mid-line".into()))?;
@@ -286,8 +290,13 @@ pub(crate) fn for_each_row(
 }
 
 impl Shards {
-    fn open(folder: &Path, manifest: &Prepared, split: &PreparedSplit) -> Result<(Self, Vec<u32>), DataError> {
-        let raw = (manifest.encoding == Encoding::Raw).then(|| manifest.size * manifest.size * manifest.channels);
+    fn open(
+        folder: &Path,
+        manifest: &Prepared,
+        split: &PreparedSplit,
+    ) -> Result<(Self, Vec<u32>), DataError> {
+        let raw =
+            (manifest.encoding == Encoding::Raw).then(|| manifest.size * manifest.size * manifest.channels);
         let mut shards = Self { files: Vec::new(), places: Vec::new(), raw };
         let mut labels = Vec::with_capacity(split.images());
         for shard in &split.shards {
@@ -303,7 +312,11 @@ impl Shards {
             let first = shards.places.len();
             for_each_row(&index_path, |line, row| {
                 if row.label as usize >= manifest.classes.len() {
-                    return Err(format!("label {} is not below {} classes", row.label, manifest.classes.len()));
+                    return Err(format!(
+                        "label {} is not below {} classes",
+                        row.label,
+                        manifest.classes.len()
+                    ));
                 }
                 if row.offset.checked_add(row.length.into()).is_none_or(|end| end > bytes) {
                     return Err(format!("`{}` lies beyond the end of {}", row.key, shard.file));
@@ -401,7 +414,8 @@ pub(crate) fn check_sums(folder: &Path, shard: &Shard) -> Result<(), DataError> 
         let path = folder.join(file);
         let found = checksum::file_sha256(&path)?;
         if found != *expected {
-            let problem = format!("has SHA-256 {found}, and {expected} in {MANIFEST}; copy or prepare it again");
+            let problem =
+                format!("has SHA-256 {found}, and {expected} in {MANIFEST}; copy or prepare it again");
             return Err(DataError::file(path.display().to_string(), problem));
         }
     }

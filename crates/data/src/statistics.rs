@@ -146,7 +146,8 @@ impl Statistics {
                 - channel_means[a] * channel_means[b]
         };
         let matrix = (0..channels).map(|a| (0..channels).map(|b| covariance(a, b)).collect()).collect();
-        let channel_stds = (0..channels).map(|channel| covariance(channel, channel).max(0.0).sqrt()).collect();
+        let channel_stds =
+            (0..channels).map(|channel| covariance(channel, channel).max(0.0).sqrt()).collect();
         let (eigenvalues, eigenvectors) = symmetric_eigen(matrix);
         Ok(Self { mean_image, channel_means, channel_stds, eigenvalues, eigenvectors })
     }

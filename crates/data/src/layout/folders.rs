@@ -84,7 +84,10 @@ fn unsplit(files: &Files) -> Result<Vec<(&str, &str)>, DataError> {
     let images: Vec<&str> = files.names().filter(|name| is_image(name)).collect();
     let folders = || images.iter().filter_map(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
     let Some(first) = folders().next() else {
-        return Err(DataError::file(files.display(""), "has no class folders with JPEG or PNG images in them"));
+        return Err(DataError::file(
+            files.display(""),
+            "has no class folders with JPEG or PNG images in them",
+        ));
     };
     // Folders that all images share, but for the last one if it holds images itself.
     let common = folders().fold(first.split('/').collect::<Vec<_>>(), |common, folder| {
@@ -110,10 +113,14 @@ fn no_empty_class(files: &Files, split: &str, entries: &[(&str, &str)]) -> Resul
         Some(rest.split('/').next().unwrap_or(rest).to_owned())
     };
     let empty = files.empty_folders().iter().filter_map(|folder| class_of(folder));
-    let without = files.names().filter(|name| name.strip_prefix(before).is_some_and(|rest| rest.contains('/')));
+    let without =
+        files.names().filter(|name| name.strip_prefix(before).is_some_and(|rest| rest.contains('/')));
     let beside = without.filter_map(class_of);
     let splits = ["train", "val", "validation", "test"];
-    match empty.chain(beside).find(|class| !known.contains(class.as_str()) && !splits.contains(&class.as_str())) {
+    match empty
+        .chain(beside)
+        .find(|class| !known.contains(class.as_str()) && !splits.contains(&class.as_str()))
+    {
         Some(class) => Err(DataError::file(
             files.display(&format!("{before}{class}")),
             format!("a class folder of `{split}` without a JPEG or PNG image; fill it or remove it"),

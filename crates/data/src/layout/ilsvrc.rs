@@ -45,7 +45,13 @@ pub(super) fn read(files: Files) -> Result<Source, DataError> {
     }
     let kit = Kit::read(&files)?;
     let mut classes: Vec<Class> = match train.is_empty() {
-        false => train.iter().map(|(wnid, _)| *wnid).collect::<BTreeSet<_>>().into_iter().map(Class::unnamed).collect(),
+        false => train
+            .iter()
+            .map(|(wnid, _)| *wnid)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(Class::unnamed)
+            .collect(),
         true => kit.wnids().into_iter().map(Class::unnamed).collect(),
     };
     kit.name(&mut classes);
@@ -53,7 +59,8 @@ pub(super) fn read(files: Files) -> Result<Source, DataError> {
     let order: BTreeMap<&str, u32> = classes.iter().map(|class| class.id.as_str()).zip(0..).collect();
     let label = |wnid: &str, name: &str| {
         order.get(wnid).copied().ok_or_else(|| {
-            let problem = format!("is of class {wnid}, which is not among the {} classes here", classes.len());
+            let problem =
+                format!("is of class {wnid}, which is not among the {} classes here", classes.len());
             DataError::file(files.display(name), problem)
         })
     };
@@ -70,7 +77,9 @@ pub(super) fn read(files: Files) -> Result<Source, DataError> {
     let val = val.into_iter().map(|(number, name)| {
         let wnid = match parent(name) {
             folder if is_wnid(folder) => folder,
-            _ => kit.validation_class(number).map_err(|problem| DataError::file(files.display(name), problem))?,
+            _ => kit
+                .validation_class(number)
+                .map_err(|problem| DataError::file(files.display(name), problem))?,
         };
         Ok((label(wnid, name)?, name))
     });
@@ -118,7 +127,8 @@ impl Kit {
         }
         if let Some(name) = files.find(GROUND_TRUTH) {
             let text = String::from_utf8_lossy(&files.read(name)?).into_owned();
-            for (line, number) in text.lines().map(str::trim).enumerate().filter(|(_, text)| !text.is_empty()) {
+            for (line, number) in text.lines().map(str::trim).enumerate().filter(|(_, text)| !text.is_empty())
+            {
                 let problem = |problem: String| {
                     DataError::file(files.display(name), format!("line {}: {problem}", line + 1))
                 };
@@ -248,7 +258,10 @@ mod tests {
             write(root, &format!("train/{wnid}/{wnid}_1.JPEG"), "x");
         }
         let error = read_folder(root).unwrap_err();
-        assert!(error.contains("val_00000003.JPEG: is of class n01443537, which is not among the 3"), "{error}");
+        assert!(
+            error.contains("val_00000003.JPEG: is of class n01443537, which is not among the 3"),
+            "{error}"
+        );
         write(root, "train/n01443537/n01443537_9.JPEG", "x");
         let source = read_folder(root).unwrap();
         assert_eq!(source.splits[0].1.labels, [0, 1, 2, 3]);
@@ -269,7 +282,10 @@ mod tests {
         assert_eq!(source.classes[1].name, "English setter");
         write(root, "val/ILSVRC2012_val_00000003.JPEG", "x");
         let error = read_folder(root).unwrap_err();
-        assert!(error.contains("val_00000003.JPEG: the labels of validation images are in the development kit"), "{error}");
+        assert!(
+            error.contains("val_00000003.JPEG: the labels of validation images are in the development kit"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -284,7 +300,9 @@ mod tests {
         let source = read_folder(root).unwrap();
         assert_eq!(source.splits[0].1.boxes, [Vec::<BoundingBox>::new()]);
         assert_eq!(source.splits[1].1.boxes, [[[3.0, 4.0, 50.0, 60.0]]]);
-        for (broken, expected) in [(&one[..40], "broken XML"), ("<a><bndbox><xmin>3</xmin></bndbox></a>", "without")] {
+        for (broken, expected) in
+            [(&one[..40], "broken XML"), ("<a><bndbox><xmin>3</xmin></bndbox></a>", "without")]
+        {
             write(root, "bbox/val/ILSVRC2012_val_00000001.xml", broken);
             let error = read_folder(root).unwrap_err();
             assert!(error.contains(expected) && error.contains("00000001.xml"), "{error}");

@@ -56,7 +56,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn of_two(layout: &'static str, manifest: &Manifest, train: LabelledImages, test: LabelledImages) -> Self {
+    fn of_two(
+        layout: &'static str,
+        manifest: &Manifest,
+        train: LabelledImages,
+        test: LabelledImages,
+    ) -> Self {
         let classes = manifest.classes.iter().map(Class::unnamed).collect();
         Self::new(layout, classes, vec![("train".into(), train), ("test".into(), test)])
     }
@@ -96,7 +101,8 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
     }
     let with_manifest = |what: &str| {
         manifest.ok_or_else(|| {
-            let problem = format!("{what} files; give the data set's name (see `list`) and these with `--data`");
+            let problem =
+                format!("{what} files; give the data set's name (see `list`) and these with `--data`");
             DataError::file(files.display(""), problem)
         })
     };
@@ -121,7 +127,8 @@ fn recognize(files: &Files) -> Option<Layout> {
         Some(Layout::Cifar100)
     } else if has("val/val_annotations.txt") {
         Some(Layout::TinyImagenet)
-    } else if has(ilsvrc::GROUND_TRUTH) || files.names().any(|name| ilsvrc::validation_number(name).is_some()) {
+    } else if has(ilsvrc::GROUND_TRUTH) || files.names().any(|name| ilsvrc::validation_number(name).is_some())
+    {
         Some(Layout::Ilsvrc)
     } else if files.names().any(|name| name.ends_with(".cls")) {
         Some(Layout::Webdataset)

@@ -35,7 +35,8 @@ pub(super) fn read(files: Files, manifest: Option<&Manifest>) -> Result<Source, 
         most = most.max(label);
         // A shard is called after its split: `imagenet-train-000000.tar`.
         let shard = name.split('/').next().unwrap_or_default();
-        let split = ["train", "val", "test"].into_iter().find(|split| shard.contains(split)).unwrap_or("train");
+        let split =
+            ["train", "val", "test"].into_iter().find(|split| shard.contains(split)).unwrap_or("train");
         let at = splits.iter().position(|(name, _)| name == split).unwrap_or_else(|| {
             let images = Images::Files(files.clone());
             let empty = LabelledImages { images, labels: Vec::new(), keys: Vec::new(), boxes: Vec::new() };
@@ -86,7 +87,8 @@ mod tests {
         let [(first, train), (second, val)] = &source.splits[..] else { panic!() };
         assert_eq!((first.as_str(), second.as_str()), ("train", "val"));
         assert_eq!((&train.labels[..], &val.labels[..]), (&[2, 0][..], &[1][..]));
-        for (label, expected) in [("-1", "not the number"), ("x", "not the number"), ("4000000", "not below")] {
+        for (label, expected) in [("-1", "not the number"), ("x", "not the number"), ("4000000", "not below")]
+        {
             write("set-val-0.tar", &[("c.cls", label.as_bytes()), ("c.jpg", b"C")]);
             let error = read(Files::open(folder.path()).unwrap(), None).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("c.cls"), "{error}");
