@@ -1,6 +1,6 @@
 use alexnet_data::{
     Augmentation, Batch, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig, MeanKind,
-    Statistics, Views,
+    PixelScale, Statistics, Upload, Views,
 };
 use burn::data::dataloader::DataLoader;
 
@@ -13,7 +13,16 @@ fn dataset(folder: &std::path::Path) -> Dataset {
 }
 
 fn config(workers: usize, draws: Draws) -> LoaderConfig {
-    LoaderConfig { batch_size: 7, side: 28, padding: 2, mean: MeanKind::Image, draws, workers }
+    LoaderConfig {
+        batch_size: 7,
+        side: 28,
+        padding: 2,
+        mean: MeanKind::Image,
+        scale: PixelScale::Levels,
+        upload: Upload::Floats,
+        draws,
+        workers,
+    }
 }
 
 fn training(seed: u64) -> Draws {
@@ -21,6 +30,7 @@ fn training(seed: u64) -> Draws {
         crop: Crop { random: true, padding: 2 },
         flip: 0.5,
         colour: Colour { std: 0.1, reading: ColourReading::StandardDeviation, rescale: true },
+        shared_by: 1,
     };
     Draws::Training { seed, augmentation }
 }
@@ -68,8 +78,9 @@ fn splits_are_disjoint_balanced_and_fixed() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path());
     assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (110, 10, 20));
-    let keys =
-        |split: &alexnet_data::Split| (0..split.len()).map(|i| split.key(i).to_owned()).collect::<Vec<_>>();
+    let keys = |split: &alexnet_data::Split| {
+        (0..split.len()).map(|i| split.key(i).unwrap().into_owned()).collect::<Vec<_>>()
+    };
     let (train, validation) = (keys(&data.train), keys(&data.validation));
     assert!(validation.iter().all(|key| !train.contains(key)));
     let mut labels: Vec<usize> = (0..10).map(|i| data.validation.label(i)).collect();

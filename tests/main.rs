@@ -4,6 +4,7 @@
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
 //! - [`weights`]: files of PyTorch in, predictions and other names out
+//! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
 //! - [`commands`]: every subcommand's happy path and main errors
 
@@ -13,6 +14,7 @@ mod batches;
 mod commands;
 mod golden;
 mod networks;
+mod photographs;
 mod resume;
 mod support;
 mod weights;

@@ -20,17 +20,12 @@ pub struct Augmentation {
     pub colour: Colour,
     /// How many images next to each other in an epoch's order share one draw of crop and mirroring: 1 in the paper,
     /// 32 in the authors' loader (cuda-convnet2, convdata.py).
-    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[serde(default = "one")]
     pub shared_by: usize,
 }
 
-// What is left out of a file, and so of a run's identity, where it is the usual.
 fn one() -> usize {
     1
-}
-
-fn is_one(count: &usize) -> bool {
-    *count == 1
 }
 
 /// Where the network's input is cut out of an image.

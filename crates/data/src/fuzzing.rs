@@ -19,6 +19,15 @@ pub const READERS: &[(&str, fn(&[u8]))] = &[
     ("parquet", parquet),
 ];
 
+/// Has the reader of this name read these bytes.
+///
+/// # Panics
+/// If there is none of that name, or it does what it must not.
+pub fn read(name: &str, bytes: &[u8]) {
+    let (_, reader) = READERS.iter().find(|(reader, _)| *reader == name).expect("a reader of that name");
+    reader(bytes);
+}
+
 fn tar(bytes: &[u8]) {
     let _ = archive::members_of(Cursor::new(bytes), bytes.len() as u64, "fuzz.tar");
 }

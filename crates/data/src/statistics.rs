@@ -81,11 +81,6 @@ pub enum PixelScale {
 }
 
 impl PixelScale {
-    /// Whether it is the paper's.
-    pub fn is_levels(&self) -> bool {
-        *self == Self::Levels
-    }
-
     /// What each channel is multiplied by.
     pub(crate) fn factors(self, statistics: &Statistics) -> [f32; 3] {
         let mut factors = [1.0; 3];

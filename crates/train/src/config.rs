@@ -29,7 +29,7 @@ pub struct DataConfig {
     /// What is taken off the pixels.
     pub mean: MeanKind,
     /// In what units the network sees them; 0–255 where nothing is said.
-    #[serde(default, skip_serializing_if = "PixelScale::is_levels")]
+    #[serde(default)]
     pub scale: PixelScale,
     /// What is done to training images.
     pub augmentation: Augmentation,
@@ -183,8 +183,14 @@ impl RunConfig {
             "recipe": self.recipe,
             "seed": seed,
         });
-        if !self.data.scale.is_levels() {
+        // What came later is left out where it is as it always was: runs keep their names.
+        if self.data.scale != PixelScale::default() {
             parts["data"]["scale"] = serde_json::json!(self.data.scale);
+        }
+        if self.data.augmentation.shared_by == 1
+            && let Some(augmentation) = parts["data"]["augmentation"].as_object_mut()
+        {
+            augmentation.remove("shared_by");
         }
         alexnet_data::hex(&Sha256::digest(parts.to_string())[..6])
     }
