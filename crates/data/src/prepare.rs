@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -234,47 +235,53 @@ impl<'a> Work<'a> {
     ) -> Result<Done, DataError> {
         let (path, images) = (self.out.join(file), &self.data.splits[split].1);
         let partial = self.out.join(STATE).join(file);
-        let mut writer = Writer::create(&partial)?;
-        let mut rejected = Vec::new();
         let indices: Vec<usize> = range.clone().collect();
-        let mut chunks = indices.chunks(CHUNK);
-        let work = |chunk: Option<&[usize]>| -> Option<Vec<Result<Image, Rejected>>> {
+        let work = |chunk: &[usize]| -> Vec<Result<Image, Rejected>> {
             let image =
                 |buffers: &mut Buffers, &at: &usize| self.image(images, &self.keys[split][at], at, buffers);
-            chunk.map(|chunk| chunk.par_iter().map_init(Buffers::default, image).collect())
+            chunk.par_iter().map_init(Buffers::default, image).collect()
         };
-        let mut worked = work(chunks.next());
-        let mut done = 0;
-        while let Some(finished) = worked {
-            if stop.load(Ordering::SeqCst) {
-                let _ = fs::remove_file(&partial);
-                return Err(DataError::Interrupted);
+        // One thread writes what the others have finished, in order, while they go on.
+        let (send, receive) = sync_channel::<Vec<Result<Image, Rejected>>>(1);
+        let path_of_writer = partial.clone();
+        let writer = std::thread::spawn(move || -> Result<_, DataError> {
+            let mut writer = Writer::create(&path_of_writer)?;
+            let (mut rejected, write) = (Vec::new(), DataError::write(&path_of_writer));
+            for image in receive.into_iter().flatten() {
+                match image {
+                    Ok(image) => writer.add(&image).map_err(&write)?,
+                    Err(reason) => rejected.push(reason),
+                }
             }
-            done += finished.len();
-            let next = chunks.next();
-            let (written, following) = rayon::join(
-                || {
-                    finished.into_iter().try_for_each(|image| {
-                        image.map_or_else(
-                            |reason| {
-                                rejected.push(reason);
-                                Ok(())
-                            },
-                            |image| writer.add(&image),
-                        )
-                    })
-                },
-                || work(next),
-            );
-            written.map_err(|error| {
-                let _ = fs::remove_file(&partial);
-                DataError::write(&partial)(error)
-            })?;
-            progress(done, rejected.len());
-            worked = following;
+            Ok((writer.finish().map_err(&write)?, rejected))
+        });
+        let (mut worked, mut broken, mut stopped) = (0, 0, false);
+        for chunk in indices.chunks(CHUNK) {
+            stopped = stop.load(Ordering::SeqCst);
+            if stopped {
+                break;
+            }
+            let finished = work(chunk);
+            worked += finished.len();
+            broken += finished.iter().filter(|image| image.is_err()).count();
+            // The writer hangs up when it cannot write.
+            if send.send(finished).is_err() {
+                break;
+            }
+            progress(worked, broken);
+        }
+        drop(send);
+        let written = writer.join().unwrap_or_else(|_| {
+            Err(DataError::file(partial.display().to_string(), "the thread that writes it failed"))
+        });
+        if stopped || written.is_err() {
+            let _ = fs::remove_file(&partial);
+        }
+        let ((sha256, bytes, index), rejected) = written?;
+        if stopped {
+            return Err(DataError::Interrupted);
         }
         let images = range.len() - rejected.len();
-        let (sha256, bytes, index) = writer.finish().map_err(DataError::write(&partial))?;
         fs::rename(&partial, &path).map_err(DataError::write(&path))?;
         write_whole(&self.out.join(index_name(file)), index.as_bytes())?;
         let index_sha256 = hex(&Sha256::digest(&index));
