@@ -7,6 +7,8 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
+use crate::baseline;
+
 /// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
 const PIXELS_LIMIT: usize = 1 << 26;
 
@@ -61,6 +63,17 @@ fn check_size(width: usize, height: usize) -> Result<(), String> {
 }
 
 fn jpeg(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+    if channels == 3 {
+        match baseline::decode(buffer, bytes, PIXELS_LIMIT) {
+            Ok((bytes, width, height)) => return Ok(Pixels { bytes, width, height, channels }),
+            Err(unused) => buffer = unused,
+        }
+    }
+    by_library(buffer, bytes, channels)
+}
+
+/// A JPEG of any kind.
+pub(crate) fn by_library(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     let broken = |error| format!("broken JPEG ({error})");
     let colour = if channels == 1 { ColorSpace::Luma } else { ColorSpace::RGB };
     let options = DecoderOptions::default()

@@ -12,6 +12,7 @@
 mod archive;
 #[cfg(feature = "tensors")]
 mod augment;
+mod baseline;
 mod check;
 mod checksum;
 #[cfg(feature = "tensors")]

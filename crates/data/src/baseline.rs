@@ -1,0 +1,735 @@
+//! The common kind of JPEG, decoded fast: baseline (ITU-R T.81), eight bits, grey or YCbCr at full, half or quarter colour
+//! resolution, one scan, nothing unusual. Whatever is not exactly that, or is damaged in any way, is left to the
+//! library, which knows all kinds and says what is wrong. Decoding is most of what preparing and feeding photographs
+//! takes, and this is faster than the library (`docs/data.md`).
+//!
+//! Results are those of libjpeg's defaults within rounding: the cosine transform is in floats (Arai, Agui and Nakajima
+//! 1988) where libjpeg's is in integers, and colour is interpolated as libjpeg does ("fancy upsampling").
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Place in a block of each coefficient as they are coded (figure A.6); more entries than coefficients, so that a
+/// damaged run needs no check.
+const ZIGZAG: [u8; 64 + 16] = [
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
+    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
+    46, 53, 60, 61, 54, 47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
+];
+
+/// What the fast transform wants each row and column multiplied by: √2 cos(kπ/16), and 1 for k = 0.
+const TRANSFORM_SCALE: [f32; 8] =
+    [1.0, 1.387_039_8, 1.306_563, 1.175_875_6, 1.0, 0.785_694_96, 0.541_196_1, 0.275_899_38];
+
+/// Bits that the tables of codes are entered with.
+const LOOKUP: u32 = 10;
+
+/// A table of Huffman codes.
+struct Codes {
+    /// By the next bits: the symbol and the length of its code, 0 if it is longer than [`LOOKUP`].
+    short: Vec<(u8, u8)>,
+    /// By the next bits, where a coefficient's code and bits all fit: the coefficient, the zeros before it, the length of
+    /// all of it; 0 where they do not.
+    whole: Vec<(i16, u8, u8)>,
+    /// Of each length, the first code beyond it, at the top of 16 bits, and what added to a code gives its symbol.
+    ends: [u32; 18],
+    offsets: [i32; 17],
+    symbols: Vec<u8>,
+}
+
+impl Codes {
+    fn new(lengths: &[u8], symbols: &[u8]) -> Option<Self> {
+        let mut codes = Self {
+            short: vec![(0, 0); 1 << LOOKUP],
+            whole: vec![(0, 0, 0); 1 << LOOKUP],
+            ends: [0; 18],
+            offsets: [0; 17],
+            symbols: symbols.to_vec(),
+        };
+        let (mut code, mut at) = (0u32, 0usize);
+        for (length, &count) in (1u32..).zip(lengths) {
+            codes.offsets[length as usize] = at as i32 - code as i32;
+            for _ in 0..count {
+                let symbol = *symbols.get(at)?;
+                if code >= 1 << length {
+                    return None;
+                }
+                if length <= LOOKUP {
+                    let first = (code << (LOOKUP - length)) as usize;
+                    codes.short[first..first + (1 << (LOOKUP - length))].fill((symbol, length as u8));
+                }
+                code += 1;
+                at += 1;
+            }
+            codes.ends[length as usize] = code << (16 - length);
+            code <<= 1;
+        }
+        codes.ends[17] = u32::MAX;
+        for (bits, whole) in codes.whole.iter_mut().enumerate() {
+            let (symbol, length) = codes.short[bits];
+            let (zeros, size) = (symbol >> 4, u32::from(symbol & 15));
+            let total = u32::from(length) + size;
+            if length > 0 && size > 0 && total <= LOOKUP {
+                let value = (bits as u32 >> (LOOKUP - total)) & ((1 << size) - 1);
+                *whole = (extended(value, size) as i16, zeros, total as u8);
+            }
+        }
+        (at == symbols.len()).then_some(codes)
+    }
+}
+
+/// The coefficient that bits of a size stand for (table F.1).
+#[inline(always)]
+fn extended(value: u32, size: u32) -> i32 {
+    let value = value as i32;
+    if value < 1 << (size - 1) { value - (1 << size) + 1 } else { value }
+}
+
+#[derive(Clone, Copy)]
+struct Component {
+    across: usize,
+    down: usize,
+    steps: usize,
+    dc: usize,
+    ac: usize,
+}
+
+/// What stands before the pixels.
+struct Header {
+    width: usize,
+    height: usize,
+    components: Vec<Component>,
+    /// Quantization steps with the transform's scale, by rows.
+    steps: [Option<[f32; 64]>; 4],
+    dc: [Option<Codes>; 4],
+    ac: [Option<Codes>; 4],
+    /// Units between restarts; 0 for none.
+    restart: usize,
+}
+
+/// Bits of a scan: a window of 64 with the next bit on top.
+struct Bits<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    window: u64,
+    count: u32,
+    /// Bits at the end of the window that are not the file's: it has come to a marker.
+    made_up: u32,
+}
+
+impl<'a> Bits<'a> {
+    fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, window: 0, count: 0, made_up: 0 }
+    }
+
+    /// Has at least 56 bits in the window.
+    #[inline(always)]
+    fn refill(&mut self) {
+        if let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let next = u64::from_be_bytes(*eight);
+            // No byte of ones: the lowest bit that a carry of 1 into each byte leaves.
+            let ones = next & 0x8080_8080_8080_8080 & (!next).wrapping_sub(0x0101_0101_0101_0101);
+            if ones == 0 {
+                self.window |= next >> self.count;
+                self.at += ((63 - self.count) >> 3) as usize;
+                self.count |= 56;
+                return;
+            }
+        }
+        self.refill_slowly();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refill_slowly(&mut self) {
+        while self.count <= 56 {
+            let byte = match (self.bytes.get(self.at), self.bytes.get(self.at + 1)) {
+                (Some(0xff), Some(0)) => {
+                    self.at += 2;
+                    0xff
+                }
+                (Some(&byte), _) if byte != 0xff => {
+                    self.at += 1;
+                    byte
+                }
+                _ => {
+                    self.made_up += 8;
+                    0
+                }
+            };
+            self.window |= u64::from(byte) << (56 - self.count);
+            self.count += 8;
+        }
+    }
+
+    #[inline(always)]
+    fn peek(&self, count: u32) -> u32 {
+        (self.window >> (64 - count)) as u32
+    }
+
+    #[inline(always)]
+    fn skip(&mut self, count: u32) {
+        self.window <<= count;
+        self.count -= count;
+    }
+
+    /// The next symbol.
+    #[inline(always)]
+    fn symbol(&mut self, codes: &Codes) -> Option<u8> {
+        let (symbol, length) = codes.short[self.peek(LOOKUP) as usize];
+        if length > 0 {
+            self.skip(length.into());
+            return Some(symbol);
+        }
+        let next = self.peek(16);
+        let length = (LOOKUP + 1..=17).find(|&length| next < codes.ends[length as usize])?;
+        let offset = codes.offsets.get(length as usize)?;
+        let symbol = codes.symbols.get(usize::try_from((next >> (16 - length)) as i32 + offset).ok()?)?;
+        self.skip(length);
+        Some(*symbol)
+    }
+
+    /// A coefficient of a size.
+    #[inline(always)]
+    fn value(&mut self, size: u32) -> i32 {
+        let value = extended(self.peek(size), size);
+        self.skip(size);
+        value
+    }
+
+    /// Whether bits have been used that are not the file's.
+    fn overrun(&self) -> bool {
+        self.count < self.made_up
+    }
+}
+
+/// The pixels of a file of the common kind: `[height, width, 3]`, in a vector that has served before, with width and
+/// height. `None` leaves the file to others.
+pub(crate) fn decode(
+    mut buffer: Vec<u8>,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<(Vec<u8>, usize, usize), Vec<u8>> {
+    let Some((header, at)) = header(bytes) else { return Err(buffer) };
+    if header.width * header.height > limit {
+        return Err(buffer);
+    }
+    let (width, height) = (header.width, header.height);
+    buffer.resize(width * height * 3, 0);
+    match Arch::new().dispatch(Scan { header: &header, bytes, at, out: &mut buffer }) {
+        Some(()) => Ok((buffer, width, height)),
+        None => Err(buffer),
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<usize> {
+    Some(usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?)))
+}
+
+/// Reads up to the scan; where that begins.
+fn header(bytes: &[u8]) -> Option<(Header, usize)> {
+    let mut header = Header {
+        width: 0,
+        height: 0,
+        components: Vec::new(),
+        steps: [None; 4],
+        dc: [const { None }; 4],
+        ac: [const { None }; 4],
+        restart: 0,
+    };
+    let mut names = Vec::new();
+    let mut at = 2;
+    loop {
+        let [0xff, marker] = *bytes.get(at..)?.first_chunk::<2>()? else { return None };
+        let length = word(bytes, at + 2)?;
+        let body = bytes.get(at + 4..at + 2 + length)?;
+        at += 2 + length;
+        match marker {
+            // Application data and comments; Adobe's says how colours are coded.
+            0xee if body.starts_with(b"Adobe") && body.get(11) != Some(&1) => return None,
+            0xe0..=0xef | 0xfe => {}
+            0xdb => quantization(body, &mut header.steps)?,
+            0xc4 => codes(body, &mut header)?,
+            0xdd => header.restart = word(body, 0)?,
+            0xc0 | 0xc1 if names.is_empty() => {
+                let [8, ..] = body else { return None };
+                (header.height, header.width) = (word(body, 1)?, word(body, 3)?);
+                let count = usize::from(*body.get(5)?);
+                if header.width == 0 || header.height == 0 || body.len() != 6 + 3 * count {
+                    return None;
+                }
+                for part in body[6..].as_chunks::<3>().0 {
+                    names.push(part[0]);
+                    let (across, down) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
+                    let steps = usize::from(part[2]);
+                    header.components.push(Component { across, down, steps, dc: 0, ac: 0 });
+                }
+            }
+            0xda => {
+                scan_header(body, &names, &mut header)?;
+                return Some((header, at));
+            }
+            _ => return None,
+        }
+    }
+}
+
+fn quantization(mut body: &[u8], steps: &mut [Option<[f32; 64]>; 4]) -> Option<()> {
+    while let Some((&kind, rest)) = body.split_first() {
+        // Steps of sixteen bits are unusual.
+        let table = steps.get_mut(usize::from(kind))?;
+        let coded = rest.first_chunk::<64>()?;
+        let mut scaled = [0.0; 64];
+        for (&step, &place) in coded.iter().zip(&ZIGZAG) {
+            let place = usize::from(place);
+            let scale = TRANSFORM_SCALE[place / 8] * TRANSFORM_SCALE[place % 8] / 8.0;
+            scaled[place] = f32::from(step) * scale;
+        }
+        *table = Some(scaled);
+        body = &rest[64..];
+    }
+    Some(())
+}
+
+fn codes(mut body: &[u8], header: &mut Header) -> Option<()> {
+    while let Some((&kind, rest)) = body.split_first() {
+        let lengths = rest.first_chunk::<16>()?;
+        let count: usize = lengths.iter().map(|&count| usize::from(count)).sum();
+        let symbols = rest.get(16..16 + count)?;
+        let tables = if kind >> 4 == 0 { &mut header.dc } else { &mut header.ac };
+        if kind > 0x1f {
+            return None;
+        }
+        *tables.get_mut(usize::from(kind & 15))? = Some(Codes::new(lengths, symbols)?);
+        body = &rest[16 + count..];
+    }
+    Some(())
+}
+
+fn scan_header(body: &[u8], names: &[u8], header: &mut Header) -> Option<()> {
+    let count = header.components.len();
+    if body.len() != 4 + 2 * count || usize::from(body[0]) != count || body[2 * count + 1..] != [0, 63, 0] {
+        return None;
+    }
+    for ((part, name), component) in
+        body[1..].as_chunks::<2>().0.iter().zip(names).zip(&mut header.components)
+    {
+        if part[0] != *name {
+            return None;
+        }
+        (component.dc, component.ac) = (usize::from(part[1] >> 4), usize::from(part[1] & 15));
+        header.steps.get(component.steps)?.as_ref()?;
+        header.dc.get(component.dc)?.as_ref()?;
+        header.ac.get(component.ac)?.as_ref()?;
+    }
+    match header.components.as_mut_slice() {
+        // The sampling of a single component means nothing.
+        [grey] => (grey.across, grey.down) = (1, 1),
+        [luminance, blue, red] => {
+            let whole = |component: &Component| (component.across, component.down) == (1, 1);
+            let known = matches!((luminance.across, luminance.down), (1, 1) | (2, 1) | (2, 2));
+            // Components called R, G and B are just that.
+            if !known || !whole(blue) || !whole(red) || names == b"RGB" {
+                return None;
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// A component's samples: whole blocks.
+struct Plane {
+    samples: Vec<u8>,
+    stride: usize,
+    /// Samples that show something.
+    width: usize,
+    height: usize,
+}
+
+struct Scan<'a> {
+    header: &'a Header,
+    bytes: &'a [u8],
+    at: usize,
+    out: &'a mut [u8],
+}
+
+impl WithSimd for Scan<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Option<()> {
+        let Self { header, bytes, at, out } = self;
+        let (across, down) = (header.components[0].across, header.components[0].down);
+        let units_across = header.width.div_ceil(8 * across);
+        let units_down = header.height.div_ceil(8 * down);
+        let mut planes: Vec<Plane> = header
+            .components
+            .iter()
+            .map(|component| {
+                let stride = units_across * component.across * 8;
+                Plane {
+                    samples: vec![0; stride * units_down * component.down * 8],
+                    stride,
+                    width: (header.width * component.across).div_ceil(across),
+                    height: (header.height * component.down).div_ceil(down),
+                }
+            })
+            .collect();
+        let mut bits = Bits::new(bytes, at);
+        let mut before = [0i32; 3];
+        let mut until_restart = header.restart;
+        for unit in 0..units_across * units_down {
+            if header.restart > 0 && until_restart == 0 {
+                bits = restarted(&bits, unit / header.restart - 1)?;
+                before = [0; 3];
+                until_restart = header.restart;
+            }
+            until_restart = until_restart.wrapping_sub(1);
+            let (row, column) = (unit / units_across, unit % units_across);
+            for ((component, plane), before) in header.components.iter().zip(&mut planes).zip(&mut before) {
+                let (dc, ac) = (header.dc[component.dc].as_ref()?, header.ac[component.ac].as_ref()?);
+                let steps = header.steps[component.steps].as_ref()?;
+                for y in 0..component.down {
+                    for x in 0..component.across {
+                        let (top, left) =
+                            ((row * component.down + y) * 8, (column * component.across + x) * 8);
+                        let target = &mut plane.samples[top * plane.stride + left..];
+                        block(&mut bits, dc, ac, steps, before, target, plane.stride)?;
+                    }
+                }
+            }
+            if bits.overrun() {
+                return None;
+            }
+        }
+        ends(&bits)?;
+        match planes.as_slice() {
+            [grey] => {
+                for (out, row) in
+                    out.chunks_exact_mut(header.width * 3).zip(grey.samples.chunks_exact(grey.stride))
+                {
+                    for (out, &level) in out.as_chunks_mut::<3>().0.iter_mut().zip(row) {
+                        *out = [level; 3];
+                    }
+                }
+            }
+            [luminance, blue, red] => colours(luminance, blue, red, [across, down], header.width, out),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// The bits behind the next restart marker, which must be the one that is due.
+fn restarted<'a>(bits: &Bits<'a>, number: usize) -> Option<Bits<'a>> {
+    let at = marker(bits)?;
+    let due = 0xd0 + (number % 8) as u8;
+    (bits.bytes.get(at + 1) == Some(&due)).then(|| Bits::new(bits.bytes, at + 2))
+}
+
+/// Where the next marker is, if nothing but the rest of a byte is left before it.
+fn marker(bits: &Bits<'_>) -> Option<usize> {
+    let mut rest = Bits { bytes: bits.bytes, ..*bits };
+    // All that is left of the file before the marker must be in the window by now, in less than a byte.
+    rest.refill_slowly();
+    (rest.count - rest.made_up.min(rest.count) < 8 && rest.bytes.get(rest.at) == Some(&0xff))
+        .then_some(rest.at)
+}
+
+/// Whether the scan is followed by the end of the image.
+fn ends(bits: &Bits<'_>) -> Option<()> {
+    let at = marker(bits)?;
+    (bits.bytes.get(at + 1) == Some(&0xd9)).then_some(())
+}
+
+/// Decodes a block to eight rows of samples.
+#[inline(always)]
+fn block(
+    bits: &mut Bits<'_>,
+    dc: &Codes,
+    ac: &Codes,
+    steps: &[f32; 64],
+    before: &mut i32,
+    target: &mut [u8],
+    stride: usize,
+) -> Option<()> {
+    let mut values = [[0.0f32; 8]; 8];
+    let flat = values.as_flattened_mut();
+    bits.refill();
+    let size = u32::from(bits.symbol(dc)?);
+    if size > 11 {
+        return None;
+    }
+    if size > 0 {
+        *before += bits.value(size);
+    }
+    // Beyond what twelve bits hold nothing valid goes; floats take it without harm.
+    flat[0] = *before as f32 * steps[0];
+    let (mut at, mut last) = (1usize, 0);
+    while at < 64 {
+        bits.refill();
+        let (value, zeros, length) = ac.whole[bits.peek(LOOKUP) as usize];
+        let value = if length > 0 {
+            at += usize::from(zeros);
+            bits.skip(length.into());
+            i32::from(value)
+        } else {
+            let symbol = bits.symbol(ac)?;
+            let size = u32::from(symbol & 15);
+            match (symbol, size) {
+                (0x00, _) => break,
+                (0xf0, _) => {
+                    at += 16;
+                    continue;
+                }
+                (_, 0 | 11..) => return None,
+                _ => {}
+            }
+            at += usize::from(symbol >> 4);
+            bits.value(size)
+        };
+        if at > 63 {
+            return None;
+        }
+        let place = usize::from(ZIGZAG[at] & 63);
+        flat[place] = value as f32 * steps[place];
+        last = at;
+        at += 1;
+    }
+    if at > 64 {
+        return None;
+    }
+    let target = target.chunks_mut(stride).take(8);
+    if last == 0 {
+        let level = byte(flat[0]);
+        for row in target {
+            row.first_chunk_mut::<8>()?.fill(level);
+        }
+        return Some(());
+    }
+    let values = transposed(&transform(&transposed(&transform(&values))));
+    for (row, values) in target.zip(&values) {
+        let row = row.first_chunk_mut::<8>()?;
+        for (sample, &value) in row.iter_mut().zip(values) {
+            *sample = byte(value);
+        }
+    }
+    Some(())
+}
+
+/// A sample about zero as a byte.
+#[inline(always)]
+fn byte(value: f32) -> u8 {
+    // Adding this to a float makes its lowest bits the nearest integer.
+    const TO_INTEGER: f32 = 12_582_912.0;
+    ((value + 128.0).clamp(0.0, 255.0) + TO_INTEGER).to_bits() as u8
+}
+
+/// The inverse cosine transform down each column of eight rows (Arai, Agui and Nakajima 1988).
+#[inline(always)]
+fn transform(x: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+    let mut out = [[0.0; 8]; 8];
+    for at in 0..8 {
+        // Even.
+        let (s, d) = (x[0][at] + x[4][at], x[0][at] - x[4][at]);
+        let t3 = x[2][at] + x[6][at];
+        let t2 = (x[2][at] - x[6][at]) * std::f32::consts::SQRT_2 - t3;
+        let (e0, e3, e1, e2) = (s + t3, s - t3, d + t2, d - t2);
+        // Odd.
+        let (z13, z10) = (x[5][at] + x[3][at], x[5][at] - x[3][at]);
+        let (z11, z12) = (x[1][at] + x[7][at], x[1][at] - x[7][at]);
+        let o7 = z11 + z13;
+        let r11 = (z11 - z13) * std::f32::consts::SQRT_2;
+        let z5 = (z10 + z12) * 1.847_759_1;
+        let r10 = z5 - z12 * 1.082_392_2;
+        let r12 = z5 - z10 * 2.613_126;
+        let o6 = r12 - o7;
+        let o5 = r11 - o6;
+        let o4 = r10 - o5;
+        out[0][at] = e0 + o7;
+        out[7][at] = e0 - o7;
+        out[1][at] = e1 + o6;
+        out[6][at] = e1 - o6;
+        out[2][at] = e2 + o5;
+        out[5][at] = e2 - o5;
+        out[3][at] = e3 + o4;
+        out[4][at] = e3 - o4;
+    }
+    out
+}
+
+#[inline(always)]
+fn transposed(x: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+    std::array::from_fn(|row| std::array::from_fn(|column| x[column][row]))
+}
+
+/// Planes to interleaved red, green and blue.
+#[inline(always)]
+fn colours(
+    luminance: &Plane,
+    blue: &Plane,
+    red: &Plane,
+    [across, down]: [usize; 2],
+    width: usize,
+    out: &mut [u8],
+) {
+    // Sums of rows, and rows at full width.
+    let mut sums = vec![0u16; blue.width];
+    let mut wide = [vec![0u8; 2 * blue.width], vec![0u8; 2 * blue.width]];
+    for (y, (out, luma)) in
+        out.chunks_exact_mut(width * 3).zip(luminance.samples.chunks_exact(luminance.stride)).enumerate()
+    {
+        let [cb, cr] = [blue, red].map(|plane| plane.row(y / down));
+        if across == 1 {
+            convert(&luma[..width], &cb[..width], &cr[..width], out);
+            continue;
+        }
+        for (plane, wide) in [blue, red].into_iter().zip(&mut wide) {
+            let near = plane.row(y / down);
+            if down == 1 {
+                widened(near, wide);
+            } else {
+                // The other row that this one lies between, three to one; at an edge the same.
+                let other =
+                    if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(plane.height - 1) };
+                for ((sum, &near), &far) in sums.iter_mut().zip(near).zip(plane.row(other)) {
+                    *sum = 3 * u16::from(near) + u16::from(far);
+                }
+                widened_sums(&sums, wide);
+            }
+        }
+        convert(&luma[..width], &wide[0][..width], &wide[1][..width], out);
+    }
+}
+
+impl Plane {
+    #[inline(always)]
+    fn row(&self, y: usize) -> &[u8] {
+        &self.samples[y * self.stride..][..self.width]
+    }
+}
+
+/// A row at twice its width: each sample is three parts the nearer one and one part the other.
+#[inline(always)]
+fn widened(row: &[u8], out: &mut [u8]) {
+    let last = row.len() - 1;
+    let pairs = out.as_chunks_mut::<2>().0;
+    for (pair, three) in pairs[1..].iter_mut().zip(row.windows(3)) {
+        let [before, here, after] = [three[0], three[1], three[2]].map(u16::from);
+        *pair = [((3 * here + before + 1) >> 2) as u8, ((3 * here + after + 2) >> 2) as u8];
+    }
+    let after = u16::from(row[last.min(1)]);
+    pairs[0] = [row[0], ((3 * u16::from(row[0]) + after + 2) >> 2) as u8];
+    if last > 0 {
+        let before = u16::from(row[last - 1]);
+        pairs[last] = [((3 * u16::from(row[last]) + before + 1) >> 2) as u8, row[last]];
+    } else {
+        pairs[0] = [row[0]; 2];
+    }
+}
+
+/// The same of rows that are four times too bright.
+#[inline(always)]
+fn widened_sums(row: &[u16], out: &mut [u8]) {
+    let last = row.len() - 1;
+    let pairs = out.as_chunks_mut::<2>().0;
+    for (pair, three) in pairs[1..].iter_mut().zip(row.windows(3)) {
+        let (before, here, after) = (three[0], three[1], three[2]);
+        *pair = [((3 * here + before + 8) >> 4) as u8, ((3 * here + after + 7) >> 4) as u8];
+    }
+    let edges = [(row[0] * 4 + 8) >> 4, (row[last] * 4 + 7) >> 4].map(|edge| edge as u8);
+    if last == 0 {
+        pairs[0] = edges;
+        return;
+    }
+    pairs[0] = [edges[0], ((3 * row[0] + row[1] + 7) >> 4) as u8];
+    pairs[last] = [((3 * row[last] + row[last - 1] + 8) >> 4) as u8, edges[1]];
+}
+
+/// A row of luminance and colour differences to red, green and blue (ITU-R BT.601 as in JFIF).
+#[inline(always)]
+fn convert(luma: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+    // In units of 1/16384, rounded.
+    const HALF: i32 = 1 << 13;
+    for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(luma).zip(cb).zip(cr) {
+        let (y, cb, cr) = ((i32::from(y) << 14) + HALF, i32::from(cb) - 128, i32::from(cr) - 128);
+        let red = y + 22_970 * cr;
+        let green = y - 5_638 * cb - 11_700 * cr;
+        let blue = y + 29_032 * cb;
+        *out = [red, green, blue].map(|value| (value >> 14).clamp(0, 255) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    fn corpus(name: &str) -> Vec<u8> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/image");
+        std::fs::read(root.join(name)).unwrap()
+    }
+
+    fn fast(bytes: &[u8]) -> Option<(Vec<u8>, usize, usize)> {
+        decode(Vec::new(), bytes, 1 << 26).ok()
+    }
+
+    fn made(width: u16, height: u16, sampling: jpeg_encoder::SamplingFactor, restart: u16) -> Vec<u8> {
+        let pixel = |at: usize| {
+            let (x, y) = (at % usize::from(width), at / usize::from(width));
+            [x * 5 + y, (x * y) % 251, 255 - (x * 3 + y * 7) % 256].map(|value| value as u8)
+        };
+        let pixels: Vec<u8> = (0..usize::from(width) * usize::from(height)).flat_map(pixel).collect();
+        let mut out = Vec::new();
+        let mut encoder = jpeg_encoder::Encoder::new(&mut out, 85);
+        encoder.set_sampling_factor(sampling);
+        if restart > 0 {
+            encoder.set_restart_interval(restart);
+        }
+        encoder.encode(&pixels, width, height, jpeg_encoder::ColorType::Rgb).unwrap();
+        out
+    }
+
+    #[test]
+    fn pixels_are_the_librarys_within_rounding() {
+        use jpeg_encoder::SamplingFactor::{F_1_1, F_2_1, F_2_2};
+        for sampling in [F_1_1, F_2_1, F_2_2] {
+            for (width, height) in [(64, 48), (33, 17), (16, 16), (7, 90), (1, 1), (2, 3), (500, 11)] {
+                for restart in [0, 3] {
+                    let file = made(width, height, sampling, restart);
+                    let (ours, wide, tall) = fast(&file).expect("the common kind");
+                    let theirs = decode::by_library(Vec::new(), &file, 3).unwrap();
+                    assert_eq!((wide, tall), (theirs.width, theirs.height));
+                    let differences = ours.iter().zip(&theirs.bytes).map(|(a, b)| a.abs_diff(*b));
+                    let most = differences.clone().max().unwrap();
+                    let mean = differences.map(f64::from).sum::<f64>() / ours.len() as f64;
+                    // Colour is interpolated a little differently by the library, see its upsampling at edges.
+                    assert!(mean < 0.7 && most <= 12, "{width} × {height} {sampling:?}: {mean} {most}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_left_to_the_library() {
+        for name in ["progressive.jpg", "cmyk.jpg", "colour.png"] {
+            assert!(fast(&corpus(name)).is_none(), "{name}");
+        }
+        for name in ["baseline.jpg", "full-colour.jpg", "grey.jpg", "turned.jpg"] {
+            assert!(fast(&corpus(name)).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_is_left_to_the_library() {
+        let file = made(40, 40, jpeg_encoder::SamplingFactor::F_2_2, 2);
+        for length in 0..file.len() - 1 {
+            assert!(fast(&file[..length]).is_none(), "{length} of {}", file.len());
+        }
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0x55;
+            let _ = fast(&damaged);
+        }
+    }
+}
