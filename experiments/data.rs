@@ -439,7 +439,7 @@ fn decoder(set: &Dataset) -> Result<&'static str> {
     Ok(match &set.prepared {
         None => "none: images are in memory",
         Some(folder) => match alexnet_data::Prepared::read(folder)?.encoding {
-            Encoding::Jpeg => "zune-jpeg",
+            Encoding::Jpeg => "our own for baseline JPEG, zune-jpeg for the rest",
             Encoding::Raw => "none: images are raw",
         },
     })

@@ -31,6 +31,7 @@ picture = Image.fromarray(np.stack([x * 15, y * 19, (x ^ y) * 9], axis=2).astype
 put("image", "baseline.jpg", encoded(picture, "JPEG", quality=75))
 put("image", "progressive.jpg", encoded(picture, "JPEG", quality=60, progressive=True))
 put("image", "full-colour.jpg", encoded(picture, "JPEG", quality=50, subsampling=0, restart_marker_blocks=2))
+put("image", "half-colour.jpg", encoded(picture, "JPEG", quality=70, subsampling=1))
 put("image", "grey.jpg", encoded(picture.convert("L"), "JPEG"))
 put("image", "cmyk.jpg", encoded(picture.convert("CMYK"), "JPEG"))
 exif = Image.Exif()

@@ -106,7 +106,8 @@ struct Header {
     restart: usize,
 }
 
-/// Bits of a scan: a window of 64 with the next bit on top.
+/// Bits of a scan: a window of 64 with the next bit on top. Copied, so that it may live in registers.
+#[derive(Clone, Copy)]
 struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -121,9 +122,12 @@ impl<'a> Bits<'a> {
         Self { bytes, at, window: 0, count: 0, made_up: 0 }
     }
 
-    /// Has at least 56 bits in the window.
+    /// Has at least 32 bits in the window: more than a code and its bits.
     #[inline(always)]
     fn refill(&mut self) {
+        if self.count >= 32 {
+            return;
+        }
         if let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
             let next = u64::from_be_bytes(*eight);
             // No byte of ones: the lowest bit that a carry of 1 into each byte leaves.
@@ -135,12 +139,12 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
-        self.refill_slowly();
+        *self = self.refilled_slowly();
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_slowly(&mut self) {
+    fn refilled_slowly(mut self) -> Self {
         while self.count <= 56 {
             let byte = match (self.bytes.get(self.at), self.bytes.get(self.at + 1)) {
                 (Some(0xff), Some(0)) => {
@@ -159,6 +163,7 @@ impl<'a> Bits<'a> {
             self.window |= u64::from(byte) << (56 - self.count);
             self.count += 8;
         }
+        self
     }
 
     #[inline(always)]
@@ -429,9 +434,8 @@ fn restarted<'a>(bits: &Bits<'a>, number: usize) -> Option<Bits<'a>> {
 
 /// Where the next marker is, if nothing but the rest of a byte is left before it.
 fn marker(bits: &Bits<'_>) -> Option<usize> {
-    let mut rest = Bits { bytes: bits.bytes, ..*bits };
     // All that is left of the file before the marker must be in the window by now, in less than a byte.
-    rest.refill_slowly();
+    let rest = bits.refilled_slowly();
     (rest.count - rest.made_up.min(rest.count) < 8 && rest.bytes.get(rest.at) == Some(&0xff))
         .then_some(rest.at)
 }
@@ -455,6 +459,8 @@ fn block(
 ) -> Option<()> {
     let mut values = [[0.0f32; 8]; 8];
     let flat = values.as_flattened_mut();
+    let state = bits;
+    let mut bits = *state;
     bits.refill();
     let size = u32::from(bits.symbol(dc)?);
     if size > 11 {
@@ -499,6 +505,7 @@ fn block(
     if at > 64 {
         return None;
     }
+    *state = bits;
     let target = target.chunks_mut(stride).take(8);
     if last == 0 {
         let level = byte(flat[0]);
@@ -700,13 +707,26 @@ mod tests {
                     let (ours, wide, tall) = fast(&file).expect("the common kind");
                     let theirs = decode::by_library(Vec::new(), &file, 3).unwrap();
                     assert_eq!((wide, tall), (theirs.width, theirs.height));
-                    let differences = ours.iter().zip(&theirs.bytes).map(|(a, b)| a.abs_diff(*b));
-                    let most = differences.clone().max().unwrap();
-                    let mean = differences.map(f64::from).sum::<f64>() / ours.len() as f64;
-                    // Colour is interpolated a little differently by the library, see its upsampling at edges.
-                    assert!(mean < 0.7 && most <= 12, "{width} × {height} {sampling:?}: {mean} {most}");
+                    let differences = ours.iter().zip(&theirs.bytes).map(|(a, b)| f64::from(a.abs_diff(*b)));
+                    let mean = differences.sum::<f64>() / ours.len() as f64;
+                    // The library rounds colour more coarsely than libjpeg (0.22 levels on photographs, this 0.03).
+                    assert!(mean < 0.7, "{width} × {height} {sampling:?}: {mean}");
                 }
             }
+        }
+    }
+
+    /// Against libjpeg, by `tests/golden/decoded.py`.
+    #[test]
+    fn pixels_are_libjpegs_within_rounding() {
+        let golden = include_bytes!("../../../tests/golden/decoded.bin");
+        let names = ["baseline.jpg", "full-colour.jpg", "half-colour.jpg", "grey.jpg", "turned.jpg"];
+        for (name, theirs) in names.iter().zip(golden.chunks_exact(17 * 13 * 3)) {
+            let (ours, width, height) = fast(&corpus(name)).expect("the common kind");
+            assert_eq!((width, height), (17, 13));
+            let most = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max();
+            // One level of luminance and one of colour, which 1.772 is multiplied by.
+            assert!(most <= Some(3), "{name}: {most:?}");
         }
     }
 

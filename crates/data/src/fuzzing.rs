@@ -6,8 +6,11 @@ use std::io::Cursor;
 
 use crate::{archive, decode, layout, shards};
 
+/// A reader of bytes.
+pub type Reader = fn(&[u8]);
+
 /// The readers by name.
-pub const READERS: &[(&str, fn(&[u8]))] = &[
+pub const READERS: &[(&str, Reader)] = &[
     ("tar", tar),
     ("idx", idx),
     ("cifar", cifar),
