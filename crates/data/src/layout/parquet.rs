@@ -49,7 +49,7 @@ impl Table {
                 _ => {
                     let path = &self.files[file as usize];
                     let reader = open(path)?;
-                    let images = images(&reader, group as usize)
+                    let images = without_panic(|| images(&reader, group as usize))
                         .map_err(|problem| DataError::file(path.display().to_string(), problem))?;
                     let images = Arc::new(images);
                     *last = Some(((file, group), images.clone()));
@@ -66,6 +66,12 @@ fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
     let broken =
         |error| DataError::file(path.display().to_string(), format!("broken parquet file ({error})"));
     SerializedFileReader::new(file).map_err(broken)
+}
+
+/// What a damaged file makes the library panic at is an error like any other.
+fn without_panic<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("broken parquet file (its reader failed)".into()))
 }
 
 /// The leaf column with this path, or the first with such an end.
@@ -186,7 +192,9 @@ pub(super) fn read(path: &Path) -> Result<Source, DataError> {
             let reader = open(file)?;
             names = names.or_else(|| class_names(reader.metadata()));
             for group in 0..reader.num_row_groups() {
-                for (row, label) in labels(&reader, group).map_err(problem)?.into_iter().enumerate() {
+                for (row, label) in
+                    without_panic(|| labels(&reader, group)).map_err(problem)?.into_iter().enumerate()
+                {
                     // Test images have no label: they cannot be used.
                     if label < 0 && split == "test" {
                         continue;
@@ -230,8 +238,8 @@ pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
         let _: PhysicalType = column.physical_type();
     }
     for group in 0..reader.num_row_groups() {
-        labels(&reader, group)?;
-        images(&reader, group)?;
+        without_panic(|| labels(&reader, group))?;
+        without_panic(|| images(&reader, group))?;
     }
     Ok(())
 }
