@@ -139,11 +139,16 @@ fn prepared_folder(args: &DataArgs) -> Option<PathBuf> {
     is_prepared(&path).then_some(path)
 }
 
+/// Whether a path is images rather than the manifest of a data set.
+fn is_images(path: &Path) -> bool {
+    path.exists() && path.extension().is_none_or(|extension| extension != "toml")
+}
+
 /// A data set by name, or a prepared folder.
 fn open(args: &DataArgs) -> Result<Dataset> {
     match prepared_folder(args) {
         Some(folder) => Ok(Dataset::open_prepared(&folder)?),
-        None if Path::new(&args.name).is_dir() => bail!(
+        None if is_images(Path::new(&args.name)) => bail!(
             "{} is no prepared data set; make one of it with `experiments data prepare {0} --out DIR`",
             args.name
         ),
@@ -229,7 +234,11 @@ pub(crate) fn run_stats(args: &DataArgs) -> Result<()> {
     let folder = prepared_folder(args);
     let set = open(args)?;
     let statistics = match &folder {
-        Some(folder) => Statistics::store(&set, folder)?,
+        Some(folder) => {
+            let statistics = Statistics::of(&set.official_train())?;
+            statistics.store(&set, folder)?;
+            statistics
+        }
         None => Statistics::of_training(&set)?,
     };
     match args.format {

@@ -1,5 +1,5 @@
 //! Paired comparisons over seeds. Distributions are statrs'; goldens are scipy's and statsmodels'
-//! (`tests/golden/statistics.py`).
+//! (`tests/golden/make_statistics.py`).
 
 use alexnet_ops::Key;
 use rand_chacha::ChaCha8Rng;

@@ -124,9 +124,7 @@ impl Study {
         let cannot = || format!("cannot write {}", path.display());
         std::fs::create_dir_all(&folder).with_context(cannot)?;
         // By a rename: another process may be reading it.
-        let mut file = tempfile::NamedTempFile::new_in(&folder).with_context(cannot)?;
-        serde_json::to_writer_pretty(&mut file, self).with_context(cannot)?;
-        file.persist(&path).with_context(cannot)?;
+        alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)?;
         Ok(folder)
     }
 

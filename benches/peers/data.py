@@ -9,6 +9,7 @@ with two workers (random 224 crop, mirror image, mean subtracted, float batches 
 second, the median of the rounds, and ratios. Versions: requirements.txt."""
 
 import argparse
+import io
 import json
 import multiprocessing
 import os
@@ -93,8 +94,6 @@ class Shards(torch.utils.data.Dataset):
             self.files[path] = os.open(path, os.O_RDONLY)
         data = os.pread(self.files[path], length, offset)
         if self.decoder == "pillow":
-            import io
-
             image = self.view(Image.open(io.BytesIO(data)).convert("RGB"))
             image = torch.from_numpy(numpy.array(image)).permute(2, 0, 1)
         else:

@@ -1,5 +1,6 @@
 """What torchvision makes of photographs: shorter side to 256, centre 256 x 256. Of each, 64 pixels are kept in resize.bin
-(64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see.
+(64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see. And what it makes of a picture
+by a formula, 305 x 200 pixels: shorter side to 48, centre 48 x 48, all of it in resize_made.bin.
 
     python tests/golden/resize.py imagenet-samples.tar
 
@@ -25,3 +26,8 @@ with tarfile.open(sys.argv[1]) as tar:
         places = [(at * 7919 + sample * 104729) % 65536 for sample in range(SAMPLES)]
         out += bytes(flat[:, places].T.reshape(-1).tolist())
 pathlib.Path(__file__).with_name("resize.bin").write_bytes(out)
+
+y, x = torch.meshgrid(torch.arange(200), torch.arange(305), indexing="ij")
+made = torch.stack([(x * 7 + y * 3) % 256, x * y // 16 % 256, (x ^ y) * 5 % 256]).to(torch.uint8)
+made = functional.center_crop(functional.resize(made, 48, antialias=True), 48)
+pathlib.Path(__file__).with_name("resize_made.bin").write_bytes(bytes(made.permute(1, 2, 0).reshape(-1).tolist()))

@@ -71,9 +71,7 @@ fn entries(folder: &Path, shard: &Shard, classes: usize) -> Result<Vec<Entry>, D
     let path = folder.join(shard.index());
     let mut entries = Vec::new();
     for_each_row(&path, |_, row| {
-        if row.label as usize >= classes {
-            return Err(format!("label {} is not below {classes} classes", row.label));
-        }
+        row.check_label(classes)?;
         row.boxes()?;
         entries.push(Entry {
             key: row.key.to_owned(),

@@ -7,7 +7,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
-use crate::baseline;
+use crate::jpeg;
 
 /// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
 const PIXELS_LIMIT: usize = 1 << 26;
@@ -43,7 +43,7 @@ pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
 /// As [`pixels`], in a vector that has served before.
 pub(crate) fn pixels_in(buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     match bytes {
-        [0xff, 0xd8, ..] => jpeg(buffer, bytes, channels),
+        [0xff, 0xd8, ..] => decode_jpeg(buffer, bytes, channels),
         [0x89, b'P', b'N', b'G', ..] => png(bytes, channels),
         [] => Err("the file is empty".into()),
         _ => Err("neither a JPEG nor a PNG file".into()),
@@ -62,9 +62,9 @@ fn check_size(width: usize, height: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn jpeg(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+fn decode_jpeg(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
     if channels == 3 {
-        match baseline::decode(buffer, bytes, PIXELS_LIMIT) {
+        match jpeg::decode(buffer, bytes, PIXELS_LIMIT) {
             Ok((bytes, width, height)) => return Ok(Pixels { bytes, width, height, channels }),
             Err(unused) => buffer = unused,
         }
@@ -301,5 +301,21 @@ pub(crate) mod tests {
     #[test]
     fn halves_are_rounded_as_in_python() {
         assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
+    }
+
+    /// Against torchvision, by `tests/golden/resize.py`: a quarter, cut half a pixel off the middle, and full of edges.
+    #[test]
+    fn a_picture_is_scaled_and_cut_as_by_torchvision() {
+        let pixel = |at: usize| {
+            let (x, y) = (at % 305, at / 305);
+            [x * 7 + y * 3, x * y / 16, (x ^ y) * 5].map(|value| (value % 256) as u8)
+        };
+        let bytes = (0..305 * 200).flat_map(pixel).collect();
+        let picture = Pixels { bytes, width: 305, height: 200, channels: 3 };
+        let ours = square(picture, 48).unwrap().bytes;
+        let theirs = include_bytes!("../../../tests/golden/resize_made.bin");
+        assert_eq!(ours.len(), theirs.len());
+        // Both add weights of eight bits in another order.
+        assert!(ours.iter().zip(theirs).all(|(a, b)| a.abs_diff(*b) <= 1));
     }
 }

@@ -12,7 +12,6 @@
 mod archive;
 #[cfg(feature = "tensors")]
 mod augment;
-mod baseline;
 mod check;
 mod checksum;
 #[cfg(feature = "tensors")]
@@ -33,6 +32,7 @@ mod prepare;
 mod preprocess;
 mod shards;
 mod statistics;
+mod whole;
 
 #[cfg(feature = "tensors")]
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
@@ -50,3 +50,4 @@ pub use prepare::{Preparation, Progress, prepare};
 pub use preprocess::Preprocessing;
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
+pub use whole::write_whole;

@@ -155,6 +155,38 @@ impl Loader {
         self.shared.split.len().div_ceil(self.shared.config.batch_size)
     }
 
+    fn batches(&self) -> Batches<'_> {
+        let epoch = self.epoch.load(Ordering::SeqCst);
+        let order = Arc::new(self.shared.order(epoch));
+        let skipped = self.skipped.load(Ordering::SeqCst);
+        let (workers, size) = (self.shared.config.workers, self.shared.config.batch_size);
+        let queues = (0..workers.min(self.num_batches())).map(|worker| {
+            let (send, receive) = sync_channel(AHEAD);
+            let (shared, order) = (self.shared.clone(), order.clone());
+            std::thread::spawn(move || {
+                let mut scratch = Default::default();
+                for number in (skipped + worker..order.len().div_ceil(size)).step_by(workers) {
+                    // The receiver hangs up when the epoch is cut short.
+                    if send.send(shared.batch(epoch, &order, number, &mut scratch)).is_err() {
+                        return;
+                    }
+                }
+            });
+            receive
+        });
+        let queues = queues.collect();
+        Batches {
+            queues,
+            loader: self,
+            epoch,
+            order,
+            scratch: Default::default(),
+            skipped,
+            next: skipped,
+            failed: false,
+        }
+    }
+
     /// Prepares the batches of an epoch and drops them before they would go to the device: how fast images come.
     /// Returns how many there were.
     ///
@@ -272,40 +304,6 @@ impl Shared {
     }
 }
 
-impl Loader {
-    fn batches(&self) -> Batches<'_> {
-        let epoch = self.epoch.load(Ordering::SeqCst);
-        let order = Arc::new(self.shared.order(epoch));
-        let skipped = self.skipped.load(Ordering::SeqCst);
-        let (workers, size) = (self.shared.config.workers, self.shared.config.batch_size);
-        let queues = (0..workers.min(self.num_batches())).map(|worker| {
-            let (send, receive) = sync_channel(AHEAD);
-            let (shared, order) = (self.shared.clone(), order.clone());
-            std::thread::spawn(move || {
-                let mut scratch = Default::default();
-                for number in (skipped + worker..order.len().div_ceil(size)).step_by(workers) {
-                    // The receiver hangs up when the epoch is cut short.
-                    if send.send(shared.batch(epoch, &order, number, &mut scratch)).is_err() {
-                        return;
-                    }
-                }
-            });
-            receive
-        });
-        let queues = queues.collect();
-        Batches {
-            queues,
-            loader: self,
-            epoch,
-            order,
-            scratch: Default::default(),
-            skipped,
-            next: skipped,
-            failed: false,
-        }
-    }
-}
-
 impl DataLoader<Batch> for Loader {
     fn iter<'a>(&'a self) -> Box<dyn DataLoaderIterator<Batch> + 'a> {
         Box::new(self.batches())
@@ -358,9 +356,7 @@ impl Batches<'_> {
             Err(_) => Err(DatasetError::new(WorkerStopped)),
         }
     }
-}
 
-impl Batches<'_> {
     fn next_host(&mut self) -> Option<Result<HostBatch, DatasetError>> {
         if self.failed || self.next >= self.loader.num_batches() {
             return None;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
@@ -18,7 +18,7 @@ use crate::layout::{self, BoundingBox, Class};
 use crate::shards::{
     self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
 };
-use crate::{DataError, decode, jpeg};
+use crate::{DataError, decode, jpeg, write_whole};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
@@ -97,6 +97,10 @@ pub fn prepare(
     if shards::is_prepared(source) {
         return Err(DataError::file(source.display().to_string(), "is prepared already"));
     }
+    if shards::is_prepared(out) && !out.join(STATE).exists() {
+        let problem = "holds a prepared data set already; choose another folder or remove it";
+        return Err(DataError::file(out.display().to_string(), problem));
+    }
     let data = layout::read(source, None)?;
     for (split, images) in &data.splits {
         if matches!(images.images, Images::Memory(_)) || images.labels.is_empty() {
@@ -139,10 +143,6 @@ impl<'a> Work<'a> {
         let keys = keys(data)?;
         let plan = Plan { source: fingerprint(data, &keys)?, how };
         let plan_path = state.join("plan.json");
-        if out.join(MANIFEST).exists() && !state.exists() {
-            let problem = "holds a prepared data set already; choose another folder or remove it";
-            return Err(DataError::file(out.display().to_string(), problem));
-        }
         match fs::read(&plan_path) {
             Ok(bytes) if serde_json::from_slice::<Plan>(&bytes).is_ok_and(|begun| begun == plan) => {}
             Ok(_) => {
@@ -151,7 +151,7 @@ impl<'a> Work<'a> {
             }
             Err(_) => {
                 fs::create_dir_all(&state).map_err(DataError::write(&state))?;
-                write_whole(&plan_path, &to_json(&plan))?;
+                write(&plan_path, &to_json(&plan))?;
             }
         }
         Ok(Self { data, how, out, encoder: jpeg::Encoder::new(how.quality), keys, _lock: lock })
@@ -208,7 +208,7 @@ impl<'a> Work<'a> {
             classes: self.data.classes.clone(),
             splits,
         };
-        write_whole(&self.out.join(MANIFEST), &to_json(&prepared))?;
+        write(&self.out.join(MANIFEST), &to_json(&prepared))?;
         let state = self.out.join(STATE);
         fs::remove_dir_all(&state).map_err(DataError::write(&state))?;
         let _ = fs::remove_file(self.out.join("lock"));
@@ -246,14 +246,14 @@ impl<'a> Work<'a> {
         let path_of_writer = partial.clone();
         let writer = std::thread::spawn(move || -> Result<_, DataError> {
             let mut writer = Writer::create(&path_of_writer)?;
-            let (mut rejected, write) = (Vec::new(), DataError::write(&path_of_writer));
+            let (mut rejected, failed) = (Vec::new(), DataError::write(&path_of_writer));
             for image in receive.into_iter().flatten() {
                 match image {
-                    Ok(image) => writer.add(&image).map_err(&write)?,
+                    Ok(image) => writer.add(&image).map_err(&failed)?,
                     Err(reason) => rejected.push(reason),
                 }
             }
-            Ok((writer.finish().map_err(&write)?, rejected))
+            Ok((writer.finish().map_err(&failed)?, rejected))
         });
         let (mut worked, mut broken, mut stopped) = (0, 0, false);
         for chunk in indices.chunks(CHUNK) {
@@ -283,12 +283,12 @@ impl<'a> Work<'a> {
         }
         let images = range.len() - rejected.len();
         fs::rename(&partial, &path).map_err(DataError::write(&path))?;
-        write_whole(&self.out.join(index_name(file)), index.as_bytes())?;
+        write(&self.out.join(index_name(file)), index.as_bytes())?;
         let index_sha256 = hex(&Sha256::digest(&index));
         let shard = Shard { file: file.to_owned(), images, bytes, sha256, index_sha256 };
         let done = Done { shard, rejected };
         // Last: a shard counts as finished from here on.
-        write_whole(&self.out.join(STATE).join(format!("{file}.json")), &to_json(&done))?;
+        write(&self.out.join(STATE).join(format!("{file}.json")), &to_json(&done))?;
         Ok(done)
     }
 
@@ -331,7 +331,7 @@ impl<'a> Work<'a> {
         let one_line = |text: &str| text.replace(['\t', '\n', '\r'], " ");
         let lines = rejected.iter().map(|one| format!("{}\t{}\n", one_line(&one.key), one_line(&one.reason)));
         let text: String = std::iter::once("image\treason\n".to_owned()).chain(lines).collect();
-        write_whole(&self.out.join(REJECTED), text.as_bytes())
+        write(&self.out.join(REJECTED), text.as_bytes())
     }
 }
 
@@ -464,23 +464,13 @@ fn fingerprint(data: &layout::Source, keys: &[Vec<String>]) -> Result<String, Da
     Ok(hex(&hash.finalize()))
 }
 
+/// As [`write_whole`], with the file named in the error.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    write_whole(path, bytes).map_err(DataError::write(path))
+}
+
 fn to_json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("plain values");
     bytes.push(b'\n');
     bytes
-}
-
-/// Writes a file so that it is there whole or not at all.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let partial = PathBuf::from(format!("{}.part", path.display()));
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        DataError::write(path)(error)
-    })
 }

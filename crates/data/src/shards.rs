@@ -244,6 +244,14 @@ impl<'a> Row<'a> {
         })
     }
 
+    /// An error if there is no such class.
+    pub(crate) fn check_label(&self, classes: usize) -> Result<(), String> {
+        match (self.label as usize) < classes {
+            true => Ok(()),
+            false => Err(format!("label {} is not below {classes} classes", self.label)),
+        }
+    }
+
     /// `x0,y0,x1,y1;…`
     pub(crate) fn boxes(&self) -> Result<Vec<BoundingBox>, String> {
         let parse = |text: &str| -> Option<BoundingBox> {
@@ -311,13 +319,7 @@ impl Shards {
             let index_path = folder.join(shard.index());
             let first = shards.places.len();
             for_each_row(&index_path, |line, row| {
-                if row.label as usize >= manifest.classes.len() {
-                    return Err(format!(
-                        "label {} is not below {} classes",
-                        row.label,
-                        manifest.classes.len()
-                    ));
-                }
+                row.check_label(manifest.classes.len())?;
                 if row.offset.checked_add(row.length.into()).is_none_or(|end| end > bytes) {
                     return Err(format!("`{}` lies beyond the end of {}", row.key, shard.file));
                 }

@@ -3,8 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use std::path::Path;
 
-use crate::prepare::write_whole;
-use crate::{DataError, Dataset, Split};
+use crate::{DataError, Dataset, Split, write_whole};
 
 /// Where a prepared set keeps its statistics.
 const STORED: &str = "statistics.json";
@@ -147,31 +146,33 @@ impl Statistics {
         Ok(Self { mean_image, channel_means, channel_stds, eigenvalues, eigenvectors })
     }
 
-    /// Those of a data set's training images: of a prepared set, of all in its `train`, as `data stats` has stored
-    /// them; of others, of what is left when a tenth is set aside for validation.
+    /// Those of a data set's training images: of a prepared set, of all in its `train`, which are then kept in its
+    /// folder if that can be written; of others, of what is left when a tenth is set aside for validation.
     ///
     /// # Errors
     /// If an image cannot be read, or the stored statistics cannot.
     pub fn of_training(set: &Dataset) -> Result<Self, DataError> {
-        match &set.prepared {
-            None => Self::of(&set.train),
-            Some(folder) => match Stored::read(folder)? {
-                Some(stored) if stored.of == set.checksum => Ok(stored.statistics),
-                _ => Self::of(&set.official_train()),
-            },
+        let Some(folder) = &set.prepared else { return Self::of(&set.train) };
+        if let Some(stored) = Stored::read(folder)?
+            && stored.of == set.checksum
+        {
+            return Ok(stored.statistics);
         }
+        let statistics = Self::of(&set.official_train())?;
+        // Whoever may only read the folder computes them anew each time.
+        let _ = statistics.store(set, folder);
+        Ok(statistics)
     }
 
-    /// Computes the statistics of all training images of a prepared set and stores them in its folder.
+    /// Keeps the statistics of a prepared set in its folder.
     ///
     /// # Errors
-    /// If an image cannot be read or the folder not be written.
-    pub fn store(set: &Dataset, folder: &Path) -> Result<Self, DataError> {
-        let statistics = Self::of(&set.official_train())?;
-        let stored = Stored { of: set.checksum.clone(), statistics };
+    /// If the folder cannot be written.
+    pub fn store(&self, set: &Dataset, folder: &Path) -> Result<(), DataError> {
+        let stored = Stored { of: set.checksum.clone(), statistics: self.clone() };
+        let path = folder.join(STORED);
         let text = serde_json::to_vec(&stored).expect("plain numbers");
-        write_whole(&folder.join(STORED), &text)?;
-        Ok(stored.statistics)
+        write_whole(&path, &text).map_err(DataError::write(&path))
     }
 
     /// What to take off inputs of `side` pixels cut from images of `size` pixels.

@@ -225,13 +225,9 @@ fn bytes<E: std::fmt::Display>(bytes: Result<Bytes, E>, target: &Path) -> Result
     bytes.map_err(|error| TrainError::write(target)(std::io::Error::other(error.to_string())))
 }
 
-/// Writes a file under another name, then renames it: readers see the old file or the new one.
+/// As [`alexnet_data::write_whole`], with the file named in the error.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(TrainError::write(path))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(TrainError::write(path))?;
-    file.persist(path).map_err(|error| TrainError::write(path)(error.error))?;
-    Ok(())
+    alexnet_data::write_whole(path, bytes).map_err(TrainError::write(path))
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use parquet::basic::Type as PhysicalType;
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::file::metadata::ParquetMetaData;
@@ -21,14 +20,18 @@ const ROWS_LIMIT: usize = 1 << 24;
 /// Names of the column of labels: ImageNet's and most; the fine one of CIFAR-100.
 const LABELS: [&str; 2] = ["label", "fine_label"];
 
-/// The images of some parquet files. A row can only be read with the whole group that it is in, so the group last read
-/// is kept: read them in order.
+/// Groups of rows that are kept: threads that read images in order are in several at a time.
+const GROUPS: usize = 4;
+
+/// The images of some parquet files. A row can only be read with the whole group that it is in, so the groups last used
+/// are kept: read images in order.
 #[derive(Debug)]
 pub(crate) struct Table {
     files: Vec<PathBuf>,
     /// File, group and row within it of each image.
     rows: Vec<(u32, u32, u32)>,
-    last: Mutex<Option<Group>>,
+    /// Those last used, the latest at the end.
+    recent: Mutex<Vec<Group>>,
 }
 
 /// A group's place, file and number, and its images.
@@ -42,21 +45,23 @@ impl Table {
 
     pub(crate) fn read(&self, at: usize) -> Result<Vec<u8>, DataError> {
         let (file, group, row) = self.rows[at];
-        let images = {
-            let mut last = self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match &*last {
-                Some((place, images)) if *place == (file, group) => images.clone(),
-                _ => {
-                    let path = &self.files[file as usize];
-                    let reader = open(path)?;
-                    let images = without_panic(|| images(&reader, group as usize))
-                        .map_err(|problem| DataError::file(path.display().to_string(), problem))?;
-                    let images = Arc::new(images);
-                    *last = Some(((file, group), images.clone()));
-                    images
+        let mut recent = self.recent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let used = match recent.iter().position(|(place, _)| *place == (file, group)) {
+            Some(known) => recent.remove(known),
+            None => {
+                let path = &self.files[file as usize];
+                let reader = open(path)?;
+                let images = without_panic(|| images(&reader, group as usize))
+                    .map_err(|problem| DataError::file(path.display().to_string(), problem))?;
+                if recent.len() == GROUPS {
+                    recent.remove(0);
                 }
+                ((file, group), Arc::new(images))
             }
         };
+        let images = used.1.clone();
+        recent.push(used);
+        drop(recent);
         Ok(images[row as usize].data().to_vec())
     }
 }
@@ -185,7 +190,7 @@ pub(super) fn read(path: &Path) -> Result<Source, DataError> {
     let mut splits: Vec<(String, LabelledImages)> = Vec::new();
     for split in ["train", "val", "test"] {
         let files: Vec<PathBuf> = files.iter().filter(|file| split_of(file) == split).cloned().collect();
-        let mut table = Table { files: files.clone(), rows: Vec::new(), last: Mutex::new(None) };
+        let mut table = Table { files: files.clone(), rows: Vec::new(), recent: Mutex::default() };
         let (mut split_labels, mut keys) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
             let problem = |problem: String| DataError::file(file.display().to_string(), problem);
@@ -234,9 +239,6 @@ pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
     let reader =
         SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).map_err(|e| e.to_string())?;
     let _ = class_names(reader.metadata());
-    for column in reader.metadata().file_metadata().schema_descr().columns() {
-        let _: PhysicalType = column.physical_type();
-    }
     for group in 0..reader.num_row_groups() {
         without_panic(|| labels(&reader, group))?;
         without_panic(|| images(&reader, group))?;

@@ -1,24 +1,12 @@
-//! The common kind of JPEG, decoded fast: baseline (ITU-R T.81), eight bits, grey or YCbCr at full, half or quarter colour
-//! resolution, one scan, nothing unusual. Whatever is not exactly that, or is damaged in any way, is left to the
-//! library, which knows all kinds and says what is wrong. Decoding is most of what preparing and feeding photographs
-//! takes, and this is faster than the library (`docs/data.md`).
+//! The common kind of file to pixels: grey, or YCbCr at full, half or quarter colour resolution, one scan. Whatever is not
+//! exactly that, or is damaged in any way, is left to the library, which knows all kinds and says what is wrong.
 //!
-//! Results are those of libjpeg's defaults within rounding: the cosine transform is in floats (Arai, Agui and Nakajima
-//! 1988) where libjpeg's is in integers, and colour is interpolated as libjpeg does ("fancy upsampling").
+//! Results are those of libjpeg's defaults within rounding: the cosine transform is in floats where libjpeg's is in
+//! integers, and colour is interpolated as libjpeg does ("fancy upsampling").
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Place in a block of each coefficient as they are coded (figure A.6); more entries than coefficients, so that a
-/// damaged run needs no check.
-const ZIGZAG: [u8; 64 + 16] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
-    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
-    46, 53, 60, 61, 54, 47, 55, 62, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 63,
-];
-
-/// What the fast transform wants each row and column multiplied by: √2 cos(kπ/16), and 1 for k = 0.
-const TRANSFORM_SCALE: [f32; 8] =
-    [1.0, 1.387_039_8, 1.306_563, 1.175_875_6, 1.0, 0.785_694_96, 0.541_196_1, 0.275_899_38];
+use super::{Block, TO_INTEGER, TRANSFORM_SCALE, ZIGZAG, transposed};
 
 /// Bits that the tables of codes are entered with.
 const LOOKUP: u32 = 10;
@@ -497,7 +485,7 @@ fn block(
         if at > 63 {
             return None;
         }
-        let place = usize::from(ZIGZAG[at] & 63);
+        let place = usize::from(ZIGZAG[at]);
         flat[place] = value as f32 * steps[place];
         last = at;
         at += 1;
@@ -527,14 +515,12 @@ fn block(
 /// A sample about zero as a byte.
 #[inline(always)]
 fn byte(value: f32) -> u8 {
-    // Adding this to a float makes its lowest bits the nearest integer.
-    const TO_INTEGER: f32 = 12_582_912.0;
     ((value + 128.0).clamp(0.0, 255.0) + TO_INTEGER).to_bits() as u8
 }
 
 /// The inverse cosine transform down each column of eight rows (Arai, Agui and Nakajima 1988).
 #[inline(always)]
-fn transform(x: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
+fn transform(x: &Block) -> Block {
     let mut out = [[0.0; 8]; 8];
     for at in 0..8 {
         // Even.
@@ -563,11 +549,6 @@ fn transform(x: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
         out[4][at] = e3 - o4;
     }
     out
-}
-
-#[inline(always)]
-fn transposed(x: &[[f32; 8]; 8]) -> [[f32; 8]; 8] {
-    std::array::from_fn(|row| std::array::from_fn(|column| x[column][row]))
 }
 
 /// Planes to interleaved red, green and blue.
@@ -709,7 +690,7 @@ mod tests {
                     assert_eq!((wide, tall), (theirs.width, theirs.height));
                     let differences = ours.iter().zip(&theirs.bytes).map(|(a, b)| f64::from(a.abs_diff(*b)));
                     let mean = differences.sum::<f64>() / ours.len() as f64;
-                    // The library rounds colour more coarsely than libjpeg (0.22 levels on photographs, this 0.03).
+                    // The library rounds colour more coarsely than libjpeg, which the next test compares with.
                     assert!(mean < 0.7, "{width} × {height} {sampling:?}: {mean}");
                 }
             }
@@ -719,7 +700,7 @@ mod tests {
     /// Against libjpeg, by `tests/golden/decoded.py`.
     #[test]
     fn pixels_are_libjpegs_within_rounding() {
-        let golden = include_bytes!("../../../tests/golden/decoded.bin");
+        let golden = include_bytes!("../../../../tests/golden/decoded.bin");
         let names = ["baseline.jpg", "full-colour.jpg", "half-colour.jpg", "grey.jpg", "turned.jpg"];
         for (name, theirs) in names.iter().zip(golden.chunks_exact(17 * 13 * 3)) {
             let (ours, width, height) = fast(&corpus(name)).expect("the common kind");

@@ -2,7 +2,7 @@
 """Goldens of the statistics: scipy 1.17.1 and statsmodels 0.15.0.
 
     pip install scipy==1.17.1 statsmodels==0.15.0
-    python3 tests/golden/statistics.py > tests/golden/statistics.json
+    python3 tests/golden/make_statistics.py > tests/golden/statistics.json
 """
 
 import json
