@@ -6,7 +6,7 @@ use std::time::Instant;
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network};
 use alexnet_ops::{Backend, Implementation, Key};
-use alexnet_train::{Classifier, optimizer};
+use alexnet_train::{Elapsed, Classifier, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::TrainStep;
@@ -138,7 +138,7 @@ fn median(samples: &[f64]) -> f64 {
 fn training(network: &Network, device: &Device, batch: usize, samples: usize) -> Result<Vec<f64>> {
     // The constants do not matter to the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
-    let mut optimizer = optimizer(network, 0.9, 5e-4);
+    let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default());
     let mut model = Some(Classifier::new(network, 0, device)?);
     let images = images(network, batch, &device.clone().inner());
     let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();

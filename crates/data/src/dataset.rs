@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
+use crate::jpeg::Window;
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::Shards;
 use crate::{DataError, Files, Manifest, decode};
@@ -161,7 +162,7 @@ impl LabelledImages {
             return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
         }
         let buffer = std::mem::take(&mut scratch.pixels);
-        let decoded = decode::pixels_in(buffer, &scratch.file, channels);
+        let decoded = decode::pixels_in(buffer, &scratch.file, channels, Window::whole);
         let decoded = decoded.and_then(|pixels| decode::square(pixels, size));
         scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
         Ok(Pixels::Interleaved(&scratch.pixels))

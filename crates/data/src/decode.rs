@@ -7,7 +7,7 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
-use crate::jpeg;
+use crate::jpeg::{self, Window};
 
 /// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
 const PIXELS_LIMIT: usize = 1 << 26;
@@ -37,13 +37,18 @@ pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u
 /// The pixels of a JPEG or PNG, told apart by their first bytes, whatever the file is called. What EXIF says of the
 /// camera's position is not heeded, as in torchvision; see [`orientation`].
 pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
-    pixels_in(Vec::new(), bytes, channels)
+    pixels_in(Vec::new(), bytes, channels, Window::whole)
 }
 
-/// As [`pixels`], in a vector that has served before.
-pub(crate) fn pixels_in(buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+/// As [`pixels`], in a vector that has served before; `window` says which of them will be looked at.
+pub(crate) fn pixels_in(
+    buffer: Vec<u8>,
+    bytes: &[u8],
+    channels: usize,
+    window: impl Fn(usize, usize) -> Window,
+) -> Result<Pixels, String> {
     match bytes {
-        [0xff, 0xd8, ..] => decode_jpeg(buffer, bytes, channels),
+        [0xff, 0xd8, ..] => decode_jpeg(buffer, bytes, channels, window),
         [0x89, b'P', b'N', b'G', ..] => png(bytes, channels),
         [] => Err("the file is empty".into()),
         _ => Err("neither a JPEG nor a PNG file".into()),
@@ -62,9 +67,14 @@ fn check_size(width: usize, height: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn decode_jpeg(mut buffer: Vec<u8>, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+fn decode_jpeg(
+    mut buffer: Vec<u8>,
+    bytes: &[u8],
+    channels: usize,
+    window: impl Fn(usize, usize) -> Window,
+) -> Result<Pixels, String> {
     if channels == 3 {
-        match jpeg::decode(buffer, bytes, PIXELS_LIMIT) {
+        match jpeg::decode(buffer, bytes, PIXELS_LIMIT, window) {
             Ok((bytes, width, height)) => return Ok(Pixels { bytes, width, height, channels }),
             Err(unused) => buffer = unused,
         }
@@ -143,6 +153,19 @@ pub(crate) fn square_of(pixels: &Pixels, size: usize) -> Result<Pixels, String> 
     }
     let whole = scaled_sides(pixels.width, pixels.height, size);
     scaled(pixels, whole, [half_even(whole[0] - size), half_even(whole[1] - size)], [size; 2])
+}
+
+/// The pixels that [`square_of`] looks at.
+pub(crate) fn seen_by_square(width: usize, height: usize, size: usize) -> Window {
+    let [rows, columns] = [(height, 1), (width, 0)].map(|(side, at)| {
+        let scaled = scaled_sides(width, height, size)[at];
+        let (by, corner) = (side as f64 / scaled as f64, half_even(scaled - size) as f64);
+        // The filter reaches one scaled pixel further, or one pixel where it enlarges.
+        let reach = by.max(1.0) + 1.0;
+        let end = ((corner + size as f64) * by + reach).ceil() as usize;
+        (corner * by - reach).max(0.0) as usize..end.min(side)
+    });
+    Window { rows, columns }
 }
 
 /// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
@@ -296,6 +319,24 @@ pub(crate) mod tests {
             assert_eq!((out.width, &*out.bytes), (width, &expected[..]), "{orientation}");
         }
         assert_eq!(orientation(b"no image"), 1);
+    }
+
+    #[test]
+    fn a_square_needs_no_more_than_it_is_said_to_look_at() {
+        for (width, height, size) in [(500, 375, 256), (375, 500, 256), (90, 200, 256), (300, 301, 7), (64, 64, 64)] {
+            let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 13) as u8;
+            let whole = Pixels { bytes: (0..width * height).map(noise).collect(), width, height, channels: 1 };
+            let Window { rows, columns } = seen_by_square(width, height, size);
+            let mut part = whole.clone();
+            for (at, pixel) in part.bytes.iter_mut().enumerate() {
+                if !rows.contains(&(at / width)) || !columns.contains(&(at % width)) {
+                    *pixel = !*pixel;
+                }
+            }
+            assert_eq!(square_of(&part, size), square_of(&whole, size), "{width} × {height} to {size}");
+            let spare = (rows.len() * columns.len()) as f64 / (width.min(height) as f64).powi(2);
+            assert!(spare < 1.3, "{width} × {height} to {size}: {spare}");
+        }
     }
 
     #[test]

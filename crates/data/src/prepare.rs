@@ -18,12 +18,15 @@ use crate::layout::{self, BoundingBox, Class};
 use crate::shards::{
     self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
 };
-use crate::{DataError, decode, jpeg, write_whole};
+use crate::jpeg::{self, Window};
+use crate::{DataError, decode, write_whole};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
 /// Images that are worked on before they are written, while the ones before them are written.
 const CHUNK: usize = 256;
+/// Bytes of a shard that may wait to reach the disk: what is left at its end is short, since by then everybody waits.
+const UNWRITTEN: u64 = 1 << 23;
 /// The state of an unfinished preparation, in the folder itself.
 const STATE: &str = "unfinished";
 /// What could not be read, and why.
@@ -305,7 +308,12 @@ impl<'a> Work<'a> {
         let mut make = || -> Result<Image, String> {
             let Buffers { file, pixels: buffer } = buffers;
             images.file(at, file).map_err(|error| error.to_string())?;
-            let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3)?;
+            // Of an image that is turned the window would be another.
+            let window = |width, height| match self.how.upright {
+                true => Window::whole(width, height),
+                false => decode::seen_by_square(width, height, self.how.size),
+            };
+            let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3, window)?;
             if self.how.upright {
                 whole = decode::upright(whole, decode::orientation(file));
             }
@@ -372,6 +380,8 @@ fn numpy_header(size: usize) -> [u8; 128] {
 struct Writer {
     tar: tar::Builder<Hashing<BufWriter<File>>>,
     index: String,
+    /// Bytes when the disk was last waited for.
+    on_disk: u64,
 }
 
 /// Counts and hashes what goes through.
@@ -399,7 +409,7 @@ impl Writer {
         let file = File::create(path).map_err(DataError::write(path))?;
         let inner = BufWriter::with_capacity(1 << 20, file);
         let tar = tar::Builder::new(Hashing { inner, hash: Sha256::new(), bytes: 0 });
-        Ok(Self { tar, index: format!("{INDEX_HEADER}\n") })
+        Ok(Self { tar, index: format!("{INDEX_HEADER}\n"), on_disk: 0 })
     }
 
     fn member(&mut self, name: &str, bytes: &[u8]) -> io::Result<u64> {
@@ -416,6 +426,11 @@ impl Writer {
         let offset = self.member(&format!("{}.{}", image.key, image.extension), &image.bytes)?;
         self.member(&format!("{}.cls", image.key), image.label.to_string().as_bytes())?;
         self.index.push_str(&shards::row(&image.key, offset, image.bytes.len(), image.label, &image.boxes));
+        let Hashing { inner, bytes, .. } = self.tar.get_ref();
+        if bytes - self.on_disk > UNWRITTEN {
+            inner.get_ref().sync_data()?;
+            self.on_disk = *bytes;
+        }
         Ok(())
     }
 

@@ -132,12 +132,16 @@ pub struct Update {
     pub bias_rate: f64,
     /// On the weight decay of the biases.
     pub bias_decay: f64,
+    /// From this share of the run's steps on, 0 to 1, neither weights nor biases change, and what velocity they have
+    /// is not applied: as when the authors set both rates of conv1 to zero in about epoch 72 of 90.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_from: Option<f64>,
 }
 
 impl Default for Update {
     /// "An equal learning rate for all layers" (Krizhevsky et al. 2012, §5).
     fn default() -> Self {
-        Self { weight_rate: 1.0, weight_decay: 1.0, bias_rate: 1.0, bias_decay: 1.0 }
+        Self { weight_rate: 1.0, weight_decay: 1.0, bias_rate: 1.0, bias_decay: 1.0, frozen_from: None }
     }
 }
 

@@ -31,7 +31,7 @@ pub use run::{Data, Environment, Run, RunRecord, RunResult, RunStatus, Session, 
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::Score;
 pub use strategy::Observer;
-pub use update::{PaperSgd, optimizer};
+pub use update::{Elapsed, PaperSgd, optimizer};
 
 // `derive(RecordState)` outside Burn expands to these names at the crate root.
 #[allow(unused_imports)]

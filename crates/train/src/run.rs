@@ -27,7 +27,7 @@ use crate::record::{EpochRow, append, cut_back, read_metrics};
 use crate::response::{LrnResponse, responses};
 use crate::score::ScoreMetric;
 use crate::strategy::{Observer, SharedRate, Stopwatch, Training};
-use crate::update::optimizer;
+use crate::update::{Elapsed, optimizer};
 
 /// A data set and what is known of its training split.
 pub struct Data {
@@ -515,10 +515,10 @@ impl Run {
             0 => None,
             images => Some(evaluation(data.dataset.train.first(images))?),
         };
-        let rate = SharedRate::default();
+        let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
         let mut learner = Learner::new(
             Classifier::new(&config.network, self.seed, &device)?,
-            optimizer(&config.network, recipe.momentum, recipe.weight_decay),
+            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed),
             rate.clone(),
         );
         if start.step > 0 {
@@ -549,6 +549,7 @@ impl Run {
             train: train.clone(),
             train_evaluated,
             rate,
+            elapsed,
             start,
             checkpoints: self.checkpoints(),
             model_records,

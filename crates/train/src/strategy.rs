@@ -42,6 +42,7 @@ use crate::events::Events;
 use crate::record::{EpochRow, append};
 use crate::schedule::{Place, Schedule};
 use crate::score::Score;
+use crate::update::Elapsed;
 
 /// How long a training pass may go on without a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
@@ -112,6 +113,7 @@ pub(crate) struct Training {
     pub(crate) train: Loader,
     pub(crate) train_evaluated: Option<Loader>,
     pub(crate) rate: SharedRate,
+    pub(crate) elapsed: Elapsed,
     pub(crate) start: Progress,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) model_records: Receiver<ModuleRecord>,
@@ -236,6 +238,7 @@ impl Training {
         while let Some(batch) = batches.next() {
             let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
             self.rate.set(rate(progress.step, progress));
+            self.elapsed.set(progress.step as f64 / steps as f64);
             let output = parts.learner.train_step(batch);
             progress.step += 1;
             self.check_loss(output.item.loss(), progress)?;

@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use alexnet_model::{Network, Update};
 use alexnet_ops::{SgdStep, sgd_step};
 use burn::module::ParamGroup;
@@ -21,6 +24,24 @@ pub struct PaperSgd {
     pub weight_decay: f64,
     /// The layer's multiplier of the learning rate.
     pub rate: f64,
+    /// From which share of the run on the layer is frozen, if it is.
+    pub frozen_from: Option<f64>,
+    /// How far the run is.
+    pub elapsed: Elapsed,
+}
+
+/// The share of a run's steps that are done: set by the loop, read by the updates of layers that are frozen late.
+#[derive(Debug, Clone, Default)]
+pub struct Elapsed(Arc<AtomicU64>);
+
+impl Elapsed {
+    pub(crate) fn set(&self, share: f64) {
+        self.0.store(share.to_bits(), Ordering::SeqCst);
+    }
+
+    fn has_reached(&self, share: Option<f64>) -> bool {
+        share.is_some_and(|share| f64::from_bits(self.0.load(Ordering::SeqCst)) >= share)
+    }
 }
 
 /// The velocity of one parameter, of its shape.
@@ -40,6 +61,9 @@ impl Optimizer for PaperSgd {
         gradient: Tensor<D>,
         state: Option<Self::State<D>>,
     ) -> (Tensor<D>, Option<Self::State<D>>) {
+        if self.elapsed.has_reached(self.frozen_from) {
+            return (weight, state);
+        }
         let how = SgdStep {
             learning_rate: rate * self.rate,
             momentum: self.momentum,
@@ -57,12 +81,23 @@ impl Optimizer for PaperSgd {
 }
 
 /// The optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
-/// multipliers.
-pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64) -> ModuleOptimizer {
-    let sgd = |decay: f64, rate: f64| PaperSgd { momentum, weight_decay: weight_decay * decay, rate };
+/// multipliers; layers that are frozen late heed `elapsed`.
+pub fn optimizer(
+    network: &Network,
+    momentum: f64,
+    weight_decay: f64,
+    elapsed: &Elapsed,
+) -> ModuleOptimizer {
+    let sgd = |decay: f64, rate: f64, frozen_from: Option<f64>| PaperSgd {
+        momentum,
+        weight_decay: weight_decay * decay,
+        rate,
+        frozen_from,
+        elapsed: elapsed.clone(),
+    };
     let conv = network.conv.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("conv", i, u));
     let fc = network.fc.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("fc", i, u));
-    let mut optimizer = ModuleOptimizer::from(sgd(1.0, 1.0));
+    let mut optimizer = ModuleOptimizer::from(sgd(1.0, 1.0, None));
     for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
         for (parameter, decay, rate) in [
             ("weight", update.weight_decay, update.weight_rate),
@@ -71,7 +106,7 @@ pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64) -> ModuleO
             // Anchored, or layer 1 would also match layer 10.
             let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");
             let group = ParamGroup::from_regex(path).expect("a valid expression");
-            optimizer = optimizer.with_group(group, sgd(decay, rate), None);
+            optimizer = optimizer.with_group(group, sgd(decay, rate, update.frozen_from), None);
         }
     }
     optimizer
@@ -85,7 +120,14 @@ mod tests {
     #[test]
     fn follows_a_hand_worked_sequence_where_other_sgds_differ() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
-        let sgd = PaperSgd { momentum: 0.9, weight_decay: 0.1, rate: 2.0 };
+        let elapsed = Elapsed::default();
+        let sgd = PaperSgd {
+            momentum: 0.9,
+            weight_decay: 0.1,
+            rate: 2.0,
+            frozen_from: Some(0.8),
+            elapsed: elapsed.clone(),
+        };
         let tensor = |value: f64| Tensor::<1>::from_data(TensorData::from([value as f32]), &device);
         let (mut weight, mut state) = (tensor(1.0), None);
         // w = 1, ε = 2 · 0.05 = 0.1, decay 0.1, gradients 1, then a drop to ε = 0.01:
@@ -98,6 +140,15 @@ mod tests {
             (weight, state) = (stepped, next);
             let value: f32 = weight.clone().into_scalar();
             assert!((f64::from(value) - expected).abs() < 1e-6, "{value} is not {expected}");
+        }
+        // Frozen late, with its velocity.
+        for (share, moves) in [(0.79, true), (0.8, false)] {
+            elapsed.set(share);
+            let before: f32 = weight.clone().into_scalar();
+            let (stepped, next) = sgd.step(0.05, weight, tensor(1.0), state);
+            (weight, state) = (stepped, next);
+            let after: f32 = weight.clone().into_scalar();
+            assert_eq!(before != after, moves, "{share}");
         }
     }
 }

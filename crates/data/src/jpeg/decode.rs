@@ -4,6 +4,8 @@
 //! Results are those of libjpeg's defaults within rounding: the cosine transform is in floats where libjpeg's is in
 //! integers, and colour is interpolated as libjpeg does ("fancy upsampling").
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{Block, TO_INTEGER, TRANSFORM_SCALE, ZIGZAG, transposed};
@@ -79,6 +81,19 @@ struct Component {
     steps: usize,
     dc: usize,
     ac: usize,
+}
+
+/// Pixels of an image that matter.
+pub(crate) struct Window {
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: Range<usize>,
+}
+
+impl Window {
+    /// All of an image.
+    pub(crate) fn whole(width: usize, height: usize) -> Self {
+        Self { rows: 0..height, columns: 0..width }
+    }
 }
 
 /// What stands before the pixels.
@@ -196,11 +211,13 @@ impl<'a> Bits<'a> {
 }
 
 /// The pixels of a file of the common kind: `[height, width, 3]`, in a vector that has served before, with width and
-/// height. `None` leaves the file to others.
+/// height. Told these two, `window` says which pixels will be looked at; the others need not be right. An error leaves
+/// the file to others.
 pub(crate) fn decode(
     mut buffer: Vec<u8>,
     bytes: &[u8],
     limit: usize,
+    window: impl Fn(usize, usize) -> Window,
 ) -> Result<(Vec<u8>, usize, usize), Vec<u8>> {
     let Some((header, at)) = header(bytes) else { return Err(buffer) };
     if header.width * header.height > limit {
@@ -208,7 +225,8 @@ pub(crate) fn decode(
     }
     let (width, height) = (header.width, header.height);
     buffer.resize(width * height * 3, 0);
-    match Arch::new().dispatch(Scan { header: &header, bytes, at, out: &mut buffer }) {
+    let window = window(width, height);
+    match Arch::new().dispatch(Scan { header: &header, bytes, at, window, out: &mut buffer }) {
         Some(()) => Ok((buffer, width, height)),
         None => Err(buffer),
     }
@@ -334,15 +352,21 @@ fn scan_header(body: &[u8], names: &[u8], header: &mut Header) -> Option<()> {
 struct Plane {
     samples: Vec<u8>,
     stride: usize,
-    /// Samples that show something.
-    width: usize,
+    /// Rows that show something.
     height: usize,
+}
+
+/// Units that pixels are needed of, across or down: those of the window and of two pixels around it, which colours are
+/// interpolated from.
+fn units(pixels: &Range<usize>, side: usize, units: usize) -> Range<usize> {
+    pixels.start.saturating_sub(2) / side..(pixels.end + 2).div_ceil(side).min(units)
 }
 
 struct Scan<'a> {
     header: &'a Header,
     bytes: &'a [u8],
     at: usize,
+    window: Window,
     out: &'a mut [u8],
 }
 
@@ -351,10 +375,12 @@ impl WithSimd for Scan<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Option<()> {
-        let Self { header, bytes, at, out } = self;
+        let Self { header, bytes, at, window, out } = self;
         let (across, down) = (header.components[0].across, header.components[0].down);
         let units_across = header.width.div_ceil(8 * across);
         let units_down = header.height.div_ceil(8 * down);
+        let columns = units(&window.columns, 8 * across, units_across);
+        let rows = units(&window.rows, 8 * down, units_down);
         let mut planes: Vec<Plane> = header
             .components
             .iter()
@@ -363,7 +389,6 @@ impl WithSimd for Scan<'_> {
                 Plane {
                     samples: vec![0; stride * units_down * component.down * 8],
                     stride,
-                    width: (header.width * component.across).div_ceil(across),
                     height: (header.height * component.down).div_ceil(down),
                 }
             })
@@ -379,9 +404,16 @@ impl WithSimd for Scan<'_> {
             }
             until_restart = until_restart.wrapping_sub(1);
             let (row, column) = (unit / units_across, unit % units_across);
+            let seen = rows.contains(&row) && columns.contains(&column);
             for ((component, plane), before) in header.components.iter().zip(&mut planes).zip(&mut before) {
                 let (dc, ac) = (header.dc[component.dc].as_ref()?, header.ac[component.ac].as_ref()?);
                 let steps = header.steps[component.steps].as_ref()?;
+                if !seen {
+                    for _ in 0..component.down * component.across {
+                        coefficients::<false>(&mut bits, dc, ac, steps, before)?;
+                    }
+                    continue;
+                }
                 for y in 0..component.down {
                     for x in 0..component.across {
                         let (top, left) =
@@ -396,17 +428,20 @@ impl WithSimd for Scan<'_> {
             }
         }
         ends(&bits)?;
+        let columns = columns.start * 8 * across..(columns.end * 8 * across).min(header.width);
+        let rows = rows.start * 8 * down..(rows.end * 8 * down).min(header.height);
         match planes.as_slice() {
             [grey] => {
-                for (out, row) in
-                    out.chunks_exact_mut(header.width * 3).zip(grey.samples.chunks_exact(grey.stride))
-                {
-                    for (out, &level) in out.as_chunks_mut::<3>().0.iter_mut().zip(row) {
+                for y in rows {
+                    let out = &mut out[(y * header.width + columns.start) * 3..][..columns.len() * 3];
+                    for (out, &level) in out.as_chunks_mut::<3>().0.iter_mut().zip(grey.part(y, &columns)) {
                         *out = [level; 3];
                     }
                 }
             }
-            [luminance, blue, red] => colours(luminance, blue, red, [across, down], header.width, out),
+            [luminance, blue, red] => {
+                colours(luminance, blue, red, [across, down], &rows, &columns, header.width, out);
+            }
             _ => return None,
         }
         Some(())
@@ -445,6 +480,34 @@ fn block(
     target: &mut [u8],
     stride: usize,
 ) -> Option<()> {
+    let (values, flat) = coefficients::<true>(bits, dc, ac, steps, before)?;
+    let target = target.chunks_mut(stride).take(8);
+    if flat {
+        let level = byte(values[0][0]);
+        for row in target {
+            row.first_chunk_mut::<8>()?.fill(level);
+        }
+        return Some(());
+    }
+    let values = transposed(&transform(&transposed(&transform(&values))));
+    for (row, values) in target.zip(&values) {
+        let row = row.first_chunk_mut::<8>()?;
+        for (sample, &value) in row.iter_mut().zip(values) {
+            *sample = byte(value);
+        }
+    }
+    Some(())
+}
+
+/// Reads a block's coefficients, scaled, and whether all but the first are 0; where they are not kept, only past them.
+#[inline(always)]
+fn coefficients<const KEPT: bool>(
+    bits: &mut Bits<'_>,
+    dc: &Codes,
+    ac: &Codes,
+    steps: &[f32; 64],
+    before: &mut i32,
+) -> Option<(Block, bool)> {
     let mut values = [[0.0f32; 8]; 8];
     let flat = values.as_flattened_mut();
     let state = bits;
@@ -457,8 +520,10 @@ fn block(
     if size > 0 {
         *before += bits.value(size);
     }
-    // Beyond what twelve bits hold nothing valid goes; floats take it without harm.
-    flat[0] = *before as f32 * steps[0];
+    if KEPT {
+        // Beyond what twelve bits hold nothing valid goes; floats take it without harm.
+        flat[0] = *before as f32 * steps[0];
+    }
     let (mut at, mut last) = (1usize, 0);
     while at < 64 {
         bits.refill();
@@ -485,8 +550,10 @@ fn block(
         if at > 63 {
             return None;
         }
-        let place = usize::from(ZIGZAG[at]);
-        flat[place] = value as f32 * steps[place];
+        if KEPT {
+            let place = usize::from(ZIGZAG[at]);
+            flat[place] = value as f32 * steps[place];
+        }
         last = at;
         at += 1;
     }
@@ -494,22 +561,7 @@ fn block(
         return None;
     }
     *state = bits;
-    let target = target.chunks_mut(stride).take(8);
-    if last == 0 {
-        let level = byte(flat[0]);
-        for row in target {
-            row.first_chunk_mut::<8>()?.fill(level);
-        }
-        return Some(());
-    }
-    let values = transposed(&transform(&transposed(&transform(&values))));
-    for (row, values) in target.zip(&values) {
-        let row = row.first_chunk_mut::<8>()?;
-        for (sample, &value) in row.iter_mut().zip(values) {
-            *sample = byte(value);
-        }
-    }
-    Some(())
+    Some((values, last == 0))
 }
 
 /// A sample about zero as a byte.
@@ -551,49 +603,53 @@ fn transform(x: &Block) -> Block {
     out
 }
 
-/// Planes to interleaved red, green and blue.
+/// Planes to interleaved red, green and blue, of some rows and columns that begin at whole units.
 #[inline(always)]
+#[expect(clippy::too_many_arguments)]
 fn colours(
     luminance: &Plane,
     blue: &Plane,
     red: &Plane,
     [across, down]: [usize; 2],
+    rows: &Range<usize>,
+    columns: &Range<usize>,
     width: usize,
     out: &mut [u8],
 ) {
+    let narrow = columns.start / across..columns.end.div_ceil(across);
     // Sums of rows, and rows at full width.
-    let mut sums = vec![0u16; blue.width];
-    let mut wide = [vec![0u8; 2 * blue.width], vec![0u8; 2 * blue.width]];
-    for (y, (out, luma)) in
-        out.chunks_exact_mut(width * 3).zip(luminance.samples.chunks_exact(luminance.stride)).enumerate()
-    {
-        let [cb, cr] = [blue, red].map(|plane| plane.row(y / down));
+    let mut sums = vec![0u16; narrow.len()];
+    let mut wide = [vec![0u8; 2 * narrow.len()], vec![0u8; 2 * narrow.len()]];
+    for y in rows.clone() {
+        let out = &mut out[(y * width + columns.start) * 3..][..columns.len() * 3];
+        let luma = luminance.part(y, columns);
+        let [cb, cr] = [blue, red].map(|plane| plane.part(y / down, &narrow));
         if across == 1 {
-            convert(&luma[..width], &cb[..width], &cr[..width], out);
+            convert(luma, cb, cr, out);
             continue;
         }
         for (plane, wide) in [blue, red].into_iter().zip(&mut wide) {
-            let near = plane.row(y / down);
+            let near = plane.part(y / down, &narrow);
             if down == 1 {
                 widened(near, wide);
             } else {
                 // The other row that this one lies between, three to one; at an edge the same.
                 let other =
                     if y % 2 == 0 { (y / 2).saturating_sub(1) } else { (y / 2 + 1).min(plane.height - 1) };
-                for ((sum, &near), &far) in sums.iter_mut().zip(near).zip(plane.row(other)) {
+                for ((sum, &near), &far) in sums.iter_mut().zip(near).zip(plane.part(other, &narrow)) {
                     *sum = 3 * u16::from(near) + u16::from(far);
                 }
                 widened_sums(&sums, wide);
             }
         }
-        convert(&luma[..width], &wide[0][..width], &wide[1][..width], out);
+        convert(luma, &wide[0][..luma.len()], &wide[1][..luma.len()], out);
     }
 }
 
 impl Plane {
     #[inline(always)]
-    fn row(&self, y: usize) -> &[u8] {
-        &self.samples[y * self.stride..][..self.width]
+    fn part(&self, y: usize, columns: &Range<usize>) -> &[u8] {
+        &self.samples[y * self.stride..][columns.clone()]
     }
 }
 
@@ -659,7 +715,7 @@ mod tests {
     }
 
     fn fast(bytes: &[u8]) -> Option<(Vec<u8>, usize, usize)> {
-        decode(Vec::new(), bytes, 1 << 26).ok()
+        decode(Vec::new(), bytes, 1 << 26, Window::whole).ok()
     }
 
     fn made(width: u16, height: u16, sampling: jpeg_encoder::SamplingFactor, restart: u16) -> Vec<u8> {
@@ -708,6 +764,24 @@ mod tests {
             let most = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b)).max();
             // One level of luminance and one of colour, which 1.772 is multiplied by.
             assert!(most <= Some(3), "{name}: {most:?}");
+        }
+    }
+
+    #[test]
+    fn pixels_in_a_window_are_those_of_the_whole_image() {
+        use jpeg_encoder::SamplingFactor::{F_1_1, F_2_1, F_2_2};
+        for sampling in [F_1_1, F_2_1, F_2_2] {
+            for (width, height) in [(133, 57), (57, 133), (64, 64), (9, 31)] {
+                let file = made(width, height, sampling, 2);
+                let (whole, wide, tall) = fast(&file).unwrap();
+                let (rows, columns) = (tall / 3..tall - tall / 4, wide / 3..wide - wide / 5);
+                let window = |_, _| Window { rows: rows.clone(), columns: columns.clone() };
+                let (part, ..) = decode(Vec::new(), &file, 1 << 26, window).unwrap();
+                for y in rows.clone() {
+                    let range = (y * wide + columns.start) * 3..(y * wide + columns.end) * 3;
+                    assert_eq!(part[range.clone()], whole[range], "{width} × {height} {sampling:?}, row {y}");
+                }
+            }
         }
     }
 

@@ -275,9 +275,11 @@ impl Writer<'_> {
         self.count += length;
         if self.count >= 32 {
             self.count -= 32;
-            let four = ((self.bits >> self.count) as u32).to_be_bytes();
-            if four.contains(&0xff) {
-                // A byte of ones is followed by one of zeros, lest it look like a marker.
+            let word = (self.bits >> self.count) as u32;
+            let four = word.to_be_bytes();
+            // A byte of ones: the borrow of 1 from its complement.
+            if word & 0x8080_8080 & (!word).wrapping_sub(0x0101_0101) != 0 {
+                // It is followed by one of zeros, lest it look like a marker.
                 for byte in four {
                     self.out.push(byte);
                     if byte == 0xff {
