@@ -1,5 +1,6 @@
 //! JPEG and PNG files to pixels.
 
+use std::cell::RefCell;
 use std::io::Cursor;
 
 use fast_image_resize as fir;
@@ -190,7 +191,9 @@ pub(crate) fn scaled(
         .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
         // Rounding may carry the far edge beyond the image.
         .crop(left, top, wide.min(width as f64 - left), tall.min(height as f64 - top));
-    fir::Resizer::new().resize(&source, &mut target, &options).map_err(|e| error(&e))?;
+    // Its memory serves again for the thread's next image.
+    thread_local!(static RESIZER: RefCell<fir::Resizer> = RefCell::new(fir::Resizer::new()));
+    RESIZER.with_borrow_mut(|it| it.resize(&source, &mut target, &options)).map_err(|e| error(&e))?;
     Ok(Pixels { bytes: target.into_vec(), width: size[0], height: size[1], channels: *channels })
 }
 

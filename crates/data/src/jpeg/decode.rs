@@ -11,15 +11,28 @@ use pulp::{Arch, Simd, WithSimd};
 use super::{Block, TO_INTEGER, TRANSFORM_SCALE, ZIGZAG, transposed};
 
 /// Bits that the tables of codes are entered with.
-const LOOKUP: u32 = 10;
+const LOOKUP: u32 = 11;
+
+/// Added to a place in a block by the end of the block: whatever the place, it is then beyond the last.
+const END: u8 = 64;
+
+/// [`ZIGZAG`] of the transposed block: transforming that takes one transposition less.
+const BY_COLUMNS: [u8; 64] = {
+    let (mut places, mut at) = ([0; 64], 0);
+    while at < 64 {
+        places[at] = (ZIGZAG[at] % 8) * 8 + ZIGZAG[at] / 8;
+        at += 1;
+    }
+    places
+};
 
 /// A table of Huffman codes.
 struct Codes {
     /// By the next bits: the symbol and the length of its code, 0 if it is longer than [`LOOKUP`].
-    short: Vec<(u8, u8)>,
+    short: Box<[(u8, u8); 1 << LOOKUP]>,
     /// By the next bits, where a coefficient's code and bits all fit: the coefficient, the zeros before it, the length of
-    /// all of it; 0 where they do not.
-    whole: Vec<(i16, u8, u8)>,
+    /// all of it; 0 where they do not. The end of a block is [`END`] zeros.
+    whole: Box<[(i16, u8, u8); 1 << LOOKUP]>,
     /// Of each length, the first code beyond it, at the top of 16 bits, and what added to a code gives its symbol.
     ends: [u32; 18],
     offsets: [i32; 17],
@@ -29,8 +42,8 @@ struct Codes {
 impl Codes {
     fn new(lengths: &[u8], symbols: &[u8]) -> Option<Self> {
         let mut codes = Self {
-            short: vec![(0, 0); 1 << LOOKUP],
-            whole: vec![(0, 0, 0); 1 << LOOKUP],
+            short: Box::new([(0, 0); 1 << LOOKUP]),
+            whole: Box::new([(0, 0, 0); 1 << LOOKUP]),
             ends: [0; 18],
             offsets: [0; 17],
             symbols: symbols.to_vec(),
@@ -61,6 +74,8 @@ impl Codes {
             if length > 0 && size > 0 && total <= LOOKUP {
                 let value = (bits as u32 >> (LOOKUP - total)) & ((1 << size) - 1);
                 *whole = (extended(value, size) as i16, zeros, total as u8);
+            } else if length > 0 && symbol == 0 {
+                *whole = (0, END, length);
             }
         }
         (at == symbols.len()).then_some(codes)
@@ -101,7 +116,7 @@ struct Header {
     width: usize,
     height: usize,
     components: Vec<Component>,
-    /// Quantization steps with the transform's scale, by rows.
+    /// Quantization steps with the transform's scale, by columns.
     steps: [Option<[f32; 64]>; 4],
     dc: [Option<Codes>; 4],
     ac: [Option<Codes>; 4],
@@ -291,9 +306,9 @@ fn quantization(mut body: &[u8], steps: &mut [Option<[f32; 64]>; 4]) -> Option<(
         let coded = rest.first_chunk::<64>()?;
         let mut scaled = [0.0; 64];
         for (&step, &place) in coded.iter().zip(&ZIGZAG) {
-            let place = usize::from(place);
-            let scale = TRANSFORM_SCALE[place / 8] * TRANSFORM_SCALE[place % 8] / 8.0;
-            scaled[place] = f32::from(step) * scale;
+            let (row, column) = (usize::from(place) / 8, usize::from(place) % 8);
+            let scale = TRANSFORM_SCALE[row] * TRANSFORM_SCALE[column] / 8.0;
+            scaled[column * 8 + row] = f32::from(step) * scale;
         }
         *table = Some(scaled);
         body = &rest[64..];
@@ -410,7 +425,7 @@ impl WithSimd for Scan<'_> {
                 let steps = header.steps[component.steps].as_ref()?;
                 if !seen {
                     for _ in 0..component.down * component.across {
-                        coefficients::<false>(&mut bits, dc, ac, steps, before)?;
+                        coefficients::<false>(&mut bits, dc, ac, before)?;
                     }
                     continue;
                 }
@@ -480,36 +495,40 @@ fn block(
     target: &mut [u8],
     stride: usize,
 ) -> Option<()> {
-    let (values, flat) = coefficients::<true>(bits, dc, ac, steps, before)?;
+    let (values, flat) = coefficients::<true>(bits, dc, ac, before)?;
     let target = target.chunks_mut(stride).take(8);
     if flat {
-        let level = byte(values[0][0]);
+        let level = byte(f32::from(values[0]) * steps[0]);
         for row in target {
             row.first_chunk_mut::<8>()?.fill(level);
         }
         return Some(());
     }
-    let values = transposed(&transform(&transposed(&transform(&values))));
-    for (row, values) in target.zip(&values) {
-        let row = row.first_chunk_mut::<8>()?;
-        for (sample, &value) in row.iter_mut().zip(values) {
-            *sample = byte(value);
-        }
+    let mut scaled = [[0.0f32; 8]; 8];
+    for ((scaled, &value), &step) in scaled.as_flattened_mut().iter_mut().zip(&values).zip(steps) {
+        *scaled = f32::from(value) * step;
+    }
+    let values = transform(&transposed(&transform(&scaled)));
+    // All at once: in eights the compiler does one by one what it could do side by side.
+    let mut samples = [0u8; 64];
+    for (sample, &value) in samples.iter_mut().zip(values.as_flattened()) {
+        *sample = byte(value);
+    }
+    for (row, samples) in target.zip(samples.as_chunks::<8>().0) {
+        *row.first_chunk_mut::<8>()? = *samples;
     }
     Some(())
 }
 
-/// Reads a block's coefficients, scaled, and whether all but the first are 0; where they are not kept, only past them.
+/// Reads a block's coefficients, by columns, and whether all but the first are 0; where they are not kept, only past them.
 #[inline(always)]
 fn coefficients<const KEPT: bool>(
     bits: &mut Bits<'_>,
     dc: &Codes,
     ac: &Codes,
-    steps: &[f32; 64],
     before: &mut i32,
-) -> Option<(Block, bool)> {
-    let mut values = [[0.0f32; 8]; 8];
-    let flat = values.as_flattened_mut();
+) -> Option<([i16; 64], bool)> {
+    let mut values = [0i16; 64];
     let state = bits;
     let mut bits = *state;
     bits.refill();
@@ -520,45 +539,46 @@ fn coefficients<const KEPT: bool>(
     if size > 0 {
         *before += bits.value(size);
     }
-    if KEPT {
-        // Beyond what twelve bits hold nothing valid goes; floats take it without harm.
-        flat[0] = *before as f32 * steps[0];
-    }
+    // Beyond what twelve bits hold nothing valid goes; what does is cut short without harm.
+    values[0] = *before as i16;
     let (mut at, mut last) = (1usize, 0);
-    while at < 64 {
+    loop {
         bits.refill();
         let (value, zeros, length) = ac.whole[bits.peek(LOOKUP) as usize];
         let value = if length > 0 {
             at += usize::from(zeros);
             bits.skip(length.into());
-            i32::from(value)
+            if at > 63 {
+                if zeros == END {
+                    break;
+                }
+                return None;
+            }
+            value
         } else {
             let symbol = bits.symbol(ac)?;
             let size = u32::from(symbol & 15);
+            at += usize::from(symbol >> 4);
             match (symbol, size) {
                 (0x00, _) => break,
-                (0xf0, _) => {
-                    at += 16;
-                    continue;
-                }
+                // Sixteen zeros: fifteen, and the one that is stored below.
+                (0xf0, _) => {}
                 (_, 0 | 11..) => return None,
                 _ => {}
             }
-            at += usize::from(symbol >> 4);
-            bits.value(size)
+            if at > 63 {
+                return None;
+            }
+            if size == 0 { 0 } else { bits.value(size) as i16 }
         };
-        if at > 63 {
-            return None;
-        }
         if KEPT {
-            let place = usize::from(ZIGZAG[at]);
-            flat[place] = value as f32 * steps[place];
+            values[usize::from(BY_COLUMNS[at])] = value;
         }
         last = at;
         at += 1;
-    }
-    if at > 64 {
-        return None;
+        if at > 63 {
+            break;
+        }
     }
     *state = bits;
     Some((values, last == 0))
@@ -620,12 +640,13 @@ fn colours(
     // Sums of rows, and rows at full width.
     let mut sums = vec![0u16; narrow.len()];
     let mut wide = [vec![0u8; 2 * narrow.len()], vec![0u8; 2 * narrow.len()]];
+    let mut words = vec![0u32; columns.len()];
     for y in rows.clone() {
         let out = &mut out[(y * width + columns.start) * 3..][..columns.len() * 3];
         let luma = luminance.part(y, columns);
         let [cb, cr] = [blue, red].map(|plane| plane.part(y / down, &narrow));
         if across == 1 {
-            convert(luma, cb, cr, out);
+            convert(luma, cb, cr, &mut words, out);
             continue;
         }
         for (plane, wide) in [blue, red].into_iter().zip(&mut wide) {
@@ -642,7 +663,7 @@ fn colours(
                 widened_sums(&sums, wide);
             }
         }
-        convert(luma, &wide[0][..luma.len()], &wide[1][..luma.len()], out);
+        convert(luma, &wide[0][..luma.len()], &wide[1][..luma.len()], &mut words, out);
     }
 }
 
@@ -690,17 +711,30 @@ fn widened_sums(row: &[u16], out: &mut [u8]) {
     pairs[last] = [((3 * row[last] + row[last - 1] + 8) >> 4) as u8, edges[1]];
 }
 
-/// A row of luminance and colour differences to red, green and blue (ITU-R BT.601 as in JFIF).
+/// A row of luminance and colour differences to red, green and blue (ITU-R BT.601 as in JFIF); `words` has a pixel each.
 #[inline(always)]
-fn convert(luma: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+fn convert(luma: &[u8], cb: &[u8], cr: &[u8], words: &mut [u32], out: &mut [u8]) {
     // In units of 1/16384, rounded.
     const HALF: i32 = 1 << 13;
-    for (((out, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(luma).zip(cb).zip(cr) {
+    for (((word, &y), &cb), &cr) in words.iter_mut().zip(luma).zip(cb).zip(cr) {
         let (y, cb, cr) = ((i32::from(y) << 14) + HALF, i32::from(cb) - 128, i32::from(cr) - 128);
         let red = y + 22_970 * cr;
         let green = y - 5_638 * cb - 11_700 * cr;
         let blue = y + 29_032 * cb;
-        *out = [red, green, blue].map(|value| (value >> 14).clamp(0, 255) as u8);
+        let [red, green, blue] = [red, green, blue].map(|value| (value >> 14).clamp(0, 255) as u32);
+        *word = red | green << 8 | blue << 16;
+    }
+    // Four pixels become twelve bytes in three words: three bytes at a time the compiler takes out of vectors one by one.
+    let (twelves, rest) = out.as_chunks_mut::<12>();
+    let (fours, _) = words.as_chunks::<4>();
+    for (out, &[a, b, c, d]) in twelves.iter_mut().zip(fours) {
+        let words = [a | b << 24, b >> 8 | c << 16, c >> 16 | d << 8];
+        out.as_chunks_mut::<4>().0.iter_mut().zip(words).for_each(|(out, word)| *out = word.to_le_bytes());
+    }
+    let beyond = luma.len() / 4 * 4;
+    for (out, word) in rest.as_chunks_mut::<3>().0.iter_mut().zip(&words[beyond..]) {
+        let [red, green, blue, _] = word.to_le_bytes();
+        *out = [red, green, blue];
     }
 }
 

@@ -156,7 +156,7 @@ impl WithSimd for Scan<'_> {
         // Sixteen rows: luminance, and chrominance before and after it is halved.
         let mut rows = vec![0.0f32; 3 * 16 * wide];
         let mut halved = vec![0.0f32; 2 * 8 * wide / 2];
-        let mut writer = Writer { out, bits: 0, count: 0 };
+        let mut writer = Writer { out, waiting: Waiting { bits: 0, count: 0 } };
         let mut before = [0; 3];
         for top in (0..side).step_by(16) {
             let (luminance, chrominance) = rows.split_at_mut(16 * wide);
@@ -262,36 +262,59 @@ fn in_coding_order(q: &[i16; 64]) -> [i16; 64] {
 
 struct Writer<'a> {
     out: &'a mut Vec<u8>,
-    /// The lowest `count` bits are still to be written; fewer than 32 between calls.
+    waiting: Waiting,
+}
+
+/// Bits that are still to be written. Copied, so that it may live in registers.
+#[derive(Clone, Copy)]
+struct Waiting {
+    /// The lowest `count`; fewer than 32 between calls.
     bits: u64,
     count: u32,
 }
 
-impl Writer<'_> {
+impl Waiting {
     /// Adds up to 32 bits.
     #[inline(always)]
-    fn put(&mut self, bits: u32, length: u32) {
+    fn put(&mut self, out: &mut Vec<u8>, bits: u32, length: u32) {
         self.bits = (self.bits << length) | u64::from(bits);
         self.count += length;
         if self.count >= 32 {
             self.count -= 32;
             let word = (self.bits >> self.count) as u32;
-            let four = word.to_be_bytes();
             // A byte of ones: the borrow of 1 from its complement.
-            if word & 0x8080_8080 & (!word).wrapping_sub(0x0101_0101) != 0 {
-                // It is followed by one of zeros, lest it look like a marker.
-                for byte in four {
-                    self.out.push(byte);
-                    if byte == 0xff {
-                        self.out.push(0);
-                    }
-                }
+            if word & 0x8080_8080 & (!word).wrapping_sub(0x0101_0101) == 0 {
+                out.extend_from_slice(&word.to_be_bytes());
             } else {
-                self.out.extend_from_slice(&four);
+                stuffed(out, word);
             }
         }
     }
 
+    /// Codes a value behind so many zeros: the code of its length, then its bits.
+    #[inline(always)]
+    fn value(&mut self, out: &mut Vec<u8>, code: &[(u32, u32); 256], zeros: u32, value: i32) {
+        let length = 32 - value.unsigned_abs().leading_zeros();
+        let (bits, code_length) = code[((zeros | length) & 0xff) as usize];
+        // Of a negative number, the bits of one less.
+        let low = (value + (value >> 31)) as u32 & ((1 << length) - 1);
+        self.put(out, (bits << length) | low, code_length + length);
+    }
+}
+
+/// A byte of ones is followed by one of zeros, lest it look like a marker.
+#[cold]
+#[inline(never)]
+fn stuffed(out: &mut Vec<u8>, word: u32) {
+    for byte in word.to_be_bytes() {
+        out.push(byte);
+        if byte == 0xff {
+            out.push(0);
+        }
+    }
+}
+
+impl Writer<'_> {
     /// Codes a block; returns its first coefficient, which the next block's is told by.
     #[inline(always)]
     fn block(&mut self, block: Block, encoder: &Encoder, table: usize, before: i32) -> i32 {
@@ -311,7 +334,8 @@ impl Writer<'_> {
             nonzero |= (flags.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (8 * at);
         }
         let first = i32::from(values[0]);
-        self.value(&encoder.dc[table], 0, first - before);
+        let mut waiting = self.waiting;
+        waiting.value(self.out, &encoder.dc[table], 0, first - before);
         let ac = &encoder.ac[table];
         let mut last = 0;
         nonzero &= !1;
@@ -320,40 +344,32 @@ impl Writer<'_> {
             let mut zeros = at - last - 1;
             while zeros > 15 {
                 let (code, length) = ac[0xf0];
-                self.put(code, length);
+                waiting.put(self.out, code, length);
                 zeros -= 16;
             }
-            self.value(ac, zeros << 4, values[at as usize & 63].into());
+            waiting.value(self.out, ac, zeros << 4, values[at as usize & 63].into());
             last = at;
             nonzero &= nonzero - 1;
         }
         if last < 63 {
             let (code, length) = ac[0];
-            self.put(code, length);
+            waiting.put(self.out, code, length);
         }
+        self.waiting = waiting;
         first
     }
 
-    /// Codes a value behind so many zeros: the code of its length, then its bits.
-    #[inline(always)]
-    fn value(&mut self, code: &[(u32, u32); 256], zeros: u32, value: i32) {
-        let length = 32 - value.unsigned_abs().leading_zeros();
-        let (bits, code_length) = code[((zeros | length) & 0xff) as usize];
-        // Of a negative number, the bits of one less.
-        let low = (value + (value >> 31)) as u32 & ((1 << length) - 1);
-        self.put((bits << length) | low, code_length + length);
-    }
-
     /// Fills the last byte with ones.
-    fn end(&mut self) {
-        let missing = self.count.wrapping_neg() % 8;
-        self.put((1 << missing) - 1, missing);
-        while self.count > 0 {
-            self.count -= 8;
-            let byte = (self.bits >> self.count) as u8;
-            self.out.push(byte);
+    fn end(self) {
+        let Self { out, mut waiting } = self;
+        let missing = waiting.count.wrapping_neg() % 8;
+        waiting.put(out, (1 << missing) - 1, missing);
+        while waiting.count > 0 {
+            waiting.count -= 8;
+            let byte = (waiting.bits >> waiting.count) as u8;
+            out.push(byte);
             if byte == 0xff {
-                self.out.push(0);
+                out.push(0);
             }
         }
     }
