@@ -133,9 +133,19 @@ pub(crate) struct CommonArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
-    /// Run folders
+    /// Run folders; or one file of weights (as for `predict`), tested on the test images of `--data`
     #[arg(required = true)]
     pub(crate) runs: Vec<PathBuf>,
+    /// The network of a file of weights: a preset's name or the path of a TOML file [default: what the file says, or
+    /// the preset that fits]
+    #[arg(long)]
+    pub(crate) preset: Option<String>,
+    /// Take Caffe's mean image off, a mean.binaryproto, instead of the mean of each channel
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mean: Option<PathBuf>,
+    /// For weights: the data set's name, where its files do not speak for themselves (cifar10, fashion-mnist)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) set: Option<String>,
     /// Views of each test image whose softmax outputs are averaged [default: as each run's config says]
     #[arg(long, value_parser = views)]
     pub(crate) views: Option<Views>,
@@ -298,15 +308,27 @@ pub(crate) struct ModelArgs {
 pub(crate) enum WeightsCommand {
     /// List the tensors of a file and the networks that they fit
     Inspect {
-        /// A .pth file of PyTorch's or a .safetensors
+        /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`
         file: PathBuf,
         /// What standard output holds: a table, or one JSON value
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Write a network's weights as safetensors, under this project's names or torchvision's
+    /// Write weights as a record of this project's, `.bpk`
+    Import {
+        /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`
+        file: PathBuf,
+        /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
+        #[arg(long)]
+        preset: Option<String>,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Write a network's weights as safetensors, under this project's names or torchvision's, with the network and the
+    /// preprocessing in the metadata
     Export {
-        /// A .pth file of PyTorch's or a .safetensors
+        /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`
         file: PathBuf,
         /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
         #[arg(long)]
@@ -331,7 +353,8 @@ pub(crate) enum NamesArg {
 
 #[derive(Debug, Args)]
 pub(crate) struct PredictArgs {
-    /// A .pth file of PyTorch's or a .safetensors
+    /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`: looked for in
+    /// PyTorch's cache and downloaded if it is not there
     pub(crate) weights: PathBuf,
     /// Photographs: JPEG or PNG
     #[arg(required = true)]
@@ -339,6 +362,9 @@ pub(crate) struct PredictArgs {
     /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
     #[arg(long)]
     pub(crate) preset: Option<String>,
+    /// Take Caffe's mean image off, a mean.binaryproto, instead of the mean of each channel
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mean: Option<PathBuf>,
     /// How many classes to name
     #[arg(long, value_name = "K", value_parser = at_least_one, default_value_t = 5)]
     pub(crate) top: usize,

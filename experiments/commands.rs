@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::{Study, Task};
 use crate::work::{Lines, Plan};
-use crate::{arm, bench as benchmark, data, fetch, network, predict, runs, slurm, watch, work};
+use crate::{arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch, weights, work};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -48,9 +48,12 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Work(args) => work_for_another(&args, stop)?,
         Command::List => list(),
         Command::Model(args) => model(&args)?,
-        Command::Weights(WeightsCommand::Inspect { file, format }) => predict::inspect(&file, format)?,
+        Command::Weights(WeightsCommand::Inspect { file, format }) => weights::inspect(&file, format)?,
+        Command::Weights(WeightsCommand::Import { file, preset, out }) => {
+            weights::import(&file, preset.as_deref(), None, &out)?;
+        }
         Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
-            predict::export(&file, preset.as_deref(), &out, names)?;
+            weights::export(&file, preset.as_deref(), &out, names)?;
         }
         Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,
@@ -327,7 +330,7 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
+pub(crate) fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
     print(&format!(
         "{what}: top-1 error {:.2} %, top-5 error {:.2} %, loss {:.4} ({} images, {} view(s) each)",
         100.0 * test.top1_error,
@@ -339,6 +342,11 @@ fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
 }
 
 fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    if let [one] = args.runs.as_slice()
+        && !one.is_dir()
+    {
+        return evaluate_weights::evaluate(args, one, &stop);
+    }
     let environment = environment(backend(args.backend)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs

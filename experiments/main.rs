@@ -9,6 +9,7 @@ mod commands;
 mod curves;
 mod data;
 mod diff;
+mod evaluate_weights;
 mod fetch;
 mod library;
 mod network;
@@ -23,6 +24,7 @@ mod slurm;
 mod statistics;
 mod study;
 mod watch;
+mod weights;
 mod work;
 
 use std::process::ExitCode;

@@ -1,93 +1,21 @@
-//! Weights from elsewhere: what is in a file, and what it says of photographs.
+//! What weights say of photographs.
 
-use std::path::Path;
-
-use alexnet_data::{Preprocessing, Views};
+use alexnet_data::Views;
 use alexnet_model::Network;
-use alexnet_weights::{Names, Tensor, Weights};
+use alexnet_weights::{Tensor, Weights};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, TensorData};
 use serde::Serialize;
 
-use crate::cli::{Format, NamesArg, PredictArgs};
+use crate::cli::{Format, PredictArgs};
 use crate::commands::{backend, print};
-use crate::{library, network};
+use crate::weights::Loaded;
 
 /// The names of ILSVRC-2012's classes, in the order of their wnids (WordNet's licence is beside the file).
-const LABELS: &str = include_str!("../datasets/imagenet-labels.tsv");
+pub(crate) const LABELS: &str = include_str!("../datasets/imagenet-labels.tsv");
 
 /// Images that go through the network at once, times their views.
-const BATCH: usize = 32;
-
-/// The presets whose parameters these weights are.
-fn fitting(weights: &Weights) -> Vec<Network> {
-    let presets = library::presets().into_iter().filter_map(|preset| network::load(preset.name).ok());
-    presets.filter(|network| weights.check(network).is_ok()).collect()
-}
-
-/// The network of weights: what was asked for, or the preset that fits.
-fn network_of(weights: &Weights, preset: Option<&str>) -> Result<Network> {
-    if let Some(name) = preset {
-        return network::load(name);
-    }
-    let fitting = fitting(weights);
-    // Siblings differ in what parameters do not show; torchvision's names say whose they are.
-    let theirs =
-        |network: &&Network| Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
-    let torchvision = fitting.iter().find(|network| network.name == "torchvision").filter(theirs);
-    match (torchvision, fitting.as_slice()) {
-        (Some(network), _) => Ok(network.clone()),
-        (None, [network]) => Ok(network.clone()),
-        (None, []) => bail!("these weights fit no preset; say which network with `--preset`"),
-        (None, several) => {
-            let names: Vec<&str> = several.iter().map(|network| network.name.as_str()).collect();
-            bail!("these weights fit {}; say which with `--preset`", names.join(", "))
-        }
-    }
-}
-
-/// `experiments weights inspect`.
-pub(crate) fn inspect(file: &Path, format: Format) -> Result<()> {
-    let weights = Weights::read(file)?;
-    let fitting: Vec<String> = fitting(&weights).into_iter().map(|network| network.name).collect();
-    if format == Format::Json {
-        let tensors = weights.tensors.iter().map(|(name, tensor)| {
-            serde_json::json!({ "name": name, "shape": tensor.shape, "numbers": tensor.values.len() })
-        });
-        let tensors: Vec<_> = tensors.collect();
-        print(&serde_json::to_string_pretty(&serde_json::json!({ "tensors": tensors, "fits": fitting }))?);
-        return Ok(());
-    }
-    for (name, tensor) in &weights.tensors {
-        let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-        let (low, high) =
-            tensor.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-                (low.min(*value), high.max(*value))
-            });
-        print(&format!("{name:<24} {:<20} {low:>10.4} to {high:.4}", shape.join(" × ")));
-    }
-    let count: usize = weights.tensors.values().map(|tensor| tensor.values.len()).sum();
-    print(&format!("{} tensors, {count} numbers", weights.tensors.len()));
-    match fitting.is_empty() {
-        true => print("fits no preset"),
-        false => print(&format!("fits {}", fitting.join(", "))),
-    }
-    Ok(())
-}
-
-/// `experiments weights export`.
-pub(crate) fn export(file: &Path, preset: Option<&str>, out: &Path, names: NamesArg) -> Result<()> {
-    let weights = Weights::read(file)?;
-    let network = network_of(&weights, preset)?;
-    let model = weights.network(&network, &backend(None)?.device()?)?;
-    let names = match names {
-        NamesArg::Ours => Names::Ours,
-        NamesArg::Torchvision => Names::Torchvision,
-    };
-    Weights::of(&model, names)?.write(out)?;
-    print(&format!("{}: the weights of `{}`", out.display(), network.name));
-    Ok(())
-}
+pub(crate) const BATCH: usize = 32;
 
 /// What a network makes of one photograph.
 #[derive(Debug, Serialize)]
@@ -106,19 +34,12 @@ struct Guess {
 
 /// `experiments predict`.
 pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
-    let weights = Weights::read(&args.weights)?;
-    let network = network_of(&weights, args.preset.as_deref())?;
-    if network.input.channels != 3 {
-        bail!("network `{}` looks at grey images; photographs have colours", network.name);
-    }
-    let shape = args.features.as_ref().map(|layer| feature_shape(&network, layer)).transpose()?;
+    let mut loaded = Loaded::open(&args.weights, args.preset.as_deref(), args.mean.as_deref())?;
+    let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
     let device = backend(args.backend)?.device()?;
-    let model = weights.network(&network, &device)?;
-    drop(weights);
-    let how = match network.name.as_str() {
-        "torchvision" => Preprocessing::TORCHVISION,
-        _ => Preprocessing::paper(network.input.size),
-    };
+    let model = loaded.model(&device)?;
+    loaded.weights = Weights::default();
+    let Loaded { network, how, .. } = &loaded;
     let labels: Vec<&str> = LABELS.lines().filter_map(|line| line.split('\t').nth(2)).collect();
     let label = |index: usize| match network.classes == labels.len() {
         true => labels[index].to_owned(),
@@ -133,7 +54,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
             inputs.extend(views.map_err(|problem| anyhow!("{}: {problem}", path.display()))?);
         }
         let views = args.views.count();
-        let batch = batch(inputs, images.len() * views, how.crop, &device);
+        let batch = batch(inputs, [images.len() * views, network.input.channels, how.crop], &device);
         if let Some(layer) = &args.features {
             features.extend(values(model.features(batch.clone(), layer)));
         }
@@ -190,16 +111,20 @@ fn feature_shape(network: &Network, layer: &str) -> Result<Vec<usize>> {
     Ok(if index < network.conv.len() { vec![channels, side, side] } else { vec![channels] })
 }
 
-fn batch(inputs: Vec<f32>, count: usize, side: usize, device: &Device) -> burn::tensor::Tensor<4> {
-    burn::tensor::Tensor::from_data(TensorData::new(inputs, [count, 3, side, side]), device)
+pub(crate) fn batch(
+    inputs: Vec<f32>,
+    [count, channels, side]: [usize; 3],
+    device: &Device,
+) -> burn::tensor::Tensor<4> {
+    burn::tensor::Tensor::from_data(TensorData::new(inputs, [count, channels, side, side]), device)
 }
 
-fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
+pub(crate) fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
 }
 
 /// The mean over views of their softmax outputs.
-fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f32> {
+pub(crate) fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f32> {
     let mut mean = vec![0.0f64; classes];
     let views = scores.chunks_exact(classes);
     let count = views.len() as f64;

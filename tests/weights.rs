@@ -73,7 +73,7 @@ fn what_is_exported_is_the_same_weights_under_other_names() {
     ]));
     assert!(stdout(&out).contains("ours.safetensors"));
     let read = |path: &Path| alexnet_weights::Weights::read(path).unwrap();
-    assert_eq!(read(&folder.path().join("ours.safetensors")), read(Path::new(&weights)));
+    assert!(read(&folder.path().join("ours.safetensors")).tensors == read(Path::new(&weights)).tensors);
     let out = succeed(experiments(folder.path()).args(["weights", "inspect", "ours.safetensors"]));
     let text = stdout(&out);
     assert!(text.contains("conv1.weight") && text.contains("6 × 3 × 5 × 5"), "{text}");
@@ -95,11 +95,90 @@ fn what_cannot_be_used_is_one_clear_line() {
     fails(&["predict", &weights, "a.png"], "fit no preset; say which network with `--preset`");
     fails(&["predict", &weights, "a.png", "--preset", "torchvision"], "tensor `");
     fails(&["predict", "none.pth", "a.png"], "cannot read none.pth");
-    fails(&["predict", "a.png", "a.png"], "neither a PyTorch file nor safetensors");
+    fails(&["predict", "a.png", "a.png"], "neither PyTorch's, safetensors, Caffe's nor this project's");
     fails(&["predict", &weights, "text.png", "--preset", &network], "text.png: neither a JPEG nor a PNG");
     fails(&["predict", &weights, "none.png", "--preset", &network], "cannot read none.png");
     let layer = ["predict", &weights, "a.png", "--preset", &network, "--logits", "o", "--features", "conv9"];
     fails(&layer, "has no layer `conv9`; it has conv1, conv2");
     let out = ["weights", "export", &weights, "--preset", &network, "--out", "no/such/folder"];
     fails(&out, "cannot write no/such/folder");
+}
+
+/// The image and the mean of `tests/golden/caffe.py`; the mean is a file of Caffe's, blue first.
+fn caffe_image_and_mean(folder: &Path) {
+    let mut encoder = png::Encoder::new(std::fs::File::create(folder.join("image.png")).unwrap(), 256, 256);
+    encoder.set_color(png::ColorType::Rgb);
+    let pixel = |x: usize, y: usize, c: usize| ((x * 3 + y * 5 + c * 70 + x * y / 64) % 256) as u8;
+    let pixels: Vec<u8> = (0..256 * 256 * 3).map(|at| pixel(at / 3 % 256, at / 768, at % 3)).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    // Extents as four numbers, then the packed values.
+    let mut mean = vec![0x08, 1, 0x10, 3, 0x18, 0x80, 2, 0x20, 0x80, 2, 0x2a, 0x80, 0x80, 0x30];
+    let value = |at: usize| (100 + 10 * (at / 65_536) + at / 256 % 256 % 7) as f32;
+    mean.extend((0..3 * 65_536).flat_map(|at| value(at).to_le_bytes()));
+    std::fs::write(folder.join("mean.binaryproto"), mean).unwrap();
+}
+
+/// Against OpenCV, which reads Caffe's files itself.
+#[test]
+fn caffes_networks_give_what_opencv_makes_of_them_layer_by_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    caffe_image_and_mean(folder.path());
+    for name in ["caffe-alexnet", "caffenet"] {
+        let [model, network] = ["caffemodel", "toml"].map(|ending| golden(&format!("{name}.{ending}")));
+        let theirs = golden(&format!("{name}.safetensors"));
+        let theirs = alexnet_weights::Weights::read(Path::new(&theirs)).unwrap();
+        for (layer, expected) in &theirs.tensors {
+            let features = if layer == "logits" { "fc8" } else { layer };
+            let mut command = experiments(folder.path());
+            command.args(["predict", &model, "image.png", "--preset", &network, "--logits", "out.safetensors"]);
+            succeed(command.args(["--mean", "mean.binaryproto", "--features", features]));
+            let ours = alexnet_weights::Weights::read(&folder.path().join("out.safetensors")).unwrap();
+            let ours = &ours.tensors[layer];
+            assert_eq!(ours.shape, expected.shape, "{name} {layer}");
+            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+            let error = norm(&mut ours.values.iter().zip(&expected.values).map(|(a, b)| a - b));
+            let size = norm(&mut expected.values.iter().copied());
+            // Sums of thousands of products in another order; OpenCV's power is its own.
+            assert!(error <= 1e-4 * size, "{name} {layer}: off by {error} of {size}");
+        }
+    }
+}
+
+#[test]
+fn weights_become_a_record_that_is_read_again_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, network) = (golden("caffenet.caffemodel"), golden("caffenet.toml"));
+    let import = ["weights", "import", &model, "--preset", &network, "--out", "a.bpk"];
+    succeed(experiments(folder.path()).args(import));
+    for (from, out) in [(model.as_str(), "a.safetensors"), ("a.bpk", "b.safetensors")] {
+        let export = ["weights", "export", from, "--preset", &network, "--out", out];
+        succeed(experiments(folder.path()).args(export));
+    }
+    let read = |name: &str| alexnet_weights::Weights::read(&folder.path().join(name)).unwrap();
+    assert!(read("a.safetensors").tensors == read("b.safetensors").tensors);
+    let whole = std::fs::read(folder.path().join("a.bpk")).unwrap();
+    for length in (0..whole.len()).step_by(997) {
+        std::fs::write(folder.path().join("cut.bpk"), &whole[..length]).unwrap();
+        let output =
+            experiments(folder.path()).args(["weights", "inspect", "cut.bpk"]).output().unwrap();
+        assert!(!output.status.success() && stderr(&output).lines().count() == 1, "{length}: {output:?}");
+    }
+}
+
+#[test]
+fn a_run_is_tested_and_asked_like_any_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = ["train", "mini", "--epochs", "1", "--plain", "--out", "runs", "--format", "json"];
+    let found = succeed(experiments(folder.path()).args(train).args(["--set", "recipe.batch_size=256"]));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let run = found["run"].as_str().unwrap();
+    let weights = format!("{run}/weights.bpk");
+    succeed(experiments(folder.path()).args(["weights", "export", run, "--out", "a.safetensors"]));
+    for file in [weights.as_str(), "a.safetensors"] {
+        let evaluate = ["evaluate", file, "--set", "fashion-mnist-mini", "--format", "json"];
+        let tested = succeed(experiments(folder.path()).args(evaluate));
+        let tested: serde_json::Value = serde_json::from_slice(&tested.stdout).unwrap();
+        // The same arithmetic in other batches: the same answers.
+        assert_eq!(tested["test"]["top1_error"], found["result"]["tests"][0]["top1_error"], "{file}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::checksum::hex;
 use crate::jpeg::Window;
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::Shards;
-use crate::{DataError, Files, Manifest, decode};
+use crate::{DataError, Files, Manifest, Preprocessing, Views, decode};
 
 /// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
 /// it is needed. Images in shards never are.
@@ -265,6 +265,30 @@ impl Dataset {
         Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape)
     }
 
+    /// Opens whatever `path` holds to be looked at by weights from elsewhere: its test images, or all if it has no
+    /// splits, with the classes and what the split is called. Nothing is decoded. The manifest is needed where files do
+    /// not speak for themselves.
+    ///
+    /// # Errors
+    /// If there is no data set, or it has no such images.
+    pub fn open_test(
+        path: &Path,
+        manifest: Option<&Manifest>,
+    ) -> Result<(Split, Vec<Class>, &'static str), DataError> {
+        let mut source = layout::read(path, manifest)?;
+        let of_manifest = manifest.map_or([3, 0], |manifest| [manifest.channels, manifest.size]);
+        let [channels, size] = source.shape.unwrap_or(of_manifest);
+        for name in ["test", "val", "train"] {
+            let alone = name != "train" || source.splits.len() == 1;
+            if let Some(images) = source.take(&[name]).filter(|images| alone && !images.labels.is_empty()) {
+                let indices = Arc::new((0..images.labels.len() as u32).collect());
+                let split = Split { source: Arc::new(images), indices, channels, size, stand_in: None };
+                return Ok((split, source.classes, name));
+            }
+        }
+        Err(DataError::file(path.display().to_string(), "has no test images"))
+    }
+
     fn assemble(
         name: &str,
         path: &Path,
@@ -429,6 +453,36 @@ impl Split {
             Pixels::Planar(_) => return Err(DataError::dataset("images", "they are in memory, decoded")),
         };
         Ok(Self { stand_in: Some(Arc::new(first)), ..self })
+    }
+
+    /// The views of an image as `how` makes them, from its file where it has one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has other channels.
+    pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
+        let (at, mut scratch) = (self.sample(index), Scratch::default());
+        let problem = |problem: String| DataError::file(self.source.place(at), problem);
+        let files = match &self.source.images {
+            Images::Memory(_) => false,
+            Images::Shards(shards) => shards.are_files(),
+            _ => true,
+        };
+        if files {
+            self.source.file(at, &mut scratch.file)?;
+            return how.views(&scratch.file, views).map_err(problem);
+        }
+        if self.channels != how.gain.len() {
+            return Err(problem(format!("has {} channels, expected {}", self.channels, how.gain.len())));
+        }
+        let bytes = match self.pixels(index, &mut scratch)? {
+            Pixels::Interleaved(pixels) => pixels.to_vec(),
+            Pixels::Planar(planes) => {
+                let area = self.size * self.size;
+                (0..planes.len()).map(|i| planes[i % self.channels * area + i / self.channels]).collect()
+            }
+        };
+        let pixels = decode::Pixels { bytes, width: self.size, height: self.size, channels: self.channels };
+        how.views_of(&pixels, views).map_err(problem)
     }
 
     /// An image's pixels, `[channels, size, size]`, 0–255.

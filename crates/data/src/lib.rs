@@ -47,7 +47,7 @@ pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
 pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]
-pub use preprocess::Preprocessing;
+pub use preprocess::{Preprocessing, Resize};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
 pub use whole::write_whole;

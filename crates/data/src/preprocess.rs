@@ -1,72 +1,158 @@
 //! One photograph to a network's input, for weights that come with a way of preparing images.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::Views;
-use crate::decode::{half_even, pixels, scaled, scaled_sides};
+use crate::{MeanKind, PixelScale, Statistics, Views};
+use crate::decode::{self, half_even, scaled, scaled_sides};
 
 /// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
 
 /// How an image becomes a network's input: it travels with the weights.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Preprocessing {
-    /// The shorter side is scaled to so many pixels, antialiased and bilinear.
-    pub resize: usize,
+    /// How the image is scaled, antialiased and bilinear.
+    pub resize: Resize,
     /// Side of the square that is cut out.
     pub crop: usize,
-    /// Multiplies pixels of 0–255.
-    pub scale: f32,
-    /// Taken off each channel (red, green, blue) after that.
-    pub mean: [f32; 3],
-    /// Divides each channel then.
-    pub std: [f32; 3],
+    /// Taken off pixels of 0–255: one number a channel (red, green, blue; or grey), or a whole input's,
+    /// `[channels, crop, crop]`, which lies under every view.
+    pub mean: Vec<f32>,
+    /// Multiplies each channel then.
+    pub gain: Vec<f32>,
+}
+
+/// How an image is scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resize {
+    /// The shorter side to so many pixels; views lie in the centre square (Krizhevsky et al. 2012, §2).
+    ShorterSide(usize),
+    /// Both sides to so many pixels, whatever the proportions (Caffe).
+    Square(usize),
+}
+
+impl Resize {
+    /// The side of the square that views are cut from.
+    fn side(self) -> usize {
+        let (Self::ShorterSide(side) | Self::Square(side)) = self;
+        side
+    }
 }
 
 impl Preprocessing {
     /// Of torchvision's ImageNet weights (`torchvision.transforms._presets.ImageClassification`).
-    pub const TORCHVISION: Self = Self {
-        resize: 256,
-        crop: 224,
-        scale: 1.0 / 255.0,
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
-    };
+    pub fn torchvision() -> Self {
+        Self {
+            resize: Resize::ShorterSide(256),
+            crop: 224,
+            mean: [0.485, 0.456, 0.406].map(|mean: f32| mean * 255.0).to_vec(),
+            gain: [0.229, 0.224, 0.225].map(|std: f32| 1.0 / (255.0 * std)).to_vec(),
+        }
+    }
+
+    /// Of Caffe's ImageNet models: the whole image warped to a square of 256 pixels, less the mean of each channel of
+    /// `ilsvrc_2012_mean.npy` (red, green, blue). Where a `mean.binaryproto` is at hand, see [`with_mean_image`](Self::with_mean_image).
+    pub fn caffe(crop: usize) -> Self {
+        let mean = vec![122.678_91, 116.668_77, 104.006_99];
+        Self { resize: Resize::Square(256.max(crop)), crop, mean, gain: vec![1.0; 3] }
+    }
 
     /// As the paper (§2) for an input of `crop` pixels: 0–255, less the training mean, here that of each
     /// channel of ImageNet as cuda-convnet2's `input_meta` has it.
     pub fn paper(crop: usize) -> Self {
-        let mean = [127.30, 119.72, 104.91];
+        let mean = vec![127.30, 119.72, 104.91];
         // 224 or 227 out of 256 (§2); smaller inputs in the same proportion.
-        Self { resize: (crop * 256).div_ceil(224).max(crop), crop, scale: 1.0, mean, std: [1.0; 3] }
+        let resize = Resize::ShorterSide((crop * 256).div_ceil(224).max(crop));
+        Self { resize, crop, mean, gain: vec![1.0; 3] }
     }
 
-    /// The views of a JPEG or PNG, each `[3, crop, crop]`.
+    /// What a run of this project does to images of `size` pixels for inputs of `side`; `None` where inputs reach beyond
+    /// the image.
+    pub fn of_run(
+        statistics: &Statistics,
+        mean: MeanKind,
+        scale: PixelScale,
+        size: usize,
+        side: usize,
+    ) -> Option<Self> {
+        let channels = statistics.channel_means.len();
+        let gain = scale.factors(statistics)[..channels].to_vec();
+        let mean = statistics.mean(mean, size, side).0;
+        (side <= size).then_some(Self { resize: Resize::ShorterSide(size), crop: side, mean, gain })
+    }
+
+    /// Takes the centre of a mean image `[channels, side, side]` off instead.
+    ///
+    /// # Errors
+    /// If it is not as large as the scaled images; the message is for people.
+    pub fn with_mean_image(self, image: &[f32]) -> Result<Self, String> {
+        let (side, crop, channels) = (self.resize.side(), self.crop, self.gain.len());
+        if image.len() != channels * side * side {
+            return Err(format!("has {} numbers, expected {channels} × {side} × {side}", image.len()));
+        }
+        let corner = half_even(side - crop);
+        let at = |i: usize| {
+            let (channel, y, x) = (i / (crop * crop), i / crop % crop, i % crop);
+            image[(channel * side + corner + y) * side + corner + x]
+        };
+        Ok(Self { mean: (0..channels * crop * crop).map(at).collect(), ..self })
+    }
+
+    /// Whether the numbers fit together; what is wrong is for people.
+    ///
+    /// # Errors
+    /// If they do not.
+    pub fn check(&self) -> Result<(), String> {
+        let (channels, area) = (self.gain.len(), self.crop * self.crop);
+        if !matches!(channels, 1 | 3) || (self.mean.len() != channels && self.mean.len() != channels * area) {
+            let mean = self.mean.len();
+            return Err(format!("{channels} channels and {mean} means do not go with {} pixels", self.crop));
+        }
+        if self.crop == 0 || self.crop > self.resize.side() || self.resize.side() > LONGEST {
+            return Err(format!("{} pixels cannot be cut from {}", self.crop, self.resize.side()));
+        }
+        Ok(())
+    }
+
+    /// The views of a JPEG or PNG, each `[channels, crop, crop]`.
     ///
     /// # Errors
     /// If the image is broken; the message is for people.
     pub fn views(&self, image: &[u8], views: Views) -> Result<Vec<f32>, String> {
-        let pixels = pixels(image, 3)?;
-        let (width, height) = (pixels.width, pixels.height);
-        let [wide, tall] = scaled_sides(width, height, self.resize);
+        self.views_of(&decode::pixels(image, self.gain.len())?, views)
+    }
+
+    /// The views of pixels.
+    pub(crate) fn views_of(&self, pixels: &decode::Pixels, views: Views) -> Result<Vec<f32>, String> {
+        let (width, height, side) = (pixels.width, pixels.height, self.resize.side());
+        let [wide, tall] = match self.resize {
+            Resize::ShorterSide(side) => scaled_sides(width, height, side),
+            Resize::Square(side) => [side, side],
+        };
         if wide.max(tall) > LONGEST {
             return Err(format!("{width} × {height} pixels, which is too far from square to be scaled"));
         }
-        let pixels = scaled(&pixels, [wide, tall], [0, 0], [wide, tall])?.bytes;
+        let resized = match [wide, tall] == [width, height] {
+            true => None,
+            false => Some(scaled(pixels, [wide, tall], [0, 0], [wide, tall])?),
+        };
+        let pixels = &resized.as_ref().unwrap_or(pixels).bytes;
         let middle = |side: usize| half_even(side - self.crop);
         let (top, left) = (middle(tall), middle(wide));
-        let mut out = Vec::with_capacity(views.count() * 3 * self.crop * self.crop);
+        let mut out = Vec::with_capacity(views.count() * self.gain.len() * self.crop * self.crop);
         match views {
-            Views::Centre => self.cut(&pixels, wide, [top, left], false, &mut out),
+            Views::Centre => self.cut(pixels, wide, [top, left], false, &mut out),
             Views::Ten => {
                 // The corners of the central square, as in the paper.
-                let (square, room) = (self.resize, self.resize - self.crop);
-                let corner = [half_even(tall - square), half_even(wide - square)];
+                let room = side - self.crop;
+                let corner = [half_even(tall - side), half_even(wide - side)];
                 let offsets = [[0, 0], [0, room], [room, 0], [room, room]];
                 let corners = offsets.map(|[y, x]| [corner[0] + y, corner[1] + x]);
                 for at in corners.into_iter().chain([[top, left]]) {
                     for flip in [false, true] {
-                        self.cut(&pixels, wide, at, flip, &mut out);
+                        self.cut(pixels, wide, at, flip, &mut out);
                     }
                 }
             }
@@ -75,13 +161,17 @@ impl Preprocessing {
     }
 
     fn cut(&self, pixels: &[u8], width: usize, [top, left]: [usize; 2], flip: bool, out: &mut Vec<f32>) {
-        for channel in 0..3 {
+        let (channels, area) = (self.gain.len(), self.crop * self.crop);
+        for (channel, gain) in self.gain.iter().enumerate() {
             for row in 0..self.crop {
                 for column in 0..self.crop {
                     let column = if flip { self.crop - 1 - column } else { column };
-                    let pixel = pixels[((top + row) * width + left + column) * 3 + channel];
-                    let value = f32::from(pixel) * self.scale - self.mean[channel];
-                    out.push(value / self.std[channel]);
+                    let pixel = pixels[((top + row) * width + left + column) * channels + channel];
+                    let mean = match self.mean.len() == channels {
+                        true => self.mean[channel],
+                        false => self.mean[channel * area + row * self.crop + column],
+                    };
+                    out.push((f32::from(pixel) - mean) * gain);
                 }
             }
         }
@@ -96,7 +186,7 @@ mod tests {
     #[test]
     fn a_line_of_pixels_is_refused() {
         let image = encode_png(&vec![9; 3 * 4000], 4000, 1, png::ColorType::Rgb);
-        let error = Preprocessing::TORCHVISION.views(&image, Views::Centre).unwrap_err();
+        let error = Preprocessing::torchvision().views(&image, Views::Centre).unwrap_err();
         assert!(error.contains("4000 × 1 pixels"), "{error}");
     }
 
@@ -105,8 +195,12 @@ mod tests {
         // 8×6 pixels whose red is the column and green the row; nothing is scaled.
         let pixels: Vec<u8> = (0..48).flat_map(|at| [at % 8, at / 8, 200]).collect();
         let image = encode_png(&pixels, 8, 6, png::ColorType::Rgb);
-        let how =
-            Preprocessing { resize: 6, crop: 2, scale: 1.0, mean: [0.0, 0.0, 200.0], std: [1.0, 0.5, 1.0] };
+        let how = Preprocessing {
+            resize: Resize::ShorterSide(6),
+            crop: 2,
+            mean: vec![0.0, 0.0, 200.0],
+            gain: vec![1.0, 2.0, 1.0],
+        };
         let centre = how.views(&image, Views::Centre).unwrap();
         // Rows 2 and 3, columns 3 and 4; green divided by a half, blue less its mean.
         assert_eq!(centre, [3.0, 4.0, 3.0, 4.0, 4.0, 4.0, 6.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
@@ -115,5 +209,29 @@ mod tests {
         let mirrored = [[1.0, 2.0], [5.0, 6.0], [1.0, 2.0], [5.0, 6.0], [3.0, 4.0]];
         let expected: Vec<[f32; 2]> = mirrored.into_iter().flat_map(|[a, b]| [[a, b], [b, a]]).collect();
         assert_eq!(first_rows, expected);
+    }
+
+    #[test]
+    fn a_mean_image_lies_under_every_view_and_caffe_does_not_keep_proportions() {
+        let pixels: Vec<u8> = (0..48).flat_map(|at| [at % 8; 3]).collect();
+        let image = encode_png(&pixels, 8, 6, png::ColorType::Rgb);
+        let plain = Preprocessing {
+            resize: Resize::Square(6),
+            crop: 4,
+            mean: vec![0.0; 3],
+            gain: vec![1.0; 3],
+        };
+        let mean: Vec<f32> = (0..3 * 36).map(|at| at as f32).collect();
+        let how = plain.clone().with_mean_image(&mean).unwrap();
+        let (without, with) = (plain.views(&image, Views::Ten).unwrap(), how.views(&image, Views::Ten).unwrap());
+        // Row 1 to 4 and column 1 to 4 of the mean's six; mirrored in each second view.
+        for (at, (without, with)) in without.iter().zip(&with).enumerate() {
+            let (view, channel, y, x) = (at / 48, at / 16 % 3, at / 4 % 4, at % 4);
+            let x = if view % 2 == 1 { 3 - x } else { x };
+            assert_eq!(without - with, (channel * 36 + (y + 1) * 6 + x + 1) as f32);
+        }
+        assert!(plain.with_mean_image(&mean[1..]).unwrap_err().contains("107 numbers"));
+        assert_eq!(how.check(), Ok(()));
+        assert!(Preprocessing { crop: 7, ..how }.check().is_err());
     }
 }

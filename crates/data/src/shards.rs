@@ -357,6 +357,11 @@ impl Shards {
         })
     }
 
+    /// Whether images are files to decode.
+    pub(crate) fn are_files(&self) -> bool {
+        self.raw.is_none()
+    }
+
     /// The pixels in an image's file if nothing is to be decoded: what follows NumPy's header.
     pub(crate) fn raw<'a>(&self, file: &'a [u8]) -> Option<Result<&'a [u8], String>> {
         let length = self.raw?;

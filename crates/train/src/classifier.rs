@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, Mode, Network};
 use burn::module::Module;
@@ -6,6 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
+use crate::checkpoint::write_whole;
 use crate::score::Score;
 
 /// A network with its loss, the mean negative log-probability of the true class
@@ -22,6 +25,16 @@ impl Classifier {
     /// If the network's layers do not fit together.
     pub fn new(network: &Network, seed: u64, device: &Device) -> Result<Self, TrainError> {
         Ok(Self { network: network.init(seed, device)? })
+    }
+
+    /// Writes the weights as a record, whole or not at all.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn save(self, path: &Path) -> Result<(), TrainError> {
+        let bytes = self.into_record().into_bytes();
+        let bytes = bytes.map_err(|error| TrainError::Backend { message: error.to_string() })?;
+        write_whole(path, &bytes)
     }
 
     /// The network.
@@ -45,6 +58,12 @@ impl Classifier {
 
 pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
+}
+
+impl From<AlexNet> for Classifier {
+    fn from(network: AlexNet) -> Self {
+        Self { network }
+    }
 }
 
 impl TrainStep for Classifier {

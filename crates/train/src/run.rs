@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Statistics, Upload, Views};
+use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Preprocessing, Statistics, Upload, Views};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
@@ -70,6 +70,9 @@ pub struct Environment {
 }
 
 const LOCK_ATTEMPTS: usize = 10;
+
+/// What is done to a photograph before the network sees it.
+const PREPROCESSING: &str = "preprocessing.json";
 
 /// Why a run could not go on, for people and reports that come later.
 const FAILURE: &str = "failure.txt";
@@ -220,6 +223,25 @@ impl Run {
     /// The run's weights, once it is finished.
     pub fn weights(&self) -> PathBuf {
         self.file("weights.bpk")
+    }
+
+    /// How a photograph becomes an input of the run's network, once the run is finished; `None` where its inputs reach
+    /// beyond its images, and of runs older than this file.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn preprocessing(&self) -> Result<Option<Preprocessing>, TrainError> {
+        read_json(&self.file(PREPROCESSING))
+    }
+
+    fn keep_preprocessing(&self, data: &Data) -> Result<(), TrainError> {
+        let (config, size) = (&self.config, data.dataset.size);
+        let side = config.network.input.size;
+        let how = Preprocessing::of_run(&data.statistics, config.data.mean, config.data.scale, size, side);
+        match how {
+            Some(how) => write_whole(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers")),
+            None => Ok(()),
+        }
     }
 
     /// The rows of `metrics.jsonl`.
@@ -399,7 +421,7 @@ impl Run {
         // The result first: without it, nothing else passes for finished.
         let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
         events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
-        for name in ["result.json", "weights.bpk", centre, ten, "metrics.jsonl", "run.json", FAILURE] {
+        for name in ["result.json", "weights.bpk", PREPROCESSING, centre, ten, "metrics.jsonl", "run.json", FAILURE] {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(TrainError::write(self.file(name))(error));
@@ -468,6 +490,7 @@ impl Run {
         append(&self.file("metrics.jsonl"), std::slice::from_ref(&row))?;
         self.keep_answers(&predictions, views)?;
         Events::begin(&self.folder, &self.metrics()?)?;
+        self.keep_preprocessing(data)?;
         write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
         let _ = self.checkpoints().delete_all(); // the result stands without

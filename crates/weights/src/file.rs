@@ -6,7 +6,7 @@ use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use crate::WeightsError;
+use crate::{WeightsError, caffe, record};
 
 /// A tensor of a file, in f32.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,11 +22,13 @@ pub struct Tensor {
 pub struct Weights {
     /// The tensors.
     pub tensors: BTreeMap<String, Tensor>,
+    /// What else the file says: of Caffe's, `format` and the net's `name`; of safetensors, its metadata.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// How a number is stored.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(crate) enum Kind {
     F64,
     F32,
     F16,
@@ -34,7 +36,18 @@ enum Kind {
 }
 
 impl Kind {
-    fn read(self, bytes: &[u8]) -> Vec<f32> {
+    pub(crate) fn of_burn(dtype: burn::tensor::DType) -> Option<Self> {
+        use burn::tensor::DType;
+        Some(match dtype {
+            DType::F64 => Self::F64,
+            DType::F32 | DType::Flex32 => Self::F32,
+            DType::F16 => Self::F16,
+            DType::BF16 => Self::Bf16,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn read(self, bytes: &[u8]) -> Vec<f32> {
         fn each<const N: usize>(bytes: &[u8], read: impl Fn([u8; N]) -> f32) -> Vec<f32> {
             bytes.as_chunks::<N>().0.iter().map(|bytes| read(*bytes)).collect()
         }
@@ -48,24 +61,29 @@ impl Kind {
 }
 
 impl Weights {
-    /// Reads a file of PyTorch or safetensors, told apart by what is in it.
+    /// Reads a file of PyTorch, safetensors, Caffe or this project, told apart by what is in it.
     ///
     /// A pickle is data here: names, shapes and where the numbers are. Tensors that hold no
     /// floating-point numbers, such as counters, are left out.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged or is neither.
+    /// If the file cannot be read, is damaged or is none of these.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         use std::io::Read;
         let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
         let mut start = Vec::new();
         std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
         match start.as_slice() {
+            // The length of a header in JSON, less than 4 GB, comes first: its lowest byte may be any of those below.
+            [_, _, _, _, 0, 0, 0, 0, b'{'] => safetensors(path, &std::fs::read(path).map_err(io)?),
             // A zip or tar archive, or a bare pickle.
             [b'P', b'K', ..] | [0x80, ..] => pytorch(path),
-            // The length of a header in JSON comes first.
-            [.., b'{'] if start.len() == 9 => safetensors(path, &std::fs::read(path).map_err(io)?),
-            _ => Err(problem(path, "neither a PyTorch file nor safetensors")),
+            [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => {
+                record::read(path, std::fs::read(path).map_err(io)?)
+            }
+            // The name of a net, or its first layer in either form: Caffe's files begin with nothing else.
+            [0x0a | 0x12 | 0x1a | 0xa2, ..] => caffe::read(path, &std::fs::read(path).map_err(io)?),
+            _ => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
         }
     }
 
@@ -87,7 +105,8 @@ impl Weights {
             view.map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| problem(path, error))?;
-        let file = safetensors::serialize(views, None).map_err(|error| problem(path, error))?;
+        let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect());
+        let file = safetensors::serialize(views, metadata).map_err(|error| problem(path, error))?;
         // Written beside and renamed, so that a full disk leaves no half of a file under the name.
         let beside = path.with_extension("partial");
         std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path)).map_err(|source| {
@@ -97,7 +116,13 @@ impl Weights {
     }
 }
 
-fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
+/// `[rows, columns]` to `[columns, rows]`.
+pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len() / columns.max(1);
+    (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
+}
+
+pub(crate) fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
     WeightsError::File { path: path.to_owned(), problem: problem.to_string().replace('\n', " ") }
 }
 
@@ -118,12 +143,14 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
         let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
         tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&bytes) });
     }
-    Ok(Weights { tensors })
+    Ok(Weights { tensors, metadata: BTreeMap::new() })
 }
 
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     use safetensors::Dtype;
     let file = SafeTensors::deserialize(bytes).map_err(|error| problem(path, error))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         let kind = match view.dtype() {
@@ -135,7 +162,7 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
         };
         tensors.insert(name, Tensor { shape: view.shape().to_vec(), values: kind.read(view.data()) });
     }
-    Ok(Weights { tensors })
+    Ok(Weights { tensors, metadata })
 }
 
 #[cfg(test)]
@@ -147,7 +174,8 @@ mod tests {
         let tensors = [("a", vec![2, 3], values), ("b.c", vec![1], vec![7.0])];
         let tensors =
             tensors.into_iter().map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }));
-        Weights { tensors: tensors.collect() }
+        let metadata = [("network".to_owned(), "mini".to_owned())].into();
+        Weights { tensors: tensors.collect(), metadata }
     }
 
     #[test]
@@ -157,6 +185,19 @@ mod tests {
         weights().write(&path).unwrap();
         assert_eq!(Weights::read(&path).unwrap(), weights());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_header_of_any_length_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        // Lengths are rounded to eight; 0x80 is what a pickle begins with, 0x50 a zip.
+        for more in (0..256).step_by(8) {
+            let mut weights = weights();
+            weights.metadata.insert("name".to_owned(), "x".repeat(more));
+            weights.write(&path).unwrap();
+            assert_eq!(Weights::read(&path).unwrap(), weights);
+        }
     }
 
     #[test]

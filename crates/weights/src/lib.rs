@@ -1,15 +1,18 @@
 //! Weights in and out.
 //!
 //! [`Weights`] is a file's tensors by name, whatever wrote it: PyTorch (`.pth`, either format; nothing in
-//! it is executed), safetensors. [`Weights::network`] builds a network from them and [`Weights::of`] takes
+//! it is executed), safetensors, Caffe, this project's own records. [`Weights::network`] builds a network from them and [`Weights::of`] takes
 //! them from one; [`Names`] are what libraries call AlexNet's layers. In files a layer is whole, as in every
 //! library: towers are rows of one matrix, a convolution's `[filters, channels / groups, height, width]`,
 //! a fully connected layer's `[units, inputs]`.
 
+mod caffe;
 mod error;
 mod file;
 mod names;
+mod record;
 
+pub use caffe::read_caffe_mean;
 pub use error::WeightsError;
 pub use file::{Tensor, Weights};
 pub use names::Names;

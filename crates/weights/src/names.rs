@@ -4,6 +4,7 @@ use std::ops::Range;
 use alexnet_model::{AlexNet, LayerTrace, Network, Trace};
 use burn::tensor::Device;
 
+use crate::file::transpose;
 use crate::{Tensor, Weights, WeightsError};
 
 /// What a library calls the layers of an AlexNet.
@@ -13,6 +14,8 @@ pub enum Names {
     Ours,
     /// `torchvision.models.alexnet`: `features.0.weight`, `classifier.1.bias`.
     Torchvision,
+    /// This project's records, by number: `conv.0.weight`, `fc.2.bias`.
+    Record,
 }
 
 /// Places of the layers in torchvision's `features` and `classifier`.
@@ -20,8 +23,8 @@ const FEATURES: [usize; 5] = [0, 3, 6, 8, 10];
 const CLASSIFIER: [usize; 3] = [1, 4, 6];
 
 impl Names {
-    /// Both, ours first.
-    pub const ALL: [Names; 2] = [Names::Ours, Names::Torchvision];
+    /// All, ours first.
+    pub const ALL: [Names; 3] = [Names::Ours, Names::Torchvision, Names::Record];
 
     /// What layer number `index` of a network is called; `None` if the library's network has none such.
     fn layer(self, network: &Network, index: usize) -> Option<String> {
@@ -29,6 +32,8 @@ impl Names {
         match (self, index.checked_sub(convolutions)) {
             (Names::Ours, None) => Some(network.conv[index].name.clone()),
             (Names::Ours, Some(index)) => Some(network.fc.get(index)?.name.clone()),
+            (Names::Record, None) => Some(format!("conv.{index}")),
+            (Names::Record, Some(index)) => Some(format!("fc.{index}")),
             (Names::Torchvision, _) if (convolutions, network.fc.len()) != (5, 3) => None,
             (Names::Torchvision, None) => Some(format!("features.{}", FEATURES[index])),
             (Names::Torchvision, Some(index)) => Some(format!("classifier.{}", CLASSIFIER.get(index)?)),
@@ -110,12 +115,6 @@ impl<'a> Place<'a> {
     }
 }
 
-/// `[rows, columns]` to `[columns, rows]`.
-fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
-    let rows = values.len() / columns.max(1);
-    (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
-}
-
 impl Weights {
     /// Whether these are the weights of `network`: every parameter in its shape, and nothing else.
     ///
@@ -168,7 +167,7 @@ impl Weights {
         let (network, trace) = (model.network(), model.network().trace()?);
         let zeros = |shape: Vec<usize>| Tensor { values: vec![0.0; shape.iter().product()], shape };
         let tensors = layout(network, names)?.into_iter().map(|(name, shape)| (name, zeros(shape)));
-        let mut weights = Self { tensors: tensors.collect() };
+        let mut weights = Self { tensors: tensors.collect(), metadata: BTreeMap::new() };
         for (name, shape, values) in model.parameters() {
             let place = Place::of(&name, network, &trace, names).expect("a layer of the layout");
             let whole = weights.tensors.get_mut(&place.tensor).expect("a tensor of the layout");
@@ -196,7 +195,7 @@ mod tests {
     #[test]
     fn there_and_back_is_the_same_to_the_bit() {
         for (preset_name, names) in
-            [("mini", Names::Ours), ("mini", Names::Torchvision), ("cifar10-conv-local-11pct", Names::Ours)]
+            [("mini", Names::Ours), ("mini", Names::Torchvision), ("cifar10-conv-local-11pct", Names::Record)]
         {
             let model = preset(preset_name).init(3, &device()).unwrap();
             let weights = Weights::of(&model, names).unwrap();

@@ -1,0 +1,248 @@
+//! Caffe's binary files, as far as weights go: `.caffemodel` and `mean.binaryproto` (caffe.proto).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use prost::Message;
+
+use crate::file::problem;
+use crate::{Tensor, Weights, WeightsError};
+
+/// `NetParameter`. The oldest form of layers, before 2014, is not read.
+#[derive(Message)]
+struct Net {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(message, repeated, tag = "2")]
+    old_layers: Vec<OldLayer>,
+    #[prost(message, repeated, tag = "100")]
+    layers: Vec<Layer>,
+}
+
+/// `V1LayerParameter`, in which the published models are.
+#[derive(Message)]
+struct OldLayer {
+    #[prost(string, optional, tag = "4")]
+    name: Option<String>,
+    #[prost(message, repeated, tag = "6")]
+    blobs: Vec<Blob>,
+}
+
+/// `LayerParameter`.
+#[derive(Message)]
+struct Layer {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(message, repeated, tag = "7")]
+    blobs: Vec<Blob>,
+}
+
+/// `BlobProto`.
+#[derive(Message)]
+struct Blob {
+    #[prost(int32, optional, tag = "1")]
+    num: Option<i32>,
+    #[prost(int32, optional, tag = "2")]
+    channels: Option<i32>,
+    #[prost(int32, optional, tag = "3")]
+    height: Option<i32>,
+    #[prost(int32, optional, tag = "4")]
+    width: Option<i32>,
+    #[prost(float, repeated, tag = "5")]
+    data: Vec<f32>,
+    #[prost(message, optional, tag = "7")]
+    shape: Option<Shape>,
+    #[prost(double, repeated, tag = "8")]
+    double_data: Vec<f64>,
+}
+
+/// `BlobShape`.
+#[derive(Message)]
+struct Shape {
+    #[prost(int64, repeated, tag = "1")]
+    dim: Vec<i64>,
+}
+
+impl Blob {
+    /// The tensor; extents of 1 that four-number shapes put first are left out.
+    fn tensor(self) -> Result<Tensor, String> {
+        let old = [self.num, self.channels, self.height, self.width].map(|n| i64::from(n.unwrap_or(1)));
+        let (dims, padded) = match self.shape {
+            Some(shape) => (shape.dim, false),
+            None => (old.to_vec(), true),
+        };
+        let values = match self.data.is_empty() {
+            true => self.double_data.into_iter().map(|value| value as f32).collect(),
+            false => self.data,
+        };
+        let shape: Option<Vec<usize>> = dims.iter().map(|&n| usize::try_from(n).ok()).collect();
+        let count = shape.as_ref().and_then(|s| s.iter().try_fold(1usize, |all, n| all.checked_mul(*n)));
+        match (shape, count) {
+            (Some(shape), Some(count)) if count == values.len() => {
+                let ones = if padded { shape.iter().take_while(|n| **n == 1).count().min(3) } else { 0 };
+                Ok(Tensor { shape: shape[ones..].to_vec(), values })
+            }
+            _ => Err(format!("has {} numbers for a shape of {dims:?}", values.len())),
+        }
+    }
+}
+
+/// Reads a `.caffemodel`, with its first layer turned from blue, green, red to red, green, blue.
+pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
+    let damaged = |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
+    let net = Net::decode(bytes).map_err(damaged)?;
+    let old = net.old_layers.into_iter().map(|layer| (layer.name, layer.blobs));
+    let new = net.layers.into_iter().map(|layer| (layer.name, layer.blobs));
+    let mut tensors = BTreeMap::new();
+    let mut first = true;
+    for (name, blobs) in old.chain(new).filter(|(_, blobs)| !blobs.is_empty()) {
+        let name = name.unwrap_or_default();
+        for (kind, blob) in ["weight", "bias"].into_iter().zip(blobs) {
+            let tensor = format!("{name}.{kind}");
+            let mut value = blob
+                .tensor()
+                .map_err(|problem| WeightsError::Tensor { tensor: tensor.clone(), problem })?;
+            if first && kind == "weight" {
+                reverse_channels(&mut value);
+                first = false;
+            }
+            if tensors.insert(tensor.clone(), value).is_some() {
+                return Err(WeightsError::Tensor { tensor, problem: "is there twice".to_owned() });
+            }
+        }
+    }
+    if tensors.is_empty() {
+        return Err(problem(path, "holds no layers with weights"));
+    }
+    let metadata = [("format", "caffe".to_owned()), ("name", net.name.unwrap_or_default())];
+    Ok(Weights { tensors, metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into() })
+}
+
+/// Reads a `mean.binaryproto`: a mean image `[3, side, side]`, red, green, blue.
+///
+/// # Errors
+/// If the file cannot be read or is no square image of three channels.
+pub fn read_caffe_mean(path: &Path) -> Result<Vec<f32>, WeightsError> {
+    let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+    let blob = Blob::decode(std::fs::read(path).map_err(io)?.as_slice());
+    let blob = blob.map_err(|error| problem(path, format!("no mean.binaryproto of Caffe's ({error})")))?;
+    let mut mean = blob.tensor().map_err(|what| problem(path, what))?;
+    match mean.shape.as_slice() {
+        [3, height, width] | [1, 3, height, width] if height == width => {}
+        other => return Err(problem(path, format!("a mean image of shape {other:?}, expected [3, n, n]"))),
+    }
+    let shape = [&[1][..], &mean.shape[mean.shape.len() - 3..]].concat();
+    mean.shape = shape;
+    reverse_channels(&mut mean);
+    Ok(mean.values)
+}
+
+/// Reverses the second extent of `[filters, 3, height, width]`.
+fn reverse_channels(tensor: &mut Tensor) {
+    let [_, 3, height, width] = tensor.shape[..] else { return };
+    let area = height * width;
+    for filter in tensor.values.chunks_exact_mut(3 * area) {
+        let (blue, rest) = filter.split_at_mut(area);
+        blue.swap_with_slice(&mut rest[area..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn blob(shape: &[i64], values: Vec<f32>) -> Blob {
+        Blob { data: values, shape: Some(Shape { dim: shape.to_vec() }), ..Blob::default() }
+    }
+
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|at| at as f32).collect()
+    }
+
+    #[test]
+    fn both_forms_of_layers_give_the_same_weights_with_red_first() {
+        let old_blob = |[num, channels, height, width]: [i32; 4], values: Vec<f32>| Blob {
+            num: Some(num),
+            channels: Some(channels),
+            height: Some(height),
+            width: Some(width),
+            data: values,
+            ..Blob::default()
+        };
+        let old = Net {
+            name: Some("AlexNet".into()),
+            old_layers: vec![
+                OldLayer { name: Some("data".into()), blobs: vec![] },
+                OldLayer {
+                    name: Some("conv1".into()),
+                    blobs: vec![old_blob([2, 3, 1, 2], numbers(12)), old_blob([1, 1, 1, 2], numbers(2))],
+                },
+                OldLayer {
+                    name: Some("fc8".into()),
+                    blobs: vec![old_blob([1, 1, 2, 3], numbers(6)), old_blob([1, 1, 1, 2], numbers(2))],
+                },
+            ],
+            layers: vec![],
+        };
+        let new = Net {
+            name: Some("AlexNet".into()),
+            old_layers: vec![],
+            layers: vec![
+                Layer {
+                    name: Some("conv1".into()),
+                    blobs: vec![blob(&[2, 3, 1, 2], numbers(12)), blob(&[2], numbers(2))],
+                },
+                Layer {
+                    name: Some("fc8".into()),
+                    blobs: vec![blob(&[2, 3], numbers(6)), blob(&[2], numbers(2))],
+                },
+            ],
+        };
+        let path = Path::new("a.caffemodel");
+        let read_old = read(path, &old.encode_to_vec()).unwrap();
+        assert_eq!(read_old, read(path, &new.encode_to_vec()).unwrap());
+        assert_eq!(read_old.metadata["name"], "AlexNet");
+        assert_eq!(read_old.tensors["conv1.weight"].shape, [2, 3, 1, 2]);
+        let turned = [4.0, 5.0, 2.0, 3.0, 0.0, 1.0, 10.0, 11.0, 8.0, 9.0, 6.0, 7.0];
+        assert_eq!(read_old.tensors["conv1.weight"].values, turned);
+        assert_eq!(read_old.tensors["fc8.weight"], Tensor { shape: vec![2, 3], values: numbers(6) });
+        assert_eq!(read_old.tensors["fc8.bias"].shape, [2]);
+    }
+
+    #[test]
+    fn a_hostile_file_is_an_error_that_names_the_layer() {
+        let path = Path::new("a.caffemodel");
+        let of = |blob: Blob| Net {
+            layers: vec![Layer { name: Some("conv1".into()), blobs: vec![blob] }],
+            ..Net::default()
+        };
+        for (shape, values) in [(vec![i64::MAX, i64::MAX], 4), (vec![-1], 1), (vec![3], 2)] {
+            let error = read(path, &of(blob(&shape, numbers(values))).encode_to_vec()).unwrap_err();
+            assert!(error.to_string().starts_with("tensor `conv1.weight`: has"), "{error}");
+        }
+        let file = of(blob(&[2, 2], numbers(4))).encode_to_vec();
+        for length in 1..file.len() {
+            assert!(read(path, &file[..length]).is_err(), "{length} bytes");
+        }
+        for at in 0..file.len() {
+            let mut damaged = file.clone();
+            damaged[at] ^= 0xff;
+            let _ = read(path, &damaged);
+        }
+        let mut twice = of(blob(&[1], numbers(1)));
+        let layer = Layer { name: Some("conv1".into()), blobs: vec![blob(&[1], numbers(1))] };
+        twice.layers.push(layer);
+        assert!(read(path, &twice.encode_to_vec()).unwrap_err().to_string().contains("twice"));
+    }
+
+    #[test]
+    fn a_mean_image_has_red_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mean.binaryproto");
+        std::fs::write(&path, blob(&[1, 3, 2, 2], numbers(12)).encode_to_vec()).unwrap();
+        let mean = read_caffe_mean(&path).unwrap();
+        assert_eq!(mean, [8.0, 9.0, 10.0, 11.0, 4.0, 5.0, 6.0, 7.0, 0.0, 1.0, 2.0, 3.0]);
+        std::fs::write(&path, blob(&[3, 2], numbers(6)).encode_to_vec()).unwrap();
+        assert!(read_caffe_mean(&path).unwrap_err().to_string().contains("[3, 2]"));
+    }
+}

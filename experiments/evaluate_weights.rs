@@ -1,0 +1,111 @@
+//! `experiments evaluate` of weights from elsewhere: the errors on a data set beside the published ones.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use alexnet_data::{Class, Dataset, Resize, Views};
+use alexnet_model::{Mode, Network};
+use alexnet_ops::fits;
+use alexnet_train::Predictions;
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+
+use crate::cli::{EvaluateArgs, Format};
+use crate::commands::{Interrupted, backend, print, print_test};
+use crate::library;
+use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
+use crate::weights::{Loaded, PUBLISHED};
+
+/// Which output of the network each class of the data is. Classes called by WordNet ids are looked up among those of
+/// ILSVRC-2012 where the network has as many outputs, so that some of them will do.
+fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
+    let known: HashMap<&str, usize> =
+        LABELS.lines().filter_map(|line| line.split('\t').next()).enumerate().map(|(at, id)| (id, at)).collect();
+    if network.classes == known.len()
+        && let Some(found) = classes.iter().map(|class| known.get(class.id.as_str()).copied()).collect()
+    {
+        return Ok(found);
+    }
+    if network.classes != classes.len() {
+        bail!("network `{}` tells {} classes apart, the data has {}", network.name, network.classes, classes.len());
+    }
+    Ok((0..classes.len()).collect())
+}
+
+/// Tests `weights` on the test images of `args.data`.
+pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -> Result<()> {
+    if args.ensemble {
+        bail!("`--ensemble` averages runs");
+    }
+    let loaded = Loaded::open(weights, args.preset.as_deref(), args.mean.as_deref())?;
+    let manifest = args.set.as_deref().map(library::manifest).transpose()?;
+    let found = manifest.as_ref().and_then(library::find_data);
+    let Some(path) = args.data.clone().or(found) else { bail!("give the images with `--data`") };
+    if !path.exists() {
+        bail!("--data {}: no such file or folder", path.display());
+    }
+    let (split, classes, name) = Dataset::open_test(&path, manifest.as_ref())?;
+    let outputs = outputs(&loaded.network, &classes)?;
+    let views = args.views.unwrap_or(Views::Centre);
+    let backend = backend(args.backend)?;
+    let at_once = (BATCH / views.count()).max(1);
+    let largest = loaded.network.trace()?.largest_tensor(at_once * views.count());
+    fits(&backend, 4 * largest as u64)?;
+    let device = backend.device()?;
+    let model = loaded.model(&device)?;
+    let Loaded { network, how, .. } = &loaded;
+    let mut predictions = Predictions { classes: network.classes, probabilities: Vec::new(), targets: Vec::new() };
+    let (begun, mut said) = (Instant::now(), Instant::now());
+    for start in (0..split.len()).step_by(at_once) {
+        if stop.load(Ordering::SeqCst) {
+            return Err(Interrupted(format!("interrupted after {start} images; nothing is kept")).into());
+        }
+        let images: Vec<usize> = (start..(start + at_once).min(split.len())).collect();
+        let inputs: Vec<Vec<f32>> =
+            images.par_iter().map(|&image| split.views(image, how, views)).collect::<Result<_, _>>()?;
+        let shape = [images.len() * views.count(), network.input.channels, how.crop];
+        let scores = values(model.forward(batch(inputs.concat(), shape, &device), Mode::Evaluation));
+        for (&image, scores) in images.iter().zip(scores.chunks_exact(views.count() * network.classes)) {
+            let probabilities = averaged_softmax(scores, network.classes);
+            predictions.probabilities.extend(probabilities.into_iter().map(f64::from));
+            predictions.targets.push(outputs[split.label(image)]);
+        }
+        if said.elapsed().as_secs() >= 10 {
+            said = Instant::now();
+            let done = predictions.targets.len();
+            let left = begun.elapsed().mul_f64((split.len() - done) as f64 / done as f64);
+            eprintln!("{done} of {} images; {} left", split.len(), alexnet_train::spoken(left));
+        }
+    }
+    let result = predictions.result(views);
+    let published = PUBLISHED.iter().find(|(name, ..)| *name == network.name && network.classes == 1000);
+    if args.format == Format::Json {
+        let published = published.map(|(_, top1, top5, source)| {
+            serde_json::json!({ "top1_accuracy": top1, "top5_accuracy": top5, "source": source })
+        });
+        print(&serde_json::to_string_pretty(&serde_json::json!({
+            "weights": weights, "network": network.name, "split": name, "test": result,
+            "top1_accuracy": 100.0 * (1.0 - result.top1_error),
+            "top5_accuracy": 100.0 * (1.0 - result.top5_error),
+            "published": published,
+        }))?);
+        return Ok(());
+    }
+    print_test(&format!("`{}` on {name}", network.name), &result);
+    print(&format!(
+        "accuracy: top-1 {:.3} %, top-5 {:.3} %",
+        100.0 * (1.0 - result.top1_error),
+        100.0 * (1.0 - result.top5_error)
+    ));
+    if let Some((_, top1, top5, source)) = published {
+        print(&format!(
+            "published: top-1 {top1} %, top-5 {top5} % on the 50,000 validation images of ILSVRC-2012 ({source})"
+        ));
+    }
+    if matches!(how.resize, Resize::Square(_)) {
+        print("whole images are warped to a square, as Caffe did; prepared images are centre squares already");
+    }
+    Ok(())
+}
