@@ -95,15 +95,29 @@ pub(crate) struct TrainArgs {
     pub(crate) format: Format,
 }
 
+/// What trains.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MachineArgs {
+    /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Devices for the towers, one each, named as backends are: `cuda:0,cuda:1`, `flex,ndarray`; only what towers read of
+    /// each other goes between them
+    #[arg(long, value_name = "B,B", value_delimiter = ',', conflicts_with = "backend")]
+    pub(crate) devices: Vec<Backend>,
+    /// Have each of `--devices` train the whole network on its part of every batch instead
+    #[arg(long, requires = "devices")]
+    pub(crate) data_parallel: bool,
+}
+
 /// What every training command takes.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CommonArgs {
     /// The data set's folder, tar or tar.gz [default: where `list` finds it]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// Which form of the operations computes: kernels of this project where the backend has them, or
     /// Burn's own operations alone
     #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
@@ -275,9 +289,8 @@ pub(crate) struct WorkArgs {
     /// The data set's folder, tar or tar.gz
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// What to compute with
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
     /// Which form of the operations computes
     #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
     pub(crate) ops: Implementation,
@@ -299,6 +312,12 @@ pub(crate) struct ModelArgs {
     /// Show what differs in this other network instead
     #[arg(long, value_name = "OTHER")]
     pub(crate) diff: Option<String>,
+    /// Show which tower lies on which device and what they exchange; any names will do
+    #[arg(long, value_name = "B,B", value_delimiter = ',', conflicts_with = "diff")]
+    pub(crate) devices: Vec<String>,
+    /// Images a step, for what is exchanged in one (Krizhevsky et al. 2012, §5: 128)
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Upload, Views};
 use alexnet_ops::{Backend, fits, use_implementation};
-use alexnet_train::{Data, Environment, Predictions, Run, RunStatus, TrainError};
+use alexnet_train::{Data, Environment, Placement, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
-    ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
+    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
     WorkArgs,
 };
 use crate::clock::Clock;
@@ -77,17 +77,62 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     }
 }
 
+/// What trains: one backend, or several devices.
+struct Machine {
+    backends: Vec<Backend>,
+    placement: Placement,
+}
+
+impl Machine {
+    fn of(args: &MachineArgs) -> Result<Self> {
+        let backends = match args.devices.as_slice() {
+            [] => vec![backend(args.backend)?],
+            several => several.to_vec(),
+        };
+        if args.devices.len() == 1 {
+            bail!("`--devices` takes several; for one there is `--backend`");
+        }
+        let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
+        let placement = match args.data_parallel {
+            true => Placement::DataParallel(devices),
+            false => Placement::Towers(devices),
+        };
+        Ok(Self { backends, placement })
+    }
+
+    fn names(&self) -> String {
+        self.backends.iter().map(Backend::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// What another process is to be told.
+    fn arguments(&self) -> Vec<String> {
+        match &self.placement {
+            Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
+            Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
+            Placement::DataParallel(_) => {
+                vec!["--devices".to_owned(), self.names(), "--data-parallel".to_owned()]
+            }
+        }
+    }
+
+    fn check_fits(&self, config: &alexnet_train::RunConfig) -> Result<()> {
+        self.placement.check(&config.network)?;
+        let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
+        self.backends.iter().try_for_each(|backend| Ok(fits(backend, 4 * elements as u64)?))
+    }
+}
+
 /// Where runs are carried out; the observer prints plain lines, or beside a dashboard notes alone.
 fn environment(
-    backend: Backend,
+    machine: &Machine,
     workers: usize,
     upload: Upload,
     dashboard: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<Environment> {
     Ok(Environment {
-        device: backend.device()?,
-        backend: backend.to_string(),
+        placement: machine.placement.clone(),
+        backend: machine.names(),
         workers,
         upload,
         dashboard,
@@ -148,7 +193,7 @@ fn changes(args: &CommonArgs) -> Result<Diff> {
 /// An ablation with everything that can be found wrong before training found right.
 struct Prepared {
     study: Study,
-    backend: Backend,
+    machine: Machine,
     environment: Environment,
     data: Data,
     /// The study's folder.
@@ -160,23 +205,23 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let scale = Scale::load(&args.scale)?;
     let arms = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
     use_implementation(args.common.ops);
-    let backend = backend(args.common.backend)?;
-    let environment = environment(backend, args.common.workers, args.common.upload, dashboard, stop)?;
+    let machine = Machine::of(&args.common.machine)?;
+    let environment = environment(&machine, args.common.workers, args.common.upload, dashboard, stop)?;
     for (_, config) in &arms {
-        check_fits(&backend, config)?;
+        machine.check_fits(config)?;
     }
     let data = load_data(&arms[0].1.data.set, args.common.data.as_deref())?;
     let seeds = args.seeds.unwrap_or(scale.seeds);
     let study = Study::new(&ablation, &scale, arms, seeds, &data, &environment)?;
     let folder = study.write(&args.common.out)?;
-    Ok(Prepared { study, backend, environment, data, folder })
+    Ok(Prepared { study, machine, environment, data, folder })
 }
 
 fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
-    let Prepared { study, backend, mut environment, data, folder } =
+    let Prepared { study, machine, mut environment, data, folder } =
         prepare(args, dashboard(&args.common, args.format), stop)?;
     let (out, fresh) = (&args.common.out, args.common.fresh);
-    let jobs = args.jobs.unwrap_or_else(|| default_jobs(&backend, &study));
+    let jobs = args.jobs.unwrap_or_else(|| default_jobs(&machine, &study));
     let tasks = study.tasks();
     let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
     let clock = Arc::new(Clock::start(tasks.iter().map(|task| (task, done(task)))));
@@ -195,7 +240,7 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         clock,
         fresh,
         jobs,
-        arguments: worker_arguments(&args.common, backend, &study),
+        arguments: worker_arguments(&args.common, &machine, &study),
     })?;
     let report = Report::of(&study, out);
     report.write(&folder)?;
@@ -205,8 +250,8 @@ fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
 }
 
 /// What makes another process of this program train as this one does.
-fn worker_arguments(args: &CommonArgs, backend: Backend, study: &Study) -> Vec<String> {
-    let mut words = vec!["--backend".to_owned(), backend.to_string()];
+fn worker_arguments(args: &CommonArgs, machine: &Machine, study: &Study) -> Vec<String> {
+    let mut words = machine.arguments();
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
     words.extend(["--workers".to_owned(), args.workers.to_string()]);
     if args.upload == Upload::Bytes {
@@ -231,7 +276,7 @@ fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
     }
-    let environment = environment(backend(args.backend)?, args.workers, args.upload, false, stop)?;
+    let environment = environment(&Machine::of(&args.machine)?, args.workers, args.upload, false, stop)?;
     let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());
@@ -254,23 +299,18 @@ fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
     common.data = common.data.map(|path| path.canonicalize().unwrap_or(path));
     let prepared = prepare(&args.ablation, false, stop)?;
     let folder = prepared.folder.canonicalize().context("the ablation's folder")?;
-    let arguments = worker_arguments(&common, prepared.backend, &prepared.study);
+    let arguments = worker_arguments(&common, &prepared.machine, &prepared.study);
     slurm::submit(args, &prepared.study, &folder, &arguments)
 }
 
 /// Small networks leave a processor idle between their small operations; several at once do not.
-fn default_jobs(backend: &Backend, study: &Study) -> usize {
+fn default_jobs(machine: &Machine, study: &Study) -> usize {
     const SMALL: usize = 5_000_000;
     let small = study.arms.iter().all(|arm| arm.parameters < SMALL);
-    match backend.name() {
+    match machine.names().as_str() {
         "flex" if small => std::thread::available_parallelism().map_or(1, usize::from),
         _ => 1,
     }
-}
-
-fn check_fits(backend: &Backend, config: &alexnet_train::RunConfig) -> Result<()> {
-    let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
-    Ok(fits(backend, 4 * elements as u64)?)
 }
 
 fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
@@ -294,15 +334,15 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let scale = Scale::load(&args.config)?;
     let config = scale.config(&changes(&args.common)?)?;
     use_implementation(args.common.ops);
-    let backend = backend(args.common.backend)?;
+    let machine = Machine::of(&args.common.machine)?;
     let environment = environment(
-        backend,
+        &machine,
         args.common.workers,
         args.common.upload,
         dashboard(&args.common, args.format),
         stop,
     )?;
-    check_fits(&backend, &config)?;
+    machine.check_fits(&config)?;
     let data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
@@ -347,7 +387,8 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     {
         return evaluate_weights::evaluate(args, one, &stop);
     }
-    let environment = environment(backend(args.backend)?, 1, Upload::Floats, false, stop)?;
+    let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: false };
+    let environment = environment(&Machine::of(&machine)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs
         .iter()
@@ -464,7 +505,7 @@ fn power(args: &PowerArgs) -> Result<()> {
 fn model(args: &ModelArgs) -> Result<()> {
     let ours = network::load(&args.name)?;
     let Some(other) = &args.diff else {
-        let description = network::Description::of(&ours)?;
+        let description = network::Description::of(&ours, &args.devices, args.batch)?;
         match args.format {
             Format::Json => print(&serde_json::to_string_pretty(&description)?),
             Format::Text => print(&description.text()),

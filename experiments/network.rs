@@ -62,6 +62,11 @@ pub(crate) struct Description {
     /// Of one image's forward pass.
     multiply_adds: usize,
     layers: Vec<Row>,
+    /// Bytes that go between devices forward in a step of `batch` images, where each tower has its own; as many
+    /// gradients come back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchanged_bytes_per_step: Option<usize>,
+    batch: usize,
 }
 
 /// A layer of a [`Description`].
@@ -80,10 +85,17 @@ struct Row {
     /// Bytes of its output for one image, in f32.
     output_bytes: usize,
     stages: Vec<&'static str>,
+    /// Where each of its towers lies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    devices: Vec<String>,
+    /// Bytes that it takes in from other towers for one image, in f32.
+    exchanged_bytes: usize,
 }
 
 impl Row {
-    fn new(layer: &LayerTrace, maps: bool) -> Self {
+    fn new(layer: &LayerTrace, maps: bool, devices: &[String]) -> Self {
+        let device = |tower: usize| devices[tower % devices.len()].clone();
+        let devices = if devices.is_empty() { Vec::new() } else { (0..layer.towers).map(device).collect() };
         let channels = layer.outputs * layer.towers;
         let shape =
             |side: usize| if maps { format!("{channels} × {side} × {side}") } else { channels.to_string() };
@@ -98,21 +110,31 @@ impl Row {
             weight_bytes: 4 * layer.parameters,
             output_bytes: 4 * channels * layer.side * layer.side,
             stages: layer.stages.iter().map(|stage| stage.name).collect(),
+            devices,
+            exchanged_bytes: 4 * layer.exchanged,
         }
     }
 }
 
 impl Description {
-    pub(crate) fn of(network: &Network) -> Result<Self> {
+    /// Of a network whose towers lie on these devices in turn; none for wherever.
+    pub(crate) fn of(network: &Network, devices: &[String], batch: usize) -> Result<Self> {
         let trace = network.trace()?;
+        if devices.len() > network.towers {
+            bail!("{} devices for {} tower(s) of `{}`", devices.len(), network.towers, network.name);
+        }
         let maps = network.conv.len();
-        let rows = trace.layers.iter().enumerate().map(|(index, layer)| Row::new(layer, index < maps));
+        let exchanged: usize = trace.layers.iter().map(|layer| layer.exchanged).sum();
+        let rows =
+            trace.layers.iter().enumerate().map(|(index, layer)| Row::new(layer, index < maps, devices));
         Ok(Self {
             name: network.name.clone(),
             sources: network.sources.clone(),
             parameters: trace.parameters(),
             multiply_adds: trace.multiply_adds(),
             layers: rows.collect(),
+            exchanged_bytes_per_step: (devices.len() > 1).then_some(4 * exchanged * batch),
+            batch,
         })
     }
 
@@ -132,8 +154,15 @@ impl Description {
                 grouped(row.parameters),
                 grouped(row.multiply_adds)
             ));
-            if !row.stages.is_empty() {
-                lines.push(format!("{:15} {}", "", row.stages.join(", ")));
+            let mut notes = row.stages.join(", ");
+            if !row.devices.is_empty() {
+                notes = format!("{notes}{}on {}", if notes.is_empty() { "" } else { "; " }, row.devices.join(" | "));
+            }
+            if self.exchanged_bytes_per_step.is_some() && row.exchanged_bytes > 0 {
+                notes = format!("{notes}; takes in {} bytes an image of other towers", grouped(row.exchanged_bytes));
+            }
+            if !notes.is_empty() {
+                lines.push(format!("{:15} {notes}", ""));
             }
         }
         let (parameters, multiply_adds) = (grouped(self.parameters), grouped(self.multiply_adds));
@@ -145,6 +174,13 @@ impl Description {
             weights as f64 / 1e6,
             outputs as f64 / 1e6
         ));
+        if let Some(bytes) = self.exchanged_bytes_per_step {
+            lines.push(format!(
+                "between devices: {} bytes forward and as many back, in a step of {} images\n",
+                grouped(bytes),
+                self.batch
+            ));
+        }
         lines.extend(self.sources.iter().map(|source| format!("- {source}")));
         format!("{}\n\n{}", self.name, lines.join("\n"))
     }

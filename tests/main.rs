@@ -6,12 +6,15 @@
 //! - [`weights`]: files of PyTorch in, predictions and other names out
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
+//! - `devices` (with `ndarray`): towers on two devices, batches divided over two
 //! - [`commands`]: every subcommand's happy path and main errors
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
 
 mod batches;
 mod commands;
+#[cfg(feature = "ndarray")]
+mod devices;
 mod golden;
 mod networks;
 mod photographs;

@@ -1,5 +1,8 @@
 //! AlexNet, top to bottom.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use alexnet_ops::{
     Conv2d, DropoutMask, Finish, Key, avg_pool2d, conv_max_pool2d, conv2d, linear, locally_connected2d, lrn,
     lrn_max_pool2d, max_pool2d, spatial_lrn, tanh,
@@ -19,6 +22,9 @@ pub struct AlexNet {
     fc: Vec<FcLayer>,
     #[module(skip)]
     network: Network,
+    /// Bytes of maps and units that went from one device to another.
+    #[module(skip)]
+    exchanged: Arc<AtomicU64>,
 }
 
 /// A convolutional layer: one kernel bank a tower.
@@ -93,24 +99,76 @@ impl AlexNet {
     /// Layer after layer, to the logits or to the end of one layer.
     fn run(&self, images: Tensor<4>, mode: Mode, observe: Observe, until: Option<&str>) -> Tensor<2> {
         // Each tower has its own maps; in front of the first layer, each has the image.
-        let mut maps = vec![images; self.network.towers];
+        let mut maps: Vec<Tensor<4>> =
+            self.devices().iter().map(|device| moved(images.clone(), device)).collect();
         for (index, config) in self.network.conv.iter().enumerate() {
-            let inputs = if index == 0 { maps } else { exchange(maps, config.reads) };
+            let inputs = match index {
+                0 => maps,
+                _ => self.exchange(maps, config.reads, self.conv[index].towers.len()),
+            };
             maps = self.conv_layer(index, inputs, mode, observe);
             if until == Some(config.name.as_str()) {
-                return Tensor::cat(maps, 1).flatten(1, 3);
+                return side_by_side(&maps, 0).flatten(1, 3);
             }
         }
         let mut units: Vec<Tensor<2>> = maps.into_iter().map(|x| x.flatten(1, 3)).collect();
         for (index, config) in self.network.fc.iter().enumerate() {
-            let image = index == 0 && self.conv.is_empty();
-            let inputs = if image { units } else { exchange(units, config.reads) };
+            let inputs = match index == 0 && self.conv.is_empty() {
+                true => units,
+                false => self.exchange(units, config.reads, self.fc[index].towers.len()),
+            };
             units = self.fc_layer(index, inputs, mode);
             if until == Some(config.name.as_str()) {
-                return Tensor::cat(units, 1);
+                return side_by_side(&units, 0);
             }
         }
         units.swap_remove(0) // the last layer is not split
+    }
+
+    /// What each tower of a layer takes in: its own tower's output, or all outputs side by side; where towers lie on
+    /// several devices, these are the only places at which they exchange anything (§3.2).
+    fn exchange<const D: usize>(
+        &self,
+        towers: Vec<Tensor<D>>,
+        reads: Reads,
+        receivers: usize,
+    ) -> Vec<Tensor<D>> {
+        if reads == Reads::Own || towers.len() == 1 {
+            return towers;
+        }
+        let mut whole: Vec<Tensor<D>> = Vec::new();
+        for (tower, x) in towers.iter().enumerate().take(receivers) {
+            // Towers on one device share what they read.
+            let there = whole.iter().find(|whole| whole.device() == x.device()).cloned();
+            whole.push(there.unwrap_or_else(|| {
+                let device = x.device();
+                let others = towers.iter().filter(|other| other.device() != device);
+                let numbers: usize = others.map(|other| other.dims().iter().product::<usize>()).sum();
+                self.exchanged.fetch_add(4 * numbers as u64, Ordering::Relaxed);
+                side_by_side(&towers, tower)
+            }));
+        }
+        whole
+    }
+
+    /// Where each tower lies.
+    pub fn devices(&self) -> Vec<Device> {
+        let of_conv = self.conv.first().map(|layer| layer.towers.iter().map(|it| it.weight.val().device()));
+        let of_fc = self.fc.first().map(|layer| layer.towers.iter().map(|it| it.weight.val().device()));
+        of_conv.map(Iterator::collect).or(of_fc.map(Iterator::collect)).unwrap_or_default()
+    }
+
+    /// Bytes of maps and units that have gone from one device to another in forward passes of this network and its
+    /// clones, in f32; in a training step as many bytes of gradients come back.
+    pub fn exchanged_bytes(&self) -> u64 {
+        self.exchanged.load(Ordering::Relaxed)
+    }
+
+    /// Weights and biases that are learned, as tensors: as many gradients a training step must give.
+    pub fn learned_tensors(&self) -> usize {
+        let conv: usize = self.conv.iter().map(|layer| layer.towers.len()).sum();
+        let fc: usize = self.fc.iter().map(|layer| layer.towers.len()).sum();
+        2 * (conv + fc)
     }
 
     /// A convolutional layer and its stages, from what each tower reads to what each gives out.
@@ -260,13 +318,15 @@ impl AlexNet {
     }
 }
 
-/// What each tower's next layer takes in: its own tower's output, or all outputs side by side.
-fn exchange<const D: usize>(towers: Vec<Tensor<D>>, reads: Reads) -> Vec<Tensor<D>> {
-    match reads {
-        Reads::Own => towers,
-        Reads::All if towers.len() == 1 => towers,
-        Reads::All => vec![Tensor::cat(towers.clone(), 1); towers.len()],
-    }
+/// A tensor on a device. One that is there already stays as it is: a move is remembered by automatic differentiation.
+fn moved<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
+    if x.device() == *device { x } else { x.to_device(device) }
+}
+
+/// All towers' outputs as one, on the device of one of them.
+fn side_by_side<const D: usize>(towers: &[Tensor<D>], on: usize) -> Tensor<D> {
+    let device = towers[on].device();
+    Tensor::cat(towers.iter().map(|x| moved(x.clone(), &device)).collect(), 1)
 }
 
 impl Network {
@@ -275,7 +335,15 @@ impl Network {
     /// # Errors
     /// If the layers do not fit together.
     pub fn init(&self, seed: u64, device: &Device) -> Result<AlexNet, NetworkError> {
-        self.build(device, &mut |parameter| Ok(parameter.draw(seed)))
+        self.init_on(seed, std::slice::from_ref(device))
+    }
+
+    /// [`init`](Self::init) with the towers on several devices, see [`build_on`](Self::build_on).
+    ///
+    /// # Errors
+    /// If the layers do not fit together.
+    pub fn init_on(&self, seed: u64, devices: &[Device]) -> Result<AlexNet, NetworkError> {
+        self.build_on(devices, &mut |parameter| Ok(parameter.draw(seed)))
     }
 
     /// Builds the network with the values that `values` gives for each parameter, row after row.
@@ -290,19 +358,40 @@ impl Network {
         device: &Device,
         values: &mut dyn FnMut(&Parameter) -> Result<Vec<f32>, E>,
     ) -> Result<AlexNet, E> {
+        self.build_on(std::slice::from_ref(device), values)
+    }
+
+    /// [`build`](Self::build) with each tower on a device of its own, in turn; the last layer, which is not split, lies
+    /// with the first tower.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    ///
+    /// # Panics
+    /// As [`build`](Self::build), and if there is no device.
+    pub fn build_on<E: From<NetworkError>>(
+        &self,
+        devices: &[Device],
+        values: &mut dyn FnMut(&Parameter) -> Result<Vec<f32>, E>,
+    ) -> Result<AlexNet, E> {
         let trace = self.trace()?;
-        let mut source = Source { values, device };
+        let device = |tower: usize| &devices[tower % devices.len()];
         let (conv, fc) = trace.layers.split_at(self.conv.len());
         let conv = self.conv.iter().zip(conv).map(|(layer, trace)| {
-            let towers = (0..trace.towers).map(|tower| layer.build(tower, trace, &mut source));
+            let towers = (0..trace.towers).map(|tower| {
+                layer.build(tower, trace, &mut Source { values: &mut *values, device: device(tower) })
+            });
             Ok(ConvLayer { towers: towers.collect::<Result<_, E>>()? })
         });
         let conv = conv.collect::<Result<_, E>>()?;
         let fc = self.fc.iter().zip(fc).map(|(layer, trace)| {
-            let towers = (0..trace.towers).map(|tower| layer.build(tower, trace, &mut source));
+            let towers = (0..trace.towers).map(|tower| {
+                layer.build(tower, trace, &mut Source { values: &mut *values, device: device(tower) })
+            });
             Ok(FcLayer { towers: towers.collect::<Result<_, E>>()? })
         });
-        Ok(AlexNet { conv, fc: fc.collect::<Result<_, E>>()?, network: self.clone() })
+        let fc = fc.collect::<Result<_, E>>()?;
+        Ok(AlexNet { conv, fc, network: self.clone(), exchanged: Arc::default() })
     }
 }
 

@@ -28,6 +28,9 @@ pub struct LayerTrace {
     pub parameters: usize,
     /// Multiply-adds of one image's forward pass, over all towers.
     pub multiply_adds: usize,
+    /// Channels, or units, times places that its towers take in of other towers' outputs, for one image: what crosses
+    /// between devices where each tower has its own, and comes back as gradients in training.
+    pub exchanged: usize,
 }
 
 /// One stage of a [`LayerTrace`].
@@ -107,6 +110,14 @@ impl Flow {
         match reads {
             Reads::All if !self.image => self.channels * self.towers,
             _ => self.channels,
+        }
+    }
+
+    /// Numbers of one image that so many towers of the next layer take in of other towers.
+    fn exchanged(self, reads: Reads, receivers: usize) -> usize {
+        match reads {
+            Reads::All if !self.image => receivers * (self.towers - 1) * self.channels * self.side * self.side,
+            _ => 0,
         }
     }
 }
@@ -196,6 +207,7 @@ impl Convolution {
             after = map_stage(stage, after)?;
             stages.push(StageTrace { name: stage.name(), side: after });
         }
+        let exchanged = flow.exchanged(self.reads, flow.towers);
         *flow = Flow { channels: outputs, side: after, image: false, ..*flow };
         Ok(LayerTrace {
             name: self.name.clone(),
@@ -206,6 +218,7 @@ impl Convolution {
             stages,
             parameters: sets * (kernels + self.filters),
             multiply_adds: kernels * places,
+            exchanged,
         })
     }
 }
@@ -228,6 +241,7 @@ impl FullyConnected {
             }
             stages.push(StageTrace { name: stage.name(), side: 1 });
         }
+        let exchanged = flow.exchanged(self.reads, towers);
         *flow = Flow { channels: outputs, side: 1, towers, image: false };
         Ok(LayerTrace {
             name: self.name.clone(),
@@ -238,6 +252,7 @@ impl FullyConnected {
             stages,
             parameters: weights + self.units,
             multiply_adds: weights,
+            exchanged,
         })
     }
 }

@@ -24,7 +24,15 @@ impl Classifier {
     /// # Errors
     /// If the network's layers do not fit together.
     pub fn new(network: &Network, seed: u64, device: &Device) -> Result<Self, TrainError> {
-        Ok(Self { network: network.init(seed, device)? })
+        Self::new_on(network, seed, std::slice::from_ref(device))
+    }
+
+    /// [`new`](Self::new) with each tower on a device of its own, in turn.
+    ///
+    /// # Errors
+    /// If the network's layers do not fit together.
+    pub fn new_on(network: &Network, seed: u64, devices: &[Device]) -> Result<Self, TrainError> {
+        Ok(Self { network: network.init_on(seed, devices)? })
     }
 
     /// Writes the weights as a record, whole or not at all.
@@ -50,6 +58,16 @@ impl Classifier {
         log_softmax(logits, 1).gather(1, targets).mean().neg()
     }
 
+    /// A training step on a part of a batch, which is such a share of it: gradients of all parts add up to those of the
+    /// batch's mean loss.
+    pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
+        let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
+        let score = Score::of(&to_host(logits.clone().inner()), &batch.targets, 1, |_| {});
+        let loss = Self::loss(logits, &batch.targets);
+        let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
+        TrainOutput::new(self, loss.backward(), score)
+    }
+
     /// The logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
     pub(crate) fn logits(&self, images: Tensor<4>) -> Vec<f32> {
         to_host(self.network.forward(images, Mode::Evaluation))
@@ -71,9 +89,7 @@ impl TrainStep for Classifier {
     type Output = Score;
 
     fn step(&self, batch: Batch) -> TrainOutput<Score> {
-        let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
-        let score = Score::of(&to_host(logits.clone().inner()), &batch.targets, 1, |_| {});
-        TrainOutput::new(self, Self::loss(logits, &batch.targets).backward(), score)
+        self.part_of_step(batch, 1.0)
     }
 }
 

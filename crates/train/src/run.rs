@@ -9,7 +9,6 @@ use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Preprocessing, Statisti
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
-use burn::tensor::Device;
 use burn::train::metric::LearningRateMetric;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
@@ -23,6 +22,7 @@ use crate::dashboard::{NoLog, Plain, Speed, TimeLeft};
 use crate::evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};
 use crate::events::{self, Events};
 use crate::memory;
+use crate::placement::Placement;
 use crate::record::{EpochRow, append, cut_back, read_metrics};
 use crate::response::{LrnResponse, responses};
 use crate::score::ScoreMetric;
@@ -51,8 +51,8 @@ impl Data {
 /// Where and how runs are carried out; recorded, but no part of what a run is.
 #[derive(Clone)]
 pub struct Environment {
-    /// Without automatic differentiation.
-    pub device: Device,
+    /// The devices, without automatic differentiation.
+    pub placement: Placement,
     /// What `--backend` names.
     pub backend: String,
     /// Threads that prepare batches.
@@ -279,6 +279,7 @@ impl Run {
         fresh: bool,
     ) -> Result<RunResult, TrainError> {
         self.config.check(&data.dataset)?;
+        environment.placement.check(&self.config.network)?;
         let views = self.config.evaluation.views;
         if let (false, RunStatus::Finished(result)) = (fresh, self.status()?)
             && result.test(views).is_some()
@@ -378,7 +379,7 @@ impl Run {
         views: Views,
     ) -> Result<Predictions, TrainError> {
         guarded(|| {
-            let model = self.load(&self.weights(), &environment.device)?;
+            let model = self.load(&self.weights(), &environment.placement)?;
             self.predict(&model, data, environment, views)
         })
     }
@@ -396,7 +397,7 @@ impl Run {
             test,
             &data.statistics,
             views,
-            &environment.device,
+            environment.placement.first(),
             environment.workers,
         )?;
         evaluate(model, &loader, data.dataset.classes.len())
@@ -448,7 +449,7 @@ impl Run {
             _ => progress.epoch,
         };
         let path = self.checkpoints().model(final_epoch);
-        let model = self.load(&path, &environment.device)?;
+        let model = self.load(&path, &environment.placement)?;
         // From here on only the final weights are used, so the test split may be read.
         let begun = std::time::Instant::now();
         let views = self.config.evaluation.views;
@@ -464,7 +465,7 @@ impl Run {
             data.dataset.validation.clone(),
             &data.statistics,
             Views::Centre,
-            &environment.device,
+            environment.placement.first(),
             0,
         )?;
         let result = RunResult {
@@ -507,7 +508,8 @@ impl Run {
         events: Events,
     ) -> Result<Progress, TrainError> {
         let (config, recipe) = (&self.config, &self.config.recipe);
-        let device = environment.device.clone().autodiff();
+        let placement = environment.placement.autodiff();
+        let device = placement.first().clone();
         let train = Loader::new(
             data.dataset.train.clone(),
             &data.statistics,
@@ -529,7 +531,7 @@ impl Run {
                 split,
                 &data.statistics,
                 Views::Centre,
-                &environment.device,
+                environment.placement.first(),
                 environment.workers,
             )
         };
@@ -540,7 +542,7 @@ impl Run {
         };
         let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
         let mut learner = Learner::new(
-            Classifier::new(&config.network, self.seed, &device)?,
+            Classifier::new_on(&config.network, self.seed, placement.towers())?,
             optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed),
             rate.clone(),
         );
@@ -569,6 +571,7 @@ impl Run {
             label: label.to_owned(),
             recipe: recipe.clone(),
             device,
+            placement,
             train: train.clone(),
             train_evaluated,
             rate,
@@ -621,9 +624,9 @@ impl Run {
     }
 
     /// The classifier with the weights of a file.
-    fn load(&self, path: &Path, device: &Device) -> Result<Classifier, TrainError> {
+    fn load(&self, path: &Path, placement: &Placement) -> Result<Classifier, TrainError> {
         let record = load_model(path)?;
-        Ok(Classifier::new(&self.config.network, self.seed, device)?.load_record(record))
+        Ok(Classifier::new_on(&self.config.network, self.seed, placement.towers())?.load_record(record))
     }
 
     fn record_session(
@@ -647,7 +650,10 @@ impl Run {
             code_version: environment.code_version.clone(),
             backend: environment.backend.clone(),
             operations: alexnet_ops::implementation().to_string(),
-            device: format!("{:?}", environment.device),
+            device: match &environment.placement {
+                Placement::Towers(devices) if devices.len() == 1 => format!("{:?}", devices[0]),
+                placement => format!("{placement:?}"),
+            },
             processor: processor(),
             threads: rayon::current_num_threads(),
             workers: environment.workers,

@@ -39,6 +39,7 @@ use crate::classifier::Classifier;
 use crate::config::{FinalWeights, Recipe};
 use crate::dashboard::TimeLeft;
 use crate::events::Events;
+use crate::placement::{Placement, parallel_step};
 use crate::record::{EpochRow, append};
 use crate::schedule::{Place, Schedule};
 use crate::score::Score;
@@ -109,6 +110,7 @@ pub(crate) struct Training {
     pub(crate) label: String,
     pub(crate) recipe: Recipe,
     pub(crate) device: Device,
+    pub(crate) placement: Placement,
     /// The loader behind the learner's, whose epoch we set.
     pub(crate) train: Loader,
     pub(crate) train_evaluated: Option<Loader>,
@@ -220,6 +222,7 @@ impl Training {
         epoch: usize,
         progress: &mut Progress,
     ) -> Result<EpochRow, TrainError> {
+        self.placement.check_model(&parts.learner.model())?;
         let mut begun = Instant::now();
         let per_epoch = self.train.num_batches();
         let steps = per_epoch * self.recipe.epochs;
@@ -239,8 +242,12 @@ impl Training {
             let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
             self.rate.set(rate(progress.step, progress));
             self.elapsed.set(progress.step as f64 / steps as f64);
-            let output = parts.learner.train_step(batch);
+            let output = match &self.placement {
+                Placement::DataParallel(devices) => parallel_step(&parts.learner.model(), devices, batch),
+                Placement::Towers(_) => parts.learner.train_step(batch),
+            };
             progress.step += 1;
+            check_gradients(output.grads.len(), &parts.learner.model())?;
             self.check_loss(output.item.loss(), progress)?;
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
@@ -338,6 +345,15 @@ impl Training {
         }
         Ok(())
     }
+}
+
+/// Parameters that are no leaves of the graph have no gradients, and the optimizer leaves them alone without a word.
+fn check_gradients(found: usize, model: &Classifier) -> Result<(), TrainError> {
+    let expected = model.network().learned_tensors();
+    if found == expected {
+        return Ok(());
+    }
+    Err(TrainError::Backend { message: format!("{found} gradients for {expected} parameters") })
 }
 
 /// A loader that ends early must not pass for a whole epoch.

@@ -1,0 +1,190 @@
+//! Flex and NdArray are two devices with real transfers between them; NdArray is slow, so everything is small here.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use alexnet_data::Batch;
+use alexnet_model::Network;
+use alexnet_ops::{Backend, Key};
+use alexnet_train::{Classifier, Elapsed, optimizer};
+use alexnet_weights::Weights;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use burn::train::TrainStep;
+
+use crate::support::{experiments, preset, stderr, succeed, tiny_idx, tiny_scale};
+
+fn two() -> [Device; 2] {
+    ["flex", "ndarray"].map(|name| name.parse::<Backend>().unwrap().device().unwrap().autodiff())
+}
+
+/// Values by the path of each parameter: its own, or its gradient's.
+struct Collect<'a> {
+    gradients: Option<&'a GradientsParams>,
+    path: Vec<String>,
+    found: Vec<(String, Vec<f32>)>,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = match self.gradients {
+            Some(gradients) => gradients.get::<D>(param.id).expect("every parameter has a gradient"),
+            None => param.val().inner(),
+        };
+        self.found.push((self.path.join("."), value.into_data().try_to_vec().unwrap()));
+    }
+}
+
+fn values(model: &Classifier, gradients: Option<&GradientsParams>) -> Vec<(String, Vec<f32>)> {
+    let mut collect = Collect { gradients, path: Vec::new(), found: Vec::new() };
+    model.visit(&mut collect);
+    collect.found
+}
+
+/// `‖a − b‖ ≤ tolerance · ‖b‖` for each tensor.
+fn close(what: &str, ours: &[(String, Vec<f32>)], theirs: &[(String, Vec<f32>)], tolerance: f64) {
+    assert_eq!(ours.len(), theirs.len());
+    for ((name, a), (_, b)) in ours.iter().zip(theirs) {
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let (error, size) = (norm(&mut a.iter().zip(b).map(|(a, b)| a - b)), norm(&mut b.iter().copied()));
+        assert!(error <= tolerance * size + 1e-12, "{what}, {name}: off by {error} of {size}");
+    }
+}
+
+fn batch(network: &Network, images: usize, step: usize, device: &Device) -> Batch {
+    let side = network.input.size;
+    let count = images * network.input.channels * side * side;
+    let pixels: Vec<f32> = (0..count).map(|at| ((at * 7919 + step * 31) % 255) as f32 - 127.0).collect();
+    let shape = [images, network.input.channels, side, side];
+    Batch {
+        images: Tensor::from_data(TensorData::new(pixels, shape), device),
+        targets: (0..images).map(|at| (at * 3 + step) % network.classes).collect(),
+        keys: (0..images).map(|at| Key::new([7, step as u64, at as u64, 0])).collect(),
+    }
+}
+
+#[test]
+fn towers_on_two_devices_are_the_network_on_one() {
+    let network = preset("mini");
+    let devices = two();
+    let mut one = Classifier::new(&network, 3, &devices[0]).unwrap();
+    let mut apart = Classifier::new_on(&network, 3, &devices).unwrap();
+    assert_ne!(devices[0], devices[1]);
+    let mut optimizers = [(); 2].map(|()| optimizer(&network, 0.9, 5e-4, &Elapsed::default()));
+    let images = 6;
+    for step in 0..10 {
+        let batch = batch(&network, images, step, &devices[0]);
+        let (ours, theirs) = (apart.step(batch.clone()), one.step(batch));
+        // Sums in another order on NdArray.
+        assert!((ours.item.loss() - theirs.item.loss()).abs() <= 1e-5 * theirs.item.loss(), "step {step}");
+        assert_eq!(ours.grads.len(), apart.network().learned_tensors());
+        let gradients = [values(&apart, Some(&ours.grads)), values(&one, Some(&theirs.grads))];
+        close(&format!("gradients of step {step}"), &gradients[0], &gradients[1], 1e-5);
+        apart = optimizers[0].step(0.01, apart, ours.grads);
+        one = optimizers[1].step(0.01, one, theirs.grads);
+    }
+    close("after ten steps", &values(&apart, None), &values(&one, None), 1e-5);
+    assert_eq!(apart.network().devices(), devices, "each tower stays where it was");
+    // Only conv3 and the fully connected layers read the other tower.
+    let layers = network.trace().unwrap().layers;
+    let exchanging: Vec<&str> = layers.iter().filter(|it| it.exchanged > 0).map(|it| it.name.as_str()).collect();
+    assert_eq!(exchanging, ["conv3", "fc6", "fc7", "fc8"]);
+    let numbers: usize = layers.iter().map(|layer| layer.exchanged).sum();
+    assert_eq!(apart.network().exchanged_bytes(), (10 * images * 4 * numbers) as u64);
+    assert_eq!(one.network().exchanged_bytes(), 0);
+}
+
+/// Trains [`tiny_scale`] on few images; the weights.
+fn train(folder: &Path, out: &str, more: &[&str]) -> Weights {
+    let (scale, data) = (tiny_scale(folder), tiny_idx(&folder.join("images"), 4));
+    let mut command = experiments(folder);
+    command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", out]);
+    command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(more);
+    succeed(&mut command);
+    let mut runs = std::fs::read_dir(folder.join(out)).unwrap().map(|entry| entry.unwrap().path());
+    Weights::read(&runs.next().unwrap().join("weights.bpk")).unwrap()
+}
+
+fn close_weights(what: &str, ours: &Weights, theirs: &Weights) {
+    let list = |weights: &Weights| -> Vec<(String, Vec<f32>)> {
+        weights.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.values.clone())).collect()
+    };
+    close(what, &list(ours), &list(theirs), 1e-5);
+}
+
+#[test]
+fn a_run_may_be_divided_by_towers_or_by_images_and_go_on_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let epochs = ["--epochs", "2"];
+    let one = train(folder, "one", &epochs);
+    let devices = ["--epochs", "2", "--devices", "flex,ndarray"];
+    close_weights("towers", &train(folder, "towers", &devices), &one);
+    let parallel = [&devices[..], &["--data-parallel"]].concat();
+    let straight = train(folder, "parallel", &parallel);
+    close_weights("data parallel", &straight, &one);
+    assert!(train(folder, "again", &parallel) == straight, "the same devices give the same bits");
+}
+
+#[test]
+fn what_cannot_be_placed_is_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails = |arguments: &[&str], expected: &str| {
+        let output = experiments(folder.path()).args(arguments).output().unwrap();
+        let message = stderr(&output);
+        assert!(!output.status.success());
+        assert!(message.contains(expected), "{message}");
+    };
+    let train = ["train", "mini", "--epochs", "1", "--devices"];
+    fails(&[&train[..], &["flex"]].concat(), "takes several");
+    fails(&[&train[..], &["flex,ndarray,flex"]].concat(), "3 devices for 2 tower(s)");
+    fails(&[&train[..], &["flex,nothing"]].concat(), "there is no backend `nothing`");
+    fails(&["train", "mini", "--data-parallel"], "--devices");
+}
+
+#[test]
+fn a_run_killed_on_two_devices_goes_on_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let epochs = ["--epochs", "12"];
+    let one = train(folder, "one", &epochs);
+    let (scale, data) = (folder.join("tiny.toml"), folder.join("images"));
+    let mut killed = 0;
+    for _ in 0..20 {
+        let mut command = experiments(folder);
+        command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", "killed"]);
+        command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(epochs);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.args(["--devices", "flex,ndarray"]).spawn().unwrap();
+        let run = || {
+            let mut runs = std::fs::read_dir(folder.join("killed")).ok()?.filter_map(Result::ok);
+            runs.next().map(|run| run.path())
+        };
+        let finished = loop {
+            if child.try_wait().unwrap().is_some() {
+                break true;
+            }
+            let rows = run().and_then(|run| std::fs::read_to_string(run.join("metrics.jsonl")).ok());
+            if rows.is_some_and(|rows| rows.lines().count() >= 4) {
+                break false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        if !finished && child.kill().is_ok() && !child.wait().unwrap().success() {
+            killed += 1;
+            break;
+        }
+        let _ = std::fs::remove_dir_all(folder.join("killed"));
+    }
+    assert!(killed > 0, "it was never killed in time");
+    close_weights("on one device", &train(folder, "killed", &epochs), &one);
+}
