@@ -76,6 +76,8 @@ pub(crate) struct Arm {
     #[serde(default)]
     after: BTreeMap<String, toml::Value>,
     #[serde(default)]
+    before: BTreeMap<String, toml::Value>,
+    #[serde(default)]
     set: BTreeMap<String, toml::Value>,
     #[serde(default)]
     times: BTreeMap<String, f64>,
@@ -164,6 +166,7 @@ impl Grid {
             changes: self.changes.clone(),
             remove: Vec::new(),
             after: BTreeMap::new(),
+            before: BTreeMap::new(),
             set,
             times: BTreeMap::new(),
             at: BTreeMap::new(),
@@ -176,8 +179,8 @@ impl Grid {
 impl Arm {
     /// The arm's changes at a scale, in the order in which they are made.
     pub(crate) fn diffs(&self, scale: &str) -> Vec<Diff> {
-        let (remove, after) = (self.remove.clone(), self.after.clone());
-        let own = Diff { remove, after, set: self.set.clone(), times: self.times.clone() };
+        let (remove, after, before) = (self.remove.clone(), self.after.clone(), self.before.clone());
+        let own = Diff { remove, after, before, set: self.set.clone(), times: self.times.clone() };
         std::iter::once(own).chain(self.at.get(scale).cloned()).collect()
     }
 

@@ -17,6 +17,9 @@ pub(crate) struct Diff {
     /// Put into a list, each right after what its key names.
     #[serde(default)]
     pub(crate) after: BTreeMap<String, Value>,
+    /// Put into a list, each right before what its key names.
+    #[serde(default)]
+    pub(crate) before: BTreeMap<String, Value>,
     /// Given another value.
     #[serde(default)]
     pub(crate) set: BTreeMap<String, Value>,
@@ -38,6 +41,10 @@ impl Diff {
         for (path, value) in &self.after {
             let (list, at) = element(config, path)?;
             list.insert(at + 1, value.clone());
+        }
+        for (path, value) in &self.before {
+            let (list, at) = element(config, path)?;
+            list.insert(at, value.clone());
         }
         for (path, value) in &self.set {
             *find(config, path)? = value.clone();

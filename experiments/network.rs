@@ -23,6 +23,8 @@ struct Sibling {
     #[serde(default)]
     after: BTreeMap<String, Value>,
     #[serde(default)]
+    before: BTreeMap<String, Value>,
+    #[serde(default)]
     set: BTreeMap<String, Value>,
     #[serde(default)]
     times: BTreeMap<String, f64>,
@@ -46,10 +48,11 @@ fn value(name: &str, depth: usize) -> Result<Value> {
     }
     let sibling: Sibling = library::from_value(text).with_context(|| format!("network `{name}`"))?;
     let mut value = value(&sibling.base, depth - 1)?;
-    let Sibling { remove, after, mut set, times, .. } = sibling;
+    let Sibling { remove, after, before, mut set, times, .. } = sibling;
     set.insert("name".to_owned(), sibling.name.into());
     set.insert("sources".to_owned(), sibling.sources.into());
-    Diff { remove, after, set, times }.apply(&mut value).with_context(|| format!("network `{name}`"))?;
+    let diff = Diff { remove, after, before, set, times };
+    diff.apply(&mut value).with_context(|| format!("network `{name}`"))?;
     Ok(value)
 }
 

@@ -8,6 +8,7 @@ use alexnet_ops::{
     lrn_max_pool2d, max_pool2d, spatial_lrn, tanh,
 };
 use burn::module::{Module, Param};
+use burn::nn::BatchNorm;
 use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -44,6 +45,7 @@ struct Conv {
     // [filters, channels / groups, kernel, kernel]; not shared: [filters, channels, kernel², places]
     weight: Param<Tensor<4>>,
     bias: Param<Tensor<1>>,
+    norm: Option<BatchNorm>,
 }
 
 #[derive(Module, Debug)]
@@ -166,9 +168,10 @@ impl AlexNet {
 
     /// Weights and biases that are learned, as tensors: as many gradients a training step must give.
     pub fn learned_tensors(&self) -> usize {
-        let conv: usize = self.conv.iter().map(|layer| layer.towers.len()).sum();
+        let conv = self.conv.iter().flat_map(|layer| &layer.towers);
+        let conv: usize = conv.map(|tower| if tower.norm.is_some() { 4 } else { 2 }).sum();
         let fc: usize = self.fc.iter().map(|layer| layer.towers.len()).sum();
-        2 * (conv + fc)
+        conv + 2 * fc
     }
 
     /// A convolutional layer and its stages, from what each tower reads to what each gives out.
@@ -197,6 +200,9 @@ impl AlexNet {
                 (x, stages) = match (stage, after) {
                     (Stage::Lrn(lrn), [Stage::MaxPool(pool), after @ ..]) => {
                         (lrn_max_pool2d(x, lrn, pool), after)
+                    }
+                    (Stage::BatchNorm(_), _) => {
+                        (conv.norm.as_ref().expect("built with the layer").forward(x), after)
                     }
                     _ => (self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode), after),
                 };
@@ -242,6 +248,7 @@ impl AlexNet {
             Stage::SpatialLrn(config) => spatial_lrn(maps, config),
             Stage::MaxPool(pool) => max_pool2d(maps, pool),
             Stage::AvgPool(pool) => avg_pool2d(maps, pool),
+            Stage::BatchNorm(_) => unreachable!("has parameters, which its layer holds"),
             Stage::Dropout(drop) => {
                 let shape = maps.dims();
                 self.dropout(maps.flatten(1, 3), name, *drop, mode).reshape(shape)
@@ -293,20 +300,26 @@ impl AlexNet {
             (shape, data.convert::<f32>().try_to_vec().expect("converted to f32"))
         };
         let mut found = Vec::new();
-        let mut keep = |layer: &str, tower: usize, weight: TensorData, bias: TensorData| {
-            for (kind, data) in [("weight", weight), ("bias", bias)] {
-                let (shape, values) = values(data);
-                found.push((format!("{layer}.{tower}.{kind}"), shape, values));
-            }
+        let mut keep = |layer: &str, tower: usize, kind: &str, data: TensorData| {
+            let (shape, values) = values(data);
+            found.push((format!("{layer}.{tower}.{kind}"), shape, values));
         };
         for (config, layer) in self.network.conv.iter().zip(&self.conv) {
             for (tower, conv) in layer.towers.iter().enumerate() {
-                keep(&config.name, tower, conv.weight.val().into_data(), conv.bias.val().into_data());
+                keep(&config.name, tower, "weight", conv.weight.val().into_data());
+                keep(&config.name, tower, "bias", conv.bias.val().into_data());
+                if let Some(norm) = &conv.norm {
+                    keep(&config.name, tower, "gain", norm.gamma.val().into_data());
+                    keep(&config.name, tower, "shift", norm.beta.val().into_data());
+                    keep(&config.name, tower, "running_mean", norm.running_mean.value_sync().into_data());
+                    keep(&config.name, tower, "running_variance", norm.running_var.value_sync().into_data());
+                }
             }
         }
         for (config, layer) in self.network.fc.iter().zip(&self.fc) {
             for (tower, fc) in layer.towers.iter().enumerate() {
-                keep(&config.name, tower, fc.weight.val().into_data(), fc.bias.val().into_data());
+                keep(&config.name, tower, "weight", fc.weight.val().into_data());
+                keep(&config.name, tower, "bias", fc.bias.val().into_data());
             }
         }
         found
@@ -404,7 +417,13 @@ impl Convolution {
         };
         let name = format!("{}.{tower}", self.name);
         let weight = source.weight(&name, shape, self.weight_std)?;
-        Ok(Conv { weight, bias: source.bias(&name, biases, self.bias)? })
+        let bias = source.bias(&name, biases, self.bias)?;
+        let norm = self.stages.iter().find_map(|stage| match stage {
+            Stage::BatchNorm(norm) => Some(*norm),
+            _ => None,
+        });
+        let norm = norm.map(|norm| source.batch_norm(&name, trace.outputs, norm)).transpose()?;
+        Ok(Conv { weight, bias, norm })
     }
 }
 

@@ -155,6 +155,8 @@ pub enum Stage {
     Lrn(Lrn),
     /// Local response normalization within each map, as in the author's other networks.
     SpatialLrn(Lrn),
+    /// Batch normalization of each map (Ioffe & Szegedy 2015), once a layer.
+    BatchNorm(BatchNormalization),
     /// Max pooling (§3.4).
     MaxPool(Pool),
     /// Average pooling.
@@ -170,11 +172,23 @@ impl Stage {
             Stage::Activation => "activation",
             Stage::Lrn(_) => "lrn",
             Stage::SpatialLrn(_) => "spatial-lrn",
+            Stage::BatchNorm(_) => "batch-norm",
             Stage::MaxPool(_) => "max-pool",
             Stage::AvgPool(_) => "avg-pool",
             Stage::Dropout(_) => "dropout",
         }
     }
+}
+
+/// Batch normalization: each map less its mean, over its standard deviation, times a gain, plus a shift, both learned.
+/// In training mean and variance are the batch's (of each device's part, where a batch is divided), else running averages.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNormalization {
+    /// Added to the variance.
+    pub epsilon: f64,
+    /// The share of the newest batch in the running averages.
+    pub momentum: f64,
 }
 
 /// The nonlinearity (Krizhevsky et al. 2012, §3.1).

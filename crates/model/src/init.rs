@@ -1,12 +1,16 @@
 use alexnet_ops::Key;
-use burn::module::{Param, ParamId};
+use burn::module::{Param, ParamId, RunningState};
+use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
+
+use crate::config::BatchNormalization;
 
 /// A parameter that a network asks for when it is built.
 #[derive(Debug, Clone)]
 pub struct Parameter {
-    /// The layer's name, the tower's number and what it is: `conv1.0.weight`.
+    /// The layer's name, the tower's number and what it is: `conv1.0.weight`, `.bias`; of batch normalization `.gain`,
+    /// `.shift`, `.running_mean`, `.running_variance`.
     pub name: String,
     /// `[filters, channels, height, width]`, `[inputs, units]` or `[biases]`, of the tower alone.
     pub shape: Vec<usize>,
@@ -57,6 +61,31 @@ impl<E> Source<'_, E> {
 
     pub(crate) fn bias(&mut self, name: &str, units: usize, value: f64) -> Result<Param<Tensor<1>>, E> {
         self.parameter(format!("{name}.bias"), [units], Initial::Constant(value))
+    }
+
+    /// The batch normalization of a layer's maps.
+    pub(crate) fn batch_norm(
+        &mut self,
+        name: &str,
+        maps: usize,
+        config: BatchNormalization,
+    ) -> Result<BatchNorm, E> {
+        let mut one = |kind: &str, value: f64| {
+            self.parameter::<1>(format!("{name}.{kind}"), [maps], Initial::Constant(value))
+        };
+        let (gamma, beta) = (one("gain", 1.0)?, one("shift", 0.0)?);
+        let (mean, variance) = (one("running_mean", 0.0)?, one("running_variance", 1.0)?);
+        // Averages are no parameters: nothing is learned of them.
+        let state = |of: Param<Tensor<1>>| RunningState::with_id(of.id, of.val().detach());
+        Ok(BatchNorm {
+            gamma,
+            beta,
+            training: Param::from_bool(true),
+            running_mean: state(mean),
+            running_var: state(variance),
+            momentum: config.momentum,
+            epsilon: config.epsilon,
+        })
     }
 
     fn parameter<const D: usize>(

@@ -1,6 +1,6 @@
 use alexnet_ops::{Lrn, Padding, Pool};
 
-use crate::config::{Convolution, FullyConnected, Network, Reads, Stage};
+use crate::config::{BatchNormalization, Convolution, FullyConnected, Network, Reads, Stage};
 
 /// The shapes and sizes of every layer, computed from the config alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +201,10 @@ impl Convolution {
         let kernels = self.kernel * self.kernel * inputs / self.groups * self.filters;
         let places = side * side;
         let sets = if self.shared { 1 } else { places };
+        let norms = self.stages.iter().filter(|stage| matches!(stage, Stage::BatchNorm(_))).count();
+        if norms > 1 {
+            return Err("batch normalization can be there once a layer".into());
+        }
         let mut stages = Vec::new();
         let mut after = side;
         for stage in &self.stages {
@@ -216,7 +220,8 @@ impl Convolution {
             outputs,
             side,
             stages,
-            parameters: sets * (kernels + self.filters),
+            // A gain and a shift of each map.
+            parameters: sets * (kernels + self.filters) + 2 * norms * self.filters,
             multiply_adds: kernels * places,
             exchanged,
         })
@@ -262,9 +267,18 @@ fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
     match stage {
         Stage::Activation => Ok(side),
         Stage::Lrn(lrn) | Stage::SpatialLrn(lrn) => check_lrn(lrn).map(|()| side),
+        Stage::BatchNorm(norm) => check_batch_norm(norm).map(|()| side),
         Stage::MaxPool(pool) | Stage::AvgPool(pool) => pooled(pool, side),
         Stage::Dropout(drop) => check_dropout(*drop).map(|()| side),
     }
+}
+
+fn check_batch_norm(norm: &BatchNormalization) -> Result<(), String> {
+    let BatchNormalization { epsilon, momentum } = *norm;
+    if epsilon > 0.0 && epsilon.is_finite() && (0.0..=1.0).contains(&momentum) {
+        return Ok(());
+    }
+    Err(format!("batch-norm: an epsilon of {epsilon} (above 0) and a momentum of {momentum} (0 to 1)"))
 }
 
 fn check_lrn(lrn: &Lrn) -> Result<(), String> {

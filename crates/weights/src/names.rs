@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use alexnet_model::{AlexNet, LayerTrace, Network, Trace};
+use alexnet_model::{AlexNet, LayerTrace, Network, Stage, Trace};
 use burn::tensor::Device;
 
 use crate::file::transpose;
@@ -78,6 +78,12 @@ fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>
             }
             Some(conv) => (vec![outputs, layer.inputs, conv.kernel * conv.kernel, places], outputs * places),
         };
+        let stages = network.conv.get(index).map_or(&[][..], |conv| &conv.stages);
+        if stages.iter().any(|stage| matches!(stage, Stage::BatchNorm(_))) {
+            for kind in ["gain", "shift", "running_mean", "running_variance"] {
+                shapes.insert(format!("{name}.{kind}"), vec![outputs]);
+            }
+        }
         shapes.insert(format!("{name}.weight"), weight);
         shapes.insert(format!("{name}.bias"), vec![biases]);
     }
@@ -202,6 +208,26 @@ mod tests {
             let again = weights.network(&preset(preset_name), &device()).unwrap();
             assert_eq!(again.parameters(), model.parameters(), "{preset_name} {names:?}");
         }
+    }
+
+    #[test]
+    fn batch_normalization_travels_with_its_averages() {
+        let mut network = preset("mini");
+        let norm = alexnet_model::BatchNormalization { epsilon: 1e-5, momentum: 0.1 };
+        network.conv[1].stages.insert(0, Stage::BatchNorm(norm));
+        let mut next = 0.0;
+        let model: AlexNet = network
+            .build::<WeightsError>(&device(), &mut |parameter| {
+                next += 1.0;
+                Ok(vec![next; parameter.shape.iter().product()])
+            })
+            .unwrap();
+        for names in [Names::Ours, Names::Record] {
+            let weights = Weights::of(&model, names).unwrap();
+            assert_eq!(weights.network(&network, &device()).unwrap().parameters(), model.parameters());
+        }
+        let weights = Weights::of(&model, Names::Ours).unwrap();
+        assert_eq!(weights.tensors["conv2.running_variance"].shape, [24]);
     }
 
     #[test]

@@ -25,6 +25,13 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         let path = name.strip_prefix("network.").unwrap_or(&name);
         let place = path.split_once(".towers.").and_then(|(layer, rest)| {
             let (tower, kind) = rest.split_once('.')?;
+            let kind = match kind {
+                "norm.gamma" => "gain",
+                "norm.beta" => "shift",
+                "norm.running_mean" => "running_mean",
+                "norm.running_var" => "running_variance",
+                other => other,
+            };
             Some((format!("{layer}.{kind}"), tower.parse().ok()?))
         });
         let (whole, tower): (String, usize) =
