@@ -383,7 +383,7 @@ pub(crate) fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
 
 fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let [one] = args.runs.as_slice()
-        && !one.is_dir()
+        && (one.is_file() || one == Path::new("torchvision"))
     {
         return evaluate_weights::evaluate(args, one, &stop);
     }
@@ -392,7 +392,7 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let runs: Vec<Run> = args
         .runs
         .iter()
-        .map(|folder| Run::open(folder).with_context(|| format!("{} is no run folder", folder.display())))
+        .map(|folder| Run::open(folder).with_context(|| format!("{} is no run folder, nor a file of weights", folder.display())))
         .collect::<Result<_>>()?;
     let mut data: Option<(String, Data)> = None;
     let mut all: Vec<Predictions> = Vec::new();
