@@ -4,7 +4,9 @@
 //! Results are those of libjpeg's defaults within rounding: the cosine transform is in floats where libjpeg's is in
 //! integers, and colour is interpolated as libjpeg does ("fancy upsampling").
 
+use std::cell::RefCell;
 use std::ops::Range;
+use std::rc::Rc;
 
 use pulp::{Arch, Simd, WithSimd};
 
@@ -36,12 +38,34 @@ struct Codes {
     /// Of each length, the first code beyond it, at the top of 16 bits, and what added to a code gives its symbol.
     ends: [u32; 18],
     offsets: [i32; 17],
+    lengths: [u8; 16],
     symbols: Vec<u8>,
 }
 
+/// Tables that a thread keeps: four an image, and most images have the same.
+const TABLES: usize = 8;
+
 impl Codes {
-    fn new(lengths: &[u8], symbols: &[u8]) -> Option<Self> {
+    /// The table of a file, which may be that of a file before it.
+    fn of(lengths: &[u8; 16], symbols: &[u8]) -> Option<Rc<Self>> {
+        thread_local!(static RECENT: RefCell<Vec<Rc<Codes>>> = const { RefCell::new(Vec::new()) });
+        RECENT.with_borrow_mut(|recent| {
+            let same = |codes: &&Rc<Codes>| codes.lengths == *lengths && codes.symbols == symbols;
+            if let Some(codes) = recent.iter().find(same) {
+                return Some(codes.clone());
+            }
+            let codes = Rc::new(Self::new(lengths, symbols)?);
+            if recent.len() == TABLES {
+                recent.remove(0);
+            }
+            recent.push(codes.clone());
+            Some(codes)
+        })
+    }
+
+    fn new(lengths: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut codes = Self {
+            lengths: *lengths,
             short: Box::new([(0, 0); 1 << LOOKUP]),
             whole: Box::new([(0, 0, 0); 1 << LOOKUP]),
             ends: [0; 18],
@@ -118,8 +142,8 @@ struct Header {
     components: Vec<Component>,
     /// Quantization steps with the transform's scale, by columns.
     steps: [Option<[f32; 64]>; 4],
-    dc: [Option<Codes>; 4],
-    ac: [Option<Codes>; 4],
+    dc: [Option<Rc<Codes>>; 4],
+    ac: [Option<Rc<Codes>>; 4],
     /// Units between restarts; 0 for none.
     restart: usize,
 }
@@ -325,7 +349,7 @@ fn codes(mut body: &[u8], header: &mut Header) -> Option<()> {
         if kind > 0x1f {
             return None;
         }
-        *tables.get_mut(usize::from(kind & 15))? = Some(Codes::new(lengths, symbols)?);
+        *tables.get_mut(usize::from(kind & 15))? = Some(Codes::of(lengths, symbols)?);
         body = &rest[16 + count..];
     }
     Some(())
