@@ -51,6 +51,9 @@ pub(crate) enum Command {
     Weights(WeightsCommand),
     /// Say what is on photographs, with weights of one's own choice
     Predict(PredictArgs),
+    /// Look inside a trained network: its kernels, its mistakes, which images are alike to it, where it looks
+    #[command(subcommand)]
+    Analyze(AnalyzeCommand),
     /// Measure how fast a network trains or infers here, layer by layer, on synthetic images
     Bench(BenchArgs),
     /// Print a shell completion script
@@ -403,6 +406,131 @@ pub(crate) struct PredictArgs {
     /// What standard output holds: lines, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AnalyzeCommand {
+    /// Draw the first layer's kernels tower by tower, and say how colourful they are
+    Kernels(KernelsArgs),
+    /// Test on a data set: what it says of random images, or of those it gets wrong; errors by class
+    Predictions(PredictionsArgs),
+    /// Find the images whose features are nearest to those of others, and how many are of the same class
+    Nearest(NearestArgs),
+    /// Sweep a grey square over images and draw where it costs the network its answer
+    Occlusion(OcclusionArgs),
+    /// Draw where a change of a pixel would change the answer most: the gradient of the logit
+    Saliency(SaliencyArgs),
+}
+
+/// Weights to look into, and where what is found goes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LookArgs {
+    /// A run's folder or a file of weights, as for `predict`
+    pub(crate) weights: PathBuf,
+    /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
+    #[arg(long)]
+    pub(crate) preset: Option<String>,
+    /// The folder for pictures and numbers
+    #[arg(long, value_name = "DIR", default_value = "analysis")]
+    pub(crate) out: PathBuf,
+    /// What to compute with [default: the first backend in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KernelsArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Scale each kernel by itself, instead of all by one range
+    #[arg(long)]
+    pub(crate) per_kernel: bool,
+}
+
+/// A data set to look at.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SetArgs {
+    /// The data set's folder or archive [default: where `list` finds that of `--set`]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// The data set's name, where its files do not speak for themselves (cifar10, fashion-mnist)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) set: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PredictionsArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) data: SetArgs,
+    /// Images to draw
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 8)]
+    pub(crate) count: usize,
+    /// Draw only what the network gets wrong
+    #[arg(long)]
+    pub(crate) mistakes: bool,
+    /// Which images are chosen
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NearestArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Photographs to find neighbours of [default: `--queries` random test images of the data set, which are counted too]
+    pub(crate) images: Vec<PathBuf>,
+    /// The data set to look in, a folder or archive: its training images, or all if it has no splits [default: where
+    /// `list` finds that of `--set`]
+    #[arg(long = "in", value_name = "PATH")]
+    pub(crate) inside: Option<PathBuf>,
+    /// The data set's name, where its files do not speak for themselves (cifar10, fashion-mnist)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) set: Option<String>,
+    /// The layer whose output is compared [default: the last hidden one, as in the paper]
+    #[arg(long)]
+    pub(crate) layer: Option<String>,
+    /// Neighbours of each (Krizhevsky et al. 2012, figure 4: 6)
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// Test images whose neighbours are counted, where none are given
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) queries: usize,
+    /// Which test images
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+/// Photographs and the answer that is looked for in them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EvidenceArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Photographs: JPEG or PNG
+    #[arg(required = true)]
+    pub(crate) images: Vec<PathBuf>,
+    /// The class whose evidence is looked for [default: the most probable]
+    #[arg(long, value_name = "INDEX")]
+    pub(crate) class: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OcclusionArgs {
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
+    /// Side of the square in pixels [default: a fifth of the input's]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) square: Option<usize>,
+    /// Pixels from one place of it to the next [default: a quarter of it]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) stride: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SaliencyArgs {
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,7 +12,7 @@ use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
-    AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
+    AblationArgs, AnalyzeCommand, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
     MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
     WorkArgs,
 };
@@ -25,7 +25,7 @@ use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::{Study, Task};
 use crate::work::{Lines, Plan};
-use crate::{arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch, weights, work};
+use crate::{analyze, arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch, weights, work};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,11 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
             weights::export(&file, preset.as_deref(), &out, names)?;
         }
+        Command::Analyze(AnalyzeCommand::Kernels(args)) => analyze::kernels(&args)?,
+        Command::Analyze(AnalyzeCommand::Predictions(args)) => analyze::predictions(&args, &stop)?,
+        Command::Analyze(AnalyzeCommand::Nearest(args)) => analyze::nearest(&args, &stop)?,
+        Command::Analyze(AnalyzeCommand::Occlusion(args)) => analyze::occlusion(&args)?,
+        Command::Analyze(AnalyzeCommand::Saliency(args)) => analyze::saliency(&args.evidence)?,
         Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,

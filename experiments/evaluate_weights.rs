@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use alexnet_data::{Class, Dataset, Resize, Views};
+use alexnet_data::{Class, Dataset, Resize, Split, Views};
 use alexnet_model::{Mode, Network};
 use alexnet_ops::fits;
 use alexnet_train::Predictions;
@@ -18,9 +18,24 @@ use crate::library;
 use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
 use crate::weights::{Loaded, PUBLISHED};
 
+/// The test images of a data set, or those to learn from, with their classes.
+pub(crate) fn open_split(
+    data: Option<&Path>,
+    set: Option<&str>,
+    train: bool,
+) -> Result<(Split, Vec<Class>, &'static str)> {
+    let manifest = set.map(library::manifest).transpose()?;
+    let found = manifest.as_ref().and_then(library::find_data);
+    let Some(path) = data.map(Path::to_owned).or(found) else { bail!("give the images with `--data`") };
+    if !path.exists() {
+        bail!("--data {}: no such file or folder", path.display());
+    }
+    Ok(Dataset::open_split(&path, manifest.as_ref(), train)?)
+}
+
 /// Which output of the network each class of the data is. Classes called by WordNet ids are looked up among those of
 /// ILSVRC-2012 where the network has as many outputs, so that some of them will do.
-fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
+pub(crate) fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
     let known: HashMap<&str, usize> =
         LABELS.lines().filter_map(|line| line.split('\t').next()).enumerate().map(|(at, id)| (id, at)).collect();
     if network.classes == known.len()
@@ -40,13 +55,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
         bail!("`--ensemble` averages runs");
     }
     let loaded = Loaded::open(weights, args.preset.as_deref(), args.mean.as_deref())?;
-    let manifest = args.set.as_deref().map(library::manifest).transpose()?;
-    let found = manifest.as_ref().and_then(library::find_data);
-    let Some(path) = args.data.clone().or(found) else { bail!("give the images with `--data`") };
-    if !path.exists() {
-        bail!("--data {}: no such file or folder", path.display());
-    }
-    let (split, classes, name) = Dataset::open_test(&path, manifest.as_ref())?;
+    let (split, classes, name) = open_split(args.data.as_deref(), args.set.as_deref(), false)?;
     let outputs = outputs(&loaded.network, &classes)?;
     let views = args.views.unwrap_or(Views::Centre);
     let backend = backend(args.backend)?;

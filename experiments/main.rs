@@ -1,6 +1,7 @@
 //! `experiments`: ablations of AlexNet from the command line.
 
 mod ablation;
+mod analyze;
 mod arm;
 mod bench;
 mod cli;

@@ -1,12 +1,11 @@
-//! A contact sheet: pictures in rows and columns with a line of text under each, as a PNG.
+//! Pictures as PNG: what is drawn on white, and contact sheets, which have rows and columns with a line of text under each.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use embedded_graphics::mono_font::{MonoTextStyle, iso_8859_1::FONT_7X13};
 use embedded_graphics::pixelcolor::Rgb888;
 use embedded_graphics::prelude::*;
+use embedded_graphics::primitives::Rectangle;
 use embedded_graphics::text::{Baseline, Text};
 
 /// Pixels between tiles.
@@ -16,21 +15,26 @@ const LINE: usize = 16;
 /// Pixels of a letter.
 const LETTER: usize = 7;
 
-/// Tiles on white.
-pub(crate) struct Sheet {
-    columns: usize,
-    side: usize,
+/// White to draw on.
+pub(crate) struct Canvas {
     width: usize,
     height: usize,
     /// Interleaved red, green and blue.
     pixels: Vec<u8>,
 }
 
+/// Tiles on white.
+pub(crate) struct Sheet {
+    columns: usize,
+    side: usize,
+    canvas: Canvas,
+}
+
 impl Sheet {
     /// A sheet of tiles of `side` pixels.
     pub(crate) fn new(columns: usize, rows: usize, side: usize) -> Self {
         let (width, height) = (GAP + columns * (side + GAP), GAP + rows * (side + LINE + GAP));
-        Self { columns, side, width, height, pixels: vec![255; width * height * 3] }
+        Self { columns, side, canvas: Canvas::new(width, height) }
     }
 
     /// Draws a picture, `[channels, size, size]`, and what it is; enlarged by a whole number to fit its tile.
@@ -38,6 +42,36 @@ impl Sheet {
         let (row, column) = (tile / self.columns, tile % self.columns);
         let (left, top) = (GAP + column * (self.side + GAP), GAP + row * (self.side + LINE + GAP));
         let times = (self.side / size).max(1);
+        self.canvas.picture([left, top], picture, channels, size, times);
+        self.canvas.text([left, top + size * times + 1], text, self.side + GAP);
+    }
+
+    /// Writes the sheet.
+    pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
+        self.canvas.save(path)
+    }
+}
+
+impl Canvas {
+    /// White of so many pixels.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        Self { width, height, pixels: vec![255; width * height * 3] }
+    }
+
+    /// A picture that is there already, interleaved red, green and blue.
+    pub(crate) fn of(width: usize, height: usize, pixels: Vec<u8>) -> Self {
+        Self { width, height, pixels }
+    }
+
+    /// Draws a picture, `[channels, size, size]`, each pixel `times` × `times`.
+    pub(crate) fn picture(
+        &mut self,
+        [left, top]: [usize; 2],
+        picture: &[u8],
+        channels: usize,
+        size: usize,
+        times: usize,
+    ) {
         for y in 0..size * times {
             for x in 0..size * times {
                 let from = (y / times) * size + x / times;
@@ -47,36 +81,53 @@ impl Sheet {
                 }
             }
         }
-        let letters = (self.side + GAP) / LETTER;
+    }
+
+    /// Writes a line of text that takes no more than `width` pixels.
+    pub(crate) fn text(&mut self, [left, top]: [usize; 2], text: &str, width: usize) {
+        let letters = width / LETTER;
         let text: String = if text.chars().count() > letters {
-            text.chars().take(letters - 1).chain(['.']).collect()
+            text.chars().take(letters.saturating_sub(1)).chain(['.']).collect()
         } else {
             text.to_owned()
         };
         let style = MonoTextStyle::new(&FONT_7X13, Rgb888::BLACK);
-        let place = Point::new(left as i32, (top + size * times + 1) as i32);
+        let place = Point::new(left as i32, top as i32);
         let _ = Text::with_baseline(&text, place, style, Baseline::Top).draw(self);
     }
 
-    /// Writes the sheet.
+    /// Fills a rectangle.
+    pub(crate) fn fill(
+        &mut self,
+        [left, top]: [usize; 2],
+        [wide, tall]: [usize; 2],
+        [red, green, blue]: [u8; 3],
+    ) {
+        let colour = Rgb888::new(red, green, blue);
+        let area = Rectangle::new(Point::new(left as i32, top as i32), Size::new(wide as u32, tall as u32));
+        let _ = self.fill_solid(&area, colour);
+    }
+
+    /// Writes the picture, whole or not at all.
     pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let file = BufWriter::new(File::create(path)?);
-        let mut encoder = png::Encoder::new(file, self.width as u32, self.height as u32);
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&self.pixels)?;
-        Ok(writer.finish()?)
+        writer.finish()?;
+        Ok(alexnet_data::write_whole(path, &bytes)?)
     }
 }
 
-impl OriginDimensions for Sheet {
+impl OriginDimensions for Canvas {
     fn size(&self) -> Size {
         Size::new(self.width as u32, self.height as u32)
     }
 }
 
-impl DrawTarget for Sheet {
+impl DrawTarget for Canvas {
     type Color = Rgb888;
     type Error = std::convert::Infallible;
 
@@ -101,7 +152,7 @@ mod tests {
         let mut sheet = Sheet::new(2, 1, 64);
         sheet.tile(0, &[10; 3 * 32 * 32], 3, 32, "7 a name that is too long for its tile");
         sheet.tile(1, &[200; 64 * 64], 1, 64, "");
-        let at = |x: usize, y: usize| sheet.pixels[(y * sheet.width + x) * 3];
+        let at = |x: usize, y: usize| sheet.canvas.pixels[(y * sheet.canvas.width + x) * 3];
         assert_eq!((at(GAP, GAP), at(GAP + 63, GAP + 63), at(GAP + 64, GAP)), (10, 10, 255));
         assert_eq!(at(2 * GAP + 64, GAP), 200);
         let text = (GAP + 64..GAP + 64 + LINE).any(|y| (GAP..GAP + 64).any(|x| at(x, y) == 0));

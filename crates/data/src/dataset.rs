@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::jpeg::Window;
+use crate::jpeg::{self, Window};
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::Shards;
 use crate::{DataError, Files, Manifest, Preprocessing, Views, decode};
@@ -144,11 +144,12 @@ impl LabelledImages {
         }
     }
 
-    /// An image's pixels, all of one shape.
+    /// An image's pixels, all of one shape; those outside `window` need not be right.
     fn pixels<'a>(
         &'a self,
         at: usize,
         [channels, size]: [usize; 2],
+        window: Window,
         scratch: &'a mut Scratch,
     ) -> Result<Pixels<'a>, DataError> {
         if let Images::Memory(pixels) = &self.images {
@@ -161,7 +162,16 @@ impl LabelledImages {
         {
             return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
         }
-        let buffer = std::mem::take(&mut scratch.pixels);
+        let mut buffer = std::mem::take(&mut scratch.pixels);
+        if channels == 3 {
+            match jpeg::decode_planes(buffer, &scratch.file, size, window) {
+                Ok(planes) => {
+                    scratch.pixels = planes;
+                    return Ok(Pixels::Planar(&scratch.pixels));
+                }
+                Err(unused) => buffer = unused,
+            }
+        }
         let decoded = decode::pixels_in(buffer, &scratch.file, channels, Window::whole);
         let decoded = decoded.and_then(|pixels| decode::square(pixels, size));
         scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
@@ -265,28 +275,29 @@ impl Dataset {
         Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape)
     }
 
-    /// Opens whatever `path` holds to be looked at by weights from elsewhere: its test images, or all if it has no
-    /// splits, with the classes and what the split is called. Nothing is decoded. The manifest is needed where files do
-    /// not speak for themselves.
+    /// Opens whatever `path` holds to be looked at by weights from elsewhere: its test images, or with `train` those to
+    /// learn from, or all if it has no splits; with the classes and what the split is called. Nothing is decoded. The
+    /// manifest is needed where files do not speak for themselves.
     ///
     /// # Errors
     /// If there is no data set, or it has no such images.
-    pub fn open_test(
+    pub fn open_split(
         path: &Path,
         manifest: Option<&Manifest>,
+        train: bool,
     ) -> Result<(Split, Vec<Class>, &'static str), DataError> {
         let mut source = layout::read(path, manifest)?;
         let of_manifest = manifest.map_or([3, 0], |manifest| [manifest.channels, manifest.size]);
         let [channels, size] = source.shape.unwrap_or(of_manifest);
-        for name in ["test", "val", "train"] {
-            let alone = name != "train" || source.splits.len() == 1;
+        for name in if train { ["train", "test", "val"] } else { ["test", "val", "train"] } {
+            let alone = (name == "train") == train || source.splits.len() == 1;
             if let Some(images) = source.take(&[name]).filter(|images| alone && !images.labels.is_empty()) {
                 let indices = Arc::new((0..images.labels.len() as u32).collect());
                 let split = Split { source: Arc::new(images), indices, channels, size, stand_in: None };
                 return Ok((split, source.classes, name));
             }
         }
-        Err(DataError::file(path.display().to_string(), "has no test images"))
+        Err(DataError::file(path.display().to_string(), if train { "has no training images" } else { "has no test images" }))
     }
 
     fn assemble(
@@ -434,11 +445,21 @@ impl Split {
     /// # Errors
     /// If it has to be read from disk and cannot.
     pub fn pixels<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<Pixels<'a>, DataError> {
+        self.pixels_in(index, Window::whole(self.size, self.size), scratch)
+    }
+
+    /// As [`pixels`](Self::pixels); those outside `window` need not be right.
+    pub(crate) fn pixels_in<'a>(
+        &'a self,
+        index: usize,
+        window: Window,
+        scratch: &'a mut Scratch,
+    ) -> Result<Pixels<'a>, DataError> {
         if let Some(pixels) = &self.stand_in {
             self.source.file(self.sample(index), &mut scratch.file)?;
-            return Ok(Pixels::Interleaved(pixels));
+            return Ok(Pixels::Planar(pixels));
         }
-        self.source.pixels(self.sample(index), [self.channels, self.size], scratch)
+        self.source.pixels(self.sample(index), [self.channels, self.size], window, scratch)
     }
 
     /// The same split with every image read as before but not decoded: its pixels are those of the first. To measure
@@ -447,11 +468,10 @@ impl Split {
     /// # Errors
     /// If the first image cannot be read, or images are in memory and nothing is decoded anyway.
     pub fn without_decoding(self) -> Result<Self, DataError> {
-        let mut scratch = Scratch::default();
-        let first = match self.pixels(0, &mut scratch)? {
-            Pixels::Interleaved(pixels) => pixels.to_vec(),
-            Pixels::Planar(_) => return Err(DataError::dataset("images", "they are in memory, decoded")),
-        };
+        if let Images::Memory(_) = self.source.images {
+            return Err(DataError::dataset("images", "they are in memory, decoded"));
+        }
+        let first = self.image(0)?;
         Ok(Self { stand_in: Some(Arc::new(first)), ..self })
     }
 

@@ -4,7 +4,7 @@
 mod decode;
 mod encode;
 
-pub(crate) use decode::{Window, decode};
+pub(crate) use decode::{Window, decode, decode_planes};
 pub(crate) use encode::Encoder;
 
 /// Eight rows of eight values.

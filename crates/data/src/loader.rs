@@ -243,7 +243,6 @@ impl Shared {
         let (mut targets, mut keys) = (Vec::with_capacity(indices.len()), Vec::with_capacity(indices.len()));
         for (place, &index) in (start..).zip(indices) {
             let index = index as usize;
-            let image = self.split.pixels(index, &mut scratch.0)?;
             targets.push(self.split.label(index));
             let cuts = match &self.config.draws {
                 Draws::Training { seed, augmentation } => {
@@ -257,6 +256,10 @@ impl Shared {
                     vec![draw(augmentation, self.cutter.span(), &self.colour, shared, key)]
                 }
                 Draws::Views(which) => views(*which, self.cutter.span()),
+            };
+            let image = match cuts.as_slice() {
+                [one] => self.split.pixels_in(index, self.cutter.seen(one), &mut scratch.0)?,
+                _ => self.split.pixels(index, &mut scratch.0)?,
             };
             for cut in cuts {
                 match &mut pixels {

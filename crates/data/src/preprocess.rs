@@ -160,6 +160,16 @@ impl Preprocessing {
         Ok(out)
     }
 
+    /// The pixels of a view, `[channels, crop, crop]`, as they were before: to show what the network sees.
+    pub fn shown(&self, view: &[f32]) -> Vec<u8> {
+        let (channels, area) = (self.gain.len(), self.crop * self.crop);
+        let pixel = |(at, value): (usize, &f32)| {
+            let mean = if self.mean.len() == channels { self.mean[at / area] } else { self.mean[at] };
+            (value / self.gain[at / area] + mean).round().clamp(0.0, 255.0) as u8
+        };
+        view.iter().enumerate().map(pixel).collect()
+    }
+
     fn cut(&self, pixels: &[u8], width: usize, [top, left]: [usize; 2], flip: bool, out: &mut Vec<f32>) {
         let (channels, area) = (self.gain.len(), self.crop * self.crop);
         for (channel, gain) in self.gain.iter().enumerate() {

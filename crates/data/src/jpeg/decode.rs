@@ -265,8 +265,28 @@ pub(crate) fn decode(
     let (width, height) = (header.width, header.height);
     buffer.resize(width * height * 3, 0);
     let window = window(width, height);
-    match Arch::new().dispatch(Scan { header: &header, bytes, at, window, out: &mut buffer }) {
+    let scan = Scan { header: &header, bytes, at, window, planar: false, out: &mut buffer };
+    match Arch::new().dispatch(scan) {
         Some(()) => Ok((buffer, width, height)),
+        None => Err(buffer),
+    }
+}
+
+/// The pixels of a file of the common kind as planes, `[3, side, side]`; those outside `window` need not be right. An error
+/// leaves the file, or one of another size, to others.
+pub(crate) fn decode_planes(
+    mut buffer: Vec<u8>,
+    bytes: &[u8],
+    side: usize,
+    window: Window,
+) -> Result<Vec<u8>, Vec<u8>> {
+    let Some((header, at)) = header(bytes) else { return Err(buffer) };
+    if [header.width, header.height] != [side; 2] {
+        return Err(buffer);
+    }
+    buffer.resize(side * side * 3, 0);
+    match Arch::new().dispatch(Scan { header: &header, bytes, at, window, planar: true, out: &mut buffer }) {
+        Some(()) => Ok(buffer),
         None => Err(buffer),
     }
 }
@@ -406,6 +426,7 @@ struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
     window: Window,
+    planar: bool,
     out: &'a mut [u8],
 }
 
@@ -414,7 +435,7 @@ impl WithSimd for Scan<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Option<()> {
-        let Self { header, bytes, at, window, out } = self;
+        let Self { header, bytes, at, window, planar, out } = self;
         let (across, down) = (header.components[0].across, header.components[0].down);
         let units_across = header.width.div_ceil(8 * across);
         let units_down = header.height.div_ceil(8 * down);
@@ -471,15 +492,32 @@ impl WithSimd for Scan<'_> {
         let rows = rows.start * 8 * down..(rows.end * 8 * down).min(header.height);
         match planes.as_slice() {
             [grey] => {
+                let area = header.width * header.height;
                 for y in rows {
-                    let out = &mut out[(y * header.width + columns.start) * 3..][..columns.len() * 3];
-                    for (out, &level) in out.as_chunks_mut::<3>().0.iter_mut().zip(grey.part(y, &columns)) {
+                    let (first, part) = (y * header.width + columns.start, grey.part(y, &columns));
+                    if planar {
+                        for plane in out.chunks_exact_mut(area) {
+                            plane[first..first + part.len()].copy_from_slice(part);
+                        }
+                        continue;
+                    }
+                    let out = &mut out[first * 3..][..part.len() * 3];
+                    for (out, &level) in out.as_chunks_mut::<3>().0.iter_mut().zip(part) {
                         *out = [level; 3];
                     }
                 }
             }
             [luminance, blue, red] => {
-                colours(luminance, blue, red, [across, down], &rows, &columns, header.width, out);
+                let mut target = match planar {
+                    false => Target::Interleaved(out, vec![0; columns.len()]),
+                    true => {
+                        let (red, rest) = out.split_at_mut(header.width * header.height);
+                        let (green, blue) = rest.split_at_mut(red.len());
+                        Target::Planes([red, green, blue])
+                    }
+                };
+                let size = [across, down, header.width];
+                colours(luminance, blue, red, size, &rows, &columns, &mut target);
             }
             _ => return None,
         }
@@ -647,30 +685,53 @@ fn transform(x: &Block) -> Block {
     out
 }
 
-/// Planes to interleaved red, green and blue, of some rows and columns that begin at whole units.
+/// Where red, green and blue go: pixel by pixel, with room for a row of them, or plane by plane.
+enum Target<'a> {
+    Interleaved(&'a mut [u8], Vec<u32>),
+    Planes([&'a mut [u8]; 3]),
+}
+
+impl Target<'_> {
+    /// A row from its place on.
+    #[inline(always)]
+    fn row(&mut self, first: usize, luma: &[u8], cb: &[u8], cr: &[u8]) {
+        match self {
+            Self::Interleaved(out, words) => {
+                convert(luma, cb, cr, words, &mut out[first * 3..][..luma.len() * 3]);
+            }
+            Self::Planes(planes) => {
+                let [red, green, blue] = planes.each_mut().map(|plane| &mut plane[first..first + luma.len()]);
+                let inputs = luma.iter().zip(cb).zip(cr);
+                for ((((&y, &cb), &cr), red), (green, blue)) in inputs.zip(red).zip(green.iter_mut().zip(blue)) {
+                    [*red, *green, *blue] = colour(y, cb, cr).map(|level| level as u8);
+                }
+            }
+        }
+    }
+}
+
+/// Samples to colours, of some rows and columns that begin at whole units. `across` and `down` are how many pixels share
+/// a sample of colour, `width` is the image's.
 #[inline(always)]
-#[expect(clippy::too_many_arguments)]
 fn colours(
     luminance: &Plane,
     blue: &Plane,
     red: &Plane,
-    [across, down]: [usize; 2],
+    [across, down, width]: [usize; 3],
     rows: &Range<usize>,
     columns: &Range<usize>,
-    width: usize,
-    out: &mut [u8],
+    target: &mut Target<'_>,
 ) {
     let narrow = columns.start / across..columns.end.div_ceil(across);
     // Sums of rows, and rows at full width.
     let mut sums = vec![0u16; narrow.len()];
     let mut wide = [vec![0u8; 2 * narrow.len()], vec![0u8; 2 * narrow.len()]];
-    let mut words = vec![0u32; columns.len()];
     for y in rows.clone() {
-        let out = &mut out[(y * width + columns.start) * 3..][..columns.len() * 3];
+        let first = y * width + columns.start;
         let luma = luminance.part(y, columns);
         let [cb, cr] = [blue, red].map(|plane| plane.part(y / down, &narrow));
         if across == 1 {
-            convert(luma, cb, cr, &mut words, out);
+            target.row(first, luma, cb, cr);
             continue;
         }
         for (plane, wide) in [blue, red].into_iter().zip(&mut wide) {
@@ -687,7 +748,7 @@ fn colours(
                 widened_sums(&sums, wide);
             }
         }
-        convert(luma, &wide[0][..luma.len()], &wide[1][..luma.len()], &mut words, out);
+        target.row(first, luma, &wide[0][..luma.len()], &wide[1][..luma.len()]);
     }
 }
 
@@ -735,17 +796,23 @@ fn widened_sums(row: &[u16], out: &mut [u8]) {
     pairs[last] = [((3 * row[last] + row[last - 1] + 8) >> 4) as u8, edges[1]];
 }
 
-/// A row of luminance and colour differences to red, green and blue (ITU-R BT.601 as in JFIF); `words` has a pixel each.
+/// Red, green and blue of luminance and colour differences (ITU-R BT.601 as in JFIF), 0 to 255.
 #[inline(always)]
-fn convert(luma: &[u8], cb: &[u8], cr: &[u8], words: &mut [u32], out: &mut [u8]) {
+fn colour(y: u8, cb: u8, cr: u8) -> [i32; 3] {
     // In units of 1/16384, rounded.
     const HALF: i32 = 1 << 13;
+    let (y, cb, cr) = ((i32::from(y) << 14) + HALF, i32::from(cb) - 128, i32::from(cr) - 128);
+    let red = y + 22_970 * cr;
+    let green = y - 5_638 * cb - 11_700 * cr;
+    let blue = y + 29_032 * cb;
+    [red, green, blue].map(|value| (value >> 14).clamp(0, 255))
+}
+
+/// A row to pixels, interleaved; `words` has one each.
+#[inline(always)]
+fn convert(luma: &[u8], cb: &[u8], cr: &[u8], words: &mut [u32], out: &mut [u8]) {
     for (((word, &y), &cb), &cr) in words.iter_mut().zip(luma).zip(cb).zip(cr) {
-        let (y, cb, cr) = ((i32::from(y) << 14) + HALF, i32::from(cb) - 128, i32::from(cr) - 128);
-        let red = y + 22_970 * cr;
-        let green = y - 5_638 * cb - 11_700 * cr;
-        let blue = y + 29_032 * cb;
-        let [red, green, blue] = [red, green, blue].map(|value| (value >> 14).clamp(0, 255) as u32);
+        let [red, green, blue] = colour(y, cb, cr).map(|level| level as u32);
         *word = red | green << 8 | blue << 16;
     }
     // Four pixels become twelve bytes in three words: three bytes at a time the compiler takes out of vectors one by one.
@@ -829,12 +896,20 @@ mod tests {
     fn pixels_in_a_window_are_those_of_the_whole_image() {
         use jpeg_encoder::SamplingFactor::{F_1_1, F_2_1, F_2_2};
         for sampling in [F_1_1, F_2_1, F_2_2] {
-            for (width, height) in [(133, 57), (57, 133), (64, 64), (9, 31)] {
+            for (width, height) in [(133, 57), (57, 133), (64, 64), (77, 77), (9, 31)] {
                 let file = made(width, height, sampling, 2);
                 let (whole, wide, tall) = fast(&file).unwrap();
                 let (rows, columns) = (tall / 3..tall - tall / 4, wide / 3..wide - wide / 5);
                 let window = |_, _| Window { rows: rows.clone(), columns: columns.clone() };
                 let (part, ..) = decode(Vec::new(), &file, 1 << 26, window).unwrap();
+                if width == height {
+                    let window = Window { rows: rows.clone(), columns: columns.clone() };
+                    let planes = decode_planes(Vec::new(), &file, wide, window).unwrap();
+                    let same = |(y, x)| {
+                        (0..3).all(|c| planes[(c * tall + y) * wide + x] == whole[(y * wide + x) * 3 + c])
+                    };
+                    assert!(rows.clone().flat_map(|y| columns.clone().map(move |x| (y, x))).all(same));
+                }
                 for y in rows.clone() {
                     let range = (y * wide + columns.start) * 3..(y * wide + columns.end) * 3;
                     assert_eq!(part[range.clone()], whole[range], "{width} × {height} {sampling:?}, row {y}");

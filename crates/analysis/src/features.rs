@@ -1,0 +1,141 @@
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Features of images, one row of f32 an image, in a file that grows as they are extracted.
+///
+/// What they are of, the network's checksum and the data's, is written beside; rows that are there already are not
+/// extracted again.
+#[derive(Debug)]
+pub struct FeatureFile {
+    path: PathBuf,
+    file: File,
+    about: About,
+    rows: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct About {
+    /// Whose features of what.
+    of: String,
+    /// Numbers of an image.
+    width: usize,
+}
+
+/// Why features cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FeaturesError {
+    /// The file cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+impl FeatureFile {
+    /// Opens `path` for features `of` something, `width` numbers an image; those of something else that are there are
+    /// thrown away.
+    ///
+    /// # Errors
+    /// If the file or the one beside it cannot be read or written.
+    pub fn open(path: &Path, of: &str, width: usize) -> Result<Self, FeaturesError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| FeaturesError::Io { action, path, source }
+        };
+        let about = About { of: of.to_owned(), width };
+        let beside = path.with_extension("json");
+        let before = std::fs::read(&beside).ok().and_then(|text| serde_json::from_slice::<About>(&text).ok());
+        let same = before.as_ref() == Some(&about);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(!same)
+            .open(path)
+            .map_err(io("write", path))?;
+        if !same {
+            let text = serde_json::to_vec(&about).expect("plain values");
+            std::fs::write(&beside, text).map_err(io("write", &beside))?;
+        }
+        let row = 4 * width.max(1) as u64;
+        let rows = file.metadata().map_err(io("read", path))?.len() / row;
+        // A row that was cut short by a kill is extracted again.
+        file.set_len(rows * row).map_err(io("write", path))?;
+        file.seek(SeekFrom::End(0)).map_err(io("write", path))?;
+        Ok(Self { path: path.to_owned(), file, about, rows: rows as usize })
+    }
+
+    /// Images whose features are there.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Numbers of an image.
+    pub fn width(&self) -> usize {
+        self.about.width
+    }
+
+    /// Adds the features of the next images, row after row.
+    ///
+    /// # Errors
+    /// If they cannot be written; the rows before stay.
+    ///
+    /// # Panics
+    /// If they are not whole rows.
+    pub fn push(&mut self, features: &[f32]) -> Result<(), FeaturesError> {
+        assert_eq!(features.len() % self.about.width, 0, "whole rows");
+        let bytes: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let path = &self.path;
+        let io = |source| FeaturesError::Io { action: "write", path: path.clone(), source };
+        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&bytes)).map_err(io)?;
+        self.rows += features.len() / self.about.width;
+        Ok(())
+    }
+
+    /// The features of some images.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, FeaturesError> {
+        let width = self.about.width;
+        let mut bytes = vec![0; rows.len() * width * 4];
+        let path = &self.path;
+        let io = |source| FeaturesError::Io { action: "read", path: path.clone(), source };
+        let start = SeekFrom::Start((rows.start * width * 4) as u64);
+        self.file.seek(start).and_then(|_| self.file.read_exact(&mut bytes)).map_err(io)?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extraction_goes_on_where_it_was_and_other_features_begin_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fc7.f32");
+        let mut file = FeatureFile::open(&path, "a", 3).unwrap();
+        file.push(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        drop(file);
+        // As a kill leaves it: half a row more.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(&[7; 6]).unwrap();
+        let mut file = FeatureFile::open(&path, "a", 3).unwrap();
+        assert_eq!(file.rows(), 2);
+        file.push(&[7.0, 8.0, 9.0]).unwrap();
+        assert_eq!(file.read(1..3).unwrap(), [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+        assert!(file.read(2..4).is_err());
+        assert_eq!(FeatureFile::open(&path, "b", 3).unwrap().rows(), 0);
+        assert!(FeatureFile::open(&folder.path().join("no/such"), "a", 3).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! The kernels of the first layer (Krizhevsky et al. 2012, §6.1 and figure 3).
+
+use serde::Serialize;
+
+/// Kernels in a row of the picture, as the authors' `shownet.py` draws them.
+const ROW: usize = 16;
+
+/// How kernels' values become grey levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// From the smallest to the largest value of all kernels, as the authors' code does.
+    Global,
+    /// From each kernel's own smallest to its largest.
+    EachKernel,
+}
+
+/// The kernels of one tower, `[kernels, channels, side, side]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tower {
+    /// Row after row.
+    pub values: Vec<f32>,
+    /// Channels of the image.
+    pub channels: usize,
+    /// Side of a kernel.
+    pub side: usize,
+}
+
+/// How colourful kernels are.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Colourfulness {
+    /// Of each kernel, tower by tower.
+    pub towers: Vec<Vec<f64>>,
+    /// Each tower's mean.
+    pub means: Vec<f64>,
+    /// The difference between the two towers' means, whichever is larger: which tower takes to colour is chance, and a
+    /// trained network is one observation. `None` of one tower or more than two.
+    pub difference: Option<f64>,
+}
+
+impl Tower {
+    fn kernel_size(&self) -> usize {
+        self.channels * self.side * self.side
+    }
+
+    fn kernels(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.kernel_size())
+    }
+}
+
+/// The share of a kernel's energy that is left once each place's mean over the channels is taken off: 0 of a grey kernel.
+fn of_kernel(kernel: &[f32], channels: usize) -> f64 {
+    let area = kernel.len() / channels;
+    let (mut all, mut left) = (0.0, 0.0);
+    for place in 0..area {
+        let values = (0..channels).map(|channel| f64::from(kernel[channel * area + place]));
+        let mean = values.clone().sum::<f64>() / channels as f64;
+        all += values.clone().map(|value| value * value).sum::<f64>();
+        left += values.map(|value| (value - mean).powi(2)).sum::<f64>();
+    }
+    if all > 0.0 { left / all } else { 0.0 }
+}
+
+/// How colourful the kernels of each tower are.
+pub fn colourfulness(towers: &[Tower]) -> Colourfulness {
+    let each: Vec<Vec<f64>> = towers
+        .iter()
+        .map(|tower| tower.kernels().map(|kernel| of_kernel(kernel, tower.channels)).collect())
+        .collect();
+    let means: Vec<f64> = each.iter().map(|all| all.iter().sum::<f64>() / all.len().max(1) as f64).collect();
+    let difference = match means.as_slice() {
+        [one, other] => Some((one - other).abs()),
+        _ => None,
+    };
+    Colourfulness { towers: each, means, difference }
+}
+
+/// A picture, interleaved red, green and blue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// `[height, width, 3]`.
+    pub pixels: Vec<u8>,
+}
+
+/// All kernels, sixteen in a row, tower above tower, each value `times` × `times` pixels.
+pub fn picture(towers: &[Tower], range: Range, times: usize) -> Picture {
+    let side = towers.first().map_or(1, |tower| tower.side) * times;
+    // A pixel between kernels, a broader band between towers.
+    let (gap, band) = (times.div_ceil(4).max(1), 4 * times.div_ceil(4).max(1));
+    let rows = |tower: &Tower| tower.kernels().len().div_ceil(ROW);
+    let widest = towers.iter().map(|tower| tower.kernels().len().min(ROW)).max().unwrap_or(0);
+    let width = gap + widest * (side + gap);
+    let height = gap + towers.iter().map(|tower| rows(tower) * (side + gap)).sum::<usize>()
+        + band * towers.len().saturating_sub(1);
+    let mut out = Picture { width, height, pixels: vec![255; width * height * 3] };
+    let extremes = |values: &mut dyn Iterator<Item = f32>| {
+        values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let all = extremes(&mut towers.iter().flat_map(|tower| tower.values.iter().copied()));
+    let mut top = gap;
+    for tower in towers {
+        for (number, kernel) in tower.kernels().enumerate() {
+            let (low, high) = match range {
+                Range::Global => all,
+                Range::EachKernel => extremes(&mut kernel.iter().copied()),
+            };
+            let level = |value: f32| (255.0 * (value - low) / (high - low).max(f32::MIN_POSITIVE)) as u8;
+            let (y0, x0) = (top + number / ROW * (side + gap), gap + number % ROW * (side + gap));
+            for y in 0..side {
+                for x in 0..side {
+                    let place = y / times * tower.side + x / times;
+                    for colour in 0..3 {
+                        let channel = colour.min(tower.channels - 1);
+                        let value = kernel[channel * tower.side * tower.side + place];
+                        out.pixels[((y0 + y) * width + x0 + x) * 3 + colour] = level(value);
+                    }
+                }
+            }
+        }
+        top += rows(tower) * (side + gap) + band;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_kernels_are_not_colourful_and_opposite_colours_are() {
+        let grey: Vec<f32> = [1.0, -2.0, 0.5, 3.0].repeat(3);
+        // Red against the others, with no mean at any place.
+        let colour: Vec<f32> = [[2.0; 4], [-1.0; 4], [-1.0; 4]].concat();
+        let tower = |values: &[f32]| Tower { values: values.to_vec(), channels: 3, side: 2 };
+        let found = colourfulness(&[tower(&grey), tower(&[&colour[..], &grey].concat())]);
+        assert!(found.towers[0][0].abs() < 1e-12 && (found.towers[1][0] - 1.0).abs() < 1e-12, "{found:?}");
+        assert!((found.difference.unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(colourfulness(&[tower(&grey)]).difference, None);
+        assert_eq!(colourfulness(&[tower(&[0.0; 12])]).means, [0.0]);
+    }
+
+    #[test]
+    fn kernels_are_drawn_in_rows_of_sixteen() {
+        let values: Vec<f32> = (0..17).flat_map(|kernel| [kernel as f32; 12]).collect();
+        let towers = [Tower { values, channels: 3, side: 2 }];
+        let picture = picture(&towers, Range::Global, 1);
+        assert_eq!((picture.width, picture.height), (1 + 16 * 3, 1 + 2 * 3));
+        let at = |x: usize, y: usize| picture.pixels[(y * picture.width + x) * 3];
+        // Kernel 0 is the darkest; kernel 16, the brightest, begins the second row; white between.
+        assert_eq!((at(1, 1), at(4, 1), at(1, 4), at(3, 1)), (0, 15, 255, 255));
+        let own = super::picture(&towers, Range::EachKernel, 1);
+        assert_eq!(own.pixels[(own.width + 4) * 3], 0, "a constant kernel has no range");
+    }
+}

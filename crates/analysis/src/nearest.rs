@@ -1,0 +1,122 @@
+use std::ops::Range;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::Serialize;
+
+/// Rows that are compared at once, at most: what bounds the memory, with the number of queries.
+const BLOCK: usize = 4096;
+
+/// A row that is near.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Its number.
+    pub row: usize,
+    /// The squared Euclidean distance.
+    pub distance: f32,
+}
+
+/// Where rows come from.
+pub trait Rows {
+    /// Why they do not.
+    type Error;
+
+    /// Some rows, one after the other.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error>;
+}
+
+impl Rows for crate::FeatureFile {
+    type Error = crate::FeaturesError;
+
+    fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
+        crate::FeatureFile::read(self, rows)
+    }
+}
+
+/// The `k` nearest of `count` rows to each query, nearest first, the earlier of equals first; all are compared.
+///
+/// `queries` are `[n, width]`. A block of rows is compared with all queries by one matrix product on `device`.
+///
+/// # Errors
+/// If rows cannot be read.
+///
+/// # Panics
+/// If `queries` are not whole rows.
+pub fn nearest<R: Rows>(
+    queries: &[f32],
+    width: usize,
+    rows: &mut R,
+    count: usize,
+    k: usize,
+    device: &Device,
+) -> Result<Vec<Vec<Neighbour>>, R::Error> {
+    assert_eq!(queries.len() % width, 0, "whole rows");
+    let asked = queries.len() / width;
+    let mut found: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(k + 1); asked];
+    let lengths: Vec<f32> = queries.chunks_exact(width).map(squared_length).collect();
+    let queries = Tensor::<2>::from_data(TensorData::new(queries.to_vec(), [asked, width]), device);
+    for start in (0..count).step_by(BLOCK) {
+        let block = start..(start + BLOCK).min(count);
+        let values = rows.read(block.clone())?;
+        let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
+        let values = Tensor::<2>::from_data(TensorData::new(values, [block.len(), width]), device);
+        // |q − x|² = |q|² + |x|² − 2 q·x: the last is all that is not told by one of them alone.
+        let products = queries.clone().matmul(values.transpose()).into_data();
+        let products = products.try_to_vec::<f32>().expect("an f32 tensor");
+        let all = found.par_iter_mut().zip(products.par_chunks_exact(block.len())).zip(&lengths);
+        all.for_each(|((found, products), length)| {
+            for ((at, product), of_row) in products.iter().enumerate().zip(&of_rows) {
+                let distance = (length + of_row - 2.0 * product).max(0.0);
+                if found.len() == k && found.last().is_none_or(|last| distance >= last.distance) {
+                    continue;
+                }
+                let place = found.partition_point(|other| other.distance <= distance);
+                found.insert(place, Neighbour { row: start + at, distance });
+                found.truncate(k);
+            }
+        });
+    }
+    Ok(found)
+}
+
+fn squared_length(row: &[f32]) -> f32 {
+    row.iter().map(|value| value * value).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Table(Vec<f32>, usize);
+
+    impl Rows for Table {
+        type Error = std::convert::Infallible;
+
+        fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
+            Ok(self.0[rows.start * self.1..rows.end * self.1].to_vec())
+        }
+    }
+
+    #[test]
+    fn neighbours_are_those_of_comparing_all_one_by_one() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let (count, width, k) = (BLOCK + 300, 7, 5);
+        let value = |at: usize| ((at * 7919 % 1009) as f32 - 500.0) / 100.0;
+        let rows: Vec<f32> = (0..count * width).map(value).collect();
+        let queries: Vec<f32> = (0..3 * width).map(|at| value(at * 31 + 5)).collect();
+        let found = nearest(&queries, width, &mut Table(rows.clone(), width), count, k, &device).unwrap();
+        for (query, found) in queries.chunks_exact(width).zip(&found) {
+            let distance = |row: &[f32]| row.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+            let mut expected: Vec<f32> = rows.chunks_exact(width).map(distance).collect();
+            let exact = |neighbour: &Neighbour| expected[neighbour.row];
+            assert!(found.iter().all(|one| (exact(one) - one.distance).abs() < 1e-2), "{found:?}");
+            expected.sort_by(f32::total_cmp);
+            assert!(found.iter().zip(&expected).all(|(one, best)| (one.distance - best).abs() < 1e-2));
+        }
+        let few = nearest(&queries, width, &mut Table(rows, width), 2, k, &device).unwrap();
+        assert!(few.iter().all(|found| found.len() == 2), "fewer rows than asked for");
+    }
+}
