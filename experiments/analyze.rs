@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use alexnet_analysis::kernels::{self, Range, Tower};
 use alexnet_analysis::{FeatureFile, Neighbour, Rows};
@@ -13,7 +14,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cli::{EvidenceArgs, KernelsArgs, LookArgs, NearestArgs, OcclusionArgs, PredictionsArgs};
+use crate::cli::{BenchNearestArgs, EvidenceArgs, Format, KernelsArgs, LookArgs, NearestArgs, OcclusionArgs, PredictionsArgs};
 use crate::commands::{Interrupted, backend, print};
 use crate::evaluate_weights::{open_split, outputs};
 use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
@@ -492,6 +493,64 @@ pub(crate) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     let layer = layer.to_owned();
     let findings = NearestFindings { layer, images: split.len(), queries: asked, k: args.k, precision, shown };
     look.write("nearest.json", &findings)
+}
+
+/// Rows in memory.
+struct Table {
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl Rows for Table {
+    type Error = std::convert::Infallible;
+
+    fn read(&mut self, rows: std::ops::Range<usize>) -> Result<Vec<f32>, Self::Error> {
+        Ok(self.values[rows.start * self.width..rows.end * self.width].to_vec())
+    }
+}
+
+/// `experiments bench nearest`.
+pub(crate) fn bench_nearest(args: &BenchNearestArgs) -> Result<()> {
+    let (width, device) = (args.width, backend(args.backend)?.device()?);
+    // Any numbers will do: all rows are compared whatever they are.
+    let number = |at: usize| (at.wrapping_mul(2_654_435_761) >> 9 & 0xffff) as f32 / 65_536.0 - 0.5;
+    let values = (0..args.rows * width).into_par_iter().map(number).collect();
+    let mut table = Table { values, width };
+    let queries: Vec<f32> = (0..args.queries * width).into_par_iter().map(|at| number(at + 7)).collect();
+    let begun = Instant::now();
+    let found = alexnet_analysis::nearest(&queries, width, &mut table, args.rows, args.k, &device)?;
+    let seconds = begun.elapsed().as_secs_f64();
+    assert_eq!(found.len(), args.queries);
+    // The product of the queries with a square of as many rows, which is all that cannot be left out.
+    let square = Tensor::<2>::from_data(TensorData::new(table.read(0..width.min(args.rows))?, [width.min(args.rows), width]), &device);
+    let queries = Tensor::<2>::from_data(TensorData::new(queries, [args.queries, width]), &device);
+    let square = square.transpose();
+    let mut rates: Vec<f64> = (0..5)
+        .map(|_| {
+            let begun = Instant::now();
+            let _ = queries.clone().matmul(square.clone()).into_data();
+            (2 * args.queries * square.dims()[1] * width) as f64 / begun.elapsed().as_secs_f64()
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    let product = rates[rates.len() / 2];
+    let rate = (2 * args.queries * args.rows * width) as f64 / seconds;
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
+            "seconds": seconds, "queries_per_second": args.queries as f64 / seconds,
+            "flops": rate, "matrix_product_flops": product, "share": rate / product,
+        }))?),
+        Format::Text => print(&format!(
+            "{} nearest of {} × {width} for {} queries: {seconds:.2} s, {:.1} GFLOP/s, {:.0} % of a matrix product's {:.1}",
+            args.k,
+            args.rows,
+            args.queries,
+            rate / 1e9,
+            100.0 * rate / product,
+            product / 1e9
+        )),
+    }
+    Ok(())
 }
 
 /// A checksum of the weights and of how images are prepared for them.

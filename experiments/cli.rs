@@ -537,6 +537,30 @@ pub(crate) struct SaliencyArgs {
 pub(crate) enum BenchCommand {
     /// Measure how fast batches come from a data set
     Data(BenchDataArgs),
+    /// Measure exact nearest neighbours on random features, beside the matrix product that they cannot be faster than
+    Nearest(BenchNearestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchNearestArgs {
+    /// Images that are looked in
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 100_000)]
+    pub(crate) rows: usize,
+    /// Numbers of an image (Krizhevsky et al. 2012, §6.1: 4096)
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 4096)]
+    pub(crate) width: usize,
+    /// Images whose neighbours are looked for
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) queries: usize,
+    /// Neighbours of each
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// What to compute with [default: the first backend in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// What standard output holds: a line, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

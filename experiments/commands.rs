@@ -527,8 +527,10 @@ fn model(args: &ModelArgs) -> Result<()> {
 }
 
 fn bench(args: &BenchArgs) -> Result<()> {
-    if let Some(BenchCommand::Data(args)) = &args.command {
-        return data::run_bench(args);
+    match &args.command {
+        Some(BenchCommand::Data(args)) => return data::run_bench(args),
+        Some(BenchCommand::Nearest(args)) => return analyze::bench_nearest(args),
+        None => {}
     }
     let network = network::load(&args.preset)?;
     use_implementation(args.ops);

@@ -3,6 +3,7 @@
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
+//! - [`analyze`]: pictures and numbers of a trained network
 //! - [`weights`]: files of PyTorch in, predictions and other names out
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
@@ -11,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
 
+mod analyze;
 mod batches;
 mod commands;
 #[cfg(feature = "ndarray")]

@@ -7,6 +7,9 @@ use serde::Serialize;
 /// Rows that are compared at once, at most: what bounds the memory, with the number of queries.
 const BLOCK: usize = 4096;
 
+/// Queries that one thread looks after: a few lines of memory of each row of products.
+const TOGETHER: usize = 64;
+
 /// A row that is near.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Neighbour {
@@ -57,27 +60,33 @@ pub fn nearest<R: Rows>(
     let asked = queries.len() / width;
     let mut found: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(k + 1); asked];
     let lengths: Vec<f32> = queries.chunks_exact(width).map(squared_length).collect();
-    let queries = Tensor::<2>::from_data(TensorData::new(queries.to_vec(), [asked, width]), device);
+    // Turned around once, where turning every block would be as much work as reading it.
+    let turned: Vec<f32> = (0..queries.len()).map(|at| queries[at % asked * width + at / asked]).collect();
+    let queries = Tensor::<2>::from_data(TensorData::new(turned, [width, asked]), device);
     for start in (0..count).step_by(BLOCK) {
         let block = start..(start + BLOCK).min(count);
         let values = rows.read(block.clone())?;
         let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
         let values = Tensor::<2>::from_data(TensorData::new(values, [block.len(), width]), device);
         // |q − x|² = |q|² + |x|² − 2 q·x: the last is all that is not told by one of them alone.
-        let products = queries.clone().matmul(values.transpose()).into_data();
+        let products = values.matmul(queries.clone()).into_data();
         let products = products.try_to_vec::<f32>().expect("an f32 tensor");
-        let all = found.par_iter_mut().zip(products.par_chunks_exact(block.len())).zip(&lengths);
-        all.for_each(|((found, products), length)| {
-            for ((at, product), of_row) in products.iter().enumerate().zip(&of_rows) {
-                let distance = (length + of_row - 2.0 * product).max(0.0);
-                if found.len() == k && found.last().is_none_or(|last| distance >= last.distance) {
-                    continue;
+        found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
+            |(chunk, (found, lengths))| {
+                for (at, (row, of_row)) in products.chunks_exact(asked).zip(&of_rows).enumerate() {
+                    let products = &row[chunk * TOGETHER..][..found.len()];
+                    for ((found, length), product) in found.iter_mut().zip(lengths).zip(products) {
+                        let distance = (length + of_row - 2.0 * product).max(0.0);
+                        if found.len() == k && found.last().is_none_or(|last| distance >= last.distance) {
+                            continue;
+                        }
+                        let place = found.partition_point(|other| other.distance <= distance);
+                        found.insert(place, Neighbour { row: start + at, distance });
+                        found.truncate(k);
+                    }
                 }
-                let place = found.partition_point(|other| other.distance <= distance);
-                found.insert(place, Neighbour { row: start + at, distance });
-                found.truncate(k);
-            }
-        });
+            },
+        );
     }
     Ok(found)
 }

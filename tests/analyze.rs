@@ -1,0 +1,102 @@
+use std::path::Path;
+
+use crate::support::{experiments, stderr, stdout, succeed};
+
+fn json(path: &Path) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn photograph(path: &Path, colour: png::ColorType) {
+    let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), 40, 30);
+    encoder.set_color(colour);
+    let pixels: Vec<u8> = (0..1200 * colour.samples()).map(|at| (at * 31 % 251) as u8).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+}
+
+#[test]
+fn a_network_is_looked_into_with_pictures_and_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = ["train", "mini", "--epochs", "1", "--plain", "--format", "json"];
+    let found = succeed(experiments(folder).args(train));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let (run, test) = (found["run"].as_str().unwrap(), &found["result"]["tests"][0]);
+    let out = folder.join("out");
+    let analyze = |words: &[&str]| {
+        stdout(&succeed(experiments(folder).arg("analyze").args(words).args(["--out", "out"])))
+    };
+    let set = ["--set", "fashion-mnist-mini"];
+
+    analyze(&["kernels", run]);
+    let kernels = json(&out.join("kernels.json"));
+    assert_eq!(kernels["towers"][1].as_array().unwrap().len(), 8);
+    assert_eq!(kernels["means"][0], 0.0, "grey images have no colour");
+
+    analyze(&[&["predictions", run, "--mistakes", "--count", "3"][..], &set].concat());
+    let predictions = json(&out.join("predictions.json"));
+    assert_eq!(predictions["top1_error"], test["top1_error"]);
+    assert_eq!(predictions["classes"].as_array().unwrap().len(), 10);
+    let shown = predictions["shown"].as_array().unwrap();
+    assert!(shown.len() == 3 && shown.iter().all(|one| one["label"] != one["top"][0][0]), "{shown:?}");
+
+    let nearest = [&["nearest", run, "--queries", "40", "-k", "3"][..], &set].concat();
+    analyze(&nearest);
+    let first = json(&out.join("nearest.json"));
+    let precision = |kind: &str| first["precision"][kind].as_f64().unwrap();
+    assert!((precision("chance") - 0.1).abs() < 0.01);
+    assert!(precision("features") > 0.5 && precision("pixels") > 0.5, "{first}");
+    // Half of the features are there, as a kill leaves them: the rest is extracted, and the answer is the same.
+    let features = out.join("features-fc7.f32");
+    let length = std::fs::metadata(&features).unwrap().len();
+    std::fs::OpenOptions::new().write(true).open(&features).unwrap().set_len(length / 2 + 5).unwrap();
+    analyze(&nearest);
+    assert_eq!(json(&out.join("nearest.json")), first);
+    assert_eq!(std::fs::metadata(&features).unwrap().len(), length);
+
+    photograph(&folder.join("a.png"), png::ColorType::Grayscale);
+    let text = analyze(&[&["nearest", run, "a.png"][..], &set].concat());
+    assert!(json(&out.join("nearest.json"))["precision"].is_null(), "{text}");
+    analyze(&["occlusion", run, "a.png", "--class", "3"]);
+    let occlusion = &json(&out.join("occlusion.json"))[0];
+    // A square of 5 every pixel of 28.
+    assert_eq!(occlusion["map"].as_array().unwrap().len(), 24);
+    assert_eq!(occlusion["class"], 3);
+    analyze(&["saliency", run, "a.png"]);
+    assert_eq!(json(&out.join("saliency.json"))[0]["map"].as_array().unwrap().len(), 28);
+    for name in ["kernels", "predictions", "nearest", "occlusion-0", "saliency-0"] {
+        let file = std::fs::File::open(out.join(format!("{name}.png"))).unwrap();
+        assert!(png::Decoder::new(std::io::BufReader::new(file)).read_info().is_ok(), "{name}");
+    }
+
+    std::fs::create_dir_all(folder.join("few/one")).unwrap();
+    photograph(&folder.join("few/one/a.png"), png::ColorType::Rgb);
+    let fails = |words: &[&str], expected: &str| {
+        let output = experiments(folder).arg("analyze").args(words).args(["--out", "out"]).output().unwrap();
+        let message = stderr(&output);
+        assert!(!output.status.success());
+        assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
+    };
+    fails(&["nearest", run, "a.png", "--in", "few"], "1 images are fewer than the 6 neighbours");
+    fails(&["nearest", run, "--layer", "conv9", "--in", "few"], "has no layer `conv9`; it has conv1");
+    fails(&["predictions", run, "--data", "few"], "tells 10 classes apart, the data has 1");
+    fails(&["predictions", run], "give the images with `--data`");
+    fails(&["occlusion", run, "a.png", "--square", "29"], "covers the input of 28 whole");
+    fails(&["saliency", run, "a.png", "--class", "10"], "there is no class 10");
+    fails(&["saliency", run, "none.png"], "cannot read none.png");
+    fails(&["kernels", "few"], "is a folder, and no run's");
+}
+
+#[test]
+fn an_empty_set_and_a_network_without_kernels_are_one_clear_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("empty")).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let [weights, network] = ["two_towers.pth", "two_towers.toml"].map(|name| golden.join(name));
+    let [weights, network] = [weights.to_str().unwrap(), network.to_str().unwrap()];
+    let words = ["analyze", "nearest", weights, "--preset", network, "--in", "empty", "--out", "out"];
+    let output = experiments(folder.path()).args(words).output().unwrap();
+    assert!(!output.status.success() && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    let words = ["analyze", "kernels", weights, "--preset", network, "--out", "out", "--per-kernel"];
+    let text = stdout(&succeed(experiments(folder.path()).args(words)));
+    assert!(text.contains("difference"), "{text}");
+}
