@@ -14,7 +14,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::cli::{BenchNearestArgs, EvidenceArgs, Format, KernelsArgs, LookArgs, NearestArgs, OcclusionArgs, PredictionsArgs};
+use crate::cli::{
+    BenchNearestArgs, EvidenceArgs, Format, KernelsArgs, LookArgs, NearestArgs, OcclusionArgs,
+    PredictionsArgs,
+};
 use crate::commands::{Interrupted, backend, print};
 use crate::evaluate_weights::{open_split, outputs};
 use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
@@ -37,8 +40,7 @@ impl Look {
         let loaded = Loaded::open(&args.weights, args.preset.as_deref(), None)?;
         let device = backend(args.backend)?.device()?;
         let model = loaded.model(&device)?;
-        std::fs::create_dir_all(&args.out)
-            .with_context(|| format!("cannot write {}", args.out.display()))?;
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
         Ok(Self { loaded, model, device, out: args.out.clone() })
     }
 
@@ -163,7 +165,11 @@ struct Shown {
 }
 
 /// What to call each output of the network: by the data's classes, or by ILSVRC-2012's.
-fn names(network: &alexnet_model::Network, classes: &[alexnet_data::Class], outputs: &[usize]) -> Vec<String> {
+fn names(
+    network: &alexnet_model::Network,
+    classes: &[alexnet_data::Class],
+    outputs: &[usize],
+) -> Vec<String> {
     let labels: Vec<&str> = LABELS.lines().filter_map(|line| line.split('\t').nth(2)).collect();
     let mut names: Vec<String> = match network.classes == labels.len() {
         true => labels.into_iter().map(str::to_owned).collect(),
@@ -188,7 +194,8 @@ fn largest(numbers: &[f32], count: usize) -> Vec<usize> {
 pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<()> {
     const TOP: usize = 5;
     let look = Look::open(&args.look)?;
-    let (split, classes, split_name) = open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
+    let (split, classes, split_name) =
+        open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
     let outputs = outputs(&look.loaded.network, &classes)?;
     let names = names(&look.loaded.network, &classes, &outputs);
     let count = look.loaded.network.classes;
@@ -319,7 +326,9 @@ fn extracted(look: &Look, split: &Split, layer: &str, of: &str, stop: &AtomicBoo
     while file.rows() < split.len() {
         if stop.load(Ordering::SeqCst) {
             let rows = file.rows();
-            return Err(Interrupted(format!("interrupted after {rows} images; the same command goes on")).into());
+            return Err(
+                Interrupted(format!("interrupted after {rows} images; the same command goes on")).into()
+            );
         }
         let images: Vec<usize> = (file.rows()..(file.rows() + BATCH).min(split.len())).collect();
         file.push(&values(look.model.features(look.tensor(look.views(split, &images)?), layer)))?;
@@ -491,7 +500,8 @@ pub(crate) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     sheet.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
     print(&path.display().to_string());
     let layer = layer.to_owned();
-    let findings = NearestFindings { layer, images: split.len(), queries: asked, k: args.k, precision, shown };
+    let findings =
+        NearestFindings { layer, images: split.len(), queries: asked, k: args.k, precision, shown };
     look.write("nearest.json", &findings)
 }
 
@@ -522,7 +532,10 @@ pub(crate) fn bench_nearest(args: &BenchNearestArgs) -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     assert_eq!(found.len(), args.queries);
     // The product of the queries with a square of as many rows, which is all that cannot be left out.
-    let square = Tensor::<2>::from_data(TensorData::new(table.read(0..width.min(args.rows))?, [width.min(args.rows), width]), &device);
+    let square = Tensor::<2>::from_data(
+        TensorData::new(table.read(0..width.min(args.rows))?, [width.min(args.rows), width]),
+        &device,
+    );
     let queries = Tensor::<2>::from_data(TensorData::new(queries, [args.queries, width]), &device);
     let square = square.transpose();
     let mut rates: Vec<f64> = (0..5)
@@ -719,7 +732,8 @@ fn overlay(look: &Look, view: &[f32], heat: &[f32], label: &str) -> Canvas {
     };
     let over: Vec<u8> = (0..3 * area).map(colour).collect();
     let mut canvas = Canvas::new(3 * (wide + GAP) + GAP, wide + 2 * GAP + 16);
-    for (number, (picture, channels)) in [(&shown, channels), (&alone, 1), (&over, 3)].into_iter().enumerate() {
+    for (number, (picture, channels)) in [(&shown, channels), (&alone, 1), (&over, 3)].into_iter().enumerate()
+    {
         canvas.picture([GAP + number * (wide + GAP), GAP], picture, channels, side, times);
     }
     canvas.text([GAP, GAP + wide + 1], label, 3 * wide);

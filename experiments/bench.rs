@@ -6,7 +6,7 @@ use std::time::Instant;
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network};
 use alexnet_ops::{Backend, Implementation, Key};
-use alexnet_train::{Elapsed, Classifier, optimizer};
+use alexnet_train::{Classifier, Elapsed, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::TrainStep;

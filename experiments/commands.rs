@@ -12,9 +12,9 @@ use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
-    AblationArgs, AnalyzeCommand, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
-    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs, WeightsCommand,
-    WorkArgs,
+    AblationArgs, AnalyzeCommand, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand,
+    EvaluateArgs, Format, MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs,
+    SubmitCommand, TrainArgs, WeightsCommand, WorkArgs,
 };
 use crate::clock::Clock;
 use crate::diff::Diff;
@@ -25,7 +25,10 @@ use crate::report::Report;
 use crate::scale::Scale;
 use crate::study::{Study, Task};
 use crate::work::{Lines, Plan};
-use crate::{analyze, arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch, weights, work};
+use crate::{
+    analyze, arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch,
+    weights, work,
+};
 
 /// The command was interrupted; what it had is kept.
 #[derive(Debug, thiserror::Error)]
@@ -397,7 +400,10 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let runs: Vec<Run> = args
         .runs
         .iter()
-        .map(|folder| Run::open(folder).with_context(|| format!("{} is no run folder, nor a file of weights", folder.display())))
+        .map(|folder| {
+            Run::open(folder)
+                .with_context(|| format!("{} is no run folder, nor a file of weights", folder.display()))
+        })
         .collect::<Result<_>>()?;
     let mut data: Option<(String, Data)> = None;
     let mut all: Vec<Predictions> = Vec::new();

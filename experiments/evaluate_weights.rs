@@ -36,15 +36,24 @@ pub(crate) fn open_split(
 /// Which output of the network each class of the data is. Classes called by WordNet ids are looked up among those of
 /// ILSVRC-2012 where the network has as many outputs, so that some of them will do.
 pub(crate) fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
-    let known: HashMap<&str, usize> =
-        LABELS.lines().filter_map(|line| line.split('\t').next()).enumerate().map(|(at, id)| (id, at)).collect();
+    let known: HashMap<&str, usize> = LABELS
+        .lines()
+        .filter_map(|line| line.split('\t').next())
+        .enumerate()
+        .map(|(at, id)| (id, at))
+        .collect();
     if network.classes == known.len()
         && let Some(found) = classes.iter().map(|class| known.get(class.id.as_str()).copied()).collect()
     {
         return Ok(found);
     }
     if network.classes != classes.len() {
-        bail!("network `{}` tells {} classes apart, the data has {}", network.name, network.classes, classes.len());
+        bail!(
+            "network `{}` tells {} classes apart, the data has {}",
+            network.name,
+            network.classes,
+            classes.len()
+        );
     }
     Ok((0..classes.len()).collect())
 }
@@ -65,7 +74,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
     let device = backend.device()?;
     let model = loaded.model(&device)?;
     let Loaded { network, how, .. } = &loaded;
-    let mut predictions = Predictions { classes: network.classes, probabilities: Vec::new(), targets: Vec::new() };
+    let mut predictions =
+        Predictions { classes: network.classes, probabilities: Vec::new(), targets: Vec::new() };
     let (begun, mut said) = (Instant::now(), Instant::now());
     for start in (0..split.len()).step_by(at_once) {
         if stop.load(Ordering::SeqCst) {
@@ -114,7 +124,9 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
         ));
     }
     if matches!(how.resize, Resize::Square(_)) {
-        print("whole images are warped to a square, as Caffe did; prepared images are centre squares already");
+        print(
+            "whole images are warped to a square, as Caffe did; prepared images are centre squares already",
+        );
     }
     Ok(())
 }

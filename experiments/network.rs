@@ -159,10 +159,17 @@ impl Description {
             ));
             let mut notes = row.stages.join(", ");
             if !row.devices.is_empty() {
-                notes = format!("{notes}{}on {}", if notes.is_empty() { "" } else { "; " }, row.devices.join(" | "));
+                notes = format!(
+                    "{notes}{}on {}",
+                    if notes.is_empty() { "" } else { "; " },
+                    row.devices.join(" | ")
+                );
             }
             if self.exchanged_bytes_per_step.is_some() && row.exchanged_bytes > 0 {
-                notes = format!("{notes}; takes in {} bytes an image of other towers", grouped(row.exchanged_bytes));
+                notes = format!(
+                    "{notes}; takes in {} bytes an image of other towers",
+                    grouped(row.exchanged_bytes)
+                );
             }
             if !notes.is_empty() {
                 lines.push(format!("{:15} {notes}", ""));

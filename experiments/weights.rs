@@ -60,7 +60,8 @@ impl Loaded {
             (Some(name), ..) => network::load(name)?,
             (None, Some(run), _) => run.config.network.clone(),
             (None, None, Some(toml)) => {
-                let value: toml::Value = toml::from_str(toml).context("the network in the file's metadata")?;
+                let value: toml::Value =
+                    toml::from_str(toml).context("the network in the file's metadata")?;
                 library::from_value(value).context("the network in the file's metadata")?
             }
             (None, None, None) => match said.map(network::load).transpose()? {
@@ -139,8 +140,8 @@ fn find(name: &Path) -> Result<PathBuf> {
     let torch = variable("TORCH_HOME").or_else(|| Some(cache?.join("torch")));
     let ours = library::fetched().join("weights");
     let checkpoints = torch.map(|torch| torch.join("hub/checkpoints"));
-    let found = checkpoints.into_iter().chain([ours.clone()]).map(|folder| folder.join(file));
-    if let Some(path) = found.filter(|path| path.is_file()).next() {
+    let mut found = checkpoints.into_iter().chain([ours.clone()]).map(|folder| folder.join(file));
+    if let Some(path) = found.find(|path| path.is_file()) {
         let sum = file_sha256(&path)?;
         if !sum.starts_with(hash) {
             bail!("{}: its SHA-256 begins with {}, not {hash}; remove it", path.display(), &sum[..8]);
@@ -153,7 +154,10 @@ fn find(name: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&ours).with_context(|| format!("cannot write {}", ours.display()))?;
     let target = ours.join(file);
     fetch::fetch_weights(url, hash, &target).with_context(|| {
-        format!("cannot fetch torchvision's weights; put the file by hand at {} (from {url})", target.display())
+        format!(
+            "cannot fetch torchvision's weights; put the file by hand at {} (from {url})",
+            target.display()
+        )
     })?;
     Ok(target)
 }

@@ -54,7 +54,8 @@ fn values(model: &Classifier, gradients: Option<&GradientsParams>) -> Vec<(Strin
 fn close(what: &str, ours: &[(String, Vec<f32>)], theirs: &[(String, Vec<f32>)], tolerance: f64) {
     assert_eq!(ours.len(), theirs.len());
     for ((name, a), (_, b)) in ours.iter().zip(theirs) {
-        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let norm =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let (error, size) = (norm(&mut a.iter().zip(b).map(|(a, b)| a - b)), norm(&mut b.iter().copied()));
         assert!(error <= tolerance * size + 1e-12, "{what}, {name}: off by {error} of {size}");
     }
@@ -96,7 +97,8 @@ fn towers_on_two_devices_are_the_network_on_one() {
     assert_eq!(apart.network().devices(), devices, "each tower stays where it was");
     // Only conv3 and the fully connected layers read the other tower.
     let layers = network.trace().unwrap().layers;
-    let exchanging: Vec<&str> = layers.iter().filter(|it| it.exchanged > 0).map(|it| it.name.as_str()).collect();
+    let exchanging: Vec<&str> =
+        layers.iter().filter(|it| it.exchanged > 0).map(|it| it.name.as_str()).collect();
     assert_eq!(exchanging, ["conv3", "fc6", "fc7", "fc8"]);
     let numbers: usize = layers.iter().map(|layer| layer.exchanged).sum();
     assert_eq!(apart.network().exchanged_bytes(), (10 * images * 4 * numbers) as u64);

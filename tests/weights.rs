@@ -130,12 +130,21 @@ fn caffes_networks_give_what_opencv_makes_of_them_layer_by_layer() {
         for (layer, expected) in &theirs.tensors {
             let features = if layer == "logits" { "fc8" } else { layer };
             let mut command = experiments(folder.path());
-            command.args(["predict", &model, "image.png", "--preset", &network, "--logits", "out.safetensors"]);
+            command.args([
+                "predict",
+                &model,
+                "image.png",
+                "--preset",
+                &network,
+                "--logits",
+                "out.safetensors",
+            ]);
             succeed(command.args(["--mean", "mean.binaryproto", "--features", features]));
             let ours = alexnet_weights::Weights::read(&folder.path().join("out.safetensors")).unwrap();
             let ours = &ours.tensors[layer];
             assert_eq!(ours.shape, expected.shape, "{name} {layer}");
-            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+            let norm =
+                |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
             let error = norm(&mut ours.values.iter().zip(&expected.values).map(|(a, b)| a - b));
             let size = norm(&mut expected.values.iter().copied());
             // Sums of thousands of products in another order; OpenCV's power is its own.
@@ -159,8 +168,7 @@ fn weights_become_a_record_that_is_read_again_to_the_bit() {
     let whole = std::fs::read(folder.path().join("a.bpk")).unwrap();
     for length in (0..whole.len()).step_by(997) {
         std::fs::write(folder.path().join("cut.bpk"), &whole[..length]).unwrap();
-        let output =
-            experiments(folder.path()).args(["weights", "inspect", "cut.bpk"]).output().unwrap();
+        let output = experiments(folder.path()).args(["weights", "inspect", "cut.bpk"]).output().unwrap();
         assert!(!output.status.success() && stderr(&output).lines().count() == 1, "{length}: {output:?}");
     }
 }

@@ -93,7 +93,8 @@ pub fn picture(towers: &[Tower], range: Range, times: usize) -> Picture {
     let rows = |tower: &Tower| tower.kernels().len().div_ceil(ROW);
     let widest = towers.iter().map(|tower| tower.kernels().len().min(ROW)).max().unwrap_or(0);
     let width = gap + widest * (side + gap);
-    let height = gap + towers.iter().map(|tower| rows(tower) * (side + gap)).sum::<usize>()
+    let height = gap
+        + towers.iter().map(|tower| rows(tower) * (side + gap)).sum::<usize>()
         + band * towers.len().saturating_sub(1);
     let mut out = Picture { width, height, pixels: vec![255; width * height * 3] };
     let extremes = |values: &mut dyn Iterator<Item = f32>| {

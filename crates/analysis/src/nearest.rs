@@ -92,7 +92,13 @@ pub fn nearest<R: Rows>(
 }
 
 fn squared_length(row: &[f32]) -> f32 {
-    row.iter().map(|value| value * value).sum()
+    // Eight sums side by side.
+    let (eights, rest) = row.as_chunks::<8>();
+    let mut sums = [0.0f32; 8];
+    for eight in eights {
+        sums.iter_mut().zip(eight).for_each(|(sum, value)| *sum += value * value);
+    }
+    sums.iter().sum::<f32>() + rest.iter().map(|value| value * value).sum::<f32>()
 }
 
 #[cfg(test)]

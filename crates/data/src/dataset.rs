@@ -297,7 +297,10 @@ impl Dataset {
                 return Ok((split, source.classes, name));
             }
         }
-        Err(DataError::file(path.display().to_string(), if train { "has no training images" } else { "has no test images" }))
+        Err(DataError::file(
+            path.display().to_string(),
+            if train { "has no training images" } else { "has no test images" },
+        ))
     }
 
     fn assemble(

@@ -326,9 +326,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_square_needs_no_more_than_it_is_said_to_look_at() {
-        for (width, height, size) in [(500, 375, 256), (375, 500, 256), (90, 200, 256), (300, 301, 7), (64, 64, 64)] {
+        for (width, height, size) in
+            [(500, 375, 256), (375, 500, 256), (90, 200, 256), (300, 301, 7), (64, 64, 64)]
+        {
             let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 13) as u8;
-            let whole = Pixels { bytes: (0..width * height).map(noise).collect(), width, height, channels: 1 };
+            let whole =
+                Pixels { bytes: (0..width * height).map(noise).collect(), width, height, channels: 1 };
             let Window { rows, columns } = seen_by_square(width, height, size);
             let mut part = whole.clone();
             for (at, pixel) in part.bytes.iter_mut().enumerate() {

@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
 use crate::dataset::{Images, LabelledImages};
+use crate::jpeg::{self, Window};
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::{
     self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
 };
-use crate::jpeg::{self, Window};
 use crate::{DataError, decode, write_whole};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.

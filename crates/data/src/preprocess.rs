@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{MeanKind, PixelScale, Statistics, Views};
 use crate::decode::{self, half_even, scaled, scaled_sides};
+use crate::{MeanKind, PixelScale, Statistics, Views};
 
 /// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
@@ -225,15 +225,12 @@ mod tests {
     fn a_mean_image_lies_under_every_view_and_caffe_does_not_keep_proportions() {
         let pixels: Vec<u8> = (0..48).flat_map(|at| [at % 8; 3]).collect();
         let image = encode_png(&pixels, 8, 6, png::ColorType::Rgb);
-        let plain = Preprocessing {
-            resize: Resize::Square(6),
-            crop: 4,
-            mean: vec![0.0; 3],
-            gain: vec![1.0; 3],
-        };
+        let plain =
+            Preprocessing { resize: Resize::Square(6), crop: 4, mean: vec![0.0; 3], gain: vec![1.0; 3] };
         let mean: Vec<f32> = (0..3 * 36).map(|at| at as f32).collect();
         let how = plain.clone().with_mean_image(&mean).unwrap();
-        let (without, with) = (plain.views(&image, Views::Ten).unwrap(), how.views(&image, Views::Ten).unwrap());
+        let (without, with) =
+            (plain.views(&image, Views::Ten).unwrap(), how.views(&image, Views::Ten).unwrap());
         // Row 1 to 4 and column 1 to 4 of the mean's six; mirrored in each second view.
         for (at, (without, with)) in without.iter().zip(&with).enumerate() {
             let (view, channel, y, x) = (at / 48, at / 16 % 3, at / 4 % 4, at % 4);

@@ -12,7 +12,8 @@ mod trace;
 
 pub use alexnet::{AlexNet, Mode, Observe};
 pub use config::{
-    Activation, BatchNormalization, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads, Stage, Update,
+    Activation, BatchNormalization, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads,
+    Stage, Update,
 };
 pub use init::Parameter;
 pub use trace::{LayerTrace, NetworkError, StageTrace, Trace};

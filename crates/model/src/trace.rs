@@ -116,7 +116,9 @@ impl Flow {
     /// Numbers of one image that so many towers of the next layer take in of other towers.
     fn exchanged(self, reads: Reads, receivers: usize) -> usize {
         match reads {
-            Reads::All if !self.image => receivers * (self.towers - 1) * self.channels * self.side * self.side,
+            Reads::All if !self.image => {
+                receivers * (self.towers - 1) * self.channels * self.side * self.side
+            }
             _ => 0,
         }
     }

@@ -140,8 +140,11 @@ impl RunConfig {
                 format!("{std} must be finite and at least 0"),
             ));
         }
-        let updates = network.conv.iter().map(|layer| layer.update).chain(network.fc.iter().map(|fc| fc.update));
-        if let Some(share) = updates.filter_map(|update| update.frozen_from).find(|s| !(0.0..=1.0).contains(s)) {
+        let updates =
+            network.conv.iter().map(|layer| layer.update).chain(network.fc.iter().map(|fc| fc.update));
+        if let Some(share) =
+            updates.filter_map(|update| update.frozen_from).find(|s| !(0.0..=1.0).contains(s))
+        {
             return Err(error("update.frozen_from", format!("{share} is not a share of the run, 0 to 1")));
         }
         if recipe.epochs == 0 {

@@ -239,7 +239,9 @@ impl Run {
         let side = config.network.input.size;
         let how = Preprocessing::of_run(&data.statistics, config.data.mean, config.data.scale, size, side);
         match how {
-            Some(how) => write_whole(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers")),
+            Some(how) => {
+                write_whole(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers"))
+            }
             None => Ok(()),
         }
     }
@@ -422,7 +424,9 @@ impl Run {
         // The result first: without it, nothing else passes for finished.
         let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
         events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
-        for name in ["result.json", "weights.bpk", PREPROCESSING, centre, ten, "metrics.jsonl", "run.json", FAILURE] {
+        for name in
+            ["result.json", "weights.bpk", PREPROCESSING, centre, ten, "metrics.jsonl", "run.json", FAILURE]
+        {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(TrainError::write(self.file(name))(error));

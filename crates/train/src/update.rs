@@ -82,12 +82,7 @@ impl Optimizer for PaperSgd {
 
 /// The optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
 /// multipliers; layers that are frozen late heed `elapsed`.
-pub fn optimizer(
-    network: &Network,
-    momentum: f64,
-    weight_decay: f64,
-    elapsed: &Elapsed,
-) -> ModuleOptimizer {
+pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64, elapsed: &Elapsed) -> ModuleOptimizer {
     let sgd = |decay: f64, rate: f64, frozen_from: Option<f64>| PaperSgd {
         momentum,
         weight_decay: weight_decay * decay,

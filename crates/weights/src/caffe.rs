@@ -89,7 +89,8 @@ impl Blob {
 
 /// Reads a `.caffemodel`, with its first layer turned from blue, green, red to red, green, blue.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
-    let damaged = |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
+    let damaged =
+        |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
     let net = Net::decode(bytes).map_err(damaged)?;
     let old = net.old_layers.into_iter().map(|layer| (layer.name, layer.blobs));
     let new = net.layers.into_iter().map(|layer| (layer.name, layer.blobs));
@@ -99,9 +100,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
         let name = name.unwrap_or_default();
         for (kind, blob) in ["weight", "bias"].into_iter().zip(blobs) {
             let tensor = format!("{name}.{kind}");
-            let mut value = blob
-                .tensor()
-                .map_err(|problem| WeightsError::Tensor { tensor: tensor.clone(), problem })?;
+            let mut value =
+                blob.tensor().map_err(|problem| WeightsError::Tensor { tensor: tensor.clone(), problem })?;
             if first && kind == "weight" {
                 reverse_channels(&mut value);
                 first = false;

@@ -20,7 +20,8 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
     for tensor in tensors {
         let parted = tensor.into_parts().map_err(|error| problem(path, error))?;
         let (name, dtype, shape, _, bytes) = parted;
-        let error = |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
+        let error =
+            |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
         let kind = Kind::of_burn(dtype).ok_or_else(|| error("holds no floating-point numbers"))?;
         let path = name.strip_prefix("network.").unwrap_or(&name);
         let place = path.split_once(".towers.").and_then(|(layer, rest)| {
@@ -48,7 +49,8 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
     }
     let mut tensors = BTreeMap::new();
     for (name, towers) in parts {
-        let error = |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
+        let error =
+            |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
         let mut whole: Option<Tensor> = None;
         for (at, (number, tower)) in towers.into_iter().enumerate() {
             match &mut whole {

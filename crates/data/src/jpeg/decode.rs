@@ -702,7 +702,9 @@ impl Target<'_> {
             Self::Planes(planes) => {
                 let [red, green, blue] = planes.each_mut().map(|plane| &mut plane[first..first + luma.len()]);
                 let inputs = luma.iter().zip(cb).zip(cr);
-                for ((((&y, &cb), &cr), red), (green, blue)) in inputs.zip(red).zip(green.iter_mut().zip(blue)) {
+                for ((((&y, &cb), &cr), red), (green, blue)) in
+                    inputs.zip(red).zip(green.iter_mut().zip(blue))
+                {
                     [*red, *green, *blue] = colour(y, cb, cr).map(|level| level as u8);
                 }
             }
