@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use alexnet_analysis::kernels::{self, Range, Tower};
 use alexnet_analysis::{FeatureFile, Neighbour, Rows};
-use alexnet_data::{Preprocessing, Split, Views, write_whole};
+use alexnet_data::{Preprocessing, Split, Views, hex, write_whole};
 use alexnet_model::{AlexNet, Mode};
 use alexnet_ops::Key;
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::cli::{
     BenchNearestArgs, EvidenceArgs, Format, KernelsArgs, LookArgs, NearestArgs, OcclusionArgs,
@@ -66,10 +67,13 @@ impl Look {
     }
 
     /// The class probabilities of some inputs, `[inputs, classes]`.
-    fn probabilities(&self, inputs: Vec<f32>) -> Vec<f32> {
+    fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
         let classes = self.loaded.network.classes;
         let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
-        scores.chunks_exact(classes).flat_map(|scores| averaged_softmax(scores, classes)).collect()
+        if scores.iter().any(|score| !score.is_finite()) {
+            bail!("the network's answer to some image is no number: its weights are too large");
+        }
+        Ok(scores.chunks_exact(classes).flat_map(|scores| averaged_softmax(scores, classes)).collect())
     }
 
     fn write(&self, name: &str, found: &impl Serialize) -> Result<()> {
@@ -85,6 +89,14 @@ impl Look {
         canvas.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
         print(&path.display().to_string());
         Ok(())
+    }
+}
+
+/// Nothing is kept of what is not finished, but for features, which are on disk already.
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    match stop.load(Ordering::SeqCst) {
+        true => Err(Interrupted("interrupted; features that were extracted are kept".to_owned()).into()),
+        false => Ok(()),
     }
 }
 
@@ -202,11 +214,9 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     // What the network takes each image for.
     let mut tops: Vec<Vec<(usize, f32)>> = Vec::with_capacity(split.len());
     for start in (0..split.len()).step_by(BATCH) {
-        if stop.load(Ordering::SeqCst) {
-            return Err(Interrupted("interrupted; nothing is kept".to_owned()).into());
-        }
+        check_stop(stop)?;
         let images: Vec<usize> = (start..(start + BATCH).min(split.len())).collect();
-        let probabilities = look.probabilities(look.views(&split, &images)?);
+        let probabilities = look.probabilities(look.views(&split, &images)?)?;
         tops.extend(probabilities.chunks_exact(count).map(|all| -> Vec<(usize, f32)> {
             largest(all, TOP).into_iter().map(|class| (class, all[class])).collect()
         }));
@@ -232,10 +242,10 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
         .filter(|image| !args.mistakes || wrong(*image))
         .take(args.count)
         .collect();
-    if chosen.is_empty() {
-        bail!("the network makes no mistakes here: there is nothing to draw");
+    match chosen.is_empty() {
+        true => print("the network makes no mistakes here: there is nothing to draw"),
+        false => look.draw("predictions.png", &bars(&look, &split, &chosen, &tops, &truth, &names)?)?,
     }
-    look.draw("predictions.png", &bars(&look, &split, &chosen, &tops, &truth, &names)?)?;
     let findings = TestFindings {
         split: split_name,
         images: split.len(),
@@ -344,12 +354,14 @@ fn extracted(look: &Look, split: &Split, layer: &str, of: &str, stop: &AtomicBoo
 struct PixelRows<'a> {
     look: &'a Look,
     split: &'a Split,
+    stop: &'a AtomicBool,
 }
 
 impl Rows for PixelRows<'_> {
     type Error = anyhow::Error;
 
     fn read(&mut self, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
+        check_stop(self.stop)?;
         self.look.views(self.split, &rows.collect::<Vec<_>>())
     }
 }
@@ -388,23 +400,27 @@ pub(crate) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     let network = &look.loaded.network;
     let layers: Vec<&str> = network.conv.iter().map(|layer| layer.name.as_str()).collect();
     let layers: Vec<&str> = layers.into_iter().chain(network.fc.iter().map(|fc| fc.name.as_str())).collect();
-    let last_hidden = layers.len().checked_sub(2).map(|at| layers[at]);
+    let last_hidden = layers.len().checked_sub(2).map(|at| layers[at]).or(layers.last().copied());
     let layer = args.layer.as_deref().or(last_hidden).unwrap_or_default();
     if !layers.contains(&layer) {
         bail!("network `{}` has no layer `{layer}`; it has {}", network.name, layers.join(", "));
     }
-    let (split, classes, _) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
+    let (split, classes, split_name) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
     if split.len() < args.k {
         bail!("{} images are fewer than the {} neighbours asked for", split.len(), args.k);
     }
-    let of = format!("{layer} of {} of {}", fingerprint(&look), name_of(&split)?);
+    let of = format!("{layer} of {} of {}", fingerprint(&look)?, name_of(&split, args)?);
     let mut file = extracted(&look, &split, layer, &of, stop)?;
     let width = file.width();
     let (queries, test) = match args.images.is_empty() {
         false => (photographs(&look, &args.images)?, None),
         true => {
-            let (test, ..) = open_split(args.inside.as_deref(), args.set.as_deref(), false)
-                .context("give images to find neighbours of, or a data set with test images")?;
+            let (test, _, test_name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
+            if test_name == split_name {
+                bail!(
+                    "these images have no splits: give images to find neighbours of, or a data set with test images"
+                );
+            }
             let chosen: Vec<usize> = shuffled(test.len(), args.seed).into_iter().take(args.queries).collect();
             (look.views(&test, &chosen)?, Some((test, chosen)))
         }
@@ -417,7 +433,7 @@ pub(crate) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
         features.extend(values(look.model.features(look.tensor(part.to_vec()), layer)));
     }
     let near = alexnet_analysis::nearest(&features, width, &mut file, split.len(), args.k, &look.device)?;
-    let mut rows = PixelRows { look: &look, split: &split };
+    let mut rows = PixelRows { look: &look, split: &split, stop };
     let precision = match &test {
         None => None,
         Some((test, chosen)) => {
@@ -434,18 +450,19 @@ pub(crate) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
             (0..split.len()).for_each(|image| sizes[split.label(image)] += 1);
             let chance = chosen.iter().map(|&query| sizes[test.label(query)] as f64 / split.len() as f64);
             let shown = asked.min(SHOWN);
-            let all = alexnet_analysis::nearest(
-                &queries[..shown * pixels],
-                pixels,
-                &mut rows,
-                split.len(),
-                split.len(),
-                &look.device,
-            )?;
-            let place = |(all, near): (&Vec<Neighbour>, &Vec<Neighbour>)| -> f64 {
+            let mut all: Vec<Vec<f32>> = vec![Vec::with_capacity(split.len()); shown];
+            for start in (0..split.len()).step_by(BATCH) {
+                let block = rows.read(start..(start + BATCH).min(split.len()))?;
+                for (all, query) in all.iter_mut().zip(queries.chunks_exact(pixels)) {
+                    let distance =
+                        |row: &[f32]| row.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+                    all.par_extend(block.par_chunks_exact(pixels).map(distance));
+                }
+            }
+            let place = |(all, near): (&Vec<f32>, &Vec<Neighbour>)| -> f64 {
                 let of = near.iter().map(|one| {
-                    let at = all.iter().position(|other| other.row == one.row).unwrap_or_default();
-                    at as f64 / (all.len() - 1).max(1) as f64
+                    let nearer = all.iter().filter(|distance| **distance < all[one.row]).count();
+                    nearer as f64 / (all.len() - 1).max(1) as f64
                 });
                 of.sum::<f64>() / near.len() as f64
             };
@@ -566,21 +583,29 @@ pub(crate) fn bench_nearest(args: &BenchNearestArgs) -> Result<()> {
     Ok(())
 }
 
-/// A checksum of the weights and of how images are prepared for them.
-fn fingerprint(look: &Look) -> String {
-    let mut sum = 0xcbf2_9ce4_8422_2325u64;
-    let mut add = |bits: u32| sum = (sum ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
-    for tensor in look.loaded.weights.tensors.values() {
-        tensor.values.iter().for_each(|value| add(value.to_bits()));
+/// A checksum of the weights, the network and how images are prepared for it.
+fn fingerprint(look: &Look) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (name, tensor) in &look.loaded.weights.tensors {
+        hash.update(name);
+        tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
-    look.how().mean.iter().chain(&look.how().gain).for_each(|value| add(value.to_bits()));
-    format!("{} {sum:016x}", look.loaded.network.name)
+    hash.update(toml::to_string(&look.loaded.network)?);
+    hash.update(serde_json::to_vec(look.how())?);
+    Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
 }
 
-/// What tells a split from others: how many images, and which come first and last.
-fn name_of(split: &Split) -> Result<String> {
-    let last = split.len() - 1;
-    Ok(format!("{} images, {} to {}", split.len(), split.key(0)?, split.key(last)?))
+/// What tells a split from others: where it is, and its labels.
+fn name_of(split: &Split, args: &NearestArgs) -> Result<String> {
+    let mut hash = Sha256::new();
+    (0..split.len()).for_each(|image| hash.update((split.label(image) as u32).to_le_bytes()));
+    for image in [0, split.len() - 1] {
+        hash.update(split.key(image)?.as_bytes());
+    }
+    let path = args.inside.as_deref().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let path = path.map_or_else(String::new, |path| path.display().to_string());
+    let set = args.set.as_deref().unwrap_or_default();
+    Ok(format!("{} images of {path} {set}, {}", split.len(), hex(&hash.finalize()[..8])))
 }
 
 fn photographs(look: &Look, paths: &[PathBuf]) -> Result<Vec<f32>> {
@@ -619,7 +644,7 @@ fn class_of(look: &Look, args: &EvidenceArgs, probabilities: &[f32]) -> Result<(
 }
 
 /// `experiments analyze occlusion` (Zeiler & Fergus 2013, §4.2).
-pub(crate) fn occlusion(args: &OcclusionArgs) -> Result<()> {
+pub(crate) fn occlusion(args: &OcclusionArgs, stop: &AtomicBool) -> Result<()> {
     let look = Look::open(&args.evidence.look)?;
     let [channels, side] = look.input();
     let square = args.square.unwrap_or((side / 5).max(1));
@@ -630,13 +655,14 @@ pub(crate) fn occlusion(args: &OcclusionArgs) -> Result<()> {
     let mut found = Vec::new();
     for path in &args.evidence.images {
         let view = photograph(&look, path)?;
-        let probabilities = look.probabilities(view.clone());
+        let probabilities = look.probabilities(view.clone())?;
         let (class, label) = class_of(&look, &args.evidence, &probabilities)?;
         let places: Vec<usize> = (0..=side - square).step_by(stride).collect();
         let corners: Vec<(usize, usize)> =
             places.iter().flat_map(|&top| places.iter().map(move |&left| (top, left))).collect();
         let mut map = Vec::with_capacity(corners.len());
         for corners in corners.chunks(BATCH) {
+            check_stop(stop)?;
             let inputs = corners.iter().flat_map(|&(top, left)| {
                 let mut view = view.clone();
                 for channel in 0..channels {
@@ -647,7 +673,7 @@ pub(crate) fn occlusion(args: &OcclusionArgs) -> Result<()> {
                 }
                 view
             });
-            let all = look.probabilities(inputs.collect());
+            let all = look.probabilities(inputs.collect())?;
             map.extend(all.chunks_exact(look.loaded.network.classes).map(|all| all[class]));
         }
         let map: Vec<Vec<f32>> = map.chunks_exact(places.len()).map(<[f32]>::to_vec).collect();
@@ -681,7 +707,7 @@ pub(crate) fn saliency(args: &EvidenceArgs) -> Result<()> {
     let mut found = Vec::new();
     for path in &args.images {
         let view = photograph(&look, path)?;
-        let probabilities = look.probabilities(view.clone());
+        let probabilities = look.probabilities(view.clone())?;
         let (class, label) = class_of(&look, args, &probabilities)?;
         let input = batch(view.clone(), [1, channels, side], &device).require_grad();
         let logits = model.forward(input.clone(), Mode::Evaluation);

@@ -61,7 +61,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Analyze(AnalyzeCommand::Kernels(args)) => analyze::kernels(&args)?,
         Command::Analyze(AnalyzeCommand::Predictions(args)) => analyze::predictions(&args, &stop)?,
         Command::Analyze(AnalyzeCommand::Nearest(args)) => analyze::nearest(&args, &stop)?,
-        Command::Analyze(AnalyzeCommand::Occlusion(args)) => analyze::occlusion(&args)?,
+        Command::Analyze(AnalyzeCommand::Occlusion(args)) => analyze::occlusion(&args, &stop)?,
         Command::Analyze(AnalyzeCommand::Saliency(args)) => analyze::saliency(&args.evidence)?,
         Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,

@@ -96,7 +96,13 @@ struct Row {
 }
 
 impl Row {
-    fn new(layer: &LayerTrace, maps: bool, devices: &[String]) -> Self {
+    fn new(layer: &LayerTrace, maps: bool, towers: usize, devices: &[String]) -> Self {
+        // Of what towers take in of each other, what comes from another device.
+        let there = |tower: usize| devices.get(tower % devices.len().max(1));
+        let pairs = (0..layer.towers).flat_map(|one| (0..towers).map(move |other| (one, other)));
+        let apart = pairs.filter(|(one, other)| there(*one) != there(*other)).count();
+        let all = layer.towers * (towers - 1).max(1);
+        let exchanged = if devices.is_empty() { layer.exchanged } else { layer.exchanged / all * apart };
         let device = |tower: usize| devices[tower % devices.len()].clone();
         let devices = if devices.is_empty() { Vec::new() } else { (0..layer.towers).map(device).collect() };
         let channels = layer.outputs * layer.towers;
@@ -114,7 +120,7 @@ impl Row {
             output_bytes: 4 * channels * layer.side * layer.side,
             stages: layer.stages.iter().map(|stage| stage.name).collect(),
             devices,
-            exchanged_bytes: 4 * layer.exchanged,
+            exchanged_bytes: 4 * exchanged,
         }
     }
 }
@@ -127,16 +133,17 @@ impl Description {
             bail!("{} devices for {} tower(s) of `{}`", devices.len(), network.towers, network.name);
         }
         let maps = network.conv.len();
-        let exchanged: usize = trace.layers.iter().map(|layer| layer.exchanged).sum();
-        let rows =
-            trace.layers.iter().enumerate().map(|(index, layer)| Row::new(layer, index < maps, devices));
+        let rows = trace.layers.iter().enumerate();
+        let rows: Vec<Row> =
+            rows.map(|(index, layer)| Row::new(layer, index < maps, network.towers, devices)).collect();
+        let exchanged: usize = rows.iter().map(|row| row.exchanged_bytes).sum();
         Ok(Self {
             name: network.name.clone(),
             sources: network.sources.clone(),
             parameters: trace.parameters(),
             multiply_adds: trace.multiply_adds(),
-            layers: rows.collect(),
-            exchanged_bytes_per_step: (devices.len() > 1).then_some(4 * exchanged * batch),
+            layers: rows,
+            exchanged_bytes_per_step: (devices.len() > 1).then_some(exchanged * batch),
             batch,
         })
     }

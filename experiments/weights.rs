@@ -1,10 +1,11 @@
 //! Weights from wherever people have them, with the network and the preprocessing that go with them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use alexnet_data::{Preprocessing, file_sha256};
+use alexnet_data::{Preprocessing, file_sha256, write_whole};
 use alexnet_model::{AlexNet, Network};
 use alexnet_train::{Classifier, Run};
 use alexnet_weights::{Names, Weights, read_caffe_mean};
@@ -51,6 +52,11 @@ impl Loaded {
             (None, true) => bail!("{} is a folder, and no run's", path.display()),
             (_, false) => Weights::read(&path)?,
         };
+        let mut weights = weights;
+        if run.is_none() && path.extension().is_some_and(|ending| ending == "bpk") {
+            weights.metadata.extend(beside(&path)?);
+        }
+        let weights = weights;
         let said = match weights.metadata.get("name").map(String::as_str) {
             Some("AlexNet") => Some("caffe-alexnet"),
             Some("CaffeNet") => Some("caffenet"),
@@ -69,7 +75,12 @@ impl Loaded {
                 _ => fitting_one(&weights)?,
             },
         };
-        let stored = run.as_ref().and_then(|run| run.preprocessing().ok().flatten());
+        let stored = match &run {
+            Some(run) => Some(run.preprocessing()?.with_context(|| {
+                format!("{}: how its images are prepared was not kept; train it again", run.folder.display())
+            })?),
+            None => None,
+        };
         let mut how = match (stored, weights.metadata.get(PREPROCESSING)) {
             (Some(how), _) => how,
             (None, Some(json)) => {
@@ -230,17 +241,32 @@ pub(crate) fn export(file: &Path, preset: Option<&str>, out: &Path, names: Names
         NamesArg::Torchvision => Names::Torchvision,
     };
     let mut weights = Weights::of(&loaded.model(&backend(None)?.device()?)?, names)?;
-    weights.metadata.insert(NETWORK.to_owned(), toml::to_string(&loaded.network)?);
-    weights.metadata.insert(PREPROCESSING.to_owned(), serde_json::to_string(&loaded.how)?);
+    weights.metadata.extend(metadata(&loaded)?);
     weights.write(out)?;
     print(&format!("{}: the weights of `{}`", out.display(), loaded.network.name));
     Ok(())
+}
+
+/// What travels with weights.
+fn metadata(loaded: &Loaded) -> Result<BTreeMap<String, String>> {
+    let (network, how) = (toml::to_string(&loaded.network)?, serde_json::to_string(&loaded.how)?);
+    Ok([(NETWORK.to_owned(), network), (PREPROCESSING.to_owned(), how)].into())
+}
+
+/// What was written beside a record, if it was.
+fn beside(path: &Path) -> Result<BTreeMap<String, String>> {
+    let path = path.with_extension("json");
+    let Ok(text) = fs::read(&path) else { return Ok(BTreeMap::new()) };
+    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// `experiments weights import`.
 pub(crate) fn import(file: &Path, preset: Option<&str>, mean: Option<&Path>, out: &Path) -> Result<()> {
     let loaded = Loaded::open(file, preset, mean)?;
     Classifier::from(loaded.model(&backend(None)?.device()?)?).save(out)?;
+    let path = out.with_extension("json");
+    let text = serde_json::to_vec_pretty(&metadata(&loaded)?)?;
+    write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     print(&format!("{}: the weights of `{}`, this project's record", out.display(), loaded.network.name));
     Ok(())
 }

@@ -151,6 +151,9 @@ fn what_cannot_be_placed_is_one_clear_line() {
     fails(&[&train[..], &["flex,ndarray,flex"]].concat(), "3 devices for 2 tower(s)");
     fails(&[&train[..], &["flex,nothing"]].concat(), "there is no backend `nothing`");
     fails(&["train", "mini", "--data-parallel"], "--devices");
+    let batch_norm = "network.conv.conv2.stages=[{batch-norm={epsilon=1e-5,momentum=0.1}}]";
+    let parallel = ["flex,ndarray", "--data-parallel", "--set", batch_norm];
+    fails(&[&train[..], &parallel].concat(), "batch normalization averages over whole batches");
 }
 
 #[test]

@@ -35,6 +35,41 @@ fn arguments(folder: &Path, out: &str) -> Vec<String> {
     arguments
 }
 
+/// Running averages are no gradients, and records know only what has been brought together.
+#[test]
+fn a_run_with_batch_normalization_that_is_stopped_in_mid_epoch_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let stages = "network.conv.conv2.stages=[{batch-norm={epsilon=1e-5,momentum=0.1}}, \"activation\", \
+                  {max-pool={size=3,stride=2,padding=0,rounding=\"ceil\"}}]";
+    let all =
+        |out: &str| [arguments(folder.path(), out), vec!["--set".to_owned(), stages.to_owned()]].concat();
+    succeed(experiments(folder.path()).args(all("straight")));
+    let mut stopped = 0;
+    for pause in 0..40 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_experiments"))
+            .current_dir(folder.path())
+            .args(all("stopped"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(60 + 15 * pause));
+        // Ctrl-C: a checkpoint in mid-epoch.
+        let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        stopped += 1;
+    }
+    assert!(stopped > 0, "it was never stopped in time");
+    succeed(experiments(folder.path()).args(all("stopped")));
+    let [straight, stopped] = ["straight", "stopped"].map(|out| run_folder(&folder.path().join(out)));
+    assert_eq!(metrics(&straight), metrics(&stopped));
+    assert!(
+        fs::read(straight.join("weights.bpk")).unwrap() == fs::read(stopped.join("weights.bpk")).unwrap()
+    );
+}
+
 #[test]
 fn a_killed_run_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();

@@ -39,6 +39,12 @@ pub enum FeaturesError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// Another process extracts into the file.
+    #[error("{}: another process is extracting features into it", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl FeatureFile {
@@ -60,9 +66,14 @@ impl FeatureFile {
             .create(true)
             .read(true)
             .write(true)
-            .truncate(!same)
+            .truncate(false)
             .open(path)
             .map_err(io("write", path))?;
+        // Dies with the process.
+        file.try_lock().map_err(|_| FeaturesError::Locked { path: path.to_owned() })?;
+        if !same {
+            file.set_len(0).map_err(io("write", path))?;
+        }
         if !same {
             let text = serde_json::to_vec(&about).expect("plain values");
             std::fs::write(&beside, text).map_err(io("write", &beside))?;
@@ -97,7 +108,8 @@ impl FeatureFile {
         let bytes: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
         let path = &self.path;
         let io = |source| FeaturesError::Io { action: "write", path: path.clone(), source };
-        self.file.seek(SeekFrom::End(0)).and_then(|_| self.file.write_all(&bytes)).map_err(io)?;
+        let end = SeekFrom::Start(4 * (self.rows * self.about.width) as u64);
+        self.file.seek(end).and_then(|_| self.file.write_all(&bytes)).map_err(io)?;
         self.rows += features.len() / self.about.width;
         Ok(())
     }
@@ -135,6 +147,8 @@ mod tests {
         file.push(&[7.0, 8.0, 9.0]).unwrap();
         assert_eq!(file.read(1..3).unwrap(), [4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
         assert!(file.read(2..4).is_err());
+        assert!(matches!(FeatureFile::open(&path, "b", 3), Err(FeaturesError::Locked { .. })));
+        drop(file);
         assert_eq!(FeatureFile::open(&path, "b", 3).unwrap().rows(), 0);
         assert!(FeatureFile::open(&folder.path().join("no/such"), "a", 3).is_err());
     }

@@ -4,8 +4,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Rows that are compared at once, at most: what bounds the memory, with the number of queries.
+/// Rows that are compared at once, and numbers in them, at most: what bounds the memory, with the number of queries.
 const BLOCK: usize = 4096;
+const BLOCK_NUMBERS: usize = 1 << 26;
 
 /// Queries that one thread looks after: a few lines of memory of each row of products.
 const TOGETHER: usize = 64;
@@ -63,8 +64,9 @@ pub fn nearest<R: Rows>(
     // Turned around once, where turning every block would be as much work as reading it.
     let turned: Vec<f32> = (0..queries.len()).map(|at| queries[at % asked * width + at / asked]).collect();
     let queries = Tensor::<2>::from_data(TensorData::new(turned, [width, asked]), device);
-    for start in (0..count).step_by(BLOCK) {
-        let block = start..(start + BLOCK).min(count);
+    let together = (BLOCK_NUMBERS / width).clamp(1, BLOCK);
+    for start in (0..count).step_by(together) {
+        let block = start..(start + together).min(count);
         let values = rows.read(block.clone())?;
         let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
         let values = Tensor::<2>::from_data(TensorData::new(values, [block.len(), width]), device);
@@ -76,7 +78,9 @@ pub fn nearest<R: Rows>(
                 for (at, (row, of_row)) in products.chunks_exact(asked).zip(&of_rows).enumerate() {
                     let products = &row[chunk * TOGETHER..][..found.len()];
                     for ((found, length), product) in found.iter_mut().zip(lengths).zip(products) {
-                        let distance = (length + of_row - 2.0 * product).max(0.0);
+                        let distance = length + of_row - 2.0 * product;
+                        // No number is far from everything.
+                        let distance = if distance.is_nan() { f32::INFINITY } else { distance.max(0.0) };
                         if found.len() == k && found.last().is_none_or(|last| distance >= last.distance) {
                             continue;
                         }

@@ -289,9 +289,12 @@ impl Dataset {
         let mut source = layout::read(path, manifest)?;
         let of_manifest = manifest.map_or([3, 0], |manifest| [manifest.channels, manifest.size]);
         let [channels, size] = source.shape.unwrap_or(of_manifest);
+        let single = source.splits.len() == 1;
         for name in if train { ["train", "test", "val"] } else { ["test", "val", "train"] } {
-            let alone = (name == "train") == train || source.splits.len() == 1;
-            if let Some(images) = source.take(&[name]).filter(|images| alone && !images.labels.is_empty()) {
+            if (name == "train") != train && !single {
+                continue;
+            }
+            if let Some(images) = source.take(&[name]).filter(|images| !images.labels.is_empty()) {
                 let indices = Arc::new((0..images.labels.len() as u32).collect());
                 let split = Split { source: Arc::new(images), indices, channels, size, stand_in: None };
                 return Ok((split, source.classes, name));

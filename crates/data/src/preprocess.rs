@@ -88,6 +88,7 @@ impl Preprocessing {
     /// # Errors
     /// If it is not as large as the scaled images; the message is for people.
     pub fn with_mean_image(self, image: &[f32]) -> Result<Self, String> {
+        self.check()?;
         let (side, crop, channels) = (self.resize.side(), self.crop, self.gain.len());
         if image.len() != channels * side * side {
             return Err(format!("has {} numbers, expected {channels} × {side} × {side}", image.len()));
@@ -109,6 +110,10 @@ impl Preprocessing {
         if !matches!(channels, 1 | 3) || (self.mean.len() != channels && self.mean.len() != channels * area) {
             let mean = self.mean.len();
             return Err(format!("{channels} channels and {mean} means do not go with {} pixels", self.crop));
+        }
+        let numbers = self.mean.iter().chain(&self.gain);
+        if !numbers.clone().all(|number| number.is_finite()) || self.gain.contains(&0.0) {
+            return Err("a mean or gain that is no number, or a gain of 0".to_owned());
         }
         if self.crop == 0 || self.crop > self.resize.side() || self.resize.side() > LONGEST {
             return Err(format!("{} pixels cannot be cut from {}", self.crop, self.resize.side()));
@@ -239,6 +244,8 @@ mod tests {
         }
         assert!(plain.with_mean_image(&mean[1..]).unwrap_err().contains("107 numbers"));
         assert_eq!(how.check(), Ok(()));
-        assert!(Preprocessing { crop: 7, ..how }.check().is_err());
+        assert!(Preprocessing { crop: 7, ..how.clone() }.check().is_err());
+        assert!(Preprocessing { gain: vec![1.0, 0.0, 1.0], ..how.clone() }.check().is_err());
+        assert!(Preprocessing { gain: vec![1.0, f32::INFINITY, 1.0], ..how }.check().is_err());
     }
 }

@@ -54,7 +54,7 @@ struct Linear {
     bias: Param<Tensor<1>>,
 }
 
-/// Whether the network is being trained, which only dropout cares about.
+/// Whether the network is being trained, which dropout and batch normalization care about.
 #[derive(Debug, Clone, Copy)]
 pub enum Mode<'a> {
     /// Training: where each sample's draws come from, one key a sample.
@@ -202,7 +202,7 @@ impl AlexNet {
                         (lrn_max_pool2d(x, lrn, pool), after)
                     }
                     (Stage::BatchNorm(_), _) => {
-                        (conv.norm.as_ref().expect("built with the layer").forward(x), after)
+                        (batch_norm(conv.norm.as_ref().expect("built with the layer"), x, mode), after)
                     }
                     _ => (self.map_stage(stage, x, &format!("{}.{tower}", config.name), mode), after),
                 };
@@ -328,6 +328,26 @@ impl AlexNet {
     /// The config the network was built from.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+}
+
+/// Batch normalization. Burn's own goes by the device and would take a batch's statistics wherever gradients are.
+fn batch_norm(norm: &BatchNorm, maps: Tensor<4>, mode: Mode) -> Tensor<4> {
+    match mode {
+        Mode::Training(_) => norm.forward(maps),
+        Mode::Evaluation => {
+            let device = maps.device();
+            let [mean, variance] =
+                [&norm.running_mean, &norm.running_var].map(|state| moved(state.value_sync(), &device));
+            burn::tensor::module::batch_norm(
+                maps,
+                norm.gamma.val(),
+                norm.beta.val(),
+                mean,
+                variance,
+                norm.epsilon,
+            )
+        }
     }
 }
 

@@ -157,6 +157,14 @@ impl Network {
         if self.towers == 0 || self.input.channels == 0 || self.input.size == 0 {
             return Err(error("towers, input.channels and input.size must be at least 1".into()));
         }
+        let widths =
+            self.conv.iter().map(|layer| layer.filters).chain(self.fc.iter().map(|layer| layer.units));
+        if let Some(width) = widths.chain([self.towers, self.input.channels]).find(|width| *width > WIDEST) {
+            return Err(error(format!("{width} filters, units, towers or channels; {WIDEST} are the most")));
+        }
+        if self.input.size > 4 * LARGEST {
+            return Err(error(format!("inputs of {} pixels; {} are the most", self.input.size, 4 * LARGEST)));
+        }
         let last = self.fc.last().ok_or_else(|| {
             error("needs at least one fully connected layer, which gives the logits".into())
         })?;
@@ -193,6 +201,13 @@ impl Convolution {
             return Err("a locally connected layer has no groups".into());
         }
         let Padding { top, left, bottom, right } = self.padding;
+        if self.kernel > LARGEST || [top, left, bottom, right].iter().any(|padding| *padding >= self.kernel) {
+            return Err(format!(
+                "a kernel of {} pixels with a padding of {:?}: {LARGEST} is the most, and padding must be less",
+                self.kernel,
+                [top, left, bottom, right]
+            ));
+        }
         if top + bottom != left + right {
             return Err("padding must add as many rows as columns: maps are square".into());
         }
@@ -223,8 +238,8 @@ impl Convolution {
             side,
             stages,
             // A gain and a shift of each map.
-            parameters: sets * (kernels + self.filters) + 2 * norms * self.filters,
-            multiply_adds: kernels * places,
+            parameters: sets.saturating_mul(kernels + self.filters) + 2 * norms * self.filters,
+            multiply_adds: kernels.saturating_mul(places),
             exchanged,
         })
     }
@@ -264,6 +279,11 @@ impl FullyConnected {
     }
 }
 
+/// A kernel's or a window's side, at most: what a file says is not believed beyond.
+const LARGEST: usize = 4096;
+/// A layer's filters or units, at most.
+const WIDEST: usize = 1 << 17;
+
 /// Side of a map after `stage`.
 fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
     match stage {
@@ -301,8 +321,9 @@ fn check_dropout(drop: f64) -> Result<(), String> {
 }
 
 fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {
-    if pool.size == 0 || pool.stride == 0 || pool.padding > pool.size / 2 {
-        return Err("a pool needs size and stride of at least 1, and padding of at most half its size".into());
+    if pool.size == 0 || pool.size > LARGEST || pool.stride == 0 || pool.padding > pool.size / 2 {
+        let problem = "a pool needs size and stride of at least 1, and padding of at most half its size";
+        return Err(format!("{problem}; a size of {LARGEST} is the most"));
     }
     pool.output_side(side)
         .ok_or_else(|| format!("a {side}×{side} map is smaller than the {0}×{0} pooling window", pool.size))

@@ -1,7 +1,7 @@
 //! What of a training runs on which devices.
 
 use alexnet_data::Batch;
-use alexnet_model::Network;
+use alexnet_model::{Convolution, Network, Stage};
 use burn::module::Module;
 use burn::optim::GradientsAccumulator;
 use burn::tensor::Device;
@@ -66,6 +66,12 @@ impl Placement {
                     network.towers
                 ),
             }),
+            Self::DataParallel(_) if network.conv.iter().any(normalizes_batches) => Err(TrainError::Config {
+                key: "network.conv",
+                problem: "batch normalization averages over whole batches, which `--data-parallel` divides; \
+                          put towers on `--devices`, or use one"
+                    .to_owned(),
+            }),
             _ => Ok(()),
         }
     }
@@ -79,6 +85,10 @@ impl Placement {
         let message = || format!("towers lie on {found:?}, not on {towers:?}");
         if right { Ok(()) } else { Err(TrainError::Backend { message: message() }) }
     }
+}
+
+fn normalizes_batches(layer: &Convolution) -> bool {
+    layer.stages.iter().any(|stage| matches!(stage, Stage::BatchNorm(_)))
 }
 
 /// A training step with a copy of the model on each device, on its part of the batch.

@@ -313,6 +313,8 @@ impl Training {
     }
 
     fn checkpoint(&self, parts: &mut Parts, progress: &Progress) -> Result<(), TrainError> {
+        // Burn keeps the newest step's running averages apart until somebody asks; a record does not.
+        drop(parts.learner.model().valid());
         parts.checkpointer.checkpoint(&parts.learner, progress.epoch, &parts.store);
         let gone = |_| TrainError::Backend { message: "a checkpoint thread stopped".to_owned() };
         let model = self.model_records.recv().map_err(gone)?;

@@ -95,8 +95,9 @@ pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64, elapsed: &
     let mut optimizer = ModuleOptimizer::from(sgd(1.0, 1.0, None));
     for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
         for (parameter, decay, rate) in [
-            ("weight", update.weight_decay, update.weight_rate),
-            ("bias", update.bias_decay, update.bias_rate),
+            // The gain and the shift of batch normalization go with them.
+            ("(weight|norm\\.gamma)", update.weight_decay, update.weight_rate),
+            ("(bias|norm\\.beta)", update.bias_decay, update.bias_rate),
         ] {
             // Anchored, or layer 1 would also match layer 10.
             let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");

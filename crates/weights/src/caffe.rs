@@ -78,7 +78,7 @@ impl Blob {
         let shape: Option<Vec<usize>> = dims.iter().map(|&n| usize::try_from(n).ok()).collect();
         let count = shape.as_ref().and_then(|s| s.iter().try_fold(1usize, |all, n| all.checked_mul(*n)));
         match (shape, count) {
-            (Some(shape), Some(count)) if count == values.len() => {
+            (Some(shape), Some(count)) if count == values.len() && count > 0 => {
                 let ones = if padded { shape.iter().take_while(|n| **n == 1).count().min(3) } else { 0 };
                 Ok(Tensor { shape: shape[ones..].to_vec(), values })
             }
@@ -216,7 +216,8 @@ mod tests {
             layers: vec![Layer { name: Some("conv1".into()), blobs: vec![blob] }],
             ..Net::default()
         };
-        for (shape, values) in [(vec![i64::MAX, i64::MAX], 4), (vec![-1], 1), (vec![3], 2)] {
+        let shapes = [(vec![i64::MAX, i64::MAX], 4), (vec![-1], 1), (vec![3], 2), (vec![5, 3, 0, 0], 0)];
+        for (shape, values) in shapes {
             let error = read(path, &of(blob(&shape, numbers(values))).encode_to_vec()).unwrap_err();
             assert!(error.to_string().starts_with("tensor `conv1.weight`: has"), "{error}");
         }

@@ -38,8 +38,9 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         let (whole, tower): (String, usize) =
             place.ok_or_else(|| error("is no parameter of a network of this project's"))?;
         let mut tensor = Tensor { shape: shape.to_vec(), values: kind.read(&bytes) };
-        if tensor.shape.iter().product::<usize>() != tensor.values.len() {
-            return Err(error("has fewer numbers than its shape"));
+        let count = tensor.shape.iter().try_fold(1usize, |all, extent| all.checked_mul(*extent));
+        if tensor.shape.is_empty() || count != Some(tensor.values.len()) {
+            return Err(error("has another number of numbers than its shape"));
         }
         // Units by inputs, as every other file has it.
         if let ([inputs, units], true) = (&tensor.shape[..], whole.starts_with("fc.")) {
