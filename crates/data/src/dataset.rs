@@ -10,7 +10,9 @@ use crate::checksum::hex;
 use crate::jpeg::{self, Window};
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::Shards;
-use crate::{DataError, Files, Manifest, Preprocessing, Views, decode};
+use crate::{DataError, Files, Manifest, decode};
+#[cfg(feature = "tensors")]
+use crate::{Preprocessing, Views};
 
 /// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
 /// it is needed. Images in shards never are.
@@ -485,6 +487,7 @@ impl Split {
     ///
     /// # Errors
     /// If it cannot be read, or has other channels.
+    #[cfg(feature = "tensors")]
     pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
         let (at, mut scratch) = (self.sample(index), Scratch::default());
         let problem = |problem: String| DataError::file(self.source.place(at), problem);

@@ -358,6 +358,7 @@ impl Shards {
     }
 
     /// Whether images are files to decode.
+    #[cfg(feature = "tensors")]
     pub(crate) fn are_files(&self) -> bool {
         self.raw.is_none()
     }

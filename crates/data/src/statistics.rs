@@ -81,6 +81,7 @@ pub enum PixelScale {
 
 impl PixelScale {
     /// What each channel is multiplied by.
+    #[cfg(feature = "tensors")]
     pub(crate) fn factors(self, statistics: &Statistics) -> [f32; 3] {
         let mut factors = [1.0; 3];
         match self {
