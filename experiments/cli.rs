@@ -343,6 +343,9 @@ pub(crate) enum WeightsCommand {
         /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
         #[arg(long)]
         preset: Option<String>,
+        /// Caffe's mean image, a mean.binaryproto, to be taken off instead of the mean of each channel
+        #[arg(long, value_name = "FILE")]
+        mean: Option<PathBuf>,
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,

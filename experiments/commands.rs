@@ -52,8 +52,8 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::List => list(),
         Command::Model(args) => model(&args)?,
         Command::Weights(WeightsCommand::Inspect { file, format }) => weights::inspect(&file, format)?,
-        Command::Weights(WeightsCommand::Import { file, preset, out }) => {
-            weights::import(&file, preset.as_deref(), None, &out)?;
+        Command::Weights(WeightsCommand::Import { file, preset, mean, out }) => {
+            weights::import(&file, preset.as_deref(), mean.as_deref(), &out)?;
         }
         Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
             weights::export(&file, preset.as_deref(), &out, names)?;

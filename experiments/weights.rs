@@ -44,7 +44,7 @@ impl Loaded {
     pub(crate) fn open(name: &Path, preset: Option<&str>, caffe_mean: Option<&Path>) -> Result<Self> {
         let path = find(name)?;
         let run = run_of(&path);
-        let weights = match (&run, path.is_dir()) {
+        let mut weights = match (&run, path.is_dir()) {
             (Some(run), true) if !run.weights().is_file() => {
                 bail!("{} is not finished: it has no weights yet", path.display())
             }
@@ -52,11 +52,9 @@ impl Loaded {
             (None, true) => bail!("{} is a folder, and no run's", path.display()),
             (_, false) => Weights::read(&path)?,
         };
-        let mut weights = weights;
         if run.is_none() && path.extension().is_some_and(|ending| ending == "bpk") {
             weights.metadata.extend(beside(&path)?);
         }
-        let weights = weights;
         let said = match weights.metadata.get("name").map(String::as_str) {
             Some("AlexNet") => Some("caffe-alexnet"),
             Some("CaffeNet") => Some("caffenet"),

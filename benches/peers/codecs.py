@@ -12,6 +12,7 @@ import io
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import tarfile
 
 import numpy
@@ -39,8 +40,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("photographs", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("bench-codecs"))
+    parser.add_argument("--work", type=pathlib.Path)
     args = parser.parse_args()
+    # Not here by default: photographs must not end up in a repository.
+    args.work = args.work or pathlib.Path(tempfile.mkdtemp())
     raw = [numpy.load(io.BytesIO(data)) for _, data in
            prepared(args.program, args.photographs, args.work / "raw", "--encoding", "raw")]
     files = list(prepared(args.program, args.photographs, args.work / "jpeg"))

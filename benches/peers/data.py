@@ -17,6 +17,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import tempfile
 import sys
 import time
 
@@ -131,10 +132,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
     parser.add_argument("photographs", type=pathlib.Path)
-    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("bench-data"))
+    parser.add_argument("--work", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="rows whose names begin so")
     args = parser.parse_args()
+    # Not here by default: photographs must not end up in a repository.
+    args.work = args.work or pathlib.Path(tempfile.mkdtemp())
     photographs = sorted(path for path in args.photographs.rglob("*") if path.is_file())
     ours, raw = args.work / "jpeg", args.work / "raw"
     count = len(photographs)
