@@ -14,6 +14,9 @@ use crate::{DataError, Files, Manifest, decode};
 #[cfg(feature = "tensors")]
 use crate::{Preprocessing, Views};
 
+#[cfg(feature = "tensors")]
+mod part;
+
 /// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
 /// it is needed. Images in shards never are.
 const MEMORY_LIMIT: usize = 4 << 30;
@@ -54,6 +57,8 @@ pub struct Split {
     indices: Arc<Vec<u32>>,
     channels: usize,
     size: usize,
+    /// The label of each of the data set's classes, where only some take part.
+    labels: Option<Arc<Vec<u32>>>,
     /// Pixels that stand for those of every image.
     stand_in: Option<Arc<Vec<u8>>>,
 }
@@ -298,7 +303,8 @@ impl Dataset {
             }
             if let Some(images) = source.take(&[name]).filter(|images| !images.labels.is_empty()) {
                 let indices = Arc::new((0..images.labels.len() as u32).collect());
-                let split = Split { source: Arc::new(images), indices, channels, size, stand_in: None };
+                let images = Arc::new(images);
+                let split = Split { source: images, indices, channels, size, labels: None, stand_in: None };
                 return Ok((split, source.classes, name));
             }
         }
@@ -327,6 +333,7 @@ impl Dataset {
             indices: Arc::new(indices),
             channels,
             size,
+            labels: None,
             stand_in: None,
         };
         let (classes, class_names) = source.classes.into_iter().map(|Class { id, name }| (id, name)).unzip();
@@ -436,7 +443,8 @@ impl Split {
 
     /// An image's label.
     pub fn label(&self, index: usize) -> usize {
-        self.source.labels[self.sample(index)] as usize
+        let class = self.source.labels[self.sample(index)] as usize;
+        self.labels.as_ref().map_or(class, |labels| labels[class] as usize)
     }
 
     /// The boxes of an image's objects, in pixels of the image as the network's crops are cut from it; none where

@@ -83,6 +83,42 @@ impl Preprocessing {
         (side <= size).then_some(Self { resize: Resize::ShorterSide(size), crop: side, mean, gain })
     }
 
+    /// What makes a run prepare images of `size` pixels, for inputs of `side`, as this does: statistics with this mean and
+    /// gain in place of their own, and how to use them.
+    pub fn for_run(
+        &self,
+        statistics: &Statistics,
+        size: usize,
+        side: usize,
+    ) -> (Statistics, MeanKind, PixelScale) {
+        let (channels, area) = (self.gain.len(), self.crop * self.crop);
+        let mut statistics = statistics.clone();
+        let of_channel = |channel: usize| match self.mean.len() == channels {
+            true => f64::from(self.mean[channel]),
+            false => {
+                let mean = &self.mean[channel * area..(channel + 1) * area];
+                mean.iter().map(|&mean| f64::from(mean)).sum::<f64>() / area as f64
+            }
+        };
+        statistics.channel_means = (0..channels).map(of_channel).collect();
+        statistics.channel_stds = self.gain.iter().map(|&gain| 1.0 / f64::from(gain)).collect();
+        let scale = match self.gain.iter().all(|&gain| gain == 1.0) {
+            true => PixelScale::Levels,
+            false => PixelScale::Standardised,
+        };
+        if self.mean.len() == channels || self.crop != side {
+            return (statistics, MeanKind::Channel, scale);
+        }
+        // The mean lies in the centre of an image, where inputs are cut from it; its border repeats around it.
+        let at = |z: usize| (z + side / 2).saturating_sub(size / 2).min(side - 1);
+        let value = |i: usize| {
+            let (channel, y, x) = (i / (size * size), i / size % size, i % size);
+            f64::from(self.mean[(channel * side + at(y)) * side + at(x)])
+        };
+        statistics.mean_image = (0..channels * size * size).map(value).collect();
+        (statistics, MeanKind::Image, scale)
+    }
+
     /// Takes the centre of a mean image `[channels, side, side]` off instead.
     ///
     /// # Errors
@@ -197,6 +233,32 @@ impl Preprocessing {
 mod tests {
     use super::*;
     use crate::decode::tests::encode_png;
+
+    #[test]
+    fn a_run_prepares_images_as_its_weights_want() {
+        let own = Statistics {
+            mean_image: vec![9.0; 3 * 36],
+            channel_means: vec![9.0; 3],
+            channel_stds: vec![9.0; 3],
+            eigenvalues: vec![1.0; 3],
+            eigenvectors: vec![vec![1.0, 0.0, 0.0]; 3],
+        };
+        let image: Vec<f32> = (0..3 * 16).map(|at| at as f32).collect();
+        for (mean, gain) in [
+            (vec![1.0, 2.0, 3.0], vec![0.5, 0.25, 0.125]),
+            (image.clone(), vec![1.0; 3]),
+            (image, vec![0.5, 0.25, 0.125]),
+        ] {
+            let how = Preprocessing { resize: Resize::ShorterSide(6), crop: 4, mean, gain };
+            let (statistics, kind, scale) = how.for_run(&own, 6, 4);
+            let again = Preprocessing::of_run(&statistics, kind, scale, 6, 4).unwrap();
+            assert_eq!(again.gain, how.gain);
+            let whole = |how: &Preprocessing| -> Vec<f32> {
+                (0..48).map(|at| if how.mean.len() == 3 { how.mean[at / 16] } else { how.mean[at] }).collect()
+            };
+            assert_eq!(whole(&again), whole(&how));
+        }
+    }
 
     #[test]
     fn a_line_of_pixels_is_refused() {
