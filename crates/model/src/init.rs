@@ -29,7 +29,7 @@ enum Initial {
 impl Parameter {
     /// Its values before training, a function of the seed, its name and its shape and of nothing else in
     /// the network: arms of an ablation share what they can.
-    pub(crate) fn draw(&self, seed: u64) -> Vec<f32> {
+    pub fn draw(&self, seed: u64) -> Vec<f32> {
         let count = self.shape.iter().product();
         match self.initial {
             Initial::Constant(value) => vec![value as f32; count],

@@ -114,10 +114,27 @@ impl<'a> Place<'a> {
         })
     }
 
+    /// The parameter's values.
+    fn values(&self, tensor: &Tensor) -> Vec<f32> {
+        let values = &tensor.values[self.rows(tensor.values.len())];
+        if self.transposed { transpose(values, tensor.shape[1]) } else { values.to_vec() }
+    }
+
     /// The elements of the tensor that are the tower's.
     fn rows(&self, whole: usize) -> Range<usize> {
         let size = whole / self.layer.towers;
         self.tower * size..(self.tower + 1) * size
+    }
+}
+
+/// Whether all of a tensor's numbers are numbers.
+fn finite(name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
+    match tensor.values.iter().find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(value) => {
+            let problem = format!("has {value} among its numbers");
+            Err(WeightsError::Tensor { tensor: name.to_owned(), problem })
+        }
     }
 }
 
@@ -151,17 +168,51 @@ impl Weights {
     /// As [`check`](Self::check), and if a number is none.
     pub fn network(&self, network: &Network, device: &Device) -> Result<AlexNet, WeightsError> {
         let (names, trace) = (self.check(network)?, network.trace()?);
-        for (name, tensor) in &self.tensors {
-            if let Some(value) = tensor.values.iter().find(|value| !value.is_finite()) {
-                let problem = format!("has {value} among its numbers");
-                return Err(WeightsError::Tensor { tensor: name.clone(), problem });
-            }
-        }
         network.build(device, &mut |parameter| {
             let place = Place::of(&parameter.name, network, &trace, names).expect("a layer that was checked");
             let tensor = &self.tensors[&place.tensor];
-            let values = &tensor.values[place.rows(tensor.values.len())];
-            Ok(if place.transposed { transpose(values, tensor.shape[1]) } else { values.to_vec() })
+            finite(&place.tensor, tensor)?;
+            Ok(place.values(tensor))
+        })
+    }
+
+    /// Builds `network` with these weights, but for those of the layers `anew`, which are drawn from `seed`: what
+    /// fine-tuning begins with. What the network has no layer for is left out.
+    ///
+    /// # Errors
+    /// If another layer is missing or of another shape, or a number of it is none; or there is no layer of `anew`.
+    pub fn begin(
+        &self,
+        network: &Network,
+        anew: &[String],
+        seed: u64,
+        devices: &[Device],
+    ) -> Result<AlexNet, WeightsError> {
+        let (names, trace) = (Names::of(self, network)?, network.trace()?);
+        let error =
+            |tensor: &str, problem: String| WeightsError::Tensor { tensor: tensor.to_owned(), problem };
+        if let Some(unknown) = anew.iter().find(|name| !trace.layers.iter().any(|layer| layer.name == **name))
+        {
+            return Err(error(unknown, format!("network `{}` has no such layer to draw anew", network.name)));
+        }
+        let layout = layout(network, names)?;
+        network.build_on(devices, &mut |parameter| {
+            let place =
+                Place::of(&parameter.name, network, &trace, names).expect("a layer of the network's own");
+            if anew.contains(&place.layer.name) {
+                return Ok(parameter.draw(seed));
+            }
+            let (name, layer) = (&place.tensor, &place.layer.name);
+            let Some(tensor) = self.tensors.get(name) else {
+                return Err(error(name, format!("is missing; to draw the layer anew say `--new {layer}`")));
+            };
+            if tensor.shape != layout[name] {
+                let (found, needed) = (&tensor.shape, &layout[name]);
+                let what = format!("has shape {found:?}, but `{}` needs {needed:?}", network.name);
+                return Err(error(name, format!("{what}; to draw the layer anew say `--new {layer}`")));
+            }
+            finite(name, tensor)?;
+            Ok(place.values(tensor))
         })
     }
 
@@ -247,6 +298,32 @@ mod tests {
         assert_eq!(whole.shape, [2 * units, inputs]);
         // The weight from input 5 to the second tower's unit 3.
         assert_eq!(whole.values[(units + 3) * inputs + 5], second[5 * units + 3]);
+    }
+
+    #[test]
+    fn fine_tuning_begins_with_what_fits_and_draws_what_is_asked_for() {
+        let old = preset("mini").init(3, &device()).unwrap();
+        let weights = Weights::of(&old, Names::Ours).unwrap();
+        let mut network = preset("mini");
+        network.classes = 4;
+        network.fc.last_mut().unwrap().units = 4;
+        let begin = |anew: &[&str]| {
+            let anew: Vec<String> = anew.iter().map(|&name| name.to_owned()).collect();
+            weights.begin(&network, &anew, 7, &[device()])
+        };
+        let new = begin(&["fc8", "conv2"]).unwrap();
+        let drawn = network.init(7, &device()).unwrap();
+        for ((name, _, values), (_, _, drawn)) in new.parameters().iter().zip(drawn.parameters()) {
+            let before = old.parameters().into_iter().find(|(other, ..)| other == name).unwrap().2;
+            let anew = name.starts_with("fc8") || name.starts_with("conv2");
+            assert_eq!(*values, if anew { drawn } else { before }, "{name}");
+        }
+        let error = begin(&[]).unwrap_err().to_string();
+        assert!(
+            error.contains("`fc8.weight`: has shape [10, ") && error.ends_with("say `--new fc8`"),
+            "{error}"
+        );
+        assert!(begin(&["fc9"]).unwrap_err().to_string().contains("no such layer"));
     }
 
     #[test]
