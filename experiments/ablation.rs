@@ -16,6 +16,8 @@ pub(crate) struct Ablation {
     pub(crate) quantity: Quantity,
     /// What counts as no difference, in the quantity's unit.
     pub(crate) delta: f64,
+    /// What arms whose `initial.weights` are `source` begin with: trained before them, once a seed.
+    pub(crate) source: Option<Arm>,
     /// What every arm is compared with.
     pub(crate) base: Arm,
     #[serde(default)]
@@ -62,6 +64,10 @@ pub(crate) enum Quantity {
 pub(crate) struct Arm {
     pub(crate) name: String,
     pub(crate) about: String,
+    /// The arm whose changes are made before its own.
+    like: Option<String>,
+    /// The arm to compare it with, if it is not the base.
+    pub(crate) against: Option<String>,
     /// The paper's figure: this arm's top-1 error less the base's, in percentage points.
     pub(crate) paper: Option<f64>,
     /// The paper's figure: this arm's epochs over the base's.
@@ -121,6 +127,16 @@ impl Ablation {
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             bail!("ablation `{}`: two arms are called `{}`", ablation.name, pair[0]);
         }
+        let unknown = |name: &&String| !ablation.all().any(|arm| arm.name == **name);
+        if let Some(name) = ablation.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
+            bail!("ablation `{}`: there is no arm `{name}` to compare with", ablation.name);
+        }
+        for (place, arm) in ablation.arms.iter().enumerate() {
+            let Some(like) = &arm.like else { continue };
+            if !ablation.arms[..place].iter().any(|before| before.name == *like) {
+                bail!("ablation `{}`: no arm before `{}` is called `{like}`", ablation.name, arm.name);
+            }
+        }
         if ablation.arms.is_empty() {
             bail!("ablation `{}` has no `[[arms]]` and no `[grid]` to compare with its base", ablation.name);
         }
@@ -130,6 +146,16 @@ impl Ablation {
     /// The base, then the other arms.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arm> {
         std::iter::once(&self.base).chain(&self.arms)
+    }
+}
+
+impl Ablation {
+    /// An arm's changes at a scale, in the order in which they are made: those of the arm it is like come first.
+    pub(crate) fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
+        let like = arm.like.as_ref().and_then(|name| self.arms.iter().find(|other| other.name == *name));
+        let mut diffs = like.map_or(Vec::new(), |like| self.diffs(like, scale));
+        diffs.extend(arm.own_diffs(scale));
+        diffs
     }
 }
 
@@ -160,6 +186,8 @@ impl Grid {
         let arm = |(names, set): (Vec<String>, BTreeMap<String, toml::Value>)| Arm {
             name: names.join(", "),
             about: "of the grid".to_owned(),
+            like: None,
+            against: None,
             paper: None,
             paper_ratio: None,
             expect: None,
@@ -177,8 +205,7 @@ impl Grid {
 }
 
 impl Arm {
-    /// The arm's changes at a scale, in the order in which they are made.
-    pub(crate) fn diffs(&self, scale: &str) -> Vec<Diff> {
+    fn own_diffs(&self, scale: &str) -> Vec<Diff> {
         let (remove, after, before) = (self.remove.clone(), self.after.clone(), self.before.clone());
         let own = Diff { remove, after, before, set: self.set.clone(), times: self.times.clone() };
         std::iter::once(own).chain(self.at.get(scale).cloned()).collect()

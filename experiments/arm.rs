@@ -8,6 +8,24 @@ use crate::ablation::{Ablation, Arm, Change};
 use crate::diff::Diff;
 use crate::scale::{Scale, changed};
 
+/// What [`Initial::weights`](alexnet_train::Initial) says of an ablation's source.
+pub(crate) const SOURCE: &str = "source";
+
+/// The config of what other arms begin with, if there is such a thing.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) fn source(ablation: &Ablation, scale: &Scale, command_line: &Diff) -> Result<Option<RunConfig>> {
+    let Some(arm) = &ablation.source else { return Ok(None) };
+    let context = || format!("ablation `{}`, source, scale `{}`", ablation.name, scale.name);
+    let scaled = scale.config(&Diff::default())?;
+    let config =
+        ablation.diffs(arm, &scale.name).iter().try_fold(scaled, |config, diff| changed(&config, diff));
+    let config = config.with_context(context)?;
+    config.network.trace().with_context(context)?;
+    changed(&config, command_line).context("`--set`").map(Some)
+}
+
 /// Each arm with its config, the base first.
 ///
 /// # Errors
@@ -21,7 +39,10 @@ pub(crate) fn resolve<'a>(
     let context =
         |arm: &Arm| format!("ablation `{}`, arm `{}`, scale `{}`", ablation.name, arm.name, scale.name);
     let apply = |config: &RunConfig, arm: &Arm| {
-        arm.diffs(&scale.name).iter().try_fold(config.clone(), |config, diff| changed(&config, diff))
+        ablation
+            .diffs(arm, &scale.name)
+            .iter()
+            .try_fold(config.clone(), |config, diff| changed(&config, diff))
     };
     let base = apply(&scaled, &ablation.base).with_context(|| context(&ablation.base))?;
     let mut arms = Vec::new();
@@ -40,6 +61,11 @@ pub(crate) fn resolve<'a>(
     }
     if arms.len() < 2 {
         bail!("ablation `{}`: its grid has no combination but the base itself", ablation.name);
+    }
+    for (arm, config) in &arms {
+        if config.initial.weights == SOURCE && ablation.source.is_none() {
+            bail!("{}: begins with the source, but the ablation has no `[source]`", context(arm));
+        }
     }
     for (arm, config) in arms.iter().skip(1) {
         if *config == arms[0].1 {

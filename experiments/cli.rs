@@ -93,6 +93,15 @@ pub(crate) struct TrainArgs {
     /// The seed of weights, order, augmentation and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Fine-tune: begin with these weights, a run's folder or a file as for `predict`, and prepare images as for them
+    #[arg(long, value_name = "WEIGHTS")]
+    pub(crate) from: Option<PathBuf>,
+    /// Layers whose weights are drawn all the same, such as a head for other classes: `fc8`
+    #[arg(long, value_name = "LAYER,…", value_delimiter = ',', requires = "from")]
+    pub(crate) new: Vec<String>,
+    /// Layers that stay as they are; other rates by `--set network.conv.conv1.update={…}`
+    #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
+    pub(crate) freeze: Vec<String>,
     /// What standard output holds: lines, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Upload, Views};
+use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, use_implementation};
-use alexnet_train::{Data, Environment, Placement, Predictions, Run, RunStatus, TrainError};
+use alexnet_train::{Data, Environment, Initial, Placement, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
@@ -211,16 +212,18 @@ struct Prepared {
 fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(&args.ablation)?;
     let scale = Scale::load(&args.scale)?;
-    let arms = arm::resolve(&ablation, &scale, &changes(&args.common)?)?;
+    let changes = changes(&args.common)?;
+    let (source, arms) =
+        (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
     use_implementation(args.common.ops);
     let machine = Machine::of(&args.common.machine)?;
     let environment = environment(&machine, args.common.workers, args.common.upload, dashboard, stop)?;
-    for (_, config) in &arms {
+    for config in source.iter().chain(arms.iter().map(|(_, config)| config)) {
         machine.check_fits(config)?;
     }
     let data = load_data(&arms[0].1.data.set, args.common.data.as_deref())?;
     let seeds = args.seeds.unwrap_or(scale.seeds);
-    let study = Study::new(&ablation, &scale, arms, seeds, &data, &environment)?;
+    let study = Study::new(&ablation, &scale, source, arms, seeds, &data, &environment)?;
     let folder = study.write(&args.common.out)?;
     Ok(Prepared { study, machine, environment, data, folder })
 }
@@ -338,9 +341,24 @@ pub(crate) fn print(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// Sets the learning rates of layers to zero.
+fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
+    for name in layers {
+        let conv = network.conv.iter_mut().map(|layer| (&layer.name, &mut layer.update));
+        let fc = network.fc.iter_mut().map(|layer| (&layer.name, &mut layer.update));
+        let Some((_, update)) = conv.chain(fc).find(|(layer, _)| *layer == name) else {
+            bail!("`--freeze {name}`: network `{}` has no such layer", network.name);
+        };
+        (update.weight_rate, update.bias_rate) = (0.0, 0.0);
+    }
+    Ok(())
+}
+
 fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let scale = Scale::load(&args.config)?;
-    let config = scale.config(&changes(&args.common)?)?;
+    let mut config = scale.config(&changes(&args.common)?)?;
+    freeze(&mut config.network, &args.freeze)?;
+    let beginning = args.from.as_deref().map(weights::Beginning::of).transpose()?;
     use_implementation(args.common.ops);
     let machine = Machine::of(&args.common.machine)?;
     let environment = environment(
@@ -351,11 +369,26 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         stop,
     )?;
     machine.check_fits(&config)?;
-    let data = load_data(&config.data.set, args.common.data.as_deref())?;
+    let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
-    let run = Run::new(config, args.seed, &data.dataset, &args.common.out);
+    if let Some(beginning) = &beginning {
+        config.initial = Initial { weights: beginning.sha256.clone(), anew: args.new.clone() };
+        match &beginning.how {
+            Some(how) if how.gain.len() == data.dataset.channels => {
+                let (size, side) = (data.dataset.size, config.network.input.size);
+                (data.statistics, config.data.mean, config.data.scale) =
+                    how.for_run(&data.statistics, size, side);
+                environment.observer.note("images are prepared as for the weights, not as the config says");
+            }
+            _ => environment
+                .observer
+                .note("how images are prepared for these weights is not known; they are as the config says"),
+        }
+    }
+    let mut run = Run::new(config, args.seed, &data.dataset, &args.common.out);
+    run.begins_with = beginning.map(|beginning| beginning.path);
     let label = format!("{}, seed {}", scale.name, args.seed);
     if let (RunStatus::Finished(_), false) = (run.status()?, args.common.fresh) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));

@@ -5,15 +5,15 @@ use std::fmt::Write as _;
 use crate::ablation::Quantity;
 use crate::report::{ArmReport, Report};
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 420.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 170.0;
-const TOP: f64 = 48.0;
-const BOTTOM: f64 = 52.0;
+pub(crate) const WIDTH: f64 = 720.0;
+pub(crate) const HEIGHT: f64 = 420.0;
+pub(crate) const LEFT: f64 = 64.0;
+pub(crate) const RIGHT: f64 = 170.0;
+pub(crate) const TOP: f64 = 48.0;
+pub(crate) const BOTTOM: f64 = 52.0;
 
 /// Colours that stay apart for most colour-blind readers (Okabe & Ito).
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+pub(crate) const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 /// One arm's curve: epoch, mean, lowest, highest error in percent.
 struct Curve<'a> {
@@ -38,14 +38,14 @@ fn curve<'a>(arm: &'a ArmReport, split: &str) -> Curve<'a> {
 }
 
 /// A step between ticks that gives about `count` of them: 1, 2 or 5 times a power of ten.
-fn tick_step(span: f64, count: f64) -> f64 {
+pub(crate) fn tick_step(span: f64, count: f64) -> f64 {
     let raw = (span / count).max(1e-9);
     let power = 10f64.powf(raw.log10().floor());
     let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
     steps.into_iter().find(|&step| step >= raw).unwrap_or(10.0 * power)
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -12,6 +12,7 @@ mod data;
 mod diff;
 mod evaluate_weights;
 mod fetch;
+mod labels;
 mod library;
 mod network;
 mod page;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::ablation::{Claim, Quantity};
 use crate::curves;
+use crate::labels;
 use crate::statistics::{self, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd};
 use crate::study::{Study, StudyArm};
 
@@ -37,6 +38,10 @@ pub(crate) struct ArmReport {
     pub(crate) name: String,
     pub(crate) about: String,
     pub(crate) parameters: usize,
+    /// How many images it learns from.
+    pub(crate) training_images: usize,
+    /// The arm it is compared with, if it is not the base.
+    pub(crate) against: Option<String>,
     pub(crate) not_applicable: Option<String>,
     /// One value a seed; absent where the run failed or never got there.
     pub(crate) values: Vec<Option<f64>>,
@@ -98,12 +103,14 @@ impl Report {
     pub(crate) fn of(study: &Study, out: &Path) -> Self {
         let mut arms = Vec::new();
         for arm in &study.arms {
-            arms.push(ArmReport::of(arm, &study.seeds, study.quantity, study.training_images, out));
+            arms.push(ArmReport::of(arm, &study.seeds, study.quantity, study.learned_from(arm), out));
         }
-        let (base, others) = arms.split_at_mut(1);
+        let references: Vec<ArmReport> = study.arms.iter().map(|arm| arms[arm.against].clone()).collect();
+        let others = &mut arms[1..];
         let mut pairs = Vec::new();
-        for report in &mut *others {
-            pairs.push(report.compare(&base[0], study.quantity, study.delta));
+        for (report, reference) in others.iter_mut().zip(&references[1..]) {
+            pairs.push(report.compare(reference, study.quantity, study.delta));
+            report.against = (reference.name != references[0].name).then(|| reference.name.clone());
         }
         let differences = others.iter_mut().zip(&pairs);
         let mut differences: Vec<(&mut Difference, &[f64])> = differences
@@ -134,7 +141,8 @@ impl Report {
         }
     }
 
-    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`.
+    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`; where arms learn from different numbers of images,
+    /// `labels.svg`.
     pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self).context("a report that JSON cannot hold")?;
         for (name, text) in [
@@ -144,6 +152,10 @@ impl Report {
             ("curves.svg", curves::svg(self)),
         ] {
             let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(text) = labels::svg(self) {
+            let path = folder.join("labels.svg");
             std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
@@ -227,7 +239,13 @@ impl Report {
 
     /// What a reader must know of the arms besides their rows.
     pub(crate) fn notes(&self) -> Vec<String> {
-        self.arms.iter().flat_map(ArmReport::notes).collect()
+        let against =
+            self.arms.iter().filter_map(|arm| Some(format!("{} with {}", arm.name, arm.against.as_ref()?)));
+        let against: Vec<String> = against.collect();
+        let compared = (!against.is_empty()).then(|| {
+            format!("Compared with another arm than `{}`: {}.", self.arms[0].name, against.join("; "))
+        });
+        compared.into_iter().chain(self.arms.iter().flat_map(ArmReport::notes)).collect()
     }
 
     /// The tests beside the intervals, a line each.
@@ -323,6 +341,8 @@ impl ArmReport {
             name: arm.name.clone(),
             about: arm.about.clone(),
             parameters: arm.parameters,
+            training_images: images,
+            against: None,
             not_applicable: arm.not_applicable.clone(),
             values: runs.iter().map(value).collect(),
             mean,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use alexnet_train::{DataConfig, Evaluation, Recipe, RunConfig};
+use alexnet_train::{DataConfig, Evaluation, Initial, Recipe, RunConfig};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use toml::Value;
@@ -41,6 +41,7 @@ impl Scale {
             network: network::load(&self.network)?,
             data: self.data.clone(),
             recipe: self.recipe.clone(),
+            initial: Initial::default(),
             evaluation: self.evaluation,
         };
         let own = Diff { set: self.set.clone(), ..Diff::default() };

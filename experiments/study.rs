@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use alexnet_ops::Key;
 use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError};
@@ -10,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::ablation::{Ablation, Arm, Claim, Quantity};
+use crate::arm::SOURCE;
 use crate::scale::Scale;
 
 /// What the runs of an ablation are, and what a report is made from.
@@ -28,8 +31,21 @@ pub(crate) struct Study {
     pub(crate) code_version: String,
     pub(crate) training_images: usize,
     pub(crate) seeds: Vec<u64>,
+    /// What is trained before the arms that begin with it.
+    #[serde(default)]
+    pub(crate) source: Option<Source>,
     /// The base first.
     pub(crate) arms: Vec<StudyArm>,
+}
+
+/// What arms begin with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Source {
+    pub(crate) config: RunConfig,
+    pub(crate) training_images: usize,
+    /// The folders of its runs, one a seed, beside the folder of studies.
+    pub(crate) runs: Vec<String>,
 }
 
 /// One arm of a study.
@@ -42,6 +58,12 @@ pub(crate) struct StudyArm {
     pub(crate) paper_ratio: Option<f64>,
     pub(crate) expected_sign: i8,
     pub(crate) parameters: usize,
+    /// The arm that it is compared with.
+    #[serde(default)]
+    pub(crate) against: usize,
+    /// Those it learns from; absent: all.
+    #[serde(default)]
+    pub(crate) training_images: Option<usize>,
     pub(crate) config: RunConfig,
     /// Why the arm cannot act on these images, if it cannot; it is then not trained.
     pub(crate) not_applicable: Option<String>,
@@ -49,7 +71,7 @@ pub(crate) struct StudyArm {
     pub(crate) runs: Vec<String>,
 }
 
-/// One run to train. Arms that differ in evaluation only share it.
+/// One run to train. Arms that differ in evaluation only share it; one of no arm is the source's.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
     /// The run's folder.
@@ -69,20 +91,36 @@ impl Study {
     pub(crate) fn new(
         ablation: &Ablation,
         scale: &Scale,
+        source: Option<RunConfig>,
         arms: Vec<(&Arm, RunConfig)>,
         seeds: usize,
         data: &Data,
         environment: &Environment,
     ) -> Result<Self> {
         let seeds: Vec<u64> = (0..seeds as u64).collect();
+        let learned_from = |config: &RunConfig| -> Result<usize> {
+            Ok(data.dataset.part(&config.data.classes, config.data.labelled, 0)?.train.len())
+        };
+        let folder = |config: RunConfig, seed: u64| {
+            let run = Run::new(config, seed, &data.dataset, Path::new(""));
+            run.folder.to_string_lossy().into_owned()
+        };
+        let source = source.map(|config| -> Result<Source> {
+            config
+                .check(&data.dataset)
+                .with_context(|| format!("source on data set `{}`", data.dataset.name))?;
+            let runs = seeds.iter().map(|&seed| folder(config.clone(), seed)).collect();
+            Ok(Source { training_images: learned_from(&config)?, runs, config })
+        });
+        let source = source.transpose()?;
+        let names: Vec<&str> = arms.iter().map(|(arm, _)| arm.name.as_str()).collect();
         let arm = |(arm, config): (&Arm, RunConfig)| -> Result<StudyArm> {
             let trace = config
                 .check(&data.dataset)
                 .with_context(|| format!("arm `{}` on data set `{}`", arm.name, data.dataset.name))?;
-            let run = |&seed: &u64| {
-                let run = Run::new(config.clone(), seed, &data.dataset, Path::new(""));
-                run.folder.to_string_lossy().into_owned()
-            };
+            let run = |(place, &seed): (usize, &u64)| folder(begun(&config, source.as_ref(), place), seed);
+            let against =
+                arm.against.as_ref().and_then(|against| names.iter().position(|name| name == against));
             Ok(StudyArm {
                 name: arm.name.clone(),
                 about: arm.about.clone(),
@@ -91,7 +129,9 @@ impl Study {
                 expected_sign: arm.expected_sign(),
                 parameters: trace.parameters(),
                 not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
-                runs: seeds.iter().map(run).collect(),
+                against: against.unwrap_or(0),
+                training_images: Some(learned_from(&config)?),
+                runs: seeds.iter().enumerate().map(run).collect(),
                 config,
             })
         };
@@ -108,6 +148,7 @@ impl Study {
             code_version: environment.code_version.clone(),
             training_images: data.dataset.train.len(),
             arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
+            source,
             seeds,
         })
     }
@@ -136,7 +177,12 @@ impl Study {
         })?;
         let study: Self =
             serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
-        if study.arms.is_empty() || study.arms.iter().any(|arm| arm.runs.len() != study.seeds.len()) {
+        let other = |runs: &[String]| runs.len() != study.seeds.len();
+        let arms = &study.arms;
+        if arms.is_empty()
+            || arms.iter().any(|arm| other(&arm.runs) || arm.against >= arms.len())
+            || study.source.iter().any(|source| other(&source.runs))
+        {
             bail!(
                 "{} is damaged: every arm has a run a seed, and there is at least the base",
                 path.display()
@@ -147,7 +193,9 @@ impl Study {
 
     /// What tells this study from another of the same name: its runs, and in which order they are tasks.
     pub(crate) fn identity(&self) -> String {
-        let folders: Vec<&str> = self.arms.iter().flat_map(|arm| &arm.runs).map(String::as_str).collect();
+        let runs = self.source.iter().flat_map(|source| &source.runs);
+        let runs = runs.chain(self.arms.iter().flat_map(|arm| &arm.runs));
+        let folders: Vec<&str> = runs.map(String::as_str).collect();
         format!("{:016x}", Key::word(&folders.join("\n")))
     }
 
@@ -155,13 +203,25 @@ impl Study {
     pub(crate) fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut places = BTreeMap::new();
+        let weight = |config: &RunConfig, images: usize| {
+            let multiply_adds = config.network.trace().map_or(1, |trace| trace.multiply_adds());
+            (config.recipe.epochs * multiply_adds * images) as f64
+        };
         for (seed, number) in self.seeds.iter().enumerate() {
+            if let Some(source) = &self.source {
+                tasks.push(Task {
+                    folder: source.runs[seed].clone(),
+                    arms: Vec::new(),
+                    seed,
+                    label: format!("{} source, seed {number}", self.ablation),
+                    weight: weight(&source.config, source.training_images),
+                });
+            }
             for (index, arm) in self.arms.iter().enumerate().filter(|(_, arm)| arm.not_applicable.is_none()) {
                 let folder = &arm.runs[seed];
                 let place = *places.entry(folder).or_insert_with(|| {
                     let label = format!("{} {}, seed {number}", self.ablation, arm.name);
-                    let multiply_adds = arm.config.network.trace().map_or(1, |trace| trace.multiply_adds());
-                    let weight = (arm.config.recipe.epochs * multiply_adds) as f64;
+                    let weight = weight(&arm.config, self.learned_from(arm));
                     tasks.push(Task { folder: folder.clone(), arms: Vec::new(), seed, label, weight });
                     tasks.len() - 1
                 });
@@ -175,15 +235,23 @@ impl Study {
         tasks
     }
 
+    /// Images that an arm learns from.
+    pub(crate) fn learned_from(&self, arm: &StudyArm) -> usize {
+        arm.training_images.unwrap_or(self.training_images)
+    }
+
     /// How much of a task's training is done.
     pub(crate) fn done(&self, task: &Task, out: &Path) -> f64 {
-        let Some(arm) = task.arms.first().map(|&arm| &self.arms[arm]) else { return 1.0 };
+        let (recipe, images) = match (task.arms.first().map(|&arm| &self.arms[arm]), &self.source) {
+            (Some(arm), _) => (&arm.config.recipe, self.learned_from(arm)),
+            (None, Some(source)) => (&source.config.recipe, source.training_images),
+            (None, None) => return 1.0,
+        };
         let Ok(run) = Run::open(&out.join(&task.folder)) else { return 0.0 };
-        let recipe = &arm.config.recipe;
         match (run.status(), run.checkpoint()) {
             (Ok(RunStatus::Finished(_)), _) => 1.0,
             (Ok(RunStatus::Unfinished(_)), Ok(Some((_, step)))) => {
-                let steps = recipe.epochs * self.training_images.div_ceil(recipe.batch_size);
+                let steps = recipe.epochs * images.div_ceil(recipe.batch_size);
                 step as f64 / steps.max(1) as f64
             }
             _ => 0.0,
@@ -203,9 +271,17 @@ impl Study {
         fresh: bool,
     ) -> Result<(), TrainError> {
         let note = |text: &str| environment.observer.note(&format!("{}: {text}", task.label));
+        if task.arms.is_empty() {
+            return self.train_source(task.seed, data, environment, &task.label, out, fresh).map(drop);
+        }
         for (number, &arm) in task.arms.iter().enumerate() {
             let fresh = fresh && number == 0;
-            let run = Run::new(self.arms[arm].config.clone(), self.seeds[task.seed], &data.dataset, out);
+            let config = begun(&self.arms[arm].config, self.source.as_ref(), task.seed);
+            let from_source = self.arms[arm].config.initial.weights == SOURCE;
+            let mut run = Run::new(config, self.seeds[task.seed], &data.dataset, out);
+            if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
+                run.begins_with = self.train_source(task.seed, data, environment, &task.label, out, false)?;
+            }
             let status = if fresh { RunStatus::New } else { run.status()? };
             match status {
                 RunStatus::Finished(_) if number == 0 => note("finished before, not trained again"),
@@ -216,4 +292,36 @@ impl Study {
         }
         Ok(())
     }
+
+    /// Trains the source with a seed, or waits until the process that does is done; returns its weights.
+    fn train_source(
+        &self,
+        seed: usize,
+        data: &Data,
+        environment: &Environment,
+        label: &str,
+        out: &Path,
+        fresh: bool,
+    ) -> Result<Option<PathBuf>, TrainError> {
+        let Some(source) = &self.source else { return Ok(None) };
+        let run = Run::new(source.config.clone(), self.seeds[seed], &data.dataset, out);
+        loop {
+            match run.complete(data, environment, label, fresh) {
+                Err(TrainError::Locked { .. }) if !environment.stop.load(Ordering::SeqCst) => {
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+                other => return other.map(|_| Some(run.weights())),
+            }
+        }
+    }
+}
+
+/// A config that begins with the source, as it is with one seed: it then says which run's weights those are.
+fn begun(config: &RunConfig, source: Option<&Source>, seed: usize) -> RunConfig {
+    let mut config = config.clone();
+    if let Some(source) = source.filter(|_| config.initial.weights == SOURCE) {
+        // A folder's name ends with the run's identity.
+        config.initial.weights = source.runs[seed].rsplit('-').next().unwrap_or_default().to_owned();
+    }
+    config
 }

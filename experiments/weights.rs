@@ -112,6 +112,28 @@ impl Loaded {
     }
 }
 
+/// Weights that training begins with: their file, its SHA-256, and how images are prepared for them, where that is known.
+pub(crate) struct Beginning {
+    pub(crate) path: PathBuf,
+    pub(crate) sha256: String,
+    pub(crate) how: Option<Preprocessing>,
+}
+
+impl Beginning {
+    pub(crate) fn of(name: &Path) -> Result<Self> {
+        let mut path = find(name)?;
+        // What cannot be used says so when the weights themselves are read.
+        let how = Loaded::open(&path, None, None).ok().map(|loaded| loaded.how);
+        if let Some(run) = run_of(&path).filter(|_| path.is_dir()) {
+            path = run.weights();
+        }
+        if !path.is_file() {
+            bail!("{}: no file of weights, nor a finished run's folder", name.display());
+        }
+        Ok(Self { sha256: file_sha256(&path)?, path, how })
+    }
+}
+
 /// How images are prepared for weights that do not say: as those who published such weights did.
 fn of_origin(weights: &Weights, network: &Network) -> Preprocessing {
     let size = network.input.size;

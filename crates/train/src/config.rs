@@ -16,6 +16,9 @@ pub struct RunConfig {
     pub data: DataConfig,
     /// How the network is trained.
     pub recipe: Recipe,
+    /// What the weights are before training.
+    #[serde(default)]
+    pub initial: Initial,
     /// How the final weights are tested; not part of a run's identity.
     pub evaluation: Evaluation,
 }
@@ -31,8 +34,26 @@ pub struct DataConfig {
     /// In what units the network sees them; 0–255 where nothing is said.
     #[serde(default)]
     pub scale: PixelScale,
+    /// The classes that take part, by their places in the data set, and in which order they are labelled; empty for all.
+    #[serde(default)]
+    pub classes: Vec<usize>,
+    /// How many training images of each class are labelled, and validation images at most, drawn with the run's seed:
+    /// others are not trained on, though the mean, which needs no label, is of all. 0 for all.
+    #[serde(default)]
+    pub labelled: usize,
     /// What is done to training images.
     pub augmentation: Augmentation,
+}
+
+/// What the weights are before training.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Initial {
+    /// Whose they are: empty for none, where all are drawn (Krizhevsky et al. 2012, §5); `source` in an ablation for
+    /// those of its source; else the identity of a run or the SHA-256 of a file.
+    pub weights: String,
+    /// The layers that are drawn all the same, such as a head for other classes.
+    pub anew: Vec<String>,
 }
 
 /// How a network is trained.
@@ -93,13 +114,14 @@ impl RunConfig {
     /// # Errors
     /// If a value makes no sense, naming its key.
     pub fn check(&self, data: &Dataset) -> Result<Trace, TrainError> {
+        let data = &data.part(&self.data.classes, self.data.labelled, 0)?;
         let error = |key, problem: String| TrainError::Config { key, problem };
         let (network, recipe) = (&self.network, &self.recipe);
         if network.classes != data.classes.len() {
             return Err(error(
                 "network.classes",
                 format!(
-                    "the network has {} classes and `{}` has {}; add `--set network.classes={2} --set network.fc.{}.units={2}`",
+                    "the network has {} classes and `{}` has {} that take part; add `--set network.classes={2} --set network.fc.{}.units={2}`",
                     network.classes,
                     data.name,
                     data.classes.len(),
@@ -146,6 +168,9 @@ impl RunConfig {
             updates.filter_map(|update| update.frozen_from).find(|s| !(0.0..=1.0).contains(s))
         {
             return Err(error("update.frozen_from", format!("{share} is not a share of the run, 0 to 1")));
+        }
+        if let ([layer, ..], "") = (self.initial.anew.as_slice(), self.initial.weights.as_str()) {
+            return Err(error("initial.anew", format!("`{layer}` is drawn anyway: no weights are given")));
         }
         if recipe.epochs == 0 {
             return Err(error("recipe.epochs", "must be at least 1".to_owned()));
@@ -198,6 +223,15 @@ impl RunConfig {
             && let Some(augmentation) = parts["data"]["augmentation"].as_object_mut()
         {
             augmentation.remove("shared_by");
+        }
+        if !self.data.classes.is_empty() {
+            parts["data"]["classes"] = serde_json::json!(self.data.classes);
+        }
+        if self.data.labelled > 0 {
+            parts["data"]["labelled"] = serde_json::json!(self.data.labelled);
+        }
+        if self.initial != Initial::default() {
+            parts["initial"] = serde_json::json!(self.initial);
         }
         alexnet_data::hex(&Sha256::digest(parts.to_string())[..6])
     }

@@ -39,6 +39,14 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The weights that training begins with cannot be used.
+    #[error("the weights to begin with, {}: {source}", path.display())]
+    Initial {
+        /// Their file.
+        path: PathBuf,
+        /// What is wrong with them.
+        source: alexnet_weights::WeightsError,
+    },
     /// Another process works on this run.
     #[error("{} is being trained by another process; wait for it or choose another `--out`", path.display())]
     Locked {

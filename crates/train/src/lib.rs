@@ -21,7 +21,7 @@ mod strategy;
 mod update;
 
 pub use classifier::Classifier;
-pub use config::{DataConfig, Evaluation, FinalWeights, Recipe, RunConfig, TrainingError};
+pub use config::{DataConfig, Evaluation, FinalWeights, Initial, Recipe, RunConfig, TrainingError};
 pub use dashboard::spoken;
 pub use error::TrainError;
 pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};

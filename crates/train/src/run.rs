@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alexnet_data::{Dataset, Draws, Loader, LoaderConfig, Preprocessing, Statistics, Upload, Views};
+use alexnet_weights::{Weights, WeightsError};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::LrSchedulerRecord;
+use burn::tensor::Device;
 use burn::train::metric::LearningRateMetric;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
@@ -45,6 +47,12 @@ impl Data {
     pub fn new(dataset: Dataset) -> Result<Self, TrainError> {
         let statistics = Statistics::of_training(&dataset)?;
         Ok(Self { dataset, statistics })
+    }
+
+    /// What a run sees of it.
+    fn of(&self, config: &RunConfig, seed: u64) -> Result<Self, TrainError> {
+        let dataset = self.dataset.part(&config.data.classes, config.data.labelled, seed)?;
+        Ok(Self { dataset, statistics: self.statistics.clone() })
     }
 }
 
@@ -99,6 +107,8 @@ pub struct Run {
     pub identity: String,
     /// The run folder.
     pub folder: PathBuf,
+    /// The file of [`Initial::weights`](crate::Initial), which is read once, when training begins.
+    pub begins_with: Option<PathBuf>,
 }
 
 /// `run.json`: what a run is, and each time it was worked on.
@@ -188,7 +198,7 @@ impl Run {
     pub fn new(config: RunConfig, seed: u64, data: &Dataset, out: &Path) -> Self {
         let identity = config.identity(data, seed);
         let folder = out.join(format!("{}-{}-seed{seed}-{identity}", config.network.name, data.name));
-        Self { config, seed, identity, folder }
+        Self { config, seed, identity, folder, begins_with: None }
     }
 
     /// The run in an existing folder.
@@ -202,6 +212,7 @@ impl Run {
             seed: record.seed,
             identity: record.identity,
             folder: folder.to_owned(),
+            begins_with: None,
         })
     }
 
@@ -294,7 +305,8 @@ impl Run {
             self.clear()?;
         }
         let _ = fs::remove_file(self.file(FAILURE));
-        let outcome = self.complete_locked(data, environment, label);
+        let data = data.of(&self.config, self.seed)?;
+        let outcome = self.complete_locked(&data, environment, label);
         match &outcome {
             Ok(_) | Err(TrainError::Interrupted { .. }) => {}
             Err(error) => keep_failure(&self.folder, &error.to_string()),
@@ -314,7 +326,7 @@ impl Run {
             _ => guarded(|| self.train(data, environment, label))?,
         };
         if result.test(views).is_none() {
-            let predictions = self.predictions(data, environment, views)?;
+            let predictions = self.predictions_on(data, environment, views)?;
             result.tests.push(predictions.result(views));
             self.keep_answers(&predictions, views)?;
             self.write_json("result.json", &result)?;
@@ -375,6 +387,22 @@ impl Run {
     /// # Errors
     /// If the run is not finished or its weights cannot be read.
     pub fn predictions(
+        &self,
+        data: &Data,
+        environment: &Environment,
+        views: Views,
+    ) -> Result<Predictions, TrainError> {
+        let mut data = data.of(&self.config, self.seed)?;
+        // Fine-tuned from weights that came with a preparation of their own, which the data know nothing of.
+        if let (false, Some(how)) = (self.config.initial.weights.is_empty(), self.preprocessing()?) {
+            let (size, side) = (data.dataset.size, self.config.network.input.size);
+            data.statistics = how.for_run(&data.statistics, size, side).0;
+        }
+        self.predictions_on(&data, environment, views)
+    }
+
+    /// As [`predictions`](Self::predictions), on data that are the run's own.
+    fn predictions_on(
         &self,
         data: &Data,
         environment: &Environment,
@@ -546,7 +574,10 @@ impl Run {
         };
         let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
         let mut learner = Learner::new(
-            Classifier::new_on(&config.network, self.seed, placement.towers())?,
+            match start.step {
+                0 => self.begin(placement.towers())?,
+                _ => Classifier::new_on(&config.network, self.seed, placement.towers())?,
+            },
             optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed),
             rate.clone(),
         );
@@ -625,6 +656,21 @@ impl Run {
         })?;
         // The last thing the loop does is to write a checkpoint.
         Ok(self.checkpoints().newest()?.unwrap_or_else(Progress::start))
+    }
+
+    /// The classifier before training.
+    fn begin(&self, devices: &[Device]) -> Result<Classifier, TrainError> {
+        let (network, initial) = (&self.config.network, &self.config.initial);
+        if initial.weights.is_empty() {
+            return Classifier::new_on(network, self.seed, devices);
+        }
+        let Some(path) = &self.begins_with else {
+            let problem = format!("{} are needed and were not given; add `--from`", initial.weights);
+            return Err(TrainError::Config { key: "initial.weights", problem });
+        };
+        let wrong = |source: WeightsError| TrainError::Initial { path: path.clone(), source };
+        let weights = Weights::read(path).map_err(wrong)?;
+        Ok(weights.begin(network, &initial.anew, self.seed, devices).map_err(wrong)?.into())
     }
 
     /// The classifier with the weights of a file.
