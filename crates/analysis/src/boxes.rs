@@ -1,0 +1,156 @@
+//! Where the object is: boxes, how well they overlap, and learning them from features, whatever the class.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::perceptron::{self, Perceptron};
+
+/// A box: left, top, right and bottom, in any one unit.
+pub type Corners = [f32; 4];
+
+/// The area of what two boxes share over that of what they cover together, 0 to 1 (ILSVRC-2012 asks for at least 0.5).
+pub fn overlap(one: &Corners, other: &Corners) -> f32 {
+    let shared =
+        area(&[one[0].max(other[0]), one[1].max(other[1]), one[2].min(other[2]), one[3].min(other[3])]);
+    let all = area(one) + area(other) - shared;
+    if all > 0.0 { shared / all } else { 0.0 }
+}
+
+/// 0 of a box that is turned inside out.
+pub fn area(corners: &Corners) -> f32 {
+    (corners[2] - corners[0]).max(0.0) * (corners[3] - corners[1]).max(0.0)
+}
+
+/// How boxes are learned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BoxConfig {
+    /// Units between features and box; 0: none, the box is linear in them.
+    pub hidden: usize,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Of weights and order.
+    pub seed: u64,
+}
+
+/// Boxes from features.
+#[derive(Debug)]
+pub struct BoxRegressor {
+    width: usize,
+    mean: Vec<f32>,
+    scale: f32,
+    /// What the network adds to: the mean box.
+    middle: Corners,
+    perceptron: Perceptron,
+    device: Device,
+}
+
+impl BoxRegressor {
+    /// Learns the boxes of images from their features, `[images, width]`; boxes are best given in parts of the image, 0 to 1.
+    /// `heard` hears each pass's loss and says whether to go on.
+    ///
+    /// # Panics
+    /// If there are no images, or not a row of features for each.
+    pub fn train(
+        features: &[f32],
+        boxes: &[Corners],
+        config: BoxConfig,
+        device: &Device,
+        heard: &mut dyn FnMut(usize, f64) -> bool,
+    ) -> Self {
+        let images = boxes.len();
+        assert!(images > 0 && features.len().is_multiple_of(images), "a row of features for each box");
+        let width = features.len() / images;
+        let mut mean = vec![0.0f64; width];
+        features.chunks_exact(width).for_each(|row| {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        });
+        let mean: Vec<f32> = mean.iter().map(|sum| (sum / images as f64) as f32).collect();
+        let squares = features.chunks_exact(width).map(|row| {
+            row.iter()
+                .zip(&mean)
+                .map(|(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2))
+                .sum::<f64>()
+        });
+        let variance = squares.sum::<f64>() / features.len() as f64;
+        let scale = if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
+        let middle = mean_box(boxes);
+        let offsets: Vec<f32> =
+            boxes.iter().flat_map(|one| (0..4).map(move |side| one[side] - middle[side])).collect();
+        let device = device.clone().autodiff();
+        let widths = match config.hidden {
+            0 => vec![width, 4],
+            hidden => vec![width, hidden, 4],
+        };
+        let perceptron = Perceptron::new("boxes", &widths, config.seed, &device);
+        let loss = |perceptron: &Perceptron, chosen: &[usize], _: usize| {
+            let rows = chosen.iter().flat_map(|&row| {
+                features[row * width..(row + 1) * width].iter().zip(&mean).map(|(v, mean)| (v - mean) * scale)
+            });
+            let rows = TensorData::new::<f32, _>(rows.collect(), [chosen.len(), width]);
+            let wanted = perceptron::rows(&offsets, 4, chosen, &device);
+            (perceptron.forward(Tensor::from_data(rows, &device)) - wanted).abs().mean()
+        };
+        let perceptron = perceptron::fit(perceptron, images, config.epochs, config.seed, &loss, heard);
+        use burn::module::Module;
+        Self { width, mean, scale, middle, perceptron: perceptron.valid(), device: device.inner() }
+    }
+
+    /// The boxes of other images.
+    ///
+    /// # Panics
+    /// If they are not whole rows.
+    pub fn boxes(&self, features: &[f32]) -> Vec<Corners> {
+        assert_eq!(features.len() % self.width, 0, "whole rows");
+        let mean = self.mean.iter().cycle();
+        let rows: Vec<f32> =
+            features.iter().zip(mean).map(|(value, mean)| (value - mean) * self.scale).collect();
+        let rows = TensorData::new(rows, [features.len() / self.width, self.width]);
+        let found = perceptron::values(self.perceptron.forward(Tensor::from_data(rows, &self.device)));
+        let moved = |offset: &[f32; 4]| std::array::from_fn(|side| self.middle[side] + offset[side]);
+        found.as_chunks::<4>().0.iter().map(moved).collect()
+    }
+}
+
+/// The box whose sides are the means of all boxes'.
+pub fn mean_box(boxes: &[Corners]) -> Corners {
+    let side = |side: usize| {
+        let sum: f64 = boxes.iter().map(|one| f64::from(one[side])).sum();
+        (sum / boxes.len().max(1) as f64) as f32
+    };
+    std::array::from_fn(side)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlaps_are_shares_of_the_union() {
+        let one = [0.0, 0.0, 2.0, 2.0];
+        assert_eq!(overlap(&one, &one), 1.0);
+        assert_eq!(overlap(&one, &[1.0, 0.0, 3.0, 2.0]), 2.0 / 6.0);
+        assert_eq!(overlap(&one, &[2.0, 2.0, 3.0, 3.0]), 0.0);
+        assert_eq!(overlap(&one, &[0.5, 0.5, 1.5, 1.5]), 0.25);
+        assert_eq!(overlap(&[1.0, 1.0, 1.0, 1.0], &[1.0, 1.0, 1.0, 1.0]), 0.0, "no area, nothing shared");
+        assert_eq!(area(&[2.0, 0.0, 1.0, 5.0]), 0.0);
+    }
+
+    #[test]
+    fn boxes_that_follow_from_features_are_learned() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        // Two numbers say where a square is, among others that say nothing.
+        use rand_chacha::rand_core::Rng;
+        let mut rng = alexnet_ops::Key::new([1, 0, 0, 0]).rng();
+        let features: Vec<f32> =
+            (0..600 * 6).map(|_| (rng.next_u32() >> 8) as f32 / (1 << 24) as f32).collect();
+        let square = |row: &[f32]| [0.5 * row[1], 0.5 * row[4], 0.5 * row[1] + 0.4, 0.5 * row[4] + 0.4];
+        let boxes: Vec<Corners> = features.chunks_exact(6).map(square).collect();
+        let config = BoxConfig { hidden: 16, epochs: 300, seed: 0 };
+        let learned =
+            BoxRegressor::train(&features[..500 * 6], &boxes[..500], config, &device, &mut |_, _| true);
+        let found = learned.boxes(&features[500 * 6..]);
+        let good = found.iter().zip(&boxes[500..]).filter(|(a, b)| overlap(a, b) >= 0.5).count();
+        let middle = mean_box(&boxes[..500]);
+        let by_middle = boxes[500..].iter().filter(|one| overlap(&middle, one) >= 0.5).count();
+        assert!(good >= 95 && by_middle < 60, "{good} and {by_middle} of 100");
+    }
+}

@@ -1,0 +1,437 @@
+//! Short binary codes of features by an auto-encoder (proposed in Krizhevsky et al. 2012, §6.1, after Krizhevsky & Hinton 2011).
+
+use std::ops::Range;
+
+use alexnet_ops::Key;
+use burn::module::Module;
+use burn::tensor::activation::sigmoid;
+use burn::tensor::{Device, Tensor, TensorData};
+use pulp::{Arch, Simd, WithSimd};
+use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
+
+use crate::Rows;
+use crate::perceptron::{self, Perceptron};
+
+/// Numbers that an auto-encoder learns from, at most; of more, rows at even distances.
+const SAMPLE: usize = 1 << 27;
+/// Rows that are encoded at once.
+const BLOCK: usize = 1024;
+
+/// How an auto-encoder is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CodeConfig {
+    /// Of a code.
+    pub bits: usize,
+    /// Units between features and code, and between code and features.
+    pub hidden: usize,
+    /// Passes over the sample.
+    pub epochs: usize,
+    /// Standard deviation of the Gaussian noise on what goes into the code's units: only a code whose units are near 0 or 1
+    /// comes through it (Salakhutdinov & Hinton 2009, §2.3: 4).
+    pub noise: f64,
+    /// Of weights, order and noise.
+    pub seed: u64,
+}
+
+/// Features to codes of logistic units and back.
+#[derive(Debug)]
+pub struct AutoEncoder {
+    bits: usize,
+    width: usize,
+    /// Of each feature.
+    mean: Vec<f32>,
+    /// Of all.
+    scale: f32,
+    encoder: Perceptron,
+    device: Device,
+}
+
+#[derive(Module, Debug)]
+struct Both {
+    encoder: Perceptron,
+    decoder: Perceptron,
+}
+
+impl AutoEncoder {
+    /// Learns from the `count` rows of `width` numbers. `heard` hears each pass's mean squared error a number, in variances,
+    /// and says whether to go on.
+    ///
+    /// # Errors
+    /// If rows cannot be read.
+    pub fn train<R: Rows>(
+        rows: &mut R,
+        count: usize,
+        width: usize,
+        config: CodeConfig,
+        device: &Device,
+        heard: &mut dyn FnMut(usize, f64) -> bool,
+    ) -> Result<Self, R::Error> {
+        let every = (count * width).div_ceil(SAMPLE).max(1);
+        let mut sample = Vec::new();
+        for start in (0..count).step_by(BLOCK * every) {
+            let block = rows.read(start..(start + BLOCK * every).min(count))?;
+            sample.extend(block.chunks_exact(width).step_by(every).flatten());
+        }
+        let samples = sample.len() / width;
+        let mut mean = vec![0.0f64; width];
+        sample.chunks_exact(width).for_each(|row| {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        });
+        let mean: Vec<f32> = mean.iter().map(|sum| (sum / samples.max(1) as f64) as f32).collect();
+        let squares = sample.par_chunks_exact(width).map(|row| {
+            row.iter()
+                .zip(&mean)
+                .map(|(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2))
+                .sum::<f64>()
+        });
+        let variance = squares.collect::<Vec<f64>>().iter().sum::<f64>() / sample.len().max(1) as f64;
+        let scale = if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
+        standardise(&mut sample, &mean, scale);
+        let (device, CodeConfig { bits, hidden, seed, .. }) = (device.clone().autodiff(), config);
+        let both = Both {
+            encoder: Perceptron::new("encoder", &[width, hidden, bits], seed, &device),
+            decoder: Perceptron::new("decoder", &[bits, hidden, width], seed, &device),
+        };
+        let normal = Normal::new(0.0, config.noise as f32).expect("a finite deviation");
+        let loss = |both: &Both, chosen: &[usize], step: usize| {
+            let features = perceptron::rows(&sample, width, chosen, &device);
+            let key = Key::new([seed, step as u64, bits as u64, Key::word("code noise")]);
+            let noise: Vec<f32> = normal.sample_iter(&mut key.rng()).take(chosen.len() * bits).collect();
+            let noise = Tensor::from_data(TensorData::new(noise, [chosen.len(), bits]), &device);
+            let code = sigmoid(both.encoder.forward(features.clone()) + noise);
+            (both.decoder.forward(code) - features).powi_scalar(2).mean()
+        };
+        let both = perceptron::fit(both, samples, config.epochs, seed, &loss, heard);
+        let (encoder, device) = (both.encoder.valid(), device.inner());
+        Ok(Self { bits, width, mean, scale, encoder, device })
+    }
+
+    /// The codes of features, row after row: a bit is set where its unit is more on than off.
+    ///
+    /// # Panics
+    /// If they are not whole rows.
+    pub fn encode(&self, features: &[f32]) -> Codes {
+        assert_eq!(features.len() % self.width, 0, "whole rows");
+        let mut codes = Codes::new(self.bits);
+        for block in features.chunks(BLOCK * self.width) {
+            let mut block = block.to_vec();
+            standardise(&mut block, &self.mean, self.scale);
+            let count = block.len() / self.width;
+            let block = Tensor::from_data(TensorData::new(block, [count, self.width]), &self.device);
+            // The logistic function is above a half where its input is above nothing.
+            codes.extend(&perceptron::values(self.encoder.forward(block)));
+        }
+        codes
+    }
+
+    /// The codes of all rows.
+    ///
+    /// # Errors
+    /// If rows cannot be read.
+    pub fn encode_all<R: Rows>(&self, rows: &mut R, count: usize) -> Result<Codes, R::Error> {
+        let mut codes = Codes::new(self.bits);
+        for start in (0..count).step_by(BLOCK) {
+            codes.append(self.encode(&rows.read(start..(start + BLOCK).min(count))?));
+        }
+        Ok(codes)
+    }
+}
+
+fn standardise(rows: &mut [f32], mean: &[f32], scale: f32) {
+    rows.par_chunks_exact_mut(mean.len()).for_each(|row| {
+        row.iter_mut().zip(mean).for_each(|(value, mean)| *value = (*value - mean) * scale);
+    });
+}
+
+/// Binary codes of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Codes {
+    bits: usize,
+    words: Words,
+}
+
+/// The words of codes, one code after the other.
+#[derive(Debug, Clone, PartialEq)]
+enum Words {
+    /// One a code, of up to 32 bits.
+    Short(Vec<u32>),
+    /// As many a code as it takes.
+    Long(Vec<u64>),
+}
+
+/// A row whose code is near.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alike {
+    /// Its number.
+    pub row: usize,
+    /// Bits that differ.
+    pub distance: usize,
+}
+
+/// Queries that are compared with a block of codes while it is in the cache.
+const TOGETHER: usize = 8;
+/// Codes in a block.
+const CODES: usize = 1024;
+
+impl Codes {
+    /// None yet, of so many bits each.
+    pub fn new(bits: usize) -> Self {
+        let words = if bits <= 32 { Words::Short(Vec::new()) } else { Words::Long(Vec::new()) };
+        Self { bits, words }
+    }
+
+    /// Adds the codes of rows of `bits` numbers: a bit is set where a number is above 0.
+    pub fn extend(&mut self, rows: &[f32]) {
+        for row in rows.chunks_exact(self.bits) {
+            let set = |part: &[f32]| {
+                let bits = part.iter().enumerate().filter(|(_, value)| **value > 0.0);
+                bits.fold(0u64, |word, (at, _)| word | 1 << at)
+            };
+            match &mut self.words {
+                Words::Short(words) => words.push(set(row) as u32),
+                Words::Long(words) => words.extend(row.chunks(64).map(set)),
+            }
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        match (&mut self.words, other.words) {
+            (Words::Short(words), Words::Short(more)) => words.extend(more),
+            (Words::Long(words), Words::Long(more)) => words.extend(more),
+            _ => unreachable!("codes of one length"),
+        }
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        match &self.words {
+            Words::Short(words) => words.len(),
+            Words::Long(words) => words.len() / self.bits.div_ceil(64),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Of a code, in memory.
+    pub fn bytes(&self) -> usize {
+        match &self.words {
+            Words::Short(_) => 4,
+            Words::Long(_) => 8 * self.bits.div_ceil(64),
+        }
+    }
+
+    /// Hamming distances from a code to those of some rows.
+    fn distances(&self, rows: Range<usize>, from: &Self, query: usize, out: &mut [u16]) {
+        match (&self.words, &from.words) {
+            (Words::Short(words), Words::Short(query_words)) => {
+                let query = query_words[query];
+                Arch::new().dispatch(Short { words: &words[rows], query, out });
+            }
+            (Words::Long(words), Words::Long(query_words)) => {
+                let of = self.bits.div_ceil(64);
+                let query = &query_words[query * of..(query + 1) * of];
+                Arch::new().dispatch(Long { words: &words[rows.start * of..rows.end * of], query, out });
+            }
+            _ => unreachable!("codes of one length"),
+        }
+    }
+
+    /// The `k` codes that differ from each of `queries` in the fewest bits, the earlier of equals first; all are compared.
+    ///
+    /// # Panics
+    /// If they are not of one length.
+    pub fn nearest(&self, queries: &Self, k: usize) -> Vec<Vec<Alike>> {
+        assert_eq!(self.bits, queries.bits, "codes of one length");
+        let numbers: Vec<usize> = (0..queries.len()).collect();
+        let together = numbers.par_chunks(TOGETHER).flat_map_iter(|chunk| {
+            let mut found: Vec<Vec<Alike>> = vec![Vec::with_capacity(k + 1); chunk.len()];
+            let mut distances = [0u16; CODES];
+            for start in (0..self.len()).step_by(CODES) {
+                let rows = start..(start + CODES).min(self.len());
+                for (found, &query) in found.iter_mut().zip(chunk) {
+                    let distances = &mut distances[..rows.len()];
+                    self.distances(rows.clone(), queries, query, distances);
+                    let worst = |found: &[Alike]| {
+                        if found.len() < k { u16::MAX } else { found[k - 1].distance as u16 }
+                    };
+                    let mut limit = worst(found);
+                    for (at, &distance) in distances.iter().enumerate() {
+                        if distance < limit {
+                            let distance = usize::from(distance);
+                            let place = found.partition_point(|other| other.distance <= distance);
+                            found.insert(place, Alike { row: start + at, distance });
+                            found.truncate(k);
+                            limit = worst(found);
+                        }
+                    }
+                }
+            }
+            found
+        });
+        together.collect()
+    }
+
+    /// Of each query, the share of its `k` nearest codes that `same` says are of its kind. Of codes that are equally near,
+    /// of which only some are among the `k`, the share among them counts: rows are in no order that means anything.
+    pub fn precision(
+        &self,
+        queries: &Self,
+        k: usize,
+        same: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Vec<f64> {
+        let each = (0..queries.len()).into_par_iter().map(|query| {
+            let mut levels = vec![(0usize, 0usize); self.bits + 1];
+            let mut distances = [0u16; CODES];
+            for start in (0..self.len()).step_by(CODES) {
+                let rows = start..(start + CODES).min(self.len());
+                let distances = &mut distances[..rows.len()];
+                self.distances(rows, queries, query, distances);
+                for (at, distance) in distances.iter().enumerate() {
+                    let level = &mut levels[usize::from(*distance)];
+                    level.0 += 1;
+                    level.1 += usize::from(same(query, start + at));
+                }
+            }
+            let (mut left, mut right) = (k.min(self.len()), 0.0);
+            let asked = left.max(1) as f64;
+            for (all, same) in levels.into_iter().filter(|(all, _)| *all > 0) {
+                let taken = left.min(all);
+                right += taken as f64 * same as f64 / all as f64;
+                left -= taken;
+            }
+            right / asked
+        });
+        each.collect()
+    }
+}
+
+struct Short<'a> {
+    words: &'a [u32],
+    query: u32,
+    out: &'a mut [u16],
+}
+
+impl WithSimd for Short<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { words, query, out } = self;
+        out.iter_mut().zip(words).for_each(|(out, word)| *out = (word ^ query).count_ones() as u16);
+    }
+}
+
+struct Long<'a> {
+    words: &'a [u64],
+    query: &'a [u64],
+    out: &'a mut [u16],
+}
+
+impl WithSimd for Long<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { words, query, out } = self;
+        if let Ok(query) = <&[u64; 4]>::try_from(query) {
+            // 256 bits, the length of the paper's.
+            for (out, words) in out.iter_mut().zip(words.as_chunks::<4>().0) {
+                let bits = |at: usize| (words[at] ^ query[at]).count_ones();
+                *out = (bits(0) + bits(1) + bits(2) + bits(3)) as u16;
+            }
+            return;
+        }
+        for (out, words) in out.iter_mut().zip(words.chunks_exact(query.len())) {
+            let bits = words.iter().zip(query).map(|(word, query)| (word ^ query).count_ones());
+            *out = bits.sum::<u32>() as u16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers whose signs are any.
+    fn signs(count: usize, salt: usize) -> Vec<f32> {
+        use rand_chacha::rand_core::Rng;
+        let mut rng = Key::new([salt as u64, 0, 0, 0]).rng();
+        (0..count).map(|_| if rng.next_u32() % 2 == 0 { 1.0 } else { -1.0 }).collect()
+    }
+
+    #[test]
+    fn nearest_codes_are_those_of_comparing_all_bit_by_bit() {
+        for bits in [28, 32, 64, 100, 256] {
+            let (count, asked, k) = (CODES + 77, TOGETHER + 3, 9);
+            let (rows, asking) = (signs(count * bits, bits), signs(asked * bits, bits + 1));
+            let (mut codes, mut queries) = (Codes::new(bits), Codes::new(bits));
+            codes.extend(&rows);
+            queries.extend(&asking);
+            assert_eq!(
+                (codes.len(), codes.bytes()),
+                (count, if bits <= 32 { 4 } else { bits.div_ceil(64) * 8 })
+            );
+            let found = codes.nearest(&queries, k);
+            let same = |query: usize, row: usize| (query + row).is_multiple_of(3);
+            let precision = codes.precision(&queries, k, &same);
+            for (query, asking) in asking.chunks_exact(bits).enumerate() {
+                let differ = |row: &[f32]| row.iter().zip(asking).filter(|(a, b)| a != b).count();
+                let mut all: Vec<(usize, usize)> =
+                    rows.chunks_exact(bits).map(differ).enumerate().map(|(row, far)| (far, row)).collect();
+                all.sort_unstable();
+                let expected = all[..k].iter().map(|&(distance, row)| Alike { row, distance });
+                assert_eq!(found[query], expected.collect::<Vec<_>>(), "{bits} bits");
+                // Rows as near as the last of the k count by their share.
+                let last = all[k - 1].0;
+                let (inside, tied): (Vec<_>, Vec<_>) =
+                    all.iter().filter(|(far, _)| *far <= last).partition(|(far, _)| *far < last);
+                let count = |rows: &[&(usize, usize)]| {
+                    rows.iter().filter(|(_, row)| same(query, *row)).count() as f64
+                };
+                let expected = count(&inside) + count(&tied) / tied.len() as f64 * (k - inside.len()) as f64;
+                assert!((precision[query] - expected / k as f64).abs() < 1e-12, "{bits} bits");
+            }
+        }
+    }
+
+    struct Table(Vec<f32>, usize);
+
+    impl Rows for Table {
+        type Error = std::convert::Infallible;
+
+        fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
+            Ok(self.0[rows.start * self.1..rows.end * self.1].to_vec())
+        }
+    }
+
+    #[test]
+    fn what_is_alike_has_codes_that_are_alike() {
+        // Four clouds around corners of a cube of 16 dimensions.
+        let (count, width) = (400, 16);
+        let corners = signs(4 * width, 5);
+        let jitter = signs(count * width, 6);
+        let value = |at: usize| corners[at / width % 4 * width + at % width] + 0.3 * jitter[at];
+        let mut table = Table((0..count * width).map(value).collect(), width);
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let config = CodeConfig { bits: 8, hidden: 32, epochs: 60, noise: 1.0, seed: 0 };
+        let mut losses = Vec::new();
+        let train = |table: &mut Table, losses: &mut Vec<f64>| {
+            let mut heard = |_, loss| {
+                losses.push(loss);
+                true
+            };
+            let Ok(encoder) = AutoEncoder::train(table, count, width, config, &device, &mut heard);
+            let Ok(codes) = encoder.encode_all(table, count);
+            codes
+        };
+        let codes = train(&mut table, &mut losses);
+        assert!(losses[59] < 0.5 * losses[0] && losses[59] < 0.5, "{losses:?}");
+        let right = codes.precision(&codes, 50, &|query, row| query % 4 == row % 4);
+        assert!(right.iter().sum::<f64>() / count as f64 > 0.95);
+        assert_eq!(train(&mut table, &mut Vec::new()), codes, "the same seed gives the same codes");
+    }
+}

@@ -1,0 +1,102 @@
+use alexnet_ops::Key;
+use burn::module::{Module, Param, ParamId};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::activation::relu;
+use burn::tensor::{Device, Tensor, TensorData};
+use rand_distr::{Distribution, Normal};
+
+/// Samples a step.
+const BATCH: usize = 128;
+/// Adam's learning rate at the beginning; it falls linearly to nothing.
+const RATE: f64 = 3e-3;
+
+/// Fully connected layers with rectified units between them: what is learned on top of features.
+#[derive(Module, Debug)]
+pub(crate) struct Perceptron {
+    layers: Vec<Layer>,
+}
+
+#[derive(Module, Debug)]
+struct Layer {
+    weight: Param<Tensor<2>>, // [inputs, units]
+    bias: Param<Tensor<1>>,
+}
+
+impl Perceptron {
+    /// Layers from each width to the next, drawn from `seed` as He et al. 2015 (equation 10) do for rectified units.
+    pub(crate) fn new(name: &str, widths: &[usize], seed: u64, device: &Device) -> Self {
+        let layer = |(at, pair): (usize, &[usize])| {
+            let (inputs, units) = (pair[0], pair[1]);
+            let mut rng = Key::new([seed, Key::word(name), at as u64, Key::word("perceptron")]).rng();
+            let normal = Normal::new(0.0, (2.0 / inputs as f32).sqrt()).expect("a finite deviation");
+            let values: Vec<f32> = normal.sample_iter(&mut rng).take(inputs * units).collect();
+            let id = |kind: &str| ParamId::from(Key::word(&format!("{name}.{at}.{kind}")));
+            let weight = Tensor::from_data(TensorData::new(values, [inputs, units]), device);
+            let bias = Tensor::zeros([units], device);
+            Layer {
+                weight: Param::initialized(id("weight"), weight.require_grad()),
+                bias: Param::initialized(id("bias"), bias.require_grad()),
+            }
+        };
+        Self { layers: widths.windows(2).enumerate().map(layer).collect() }
+    }
+
+    /// `[samples, first width]` to `[samples, last width]`.
+    pub(crate) fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
+        for (at, layer) in self.layers.iter().enumerate() {
+            if at > 0 {
+                x = relu(x);
+            }
+            x = x.matmul(layer.weight.val()) + layer.bias.val().unsqueeze();
+        }
+        x
+    }
+}
+
+/// Makes `loss` of some of `samples` small, in `epochs` passes in an order drawn from `seed`; `loss` is also told the
+/// step, to draw from. `heard` hears each pass's mean loss and says whether to go on.
+pub(crate) fn fit<M: Module>(
+    mut model: M,
+    samples: usize,
+    epochs: usize,
+    seed: u64,
+    loss: &dyn Fn(&M, &[usize], usize) -> Tensor<1>,
+    heard: &mut dyn FnMut(usize, f64) -> bool,
+) -> M {
+    use rand_chacha::rand_core::Rng;
+    let mut adam = AdamConfig::new().init();
+    let steps = epochs * samples.div_ceil(BATCH);
+    let mut step = 0;
+    for epoch in 0..epochs {
+        let key = |sample: usize| {
+            Key::new([seed, epoch as u64, sample as u64, Key::word("order")]).rng().next_u64()
+        };
+        let mut order: Vec<(u64, usize)> = (0..samples).map(|sample| (key(sample), sample)).collect();
+        order.sort_unstable();
+        let order: Vec<usize> = order.into_iter().map(|(_, sample)| sample).collect();
+        let mut sum = 0.0;
+        for batch in order.chunks(BATCH) {
+            let value = loss(&model, batch, step);
+            let gradients = GradientsParams::from_grads(value.backward(), &model);
+            sum += f64::from(value.into_scalar::<f32>()) * batch.len() as f64;
+            let rate = RATE * (1.0 - step as f64 / steps as f64);
+            model = adam.step(rate, model, gradients);
+            step += 1;
+        }
+        if !heard(epoch + 1, sum / samples as f64) {
+            break;
+        }
+    }
+    model
+}
+
+/// Rows of a table, as a tensor `[chosen, width]`.
+pub(crate) fn rows(table: &[f32], width: usize, chosen: &[usize], device: &Device) -> Tensor<2> {
+    let values = chosen.iter().flat_map(|&row| &table[row * width..(row + 1) * width]).copied().collect();
+    Tensor::from_data(TensorData::new::<f32, _>(values, [chosen.len(), width]), device)
+}
+
+/// A tensor's values.
+pub(crate) fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
+}
