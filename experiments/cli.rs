@@ -424,10 +424,16 @@ pub(crate) struct PredictArgs {
 pub(crate) enum AnalyzeCommand {
     /// Draw the first layer's kernels tower by tower, and say how colourful they are
     Kernels(KernelsArgs),
+    /// Draw what an image becomes layer by layer, and count the units that no image of a data set wakes
+    Maps(MapsArgs),
     /// Test on a data set: what it says of random images, or of those it gets wrong; errors by class
     Predictions(PredictionsArgs),
     /// Find the images whose features are nearest to those of others, and how many are of the same class
     Nearest(NearestArgs),
+    /// Compress features into short binary codes, and say what is still found by them
+    Codes(CodesArgs),
+    /// Learn from features where the object is, and judge five guesses an image as ILSVRC-2012 did
+    Localize(LocalizeArgs),
     /// Sweep a grey square over images and draw where it costs the network its answer
     Occlusion(OcclusionArgs),
     /// Draw where a change of a pixel would change the answer most: the gradient of the logit
@@ -454,6 +460,8 @@ pub(crate) struct LookArgs {
 pub(crate) struct KernelsArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
+    /// Further networks, such as those of other seeds, whose towers' differences are averaged
+    pub(crate) others: Vec<PathBuf>,
     /// Scale each kernel by itself, instead of all by one range
     #[arg(long)]
     pub(crate) per_kernel: bool,
@@ -487,12 +495,9 @@ pub(crate) struct PredictionsArgs {
     pub(crate) seed: u64,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct NearestArgs {
-    #[command(flatten)]
-    pub(crate) look: LookArgs,
-    /// Photographs to find neighbours of [default: `--queries` random test images of the data set, which are counted too]
-    pub(crate) images: Vec<PathBuf>,
+/// A data set to look in, by the features of its images.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GalleryArgs {
     /// The data set to look in, a folder or archive: its training images, or all if it has no splits [default: where
     /// `list` finds that of `--set`]
     #[arg(long = "in", value_name = "PATH")]
@@ -500,9 +505,20 @@ pub(crate) struct NearestArgs {
     /// The data set's name, where its files do not speak for themselves (cifar10, fashion-mnist)
     #[arg(long, value_name = "NAME")]
     pub(crate) set: Option<String>,
-    /// The layer whose output is compared [default: the last hidden one, as in the paper]
+    /// The layer whose output are an image's features [default: the last hidden one, as in the paper; for boxes the last
+    /// convolution]
     #[arg(long)]
     pub(crate) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NearestArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Photographs to find neighbours of [default: `--queries` random test images of the data set, which are counted too]
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gallery: GalleryArgs,
     /// Neighbours of each (Krizhevsky et al. 2012, figure 4: 6)
     #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
     pub(crate) k: usize,
@@ -510,6 +526,68 @@ pub(crate) struct NearestArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
     pub(crate) queries: usize,
     /// Which test images
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MapsArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// A photograph: JPEG or PNG
+    pub(crate) image: PathBuf,
+    #[command(flatten)]
+    pub(crate) data: SetArgs,
+    /// Images of the data set that units are watched on
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) images: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CodesArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) gallery: GalleryArgs,
+    /// Bits of a code (Krizhevsky & Hinton 2011: 28 and 256)
+    #[arg(long, value_name = "BITS,…", value_delimiter = ',', value_parser = bits, default_value = "28,256")]
+    pub(crate) bits: Vec<usize>,
+    /// Units between features and code, and between code and features
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 256)]
+    pub(crate) hidden: usize,
+    /// Passes over the images
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
+    pub(crate) epochs: usize,
+    /// Standard deviation of the noise that makes codes binary (Salakhutdinov & Hinton 2009: 4)
+    #[arg(long, value_name = "STD", value_parser = finite, default_value_t = 4.0)]
+    pub(crate) noise: f64,
+    /// Neighbours of each
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// Test images whose neighbours are counted
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) queries: usize,
+    /// Which test images, and of the auto-encoder's draws
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LocalizeArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) gallery: GalleryArgs,
+    /// Units between features and box; 0: none, the box is linear in them
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) hidden: usize,
+    /// Passes over the training images
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 20)]
+    pub(crate) epochs: usize,
+    /// Images to draw
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 8)]
+    pub(crate) count: usize,
+    /// Of weights and order, and which images are drawn
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 }
@@ -551,6 +629,27 @@ pub(crate) enum BenchCommand {
     Data(BenchDataArgs),
     /// Measure exact nearest neighbours on random features, beside the matrix product that they cannot be faster than
     Nearest(BenchNearestArgs),
+    /// Measure the search among binary codes, beside how fast memory is read
+    Codes(BenchCodesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCodesArgs {
+    /// Images that are looked in
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 4_000_000)]
+    pub(crate) rows: usize,
+    /// Bits of a code
+    #[arg(long, value_name = "BITS,…", value_delimiter = ',', value_parser = bits, default_value = "28,256")]
+    pub(crate) bits: Vec<usize>,
+    /// Images whose neighbours are looked for
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 100)]
+    pub(crate) queries: usize,
+    /// Neighbours of each
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// What standard output holds: lines, or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -771,6 +870,18 @@ pub(crate) enum Format {
     Text,
     /// One JSON value.
     Json,
+}
+
+/// Bits of a code.
+fn bits(text: &str) -> Result<usize, String> {
+    let bits = at_least_one(text)?;
+    if bits > 4096 { Err("at most 4096 bits".to_owned()) } else { Ok(bits) }
+}
+
+/// A number that is no less than 0.
+fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("at least 0".to_owned()) }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

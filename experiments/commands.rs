@@ -13,9 +13,9 @@ use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
-    AblationArgs, AnalyzeCommand, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand,
-    EvaluateArgs, Format, MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs,
-    SubmitCommand, TrainArgs, WeightsCommand, WorkArgs,
+    AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
+    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs,
+    WeightsCommand, WorkArgs,
 };
 use crate::clock::Clock;
 use crate::diff::Diff;
@@ -59,11 +59,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
             weights::export(&file, preset.as_deref(), &out, names)?;
         }
-        Command::Analyze(AnalyzeCommand::Kernels(args)) => analyze::kernels(&args)?,
-        Command::Analyze(AnalyzeCommand::Predictions(args)) => analyze::predictions(&args, &stop)?,
-        Command::Analyze(AnalyzeCommand::Nearest(args)) => analyze::nearest(&args, &stop)?,
-        Command::Analyze(AnalyzeCommand::Occlusion(args)) => analyze::occlusion(&args, &stop)?,
-        Command::Analyze(AnalyzeCommand::Saliency(args)) => analyze::saliency(&args.evidence)?,
+        Command::Analyze(command) => analyze::analyze(command, &stop)?,
         Command::Predict(args) => predict::predict(&args)?,
         Command::Bench(args) => bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&library::manifest(&name)?, &stop)?,
@@ -193,9 +189,6 @@ fn changes(args: &CommonArgs) -> Result<Diff> {
     for text in &args.set {
         diff.parse_set(text)?;
     }
-    if let Some(epochs) = args.epochs {
-        diff.set.insert("recipe.epochs".to_owned(), toml::Value::Integer(epochs as i64));
-    }
     Ok(diff)
 }
 
@@ -211,7 +204,7 @@ struct Prepared {
 
 fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(&args.ablation)?;
-    let scale = Scale::load(&args.scale)?;
+    let scale = Scale::load(&args.scale)?.with_epochs(args.common.epochs);
     let changes = changes(&args.common)?;
     let (source, arms) =
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
@@ -355,7 +348,7 @@ fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
 }
 
 fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
-    let scale = Scale::load(&args.config)?;
+    let scale = Scale::load(&args.config)?.with_epochs(args.common.epochs);
     let mut config = scale.config(&changes(&args.common)?)?;
     freeze(&mut config.network, &args.freeze)?;
     let beginning = args.from.as_deref().map(weights::Beginning::of).transpose()?;
@@ -569,6 +562,7 @@ fn bench(args: &BenchArgs) -> Result<()> {
     match &args.command {
         Some(BenchCommand::Data(args)) => return data::run_bench(args),
         Some(BenchCommand::Nearest(args)) => return analyze::bench_nearest(args),
+        Some(BenchCommand::Codes(args)) => return analyze::bench_codes(args),
         None => {}
     }
     let network = network::load(&args.preset)?;

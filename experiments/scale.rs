@@ -35,6 +35,12 @@ impl Scale {
         Ok(scale)
     }
 
+    /// The same with another number of epochs, which arms may still multiply.
+    pub(crate) fn with_epochs(mut self, epochs: Option<usize>) -> Self {
+        self.recipe.epochs = epochs.unwrap_or(self.recipe.epochs);
+        self
+    }
+
     /// The config that this scale and then `changes` give.
     pub(crate) fn config(&self, changes: &Diff) -> Result<RunConfig> {
         let config = RunConfig {

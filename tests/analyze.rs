@@ -63,7 +63,25 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     assert_eq!(occlusion["class"], 3);
     analyze(&["saliency", run, "a.png"]);
     assert_eq!(json(&out.join("saliency.json"))[0]["map"].as_array().unwrap().len(), 28);
-    for name in ["kernels", "predictions", "nearest", "occlusion-0", "saliency-0"] {
+    let text = analyze(&[&["maps", run, "a.png", "--images", "200"][..], &set].concat());
+    let maps = json(&out.join("maps.json"));
+    let layer = |at: usize| &maps["layers"][at];
+    assert_eq!(
+        (&layer(0)["maps"], &layer(0)["side"], &layer(5)["maps"]),
+        (&16.into(), &6.into(), &256.into())
+    );
+    assert!(layer(0)["dead"].is_array() && layer(7)["dead"].is_null(), "{text}");
+
+    let codes = ["codes", run, "--queries", "40", "-k", "3", "--epochs", "2", "--bits", "28"];
+    analyze(&[&codes[..], &set].concat());
+    let codes = json(&out.join("codes.json"));
+    assert_eq!(codes["features"]["precision"], first["precision"]["features"]);
+    assert_eq!(codes["pixels"]["precision"], first["precision"]["pixels"]);
+    let of = |at: usize| (&codes["codes"][at]["of"], codes["codes"][at]["precision"].as_f64().unwrap());
+    assert!(of(0).0 == "features" && of(0).1 > 0.4 && of(1).0 == "pixels", "{codes}");
+    assert_eq!(codes["codes"][0]["bytes_per_image"], 4);
+
+    for name in ["kernels", "predictions", "nearest", "occlusion-0", "saliency-0", "maps", "codes-28"] {
         let file = std::fs::File::open(out.join(format!("{name}.png"))).unwrap();
         assert!(png::Decoder::new(std::io::BufReader::new(file)).read_info().is_ok(), "{name}");
     }
@@ -79,11 +97,80 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     fails(&["nearest", run, "a.png", "--in", "few"], "1 images are fewer than the 6 neighbours");
     fails(&["nearest", run, "--layer", "conv9", "--in", "few"], "has no layer `conv9`; it has conv1");
     fails(&["predictions", run, "--data", "few"], "tells 10 classes apart, the data has 1");
+    fails(&["codes", run, "--in", "few"], "1 images are fewer than the 6 neighbours");
+    fails(&["codes", run, "--in", "few", "-k", "1"], "these images have no splits");
+    fails(&["localize", run, "--set", "fashion-mnist-mini"], "no test image has a box around an object");
+    fails(&["maps", run, "none.png"], "cannot read none.png");
     fails(&["predictions", run], "give the images with `--data`");
     fails(&["occlusion", run, "a.png", "--square", "29"], "covers the input of 28 whole");
     fails(&["saliency", run, "a.png", "--class", "10"], "there is no class 10");
     fails(&["saliency", run, "none.png"], "cannot read none.png");
     fails(&["kernels", "few"], "is a folder, and no run's");
+}
+
+/// As Tiny-ImageNet has them: ten classes of grey pictures of 28 pixels, a bright square somewhere in each, with its box.
+fn squares(folder: &Path) {
+    let root = folder.join("squares");
+    let (mut wnids, mut annotations) = (String::new(), String::new());
+    let jpeg = |path: &Path, left: usize, top: usize, side: usize| {
+        let inside =
+            |at: usize| (left..left + side).contains(&(at % 28)) && (top..top + side).contains(&(at / 28));
+        let pixels: Vec<u8> =
+            (0..784).map(|at| if inside(at) { 230 } else { (at * 31 % 40) as u8 }).collect();
+        let mut bytes = Vec::new();
+        let encoder = jpeg_encoder::Encoder::new(&mut bytes, 95);
+        encoder.encode(&pixels, 28, 28, jpeg_encoder::ColorType::Luma).unwrap();
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let place = |number: usize| (number * 7 % 15, number * 11 % 14, 9 + number % 4);
+    for class in 0..10 {
+        let wnid = format!("n{class:08}");
+        wnids += &format!("{wnid}\n");
+        let mut boxes = String::new();
+        for number in 0..30 {
+            let (left, top, side) = place(class + 10 * number);
+            let name = format!("{wnid}_{number}.JPEG");
+            jpeg(&root.join("train").join(&wnid).join("images").join(&name), left, top, side);
+            boxes += &format!("{name}\t{left}\t{top}\t{}\t{}\n", left + side, top + side);
+        }
+        std::fs::write(root.join("train").join(&wnid).join(format!("{wnid}_boxes.txt")), boxes).unwrap();
+        for number in 0..5 {
+            let (left, top, side) = place(class + 10 * number + 301);
+            let name = format!("val_{}.JPEG", class * 5 + number);
+            jpeg(&root.join("val/images").join(&name), left, top, side);
+            // One box has no area, one lies outside the image.
+            let [left, right] = match class * 5 + number {
+                0 => [left, left],
+                1 => [40, 50],
+                _ => [left, left + side],
+            };
+            annotations += &format!("{name}\t{wnid}\t{left}\t{top}\t{right}\t{}\n", top + side);
+        }
+    }
+    std::fs::write(root.join("wnids.txt"), wnids).unwrap();
+    std::fs::write(root.join("val/val_annotations.txt"), annotations).unwrap();
+}
+
+#[test]
+fn a_box_is_learned_from_features_and_beats_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    squares(folder);
+    let train = ["train", "mini", "--epochs", "1", "--plain", "--format", "json"];
+    let found = succeed(experiments(folder).args(train));
+    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
+    let words =
+        ["analyze", "localize", found["run"].as_str().unwrap(), "--in", "squares", "--layer", "conv1"];
+    let text = stdout(&succeed(experiments(folder).args(words).args(["--epochs", "300", "--out", "out"])));
+    assert!(text.contains("2 boxes of val images have no area inside their image"), "{text}");
+    let found = json(&folder.join("out/localize.json"));
+    assert_eq!((&found["training_images"], &found["test_images"]), (&300.into(), &48.into()));
+    let right = |at: usize| found["boxes"][at]["boxes_right"].as_f64().unwrap();
+    assert!(right(0) > right(1) + 0.2 && right(1) > right(2), "{text}");
+    let error = |at: usize| found["boxes"][at]["top5_localization_error"].as_f64().unwrap();
+    assert!(error(0) >= found["top5_error"].as_f64().unwrap() && error(0) >= 1.0 - right(0), "{text}");
+    assert!(folder.join("out/localize.png").is_file());
 }
 
 #[test]
@@ -98,5 +185,5 @@ fn an_empty_set_and_a_network_without_kernels_are_one_clear_line() {
     assert!(!output.status.success() && stderr(&output).lines().count() == 1, "{}", stderr(&output));
     let words = ["analyze", "kernels", weights, "--preset", network, "--out", "out", "--per-kernel"];
     let text = stdout(&succeed(experiments(folder.path()).args(words)));
-    assert!(text.contains("difference"), "{text}");
+    assert!(text.contains("random halves"), "{text}");
 }

@@ -8,6 +8,7 @@
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
 //! - `devices` (with `ndarray`): towers on two devices, batches divided over two
+//! - [`transfer`]: weights that training begins with, frozen layers, few labels
 //! - [`commands`]: every subcommand's happy path and main errors
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
@@ -22,4 +23,5 @@ mod networks;
 mod photographs;
 mod resume;
 mod support;
+mod transfer;
 mod weights;

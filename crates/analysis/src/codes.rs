@@ -173,6 +173,8 @@ pub struct Alike {
 const TOGETHER: usize = 8;
 /// Codes in a block.
 const CODES: usize = 1024;
+/// Codes whose least distance is known, so that most are passed over at once.
+const GROUP: usize = 64;
 
 impl Codes {
     /// None yet, of so many bits each.
@@ -224,17 +226,18 @@ impl Codes {
         }
     }
 
-    /// Hamming distances from a code to those of some rows.
-    fn distances(&self, rows: Range<usize>, from: &Self, query: usize, out: &mut [u16]) {
+    /// Hamming distances from a code to those of some rows, and the least of each group of them.
+    fn distances(&self, arch: Arch, rows: Range<usize>, from: &Self, query: usize, out: &mut Distances) {
+        let out = Distances { all: &mut out.all[..rows.len()], least: out.least };
         match (&self.words, &from.words) {
             (Words::Short(words), Words::Short(query_words)) => {
                 let query = query_words[query];
-                Arch::new().dispatch(Short { words: &words[rows], query, out });
+                arch.dispatch(Short { words: &words[rows], query, out });
             }
             (Words::Long(words), Words::Long(query_words)) => {
                 let of = self.bits.div_ceil(64);
                 let query = &query_words[query * of..(query + 1) * of];
-                Arch::new().dispatch(Long { words: &words[rows.start * of..rows.end * of], query, out });
+                arch.dispatch(Long { words: &words[rows.start * of..rows.end * of], query, out });
             }
             _ => unreachable!("codes of one length"),
         }
@@ -246,26 +249,32 @@ impl Codes {
     /// If they are not of one length.
     pub fn nearest(&self, queries: &Self, k: usize) -> Vec<Vec<Alike>> {
         assert_eq!(self.bits, queries.bits, "codes of one length");
-        let numbers: Vec<usize> = (0..queries.len()).collect();
+        let (arch, numbers) = (Arch::new(), (0..queries.len()).collect::<Vec<usize>>());
         let together = numbers.par_chunks(TOGETHER).flat_map_iter(|chunk| {
             let mut found: Vec<Vec<Alike>> = vec![Vec::with_capacity(k + 1); chunk.len()];
-            let mut distances = [0u16; CODES];
+            let (mut all, mut least) = ([0u16; CODES], [0u16; CODES / GROUP]);
+            let mut out = Distances { all: &mut all, least: &mut least };
             for start in (0..self.len()).step_by(CODES) {
                 let rows = start..(start + CODES).min(self.len());
                 for (found, &query) in found.iter_mut().zip(chunk) {
-                    let distances = &mut distances[..rows.len()];
-                    self.distances(rows.clone(), queries, query, distances);
+                    self.distances(arch, rows.clone(), queries, query, &mut out);
                     let worst = |found: &[Alike]| {
                         if found.len() < k { u16::MAX } else { found[k - 1].distance as u16 }
                     };
                     let mut limit = worst(found);
-                    for (at, &distance) in distances.iter().enumerate() {
-                        if distance < limit {
-                            let distance = usize::from(distance);
-                            let place = found.partition_point(|other| other.distance <= distance);
-                            found.insert(place, Alike { row: start + at, distance });
-                            found.truncate(k);
-                            limit = worst(found);
+                    let groups = out.all[..rows.len()].chunks(GROUP).zip(&*out.least).enumerate();
+                    for (group, (distances, &least)) in groups {
+                        if least >= limit {
+                            continue;
+                        }
+                        for (at, &distance) in distances.iter().enumerate() {
+                            if distance < limit {
+                                let (row, distance) = (start + group * GROUP + at, usize::from(distance));
+                                let place = found.partition_point(|other| other.distance <= distance);
+                                found.insert(place, Alike { row, distance });
+                                found.truncate(k);
+                                limit = worst(found);
+                            }
                         }
                     }
                 }
@@ -283,14 +292,15 @@ impl Codes {
         k: usize,
         same: &(dyn Fn(usize, usize) -> bool + Sync),
     ) -> Vec<f64> {
+        let arch = Arch::new();
         let each = (0..queries.len()).into_par_iter().map(|query| {
             let mut levels = vec![(0usize, 0usize); self.bits + 1];
-            let mut distances = [0u16; CODES];
+            let (mut all, mut least) = ([0u16; CODES], [0u16; CODES / GROUP]);
+            let mut out = Distances { all: &mut all, least: &mut least };
             for start in (0..self.len()).step_by(CODES) {
                 let rows = start..(start + CODES).min(self.len());
-                let distances = &mut distances[..rows.len()];
-                self.distances(rows, queries, query, distances);
-                for (at, distance) in distances.iter().enumerate() {
+                self.distances(arch, rows.clone(), queries, query, &mut out);
+                for (at, distance) in out.all[..rows.len()].iter().enumerate() {
                     let level = &mut levels[usize::from(*distance)];
                     level.0 += 1;
                     level.1 += usize::from(same(query, start + at));
@@ -309,10 +319,28 @@ impl Codes {
     }
 }
 
+/// Where distances go.
+struct Distances<'a> {
+    all: &'a mut [u16],
+    least: &'a mut [u16],
+}
+
+impl Distances<'_> {
+    /// Fills in the distances of groups of codes of `words` words each.
+    #[inline(always)]
+    fn fill<W>(self, words: &[W], of: usize, distance: impl Fn(&[W]) -> u16) {
+        let groups = self.all.chunks_mut(GROUP).zip(words.chunks(GROUP * of)).zip(self.least);
+        for ((all, words), least) in groups {
+            all.iter_mut().zip(words.chunks_exact(of)).for_each(|(out, words)| *out = distance(words));
+            *least = all.iter().fold(u16::MAX, |least, distance| least.min(*distance));
+        }
+    }
+}
+
 struct Short<'a> {
     words: &'a [u32],
     query: u32,
-    out: &'a mut [u16],
+    out: Distances<'a>,
 }
 
 impl WithSimd for Short<'_> {
@@ -321,14 +349,14 @@ impl WithSimd for Short<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { words, query, out } = self;
-        out.iter_mut().zip(words).for_each(|(out, word)| *out = (word ^ query).count_ones() as u16);
+        out.fill(words, 1, |word| (word[0] ^ query).count_ones() as u16);
     }
 }
 
 struct Long<'a> {
     words: &'a [u64],
     query: &'a [u64],
-    out: &'a mut [u16],
+    out: Distances<'a>,
 }
 
 impl WithSimd for Long<'_> {
@@ -337,18 +365,17 @@ impl WithSimd for Long<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { words, query, out } = self;
-        if let Ok(query) = <&[u64; 4]>::try_from(query) {
-            // 256 bits, the length of the paper's.
-            for (out, words) in out.iter_mut().zip(words.as_chunks::<4>().0) {
-                let bits = |at: usize| (words[at] ^ query[at]).count_ones();
-                *out = (bits(0) + bits(1) + bits(2) + bits(3)) as u16;
-            }
-            return;
-        }
-        for (out, words) in out.iter_mut().zip(words.chunks_exact(query.len())) {
-            let bits = words.iter().zip(query).map(|(word, query)| (word ^ query).count_ones());
-            *out = bits.sum::<u32>() as u16;
-        }
+        let Ok(query) = <&[u64; 4]>::try_from(query) else {
+            return out.fill(words, query.len(), |words| {
+                let bits = words.iter().zip(query).map(|(word, query)| (word ^ query).count_ones());
+                bits.sum::<u32>() as u16
+            });
+        };
+        // 256 bits, the longer of Krizhevsky & Hinton's.
+        out.fill(words, 4, |words| {
+            let bits = |at: usize| (words[at] ^ query[at]).count_ones();
+            (bits(0) + bits(1) + bits(2) + bits(3)) as u16
+        });
     }
 }
 

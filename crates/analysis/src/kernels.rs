@@ -1,5 +1,6 @@
 //! The kernels of the first layer (Krizhevsky et al. 2012, §6.1 and figure 3).
 
+use alexnet_ops::Key;
 use serde::Serialize;
 
 /// Kernels in a row of the picture, as the authors' `shownet.py` draws them.
@@ -37,7 +38,49 @@ pub struct Colourfulness {
     pub difference: Option<f64>,
 }
 
+/// The difference between towers beside that between random halves of the same kernels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ByChance {
+    /// Of random halves, on average.
+    pub mean: f64,
+    /// How often random halves differ by as much as the towers.
+    pub p: f64,
+}
+
+/// Divisions into halves that are drawn.
+const DIVISIONS: usize = 9_999;
+
+/// What difference there would be if kernels took their towers by chance: a permutation test.
+pub fn by_chance(found: &Colourfulness) -> ByChance {
+    use rand_chacha::rand_core::Rng;
+    let mut all: Vec<f64> = found.towers.iter().flatten().copied().collect();
+    let first = found.towers.first().map_or(0, Vec::len);
+    let difference = |all: &[f64]| {
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
+        (mean(&all[..first]) - mean(&all[first..])).abs()
+    };
+    let seen = difference(&all);
+    let mut rng = Key::new([0, 0, 0, Key::word("divisions")]).rng();
+    let (mut sum, mut as_large) = (0.0, 0usize);
+    for _ in 0..DIVISIONS {
+        for at in (1..all.len()).rev() {
+            all.swap(at, (rng.next_u64() % (at as u64 + 1)) as usize);
+        }
+        let drawn = difference(&all);
+        sum += drawn;
+        as_large += usize::from(drawn >= seen - 1e-12);
+    }
+    // The division that was found is one of them.
+    ByChance { mean: sum / DIVISIONS as f64, p: (as_large + 1) as f64 / (DIVISIONS + 1) as f64 }
+}
+
 impl Tower {
+    /// The first half of the kernels and the others.
+    pub fn halves(&self) -> Vec<Tower> {
+        let (first, second) = self.values.split_at(self.kernels().len() / 2 * self.kernel_size());
+        [first, second].map(|values| Tower { values: values.to_vec(), ..*self }).to_vec()
+    }
+
     fn kernel_size(&self) -> usize {
         self.channels * self.side * self.side
     }
@@ -141,6 +184,23 @@ mod tests {
         assert!((found.difference.unwrap() - 0.5).abs() < 1e-12);
         assert_eq!(colourfulness(&[tower(&grey)]).difference, None);
         assert_eq!(colourfulness(&[tower(&[0.0; 12])]).means, [0.0]);
+    }
+
+    #[test]
+    fn towers_that_differ_do_so_more_than_random_halves() {
+        let found = |first: &dyn Fn(usize) -> f64| Colourfulness {
+            towers: vec![(0..8).map(first).collect(), (8..16).map(|at| 0.1 + 0.01 * at as f64).collect()],
+            means: vec![],
+            difference: None,
+        };
+        let apart = by_chance(&found(&|at| 0.8 + 0.01 * at as f64));
+        // Of 12,870 divisions into eights two are like it.
+        assert!(apart.p < 0.002 && apart.mean < 0.4, "{apart:?}");
+        let alike = by_chance(&found(&|at| 0.1 + 0.01 * (at + 8) as f64));
+        assert!(alike.p > 0.9, "{alike:?}");
+        let tower = Tower { values: (0..9 * 12).map(|at| at as f32).collect(), channels: 3, side: 2 };
+        let halves = tower.halves();
+        assert_eq!((halves[0].values.len(), halves[1].values[0]), (4 * 12, 48.0));
     }
 
     #[test]

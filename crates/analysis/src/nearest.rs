@@ -4,9 +4,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Rows that are compared at once, and numbers in them, at most: what bounds the memory, with the number of queries.
+/// Rows that are compared at once, and numbers in them, at most: what bounds the memory, with the number of queries. A block
+/// of 24 MB (1,536 × 4,096) is given the same memory again and again, where one above 32 MB is mapped and cleared anew by
+/// the system each time.
 const BLOCK: usize = 4096;
-const BLOCK_NUMBERS: usize = 1 << 26;
+const BLOCK_NUMBERS: usize = 6 << 20;
 
 /// Queries that one thread looks after: a few lines of memory of each row of products.
 const TOGETHER: usize = 64;
@@ -75,18 +77,33 @@ pub fn nearest<R: Rows>(
         let products = products.try_to_vec::<f32>().expect("an f32 tensor");
         found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
             |(chunk, (found, lengths))| {
+                // What a distance must be below to count: hardly any is, and rows where none is are passed over at once.
+                let limit = |found: &[Neighbour]| match found.last() {
+                    Some(last) if found.len() == k => last.distance,
+                    _ => f32::INFINITY,
+                };
+                let mut limits: Vec<f32> = found.iter().map(|found| limit(found)).collect();
                 for (at, (row, of_row)) in products.chunks_exact(asked).zip(&of_rows).enumerate() {
                     let products = &row[chunk * TOGETHER..][..found.len()];
-                    for ((found, length), product) in found.iter_mut().zip(lengths).zip(products) {
-                        let distance = length + of_row - 2.0 * product;
-                        // No number is far from everything.
+                    let distance = |length: f32, product: f32| length + of_row - 2.0 * product;
+                    let all = limits.iter().zip(lengths).zip(products);
+                    // No number (NaN) is below no limit, and far from everything.
+                    let counts = |any, ((limit, length), product): ((&f32, &f32), &f32)| {
+                        any | !(distance(*length, *product) >= *limit)
+                    };
+                    if !all.fold(false, counts) {
+                        continue;
+                    }
+                    for (query, found) in found.iter_mut().enumerate() {
+                        let distance = distance(lengths[query], products[query]);
                         let distance = if distance.is_nan() { f32::INFINITY } else { distance.max(0.0) };
-                        if found.len() == k && found.last().is_none_or(|last| distance >= last.distance) {
+                        if found.len() == k && distance >= limits[query] {
                             continue;
                         }
                         let place = found.partition_point(|other| other.distance <= distance);
                         found.insert(place, Neighbour { row: start + at, distance });
                         found.truncate(k);
+                        limits[query] = limit(found);
                     }
                 }
             },
@@ -135,6 +152,10 @@ mod tests {
             expected.sort_by(f32::total_cmp);
             assert!(found.iter().zip(&expected).all(|(one, best)| (one.distance - best).abs() < 1e-2));
         }
+        let mut with_none = rows.clone();
+        with_none[..width].fill(f32::NAN);
+        let near = nearest(&queries, width, &mut Table(with_none, width), count, count, &device).unwrap();
+        assert!(near.iter().all(|near| near[count - 1].row == 0), "no number is far from everything");
         let few = nearest(&queries, width, &mut Table(rows, width), 2, k, &device).unwrap();
         assert!(few.iter().all(|found| found.len() == 2), "fewer rows than asked for");
     }

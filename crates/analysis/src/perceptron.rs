@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
 
 /// Samples a step.
-const BATCH: usize = 128;
+const BATCH: usize = 64;
 /// Adam's learning rate at the beginning; it falls linearly to nothing.
 const RATE: f64 = 3e-3;
 

@@ -15,7 +15,11 @@ use crate::{DataError, Files, Manifest, decode};
 use crate::{Preprocessing, Views};
 
 #[cfg(feature = "tensors")]
+mod located;
+#[cfg(feature = "tensors")]
 mod part;
+#[cfg(feature = "tensors")]
+pub use located::Located;
 
 /// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
 /// it is needed. Images in shards never are.
@@ -491,6 +495,16 @@ impl Split {
         Ok(Self { stand_in: Some(Arc::new(first)), ..self })
     }
 
+    /// Whether images are files of their own, of whatever size.
+    #[cfg(feature = "tensors")]
+    fn are_files(&self) -> bool {
+        match &self.source.images {
+            Images::Memory(_) => false,
+            Images::Shards(shards) => shards.are_files(),
+            _ => true,
+        }
+    }
+
     /// The views of an image as `how` makes them, from its file where it has one.
     ///
     /// # Errors
@@ -499,12 +513,7 @@ impl Split {
     pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
         let (at, mut scratch) = (self.sample(index), Scratch::default());
         let problem = |problem: String| DataError::file(self.source.place(at), problem);
-        let files = match &self.source.images {
-            Images::Memory(_) => false,
-            Images::Shards(shards) => shards.are_files(),
-            _ => true,
-        };
-        if files {
+        if self.are_files() {
             self.source.file(at, &mut scratch.file)?;
             return how.views(&scratch.file, views).map_err(problem);
         }

@@ -38,6 +38,8 @@ mod whole;
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
 pub use check::{Checked, check};
 pub use checksum::{file_sha256, hex};
+#[cfg(feature = "tensors")]
+pub use dataset::Located;
 pub use dataset::{Dataset, Pixels, Scratch, Split};
 pub use error::DataError;
 pub use files::Files;

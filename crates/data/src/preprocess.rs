@@ -165,6 +165,17 @@ impl Preprocessing {
         self.views_of(&decode::pixels(image, self.gain.len())?, views)
     }
 
+    /// Where the centre view of an image of `width` × `height` pixels lies: a pixel at (x, y) comes to
+    /// (x · scale − corner) in each direction, in pixels of the view.
+    pub(crate) fn centre(&self, [width, height]: [usize; 2]) -> ([f32; 2], [f32; 2]) {
+        let [wide, tall] = match self.resize {
+            Resize::ShorterSide(side) => scaled_sides(width, height, side),
+            Resize::Square(side) => [side, side],
+        };
+        let corner = |side: usize| half_even(side.saturating_sub(self.crop)) as f32;
+        ([wide as f32 / width as f32, tall as f32 / height as f32], [corner(wide), corner(tall)])
+    }
+
     /// The views of pixels.
     pub(crate) fn views_of(&self, pixels: &decode::Pixels, views: Views) -> Result<Vec<f32>, String> {
         let (width, height, side) = (pixels.width, pixels.height, self.resize.side());
