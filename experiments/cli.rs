@@ -581,8 +581,8 @@ pub(crate) struct LocalizeArgs {
     /// Units between features and box; 0: none, the box is linear in them
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) hidden: usize,
-    /// Passes over the training images
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 20)]
+    /// Passes over the training images, of which the best on a tenth set aside counts
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
     pub(crate) epochs: usize,
     /// Images to draw
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 8)]

@@ -179,17 +179,3 @@ impl Rows for PixelRows<'_> {
         self.look.views(self.split, &rows.collect::<Vec<_>>())
     }
 }
-
-/// Rows in memory.
-pub(super) struct Table {
-    pub(super) values: Vec<f32>,
-    pub(super) width: usize,
-}
-
-impl Rows for Table {
-    type Error = std::convert::Infallible;
-
-    fn read(&mut self, rows: std::ops::Range<usize>) -> Result<Vec<f32>, Self::Error> {
-        Ok(self.values[rows.start * self.width..rows.end * self.width].to_vec())
-    }
-}

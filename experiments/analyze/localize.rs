@@ -122,8 +122,14 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     let targets: Vec<Corners> = train_boxes.objects.iter().map(target).collect();
     let features = chosen(&mut gallery.file, &train_boxes.images)?;
     let config = BoxConfig { hidden: args.hidden, epochs: args.epochs, seed: args.seed };
-    let mut heard = |epoch: usize, loss: f64| {
-        eprintln!("boxes: pass {epoch} of {}, sides off by {loss:.4} of the view", args.epochs);
+    if targets.len() < 2 {
+        bail!("one training image with a box is too few to learn from");
+    }
+    let mut heard = |epoch: usize, [learned, aside]: [f64; 2]| {
+        eprintln!(
+            "boxes: pass {epoch} of {}, sides off by {learned:.4} of the view, by {aside:.4} on a tenth set aside",
+            args.epochs
+        );
         !stop.load(Ordering::SeqCst)
     };
     let regressor = BoxRegressor::train(&features, &targets, config, &look.device, &mut heard);

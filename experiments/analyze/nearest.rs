@@ -3,13 +3,13 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use alexnet_analysis::{Neighbour, Rows};
+use alexnet_analysis::{Neighbour, Rows, Table};
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::features::{Asked, Gallery, PixelRows, Table};
+use super::features::{Asked, Gallery, PixelRows};
 use super::{Look, TILE, photographs};
 use crate::cli::{BenchNearestArgs, Format, NearestArgs};
 use crate::commands::{backend, print};

@@ -73,6 +73,18 @@ impl AutoEncoder {
             let block = rows.read(start..(start + BLOCK * every).min(count))?;
             sample.extend(block.chunks_exact(width).step_by(every).flatten());
         }
+        Ok(Self::learn(sample, width, config, device, heard))
+    }
+
+    /// Learns from a sample of rows. It depends on nothing that rows come from, and so is compiled here, where it is
+    /// optimized whatever the caller is.
+    fn learn(
+        mut sample: Vec<f32>,
+        width: usize,
+        config: CodeConfig,
+        device: &Device,
+        heard: &mut dyn FnMut(usize, f64) -> bool,
+    ) -> Self {
         let samples = sample.len() / width;
         let mut mean = vec![0.0f64; width];
         sample.chunks_exact(width).for_each(|row| {
@@ -102,9 +114,10 @@ impl AutoEncoder {
             let code = sigmoid(both.encoder.forward(features.clone()) + noise);
             (both.decoder.forward(code) - features).powi_scalar(2).mean()
         };
-        let both = perceptron::fit(both, samples, config.epochs, seed, &loss, heard);
+        let mut heard = |pass: usize, loss: f64, _: &Both| heard(pass, loss);
+        let both = perceptron::fit(both, samples, config.epochs, seed, &loss, &mut heard);
         let (encoder, device) = (both.encoder.valid(), device.inner());
-        Ok(Self { bits, width, mean, scale, encoder, device })
+        Self { bits, width, mean, scale, encoder, device }
     }
 
     /// The codes of features, row after row: a bit is set where its unit is more on than off.
@@ -382,6 +395,7 @@ impl WithSimd for Long<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Table;
 
     /// Numbers whose signs are any.
     fn signs(count: usize, salt: usize) -> Vec<f32> {
@@ -425,16 +439,6 @@ mod tests {
         }
     }
 
-    struct Table(Vec<f32>, usize);
-
-    impl Rows for Table {
-        type Error = std::convert::Infallible;
-
-        fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
-            Ok(self.0[rows.start * self.1..rows.end * self.1].to_vec())
-        }
-    }
-
     #[test]
     fn what_is_alike_has_codes_that_are_alike() {
         // Four clouds around corners of a cube of 16 dimensions.
@@ -442,7 +446,7 @@ mod tests {
         let corners = signs(4 * width, 5);
         let jitter = signs(count * width, 6);
         let value = |at: usize| corners[at / width % 4 * width + at % width] + 0.3 * jitter[at];
-        let mut table = Table((0..count * width).map(value).collect(), width);
+        let mut table = Table { values: (0..count * width).map(value).collect(), width };
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
         let config = CodeConfig { bits: 8, hidden: 32, epochs: 60, noise: 1.0, seed: 0 };
         let mut losses = Vec::new();

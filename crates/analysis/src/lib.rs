@@ -16,4 +16,4 @@ mod perceptron;
 pub use boxes::{BoxConfig, BoxRegressor, Corners, area, mean_box, overlap};
 pub use codes::{Alike, AutoEncoder, CodeConfig, Codes};
 pub use features::{FeatureFile, FeaturesError};
-pub use nearest::{Neighbour, Rows, nearest};
+pub use nearest::{Neighbour, Rows, Table, nearest};

@@ -42,6 +42,24 @@ impl Rows for crate::FeatureFile {
     }
 }
 
+/// Rows in memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Row after row.
+    pub values: Vec<f32>,
+    /// Numbers of a row.
+    pub width: usize,
+}
+
+impl Rows for Table {
+    type Error = std::convert::Infallible;
+
+    fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
+        let values = &self.values[rows.start * self.width..rows.end * self.width];
+        Ok(values.par_iter().copied().collect()) // by all threads: memory is slow
+    }
+}
+
 /// The `k` nearest of `count` rows to each query, nearest first, the earlier of equals first; all are compared.
 ///
 /// `queries` are `[n, width]`. A block of rows is compared with all queries by one matrix product on `device`.
@@ -60,20 +78,48 @@ pub fn nearest<R: Rows>(
     device: &Device,
 ) -> Result<Vec<Vec<Neighbour>>, R::Error> {
     assert_eq!(queries.len() % width, 0, "whole rows");
-    let asked = queries.len() / width;
-    let mut found: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(k + 1); asked];
-    let lengths: Vec<f32> = queries.chunks_exact(width).map(squared_length).collect();
-    // Turned around once, where turning every block would be as much work as reading it.
-    let turned: Vec<f32> = (0..queries.len()).map(|at| queries[at % asked * width + at / asked]).collect();
-    let queries = Tensor::<2>::from_data(TensorData::new(turned, [width, asked]), device);
+    let mut search = Search::new(queries, width, k, device);
     let together = (BLOCK_NUMBERS / width).clamp(1, BLOCK);
     for start in (0..count).step_by(together) {
-        let block = start..(start + together).min(count);
-        let values = rows.read(block.clone())?;
-        let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
-        let values = Tensor::<2>::from_data(TensorData::new(values, [block.len(), width]), device);
+        search.compare(start, rows.read(start..(start + together).min(count))?);
+    }
+    Ok(search.found)
+}
+
+/// What does not depend on where rows come from, and so is compiled here, where it is optimized whatever the caller is.
+struct Search {
+    k: usize,
+    width: usize,
+    /// |q|² of each query.
+    lengths: Vec<f32>,
+    /// `[width, queries]`.
+    queries: Tensor<2>,
+    found: Vec<Vec<Neighbour>>,
+}
+
+impl Search {
+    fn new(queries: &[f32], width: usize, k: usize, device: &Device) -> Self {
+        let asked = queries.len() / width;
+        // Turned around once, where turning every block would be as much work as reading it.
+        let turned: Vec<f32> =
+            (0..queries.len()).map(|at| queries[at % asked * width + at / asked]).collect();
+        Self {
+            k,
+            width,
+            lengths: queries.chunks_exact(width).map(squared_length).collect(),
+            queries: Tensor::from_data(TensorData::new(turned, [width, asked]), device),
+            found: vec![Vec::with_capacity(k + 1); asked],
+        }
+    }
+
+    /// Compares a block of rows, the first of which is number `start`, with all queries.
+    fn compare(&mut self, start: usize, values: Vec<f32>) {
+        let Self { k, width, lengths, queries, found } = self;
+        let (k, asked) = (*k, found.len());
+        let of_rows: Vec<f32> = values.par_chunks_exact(*width).map(squared_length).collect();
+        let values = TensorData::new(values, [of_rows.len(), *width]);
         // |q − x|² = |q|² + |x|² − 2 q·x: the last is all that is not told by one of them alone.
-        let products = values.matmul(queries.clone()).into_data();
+        let products = Tensor::<2>::from_data(values, &queries.device()).matmul(queries.clone()).into_data();
         let products = products.try_to_vec::<f32>().expect("an f32 tensor");
         found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
             |(chunk, (found, lengths))| {
@@ -109,7 +155,6 @@ pub fn nearest<R: Rows>(
             },
         );
     }
-    Ok(found)
 }
 
 fn squared_length(row: &[f32]) -> f32 {
@@ -126,16 +171,6 @@ fn squared_length(row: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    struct Table(Vec<f32>, usize);
-
-    impl Rows for Table {
-        type Error = std::convert::Infallible;
-
-        fn read(&mut self, rows: Range<usize>) -> Result<Vec<f32>, Self::Error> {
-            Ok(self.0[rows.start * self.1..rows.end * self.1].to_vec())
-        }
-    }
-
     #[test]
     fn neighbours_are_those_of_comparing_all_one_by_one() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
@@ -143,7 +178,8 @@ mod tests {
         let value = |at: usize| ((at * 7919 % 1009) as f32 - 500.0) / 100.0;
         let rows: Vec<f32> = (0..count * width).map(value).collect();
         let queries: Vec<f32> = (0..3 * width).map(|at| value(at * 31 + 5)).collect();
-        let found = nearest(&queries, width, &mut Table(rows.clone(), width), count, k, &device).unwrap();
+        let table = |values: &[f32]| Table { values: values.to_vec(), width };
+        let found = nearest(&queries, width, &mut table(&rows), count, k, &device).unwrap();
         for (query, found) in queries.chunks_exact(width).zip(&found) {
             let distance = |row: &[f32]| row.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
             let mut expected: Vec<f32> = rows.chunks_exact(width).map(distance).collect();
@@ -154,9 +190,9 @@ mod tests {
         }
         let mut with_none = rows.clone();
         with_none[..width].fill(f32::NAN);
-        let near = nearest(&queries, width, &mut Table(with_none, width), count, count, &device).unwrap();
+        let near = nearest(&queries, width, &mut table(&with_none), count, count, &device).unwrap();
         assert!(near.iter().all(|near| near[count - 1].row == 0), "no number is far from everything");
-        let few = nearest(&queries, width, &mut Table(rows, width), 2, k, &device).unwrap();
+        let few = nearest(&queries, width, &mut table(&rows), 2, k, &device).unwrap();
         assert!(few.iter().all(|found| found.len() == 2), "fewer rows than asked for");
     }
 }

@@ -54,14 +54,14 @@ impl Perceptron {
 }
 
 /// Makes `loss` of some of `samples` small, in `epochs` passes in an order drawn from `seed`; `loss` is also told the
-/// step, to draw from. `heard` hears each pass's mean loss and says whether to go on.
+/// step, to draw from. `heard` hears each pass's mean loss, sees what it made and says whether to go on.
 pub(crate) fn fit<M: Module>(
     mut model: M,
     samples: usize,
     epochs: usize,
     seed: u64,
     loss: &dyn Fn(&M, &[usize], usize) -> Tensor<1>,
-    heard: &mut dyn FnMut(usize, f64) -> bool,
+    heard: &mut dyn FnMut(usize, f64, &M) -> bool,
 ) -> M {
     use rand_chacha::rand_core::Rng;
     let mut adam = AdamConfig::new().init();
@@ -83,7 +83,7 @@ pub(crate) fn fit<M: Module>(
             model = adam.step(rate, model, gradients);
             step += 1;
         }
-        if !heard(epoch + 1, sum / samples as f64) {
+        if !heard(epoch + 1, sum / samples as f64, &model) {
             break;
         }
     }
