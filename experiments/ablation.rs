@@ -131,6 +131,12 @@ impl Ablation {
         if let Some(name) = ablation.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
             bail!("ablation `{}`: there is no arm `{name}` to compare with", ablation.name);
         }
+        for (what, arm) in ablation.source.iter().map(|arm| ("source", arm)).chain([("base", &ablation.base)])
+        {
+            if arm.like.is_some() || arm.against.is_some() {
+                bail!("ablation `{}`: its {what} is neither like an arm nor held against one", ablation.name);
+            }
+        }
         for (place, arm) in ablation.arms.iter().enumerate() {
             let Some(like) = &arm.like else { continue };
             if !ablation.arms[..place].iter().any(|before| before.name == *like) {
@@ -150,6 +156,16 @@ impl Ablation {
 }
 
 impl Ablation {
+    /// The same where nothing but a factor changes how many epochs are trained: what `--epochs` asks for.
+    pub(crate) fn without_epochs(mut self) -> Self {
+        for arm in self.source.iter_mut().chain([&mut self.base]).chain(&mut self.arms) {
+            for set in std::iter::once(&mut arm.set).chain(arm.at.values_mut().map(|diff| &mut diff.set)) {
+                set.remove("recipe.epochs");
+            }
+        }
+        self
+    }
+
     /// An arm's changes at a scale, in the order in which they are made: those of the arm it is like come first.
     pub(crate) fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
         let like = arm.like.as_ref().and_then(|name| self.arms.iter().find(|other| other.name == *name));

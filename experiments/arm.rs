@@ -23,6 +23,9 @@ pub(crate) fn source(ablation: &Ablation, scale: &Scale, command_line: &Diff) ->
         ablation.diffs(arm, &scale.name).iter().try_fold(scaled, |config, diff| changed(&config, diff));
     let config = config.with_context(context)?;
     config.network.trace().with_context(context)?;
+    if config.initial.weights == SOURCE {
+        bail!("{}: begins with itself", context());
+    }
     changed(&config, command_line).context("`--set`").map(Some)
 }
 

@@ -99,7 +99,7 @@ pub(crate) struct TrainArgs {
     /// Layers whose weights are drawn all the same, such as a head for other classes: `fc8`
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',', requires = "from")]
     pub(crate) new: Vec<String>,
-    /// Layers that stay as they are; other rates by `--set network.conv.conv1.update={…}`
+    /// Layers whose weights stay as they are (batch normalization goes on averaging); other rates by `--set network.conv.conv1.update={…}`
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub(crate) freeze: Vec<String>,
     /// What standard output holds: lines, or one JSON value
@@ -538,9 +538,9 @@ pub(crate) struct MapsArgs {
     pub(crate) image: PathBuf,
     #[command(flatten)]
     pub(crate) data: SetArgs,
-    /// Images of the data set that units are watched on
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
-    pub(crate) images: usize,
+    /// Images of the data set that units are watched on [default: 1000]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) images: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -881,7 +881,11 @@ fn bits(text: &str) -> Result<usize, String> {
 /// A number that is no less than 0.
 fn finite(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if number >= 0.0 && number.is_finite() { Ok(number) } else { Err("at least 0".to_owned()) }
+    if number >= 0.0 && (number as f32).is_finite() {
+        Ok(number)
+    } else {
+        Err("a number of at least 0".to_owned())
+    }
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -204,6 +204,7 @@ struct Prepared {
 
 fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(&args.ablation)?;
+    let ablation = if args.common.epochs.is_some() { ablation.without_epochs() } else { ablation };
     let scale = Scale::load(&args.scale)?.with_epochs(args.common.epochs);
     let changes = changes(&args.common)?;
     let (source, arms) =
@@ -367,7 +368,9 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
     if let Some(beginning) = &beginning {
-        config.initial = Initial { weights: beginning.sha256.clone(), anew: args.new.clone() };
+        let mut anew = std::mem::take(&mut config.initial.anew);
+        anew.extend(args.new.iter().filter(|layer| !anew.contains(layer)).cloned().collect::<Vec<_>>());
+        config.initial = Initial { weights: beginning.identity()?, anew };
         match &beginning.how {
             Some(how) if how.gain.len() == data.dataset.channels => {
                 let (size, side) = (data.dataset.size, config.network.input.size);
@@ -467,6 +470,10 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     }
     let ensemble = match args.ensemble {
         true => {
+            let classes = |run: &Run| run.config.data.classes.clone();
+            if runs.iter().any(|run| classes(run) != classes(&runs[0])) {
+                bail!("the runs were tested on images of different classes");
+            }
             let average = Predictions::average(&all).context("the runs were tested on different images")?;
             Some(average.result(views))
         }

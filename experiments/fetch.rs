@@ -9,6 +9,7 @@ use alexnet_data::{Manifest, RemoteFile, file_sha256};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::commands::Interrupted;
 use crate::library;
 
 /// Downloads every file of a data set that is not here yet.
@@ -41,7 +42,7 @@ pub(crate) fn fetch_weights(url: &str, hash: &str, target: &Path) -> Result<()> 
     let name = url.rsplit('/').next().unwrap_or(url).to_owned();
     let file = RemoteFile { name, url: url.to_owned(), sha256: hash.to_owned(), bytes: None };
     let folder = target.parent().unwrap_or(Path::new(""));
-    fetch_file(&file, folder, &AtomicBool::new(false))
+    fetch_file(&file, folder, &crate::STOP)
 }
 
 fn fetch_file(file: &RemoteFile, folder: &Path, stop: &AtomicBool) -> Result<()> {
@@ -89,7 +90,8 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
     let mut buffer = vec![0; 1 << 16];
     loop {
         if stop.load(Ordering::SeqCst) {
-            bail!("interrupted; the same command goes on from here");
+            let why = "interrupted; the same command goes on with the download";
+            return Err(Interrupted(why.to_owned()).into());
         }
         match body.read(&mut buffer)? {
             0 => break,

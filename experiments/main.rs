@@ -30,8 +30,8 @@ mod weights;
 mod work;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -43,12 +43,16 @@ const SAME_SIGNAL: Duration = Duration::from_millis(300);
 /// What a shell gives for a command that a signal ended.
 const INTERRUPTED: u8 = 130;
 
+/// Set by the first Ctrl-C. Commands are handed it; what is deep below one, such as a download that weights turn out to
+/// need, asks here.
+pub(crate) static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
 fn main() -> ExitCode {
     // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
     alexnet_ops::keep_memory();
     // A panic is reported as one line by whoever catches it; its own message would come twice.
     std::panic::set_hook(Box::new(|_| {}));
-    let stop = Arc::new(AtomicBool::new(false));
+    let stop = STOP.clone();
     let seen = stop.clone();
     // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
     // right after the first is the same: a scheduler may send it to every process of a job, and a job's script

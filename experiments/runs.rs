@@ -250,8 +250,10 @@ pub(crate) fn diff(one: &Path, other: &Path, format: Format) -> Result<()> {
         first.answers(first.config.evaluation.views)?,
         second.answers(second.config.evaluation.views)?,
     ) {
-        (Some(first), Some(second)) if first.targets == second.targets => {
-            Some(McNemar::of(&first.right(), &second.right()))
+        (Some(one), Some(other))
+            if one.targets == other.targets && first.config.data.classes == second.config.data.classes =>
+        {
+            Some(McNemar::of(&one.right(), &other.right()))
         }
         _ => None,
     };

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use alexnet_ops::Key;
-use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError};
+use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError, keep_failure};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
@@ -280,7 +280,13 @@ impl Study {
             let from_source = self.arms[arm].config.initial.weights == SOURCE;
             let mut run = Run::new(config, self.seeds[task.seed], &data.dataset, out);
             if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
-                run.begins_with = self.train_source(task.seed, data, environment, &task.label, out, false)?;
+                let source = self.train_source(task.seed, data, environment, &task.label, out, false);
+                if let Err(error) = &source
+                    && !matches!(error, TrainError::Interrupted { .. })
+                {
+                    keep_failure(&run.folder, &format!("its source: {error}"));
+                }
+                run.begins_with = source?;
             }
             let status = if fresh { RunStatus::New } else { run.status()? };
             match status {
@@ -307,9 +313,11 @@ impl Study {
         let run = Run::new(source.config.clone(), self.seeds[seed], &data.dataset, out);
         loop {
             match run.complete(data, environment, label, fresh) {
-                Err(TrainError::Locked { .. }) if !environment.stop.load(Ordering::SeqCst) => {
-                    std::thread::sleep(Duration::from_millis(200));
+                Err(TrainError::Locked { .. }) if environment.stop.load(Ordering::SeqCst) => {
+                    let (epoch, step) = run.checkpoint()?.unwrap_or_default();
+                    return Err(TrainError::Interrupted { epoch: epoch + 1, step });
                 }
+                Err(TrainError::Locked { .. }) => std::thread::sleep(Duration::from_millis(200)),
                 other => return other.map(|_| Some(run.weights())),
             }
         }

@@ -5,12 +5,13 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use alexnet_data::{Preprocessing, file_sha256, write_whole};
+use alexnet_data::{Preprocessing, file_sha256, hex, write_whole};
 use alexnet_model::{AlexNet, Network};
 use alexnet_train::{Classifier, Run};
 use alexnet_weights::{Names, Weights, read_caffe_mean};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
+use sha2::{Digest, Sha256};
 
 use crate::cli::{Format, NamesArg};
 use crate::commands::{backend, print};
@@ -131,6 +132,12 @@ impl Beginning {
             bail!("{}: no file of weights, nor a finished run's folder", name.display());
         }
         Ok(Self { sha256: file_sha256(&path)?, path, how })
+    }
+
+    /// What tells this beginning from others: the numbers, and how images are prepared for them.
+    pub(crate) fn identity(&self) -> Result<String> {
+        let how = Sha256::digest(serde_json::to_vec(&self.how)?);
+        Ok(format!("{}-{}", self.sha256, hex(&how[..4])))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::support::{experiments, stderr, stdout, succeed, tiny_idx, tiny_scale}
 
 /// Trains the mini network on few images; returns the run's folder.
 fn train(folder: &Path, more: &[&str]) -> PathBuf {
-    let words = ["train", "tiny.toml", "--data", "idx", "--epochs", "1", "--plain", "--format", "json"];
+    let words = ["train", "tiny.toml", "--epochs", "1", "--plain", "--format", "json"];
     let output = succeed(experiments(folder).args(words).args(more));
     let found: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     folder.join(found["run"].as_str().unwrap())
@@ -21,11 +21,18 @@ fn fine_tuning_keeps_frozen_layers_and_draws_a_new_head() {
     let folder = folder.path();
     tiny_idx(&folder.join("idx"), 4);
     tiny_scale(folder);
-    let first = train(folder, &[]);
+    // Learned first: darker images, whose mean is another.
+    let dark = tiny_idx(&folder.join("dark"), 4);
+    let images = dark.join("train-images-idx3-ubyte");
+    let mut bytes = std::fs::read(&images).unwrap();
+    bytes[16..].iter_mut().for_each(|pixel| *pixel /= 3);
+    std::fs::write(&images, bytes).unwrap();
+    let first = train(folder, &["--data", "dark"]);
     let (first_name, frozen) = (first.to_str().unwrap(), "conv1,conv2,conv3,fc6");
     let head = ["--set", "network.classes=4", "--set", "network.fc.fc8.units=4"];
     let head = [&head[..], &["--set", "data.classes=[5, 1, 2, 8]"]].concat();
-    let tuned = [&["--from", first_name, "--new", "fc8", "--freeze", frozen][..], &head].concat();
+    let tuned =
+        [&["--data", "idx", "--from", first_name, "--new", "fc8", "--freeze", frozen][..], &head].concat();
     let second = train(folder, &tuned);
     let [before, after] =
         [&first, &second].map(|run| Weights::read(&run.join("weights.bpk")).unwrap().tensors);
@@ -44,7 +51,10 @@ fn fine_tuning_keeps_frozen_layers_and_draws_a_new_head() {
         serde_json::from_str(&stdout(&succeed(experiments(folder).args(words)))).unwrap();
     let result: serde_json::Value =
         serde_json::from_slice(&std::fs::read(second.join("result.json")).unwrap()).unwrap();
-    assert_eq!(again["runs"][0]["test"]["top1_error"], result["tests"][0]["top1_error"]);
+    let loss = |test: &serde_json::Value| test["loss"].as_f64().unwrap();
+    let (again, before) = (loss(&again["runs"][0]["test"]), loss(&result["tests"][0]));
+    // The gain goes through its inverse and back, which may cost its last bit.
+    assert!((again - before).abs() < 1e-5 * before, "{again} and {before}");
     assert_eq!(result["tests"][0]["images"], 8, "two of each of four classes");
 
     let fails = |more: &[&str], expected: &str| {

@@ -44,7 +44,7 @@ impl Gallery {
     ) -> Result<Self> {
         let layer = layer(look, args.layer.as_deref(), usual)?;
         let (split, classes, name) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
-        let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(&split, args)?);
+        let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(look, &split, args)?);
         let file = extracted(look, &split, &layer, &format!("features-{layer}.f32"), &of, stop)?;
         Ok(Self { split, classes, name, layer, file })
     }
@@ -52,11 +52,17 @@ impl Gallery {
     /// Some test images of the data set.
     pub(super) fn asked(&self, look: &Look, args: &GalleryArgs, count: usize, seed: u64) -> Result<Asked> {
         let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
-        if name == self.name {
-            bail!("these images have no splits: a data set with training and test images is needed");
-        }
+        self.check_apart(name)?;
         let chosen: Vec<usize> = shuffled(test.len(), seed).into_iter().take(count).collect();
         Ok(Asked { views: look.views(&test, &chosen)?, test, chosen })
+    }
+
+    /// Whether a split is another than the gallery's.
+    pub(super) fn check_apart(&self, split: &str) -> Result<()> {
+        if split == self.name {
+            bail!("these images have no splits: a data set with training and test images is needed");
+        }
+        Ok(())
     }
 
     /// The features of what the network sees of some images.
@@ -151,9 +157,11 @@ pub(super) fn fingerprint(look: &Look) -> Result<String> {
     Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
 }
 
-/// What tells a split from others: where it is, and its labels.
-pub(super) fn name_of(split: &Split, args: &GalleryArgs) -> Result<String> {
+/// What tells a split from others: where it is, its labels, and what the network sees of its first and last image.
+pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<String> {
     let mut hash = Sha256::new();
+    let ends = look.views(split, &[0, split.len() - 1])?;
+    ends.iter().for_each(|value| hash.update(value.to_le_bytes()));
     (0..split.len()).for_each(|image| hash.update((split.label(image) as u32).to_le_bytes()));
     for image in [0, split.len() - 1] {
         hash.update(split.key(image)?.as_bytes());

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use alexnet_analysis::{BoxConfig, BoxRegressor, Corners, mean_box, overlap};
-use alexnet_data::Split;
+use alexnet_data::{Located, Split};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -64,9 +64,12 @@ struct Boxed {
 }
 
 impl Boxed {
-    fn of(look: &Look, split: &Split, name: &str) -> Result<Self> {
-        let located = (0..split.len()).into_par_iter().map(|image| split.located(image, look.how()));
-        let located = located.collect::<Result<Vec<_>, _>>()?;
+    fn of(look: &Look, split: &Split, name: &str, stop: &AtomicBool) -> Result<Self> {
+        let locate = |image: usize| {
+            check_stop(stop)?;
+            anyhow::Ok(split.located(image, look.how())?)
+        };
+        let located: Vec<Located> = (0..split.len()).into_par_iter().map(locate).collect::<Result<_>>()?;
         let empty: usize = located.iter().map(|one| one.empty).sum();
         let first = located.iter().position(|one| one.empty > 0);
         if let Some(first) = first {
@@ -98,11 +101,16 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     let (test, classes, test_name) =
         open_split(args.gallery.inside.as_deref(), args.gallery.set.as_deref(), false)?;
     let outputs = outputs(&look.loaded.network, &classes)?;
-    let test_boxes = Boxed::of(&look, &test, test_name)?;
+    let test_boxes = Boxed::of(&look, &test, test_name, stop)?;
     let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), stop)?;
-    let train_boxes = Boxed::of(&look, &gallery.split, "training")?;
+    gallery.check_apart(test_name)?;
+    let train_boxes = Boxed::of(&look, &gallery.split, "training", stop)?;
     let (layer, width) = (gallery.layer.clone(), gallery.file.width());
-    let of = format!("{layer} of {} of {} {test_name}", fingerprint(&look)?, name_of(&test, &args.gallery)?);
+    let of = format!(
+        "{layer} of {} of {} {test_name}",
+        fingerprint(&look)?,
+        name_of(&look, &test, &args.gallery)?
+    );
     let mut test_file =
         extracted(&look, &test, &layer, &format!("features-{layer}-{test_name}.f32"), &of, stop)?;
     let chosen = |file: &mut alexnet_analysis::FeatureFile, images: &[usize]| -> Result<Vec<f32>> {

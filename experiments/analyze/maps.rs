@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use alexnet_model::Activation;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::{Look, check_stop, photograph, shuffled};
@@ -16,6 +16,8 @@ use crate::sheet::Canvas;
 /// Maps of a layer that are drawn, at most, and how many beside each other.
 const DRAWN: usize = 64;
 const COLUMNS: usize = 16;
+/// Images that units are watched on.
+const WATCHED: usize = 1000;
 
 /// The output of a layer, after its stages.
 struct Layer {
@@ -73,9 +75,14 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
     let hidden = layers.len().saturating_sub(1);
     let mut awake: Vec<Vec<bool>> = layers[..hidden].iter().map(|layer| vec![false; layer.maps]).collect();
     let mut watched = 0;
-    if args.data.data.is_some() || args.data.set.is_some() {
+    let data = args.data.data.is_some() || args.data.set.is_some();
+    if !data && args.images.is_some() {
+        bail!("give the images to watch units on with `--data` or `--set`");
+    }
+    if data {
         let (split, ..) = open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
-        let chosen: Vec<usize> = shuffled(split.len(), 0).into_iter().take(args.images).collect();
+        let chosen: Vec<usize> =
+            shuffled(split.len(), 0).into_iter().take(args.images.unwrap_or(WATCHED)).collect();
         watched = chosen.len();
         for images in chosen.chunks(BATCH) {
             check_stop(stop)?;
@@ -99,10 +106,11 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
     let layers: Vec<OfLayer> = found.collect();
     for OfLayer { layer, maps, side, active, dead } in &layers {
         let dead = match dead {
-            Some(dead) => format!(", {} of {maps} above 0 on none of {watched} images", dead.len()),
+            Some(dead) => format!(", {} dead: never above 0 on {watched} images", dead.len()),
             None => String::new(),
         };
-        print(&format!("{layer}: {maps} × {side} × {side}, {:.1} % above 0 here{dead}", 100.0 * active));
+        let what = if *side == 1 { "units".to_owned() } else { format!("maps of {side} × {side}") };
+        print(&format!("{layer}: {maps} {what}, {:.1} % above 0 here{dead}", 100.0 * active));
     }
     if network.activation != Activation::Relu {
         print("units that are no rectifiers are hardly ever dead");
@@ -133,8 +141,11 @@ fn drawn(look: &Look, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> C
     for (layer, output) in layers.iter().zip(outputs) {
         let area = layer.side * layer.side;
         let shown = layer.maps.min(DRAWN);
-        let title =
-            format!("{}: {shown} of {} maps of {} × {}", layer.name, layer.maps, layer.side, layer.side);
+        let what = match layer.side {
+            1 => "units".to_owned(),
+            side => format!("maps of {side} × {side}"),
+        };
+        let title = format!("{}: {shown} of {} {what}", layer.name, layer.maps);
         canvas.text([GAP, top + 2], &title, widest - GAP);
         let largest = output.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
         // Towers lie one after the other: as many of each are drawn.

@@ -110,6 +110,11 @@ function showRun(study, arm, run) {
   document.getElementById("run").showModal();
 }
 
+/** What arms are compared with, in words: the notes say which of several. */
+function lessWhat(report) {
+  return report.arms.some((arm) => arm.against) ? "its reference" : report.arms[0].name;
+}
+
 /** Paired differences, a row an arm: seeds as points, mean and 95 % interval. */
 function forest(study, width) {
   const { report } = study;
@@ -119,8 +124,9 @@ function forest(study, width) {
   const height = top + row * arms.length + 44;
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, class: "forest" });
   const numbers = [0, report.delta, -report.delta];
+  const reference = (arm) => report.arms.find((other) => other.name === arm.against) ?? base;
   const seedsOf = (arm) => arm.runs.map((run, at) => {
-    const [one, other] = [arm.values[at], base.values[at]];
+    const [one, other] = [arm.values[at], reference(arm).values[at]];
     return one === null || other === null || one === undefined || other === undefined ? null : one - other;
   });
   for (const { arm } of arms) {
@@ -141,7 +147,7 @@ function forest(study, width) {
   }
   const unit = report.unit === "%" ? "percentage points" : report.unit;
   svg.append(draw("text", { class: "soft", x: (left + width - right) / 2, y: bottom + 38, "text-anchor": "middle" },
-    `less ${base.name}, ${unit}`));
+    `less ${lessWhat(report)}, ${unit}`));
   arms.forEach(({ arm, index }, place) => {
     const y = top + row * place + row / 2;
     const name = arm.name.length > left / 7.5 ? arm.name.slice(0, Math.floor(left / 7.5) - 1) + "…" : arm.name;
@@ -184,7 +190,7 @@ function curves(study, state, width) {
   const across = state.x === "time" ? 1 : 0;
   const visible = report.arms.map((_, index) => index).filter((index) => !state.hidden.has(index));
   const of = (arm) => study.arms[arm].curves.map((run) => {
-    const x = (point) => state.x === "images" ? point[0] * study.training_images : point[across];
+    const x = (point) => state.x === "images" ? point[0] * report.arms[arm].training_images : point[across];
     return run[state.split].map((point) => ({ epoch: point[0], x: x(point), y: point[2] }));
   });
   const drawn = visible.map((arm) => ({ arm, runs: of(arm) }));
@@ -292,7 +298,7 @@ function curvesBlock(study) {
 
 function armsTable(study) {
   const { report } = study;
-  const head = ["arm", report.unit === "%" ? "test top-1 error, %" : report.unit, `less ${report.arms[0].name} [95 %]`, "p, Holm", "paper*", "verdict", "parameters"];
+  const head = ["arm", report.unit === "%" ? "test top-1 error, %" : report.unit, `less ${lessWhat(report)} [95 %]`, "p, Holm", "paper*", "verdict", "parameters"];
   const rows = report.arms.map((arm, index) => {
     const bound = arm.never_reached ? "> " : "";
     const value = arm.mean === null ? (arm.not_applicable ? "not applicable" : "no finished run")

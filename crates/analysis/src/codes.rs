@@ -69,9 +69,9 @@ impl AutoEncoder {
     ) -> Result<Self, R::Error> {
         let every = (count * width).div_ceil(SAMPLE).max(1);
         let mut sample = Vec::new();
-        for start in (0..count).step_by(BLOCK * every) {
-            let block = rows.read(start..(start + BLOCK * every).min(count))?;
-            sample.extend(block.chunks_exact(width).step_by(every).flatten());
+        let (together, apart) = if every == 1 { (BLOCK, BLOCK) } else { (1, every) };
+        for start in (0..count).step_by(apart) {
+            sample.extend(rows.read(start..(start + together).min(count))?);
         }
         Ok(Self::learn(sample, width, config, device, heard))
     }
@@ -401,7 +401,7 @@ mod tests {
     fn signs(count: usize, salt: usize) -> Vec<f32> {
         use rand_chacha::rand_core::Rng;
         let mut rng = Key::new([salt as u64, 0, 0, 0]).rng();
-        (0..count).map(|_| if rng.next_u32() % 2 == 0 { 1.0 } else { -1.0 }).collect()
+        (0..count).map(|_| if rng.next_u32().is_multiple_of(2) { 1.0 } else { -1.0 }).collect()
     }
 
     #[test]

@@ -124,20 +124,19 @@ impl Search {
         found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
             |(chunk, (found, lengths))| {
                 // What a distance must be below to count: hardly any is, and rows where none is are passed over at once.
-                let limit = |found: &[Neighbour]| match found.last() {
-                    Some(last) if found.len() == k => last.distance,
-                    _ => f32::INFINITY,
-                };
+                let limit = |found: &[Neighbour]| found.last().map_or(f32::INFINITY, |last| last.distance);
                 let mut limits: Vec<f32> = found.iter().map(|found| limit(found)).collect();
                 for (at, (row, of_row)) in products.chunks_exact(asked).zip(&of_rows).enumerate() {
                     let products = &row[chunk * TOGETHER..][..found.len()];
                     let distance = |length: f32, product: f32| length + of_row - 2.0 * product;
                     let all = limits.iter().zip(lengths).zip(products);
-                    // No number (NaN) is below no limit, and far from everything.
+                    // No number (NaN) is below no limit: it is far from everything.
                     let counts = |any, ((limit, length), product): ((&f32, &f32), &f32)| {
-                        any | !(distance(*length, *product) >= *limit)
+                        any | (distance(*length, *product) < *limit)
                     };
-                    if !all.fold(false, counts) {
+                    // All queries have found as many rows so far.
+                    let full = found.first().is_none_or(|found| found.len() == k);
+                    if full && !all.fold(false, counts) {
                         continue;
                     }
                     for (query, found) in found.iter_mut().enumerate() {

@@ -50,7 +50,7 @@ pub struct DataConfig {
 #[serde(deny_unknown_fields)]
 pub struct Initial {
     /// Whose they are: empty for none, where all are drawn (Krizhevsky et al. 2012, §5); `source` in an ablation for
-    /// those of its source; else the identity of a run or the SHA-256 of a file.
+    /// those of its source; else the identity of a run, or the SHA-256 of a file with a checksum of how images are prepared.
     pub weights: String,
     /// The layers that are drawn all the same, such as a head for other classes.
     pub anew: Vec<String>,

@@ -393,7 +393,8 @@ impl Run {
         views: Views,
     ) -> Result<Predictions, TrainError> {
         let mut data = data.of(&self.config, self.seed)?;
-        // Fine-tuned from weights that came with a preparation of their own, which the data know nothing of.
+        // Fine-tuned from weights that came with a preparation of their own, which the data know nothing of. What cannot be
+        // written down (inputs that reach beyond images) is the data's own.
         if let (false, Some(how)) = (self.config.initial.weights.is_empty(), self.preprocessing()?) {
             let (size, side) = (data.dataset.size, self.config.network.input.size);
             data.statistics = how.for_run(&data.statistics, size, side).0;

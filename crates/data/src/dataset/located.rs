@@ -8,7 +8,7 @@ use crate::{DataError, Preprocessing, decode};
 /// does not show.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Located {
-    /// The whole image.
+    /// The whole image; of one without boxes the view.
     pub image: BoundingBox,
     /// Its objects, as far as they lie inside the image.
     pub boxes: Vec<BoundingBox>,
@@ -22,6 +22,11 @@ impl Split {
     /// # Errors
     /// If it cannot be read.
     pub fn located(&self, index: usize, how: &Preprocessing) -> Result<Located, DataError> {
+        let all = self.boxes(index)?;
+        if all.is_empty() {
+            // Its size does not matter, and would have to be read.
+            return Ok(Located { image: [0.0, 0.0, 1.0, 1.0], boxes: all, empty: 0 });
+        }
         let [width, height] = match self.are_files() {
             false => [self.size; 2],
             true => {
@@ -38,7 +43,6 @@ impl Split {
         let placed = |corners: BoundingBox| -> BoundingBox {
             std::array::from_fn(|side| place(corners[side].clamp(0.0, ends[side % 2]), side % 2))
         };
-        let all = self.boxes(index)?;
         let boxes = all.iter().map(|corners| placed(*corners));
         let boxes: Vec<BoundingBox> =
             boxes.filter(|[left, top, right, bottom]| left < right && top < bottom).collect();

@@ -52,6 +52,13 @@ impl Dataset {
             split.indices = Arc::new(chosen);
             split
         };
+        let test = of_classes(&self.test);
+        let (train, validation) = (few(&self.train), few(&self.validation));
+        for (split, what) in [(&train, "training"), (&validation, "validation"), (&test, "test")] {
+            if split.is_empty() {
+                return Err(error(format!("has no {what} images of the classes in `data.classes`")));
+            }
+        }
         let names =
             |names: &[String]| classes.iter().filter_map(|&class| names.get(class).cloned()).collect();
         Ok(Self {
@@ -62,9 +69,9 @@ impl Dataset {
             class_names: names(&self.class_names),
             channels: self.channels,
             size: self.size,
-            train: few(&self.train),
-            validation: few(&self.validation),
-            test: of_classes(&self.test),
+            train,
+            validation,
+            test,
         })
     }
 }
