@@ -49,6 +49,33 @@ pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
+/// A chart with its title and the lines of its errors, from `low` at the bottom to `high` at the top.
+pub(crate) fn opened(question: &str, subject: &str, [low, high]: [f64; 2], step: f64) -> String {
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{}</text>\n\
+         <text x=\"{LEFT}\" y=\"37\" fill=\"#555\">{}</text>\n",
+        escaped(question),
+        escaped(subject),
+    );
+    let mut tick = low;
+    while tick <= high + step / 2.0 {
+        let at = TOP + (high - tick) / (high - low) * (HEIGHT - TOP - BOTTOM);
+        let _ = writeln!(
+            svg,
+            "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
+             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            WIDTH - RIGHT,
+            LEFT - 8.0,
+            at + 4.0,
+            (tick * 1000.0).round() / 1000.0,
+        );
+        tick += step;
+    }
+    svg
+}
+
 /// The chart.
 pub(crate) fn svg(report: &Report) -> String {
     let (split, what) = match report.quantity {
@@ -65,34 +92,14 @@ pub(crate) fn svg(report: &Report) -> String {
     let x = |epoch: f64| LEFT + (epoch - 1.0) / (epochs - 1.0) * (WIDTH - LEFT - RIGHT);
     let y = |error: f64| TOP + (high - error) / (high - low) * (HEIGHT - TOP - BOTTOM);
 
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{}</text>\n\
-         <text x=\"{LEFT}\" y=\"37\" fill=\"#555\">{}</text>\n",
-        escaped(&report.question),
-        escaped(&format!(
-            "`{}` at scale `{}` on {}; mean and range of {} seed(s)",
-            report.ablation,
-            report.scale,
-            report.data,
-            report.seeds.len(),
-        )),
+    let subject = format!(
+        "`{}` at scale `{}` on {}; mean and range of {} seed(s)",
+        report.ablation,
+        report.scale,
+        report.data,
+        report.seeds.len(),
     );
-    let mut tick = low;
-    while tick <= high + step / 2.0 {
-        let at = y(tick);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            WIDTH - RIGHT,
-            LEFT - 8.0,
-            at + 4.0,
-            (tick * 1000.0).round() / 1000.0,
-        );
-        tick += step;
-    }
+    let mut svg = opened(&report.question, &subject, [low, high], step);
     let every = tick_step(epochs - 1.0, 10.0).max(1.0);
     let mut epoch = 1.0;
     while epoch <= epochs {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::ablation::Quantity;
-use crate::curves::{BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escaped, tick_step};
+use crate::curves::{BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escaped, opened, tick_step};
 use crate::report::Report;
 
 /// Images, mean, lowest and highest error.
@@ -36,30 +36,11 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
         all().map(|point| point.3).fold(0.0, f64::max),
     );
     let step = tick_step((high - low).max(1.0), 6.0);
-    let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
+    let (low, high) = ((low / step).floor() * step, ((high / step).ceil() * step).max(low + step));
     let x = |images: f64| LEFT + (images / first).ln() / (last / first).ln() * (WIDTH - LEFT - RIGHT);
     let y = |error: f64| TOP + (high - error) / (high - low).max(1e-9) * (HEIGHT - TOP - BOTTOM);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{}</text>\n\
-         <text x=\"{LEFT}\" y=\"37\" fill=\"#555\">{}; mean and range</text>\n",
-        escaped(&report.question),
-        escaped(&report.subject()),
-    );
-    let mut tick = low;
-    while tick <= high + step / 2.0 {
-        let (at, label) = (y(tick), (tick * 1000.0).round() / 1000.0);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
-            WIDTH - RIGHT,
-            LEFT - 8.0,
-            at + 4.0,
-        );
-        tick += step;
-    }
+    let subject = format!("{}; mean and range", report.subject());
+    let mut svg = opened(&report.question, &subject, [low, high], step);
     for &images in &numbers {
         let at = x(images);
         let _ = writeln!(

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use alexnet_analysis::{AutoEncoder, CodeConfig, Codes, Neighbour, Rows};
+use alexnet_analysis::{AutoEncoder, CodeConfig, Codes, Rows};
+use alexnet_data::Split;
 use anyhow::{Context, Result, bail};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -47,161 +48,133 @@ struct OfCode {
     loss: f64,
 }
 
+/// What is looked for, and in what.
+struct Search<'a> {
+    look: &'a Look,
+    args: &'a CodesArgs,
+    /// The images that are looked in.
+    split: &'a Split,
+    asked: &'a Asked,
+    stop: &'a AtomicBool,
+}
+
 /// `experiments analyze codes`.
 pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
     let look = Look::open(&args.look)?;
     let mut gallery = Gallery::open(&look, &args.gallery, None, stop)?;
-    let count = gallery.split.len();
-    if count < args.k {
-        bail!("{count} images are fewer than the {} neighbours asked for", args.k);
+    let (split, width) = (gallery.split.clone(), gallery.file.width());
+    if split.len() < args.k {
+        bail!("{} images are fewer than the {} neighbours asked for", split.len(), args.k);
     }
     let asked = gallery.asked(&look, &args.gallery, args.queries, args.seed)?;
     let queries = gallery.features(&look, &asked.views);
     let chance = gallery.chance(&asked);
-    let (width, queried) = (gallery.file.width(), asked.chosen.len());
     let [channels, side] = look.input();
     let pixels = channels * side * side;
-    let split = gallery.split.clone();
-    let same = |query: usize, row: usize| asked.test.label(asked.chosen[query]) == split.label(row);
-    let whole = |rows: &mut dyn Searched, queries: &[f32], width: usize, bytes: usize| -> Result<Whole> {
-        let begun = Instant::now();
-        let near = rows.nearest(queries, width, count, args.k, &look)?;
-        let seconds = begun.elapsed().as_secs_f64();
-        let right = near.iter().enumerate().map(|(query, near)| {
-            near.iter().filter(|one| same(query, one.row)).count() as f64 / near.len() as f64
-        });
-        Ok(Whole {
-            precision: right.sum::<f64>() / queried as f64,
-            bytes_per_image: bytes,
-            queries_per_second: queried as f64 / seconds,
-        })
-    };
-    let features = whole(&mut gallery.file, &queries, width, 4 * width)?;
-    // A byte is enough for a pixel.
+    let search = Search { look: &look, args, split: &split, asked: &asked, stop };
     let mut rows = PixelRows { look: &look, split: &split, stop };
-    let by_pixels = whole(&mut rows, &asked.views, pixels, pixels)?;
-    print(&line(&gallery.layer, &features, chance, args.k));
-    print(&line("pixels", &by_pixels, chance, args.k));
+    let features = search.whole(&mut gallery.file, &queries, width, 4 * width)?;
+    // A byte is enough for a pixel.
+    let by_pixels = search.whole(&mut rows, &asked.views, pixels, pixels)?;
+    for (what, whole) in [(gallery.layer.as_str(), &features), ("pixels", &by_pixels)] {
+        print(&format!(
+            "{what}: {:.1} % of {} neighbours are of the same class ({:.1} % by chance), {} bytes an image, {:.0} queries/s",
+            100.0 * whole.precision,
+            args.k,
+            100.0 * chance,
+            whole.bytes_per_image,
+            whole.queries_per_second
+        ));
+    }
     let mut found = Vec::new();
     for &bits in &args.bits {
-        for of in ["features", "pixels"] {
-            let (code, codes, asked_codes) = match of {
-                "features" => {
-                    learned(&mut gallery.file, count, width, &queries, bits, args, &look, stop, of)?
-                }
-                _ => learned(&mut rows, count, pixels, &asked.views, bits, args, &look, stop, of)?,
-            };
-            let begun = Instant::now();
-            let near = codes.nearest(&asked_codes, args.k);
-            let seconds = begun.elapsed().as_secs_f64();
-            let precision = codes.precision(&asked_codes, args.k, &same);
-            let code = OfCode {
-                precision: precision.iter().sum::<f64>() / queried as f64,
-                bytes_per_image: codes.bytes(),
-                queries_per_second: queried as f64 / seconds,
-                ..code
-            };
-            print(&format!(
-                "{bits} bits of {of}: {:.1} % of {} neighbours are of the same class, {} bytes an image, {:.0} queries/s",
-                100.0 * code.precision,
-                args.k,
-                code.bytes_per_image,
-                code.queries_per_second
-            ));
-            if of == "features" {
-                let rows: Vec<Vec<usize>> =
-                    near.iter().map(|near| near.iter().map(|one| one.row).collect()).collect();
-                draw(&look, &gallery, &asked, &rows, &format!("codes-{bits}.png"))?;
-            }
-            found.push(code);
-        }
+        let (code, near) = search.coded("features", &mut gallery.file, &queries, width, bits)?;
+        draw(&look, &gallery, &asked, &near, &format!("codes-{bits}.png"))?;
+        found.push(code);
+        found.push(search.coded("pixels", &mut rows, &asked.views, pixels, bits)?.0);
     }
     let layer = gallery.layer.clone();
-    let findings = Findings {
-        layer,
-        images: count,
-        queries: queried,
-        k: args.k,
-        chance,
-        features,
-        pixels: by_pixels,
-        codes: found,
-    };
+    let (images, queries, k) = (split.len(), asked.chosen.len(), args.k);
+    let findings = Findings { layer, images, queries, k, chance, features, pixels: by_pixels, codes: found };
     look.write("codes.json", &findings)
 }
 
-fn line(what: &str, whole: &Whole, chance: f64, k: usize) -> String {
-    format!(
-        "{what}: {:.1} % of {k} neighbours are of the same class ({:.1} % by chance), {} bytes an image, {:.0} queries/s",
-        100.0 * whole.precision,
-        100.0 * chance,
-        whole.bytes_per_image,
-        whole.queries_per_second
-    )
-}
+impl Search<'_> {
+    /// Whether an image is of a query's class.
+    fn same(&self, query: usize, row: usize) -> bool {
+        self.asked.test.label(self.asked.chosen[query]) == self.split.label(row)
+    }
 
-/// Rows of either kind.
-trait Searched {
-    fn nearest(
-        &mut self,
+    /// What is near by rows themselves.
+    fn whole<R: Rows<Error: Into<anyhow::Error>>>(
+        &self,
+        rows: &mut R,
         queries: &[f32],
         width: usize,
-        count: usize,
-        k: usize,
-        look: &Look,
-    ) -> Result<Vec<Vec<Neighbour>>>;
-}
+        bytes: usize,
+    ) -> Result<Whole> {
+        let (count, begun) = (self.split.len(), Instant::now());
+        let near = alexnet_analysis::nearest(queries, width, rows, count, self.args.k, &self.look.device);
+        let (near, seconds) = (near.map_err(Into::into)?, begun.elapsed().as_secs_f64());
+        let right = near.iter().enumerate().map(|(query, near)| {
+            near.iter().filter(|one| self.same(query, one.row)).count() as f64 / near.len() as f64
+        });
+        Ok(Whole {
+            precision: right.sum::<f64>() / near.len() as f64,
+            bytes_per_image: bytes,
+            queries_per_second: near.len() as f64 / seconds,
+        })
+    }
 
-impl<R: Rows<Error: Into<anyhow::Error>>> Searched for R {
-    fn nearest(
-        &mut self,
+    /// Learns codes of rows; what they find, and the images near each query.
+    fn coded<R: Rows<Error: Into<anyhow::Error>>>(
+        &self,
+        of: &'static str,
+        rows: &mut R,
         queries: &[f32],
         width: usize,
-        count: usize,
-        k: usize,
-        look: &Look,
-    ) -> Result<Vec<Vec<Neighbour>>> {
-        alexnet_analysis::nearest(queries, width, self, count, k, &look.device).map_err(Into::into)
+        bits: usize,
+    ) -> Result<(OfCode, Vec<Vec<usize>>)> {
+        let Self { look, args, stop, .. } = self;
+        let CodesArgs { hidden, epochs, noise, seed, k, .. } = **args;
+        let config = CodeConfig { bits, hidden, epochs, noise, seed };
+        let mut last = 0.0;
+        let mut heard = |epoch: usize, loss: f64| {
+            last = loss;
+            eprintln!("{bits} bits of {of}: pass {epoch} of {epochs}, error {loss:.3} of the variance");
+            !stop.load(Ordering::SeqCst)
+        };
+        let count = self.split.len();
+        let encoder = AutoEncoder::train(rows, count, width, config, &look.device, &mut heard);
+        let encoder = encoder.map_err(Into::into)?;
+        check_stop(stop)?;
+        let (codes, queries) =
+            (encoder.encode_all(rows, count).map_err(Into::into)?, encoder.encode(queries));
+        let begun = Instant::now();
+        let near = codes.nearest(&queries, k);
+        let seconds = begun.elapsed().as_secs_f64();
+        let precision = codes.precision(&queries, k, &|query, row| self.same(query, row));
+        let code = OfCode {
+            of,
+            bits,
+            precision: precision.iter().sum::<f64>() / queries.len() as f64,
+            bytes_per_image: codes.bytes(),
+            queries_per_second: queries.len() as f64 / seconds,
+            loss: last,
+        };
+        print(&format!(
+            "{bits} bits of {of}: {:.1} % of {k} neighbours are of the same class, {} bytes an image, {:.0} queries/s",
+            100.0 * code.precision,
+            code.bytes_per_image,
+            code.queries_per_second
+        ));
+        let near = near.iter().map(|near| near.iter().map(|one| one.row).collect());
+        Ok((code, near.collect()))
     }
 }
 
-/// Trains an auto-encoder on rows; the codes of all and of the queries.
-#[allow(clippy::too_many_arguments)] // what it learns from, and how
-fn learned<R: Rows<Error: Into<anyhow::Error>>>(
-    rows: &mut R,
-    count: usize,
-    width: usize,
-    queries: &[f32],
-    bits: usize,
-    args: &CodesArgs,
-    look: &Look,
-    stop: &AtomicBool,
-    of: &'static str,
-) -> Result<(OfCode, Codes, Codes)> {
-    let config =
-        CodeConfig { bits, hidden: args.hidden, epochs: args.epochs, noise: args.noise, seed: args.seed };
-    let mut last = 0.0;
-    let mut heard = |epoch: usize, loss: f64| {
-        last = loss;
-        eprintln!("{bits} bits of {of}: pass {epoch} of {}, error {loss:.3} of the variance", args.epochs);
-        !stop.load(Ordering::SeqCst)
-    };
-    let encoder = AutoEncoder::train(rows, count, width, config, &look.device, &mut heard);
-    let encoder = encoder.map_err(Into::into)?;
-    check_stop(stop)?;
-    let codes = encoder.encode_all(rows, count).map_err(Into::into)?;
-    let code = OfCode { of, bits, precision: 0.0, bytes_per_image: 0, queries_per_second: 0.0, loss: last };
-    Ok((code, codes, encoder.encode(queries)))
-}
-
 /// A few queries with what is near them.
-pub(super) fn draw(
-    look: &Look,
-    gallery: &Gallery,
-    asked: &Asked,
-    near: &[Vec<usize>],
-    name: &str,
-) -> Result<()> {
+fn draw(look: &Look, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>], name: &str) -> Result<()> {
     const SHOWN: usize = 5;
     let [channels, side] = look.input();
     let (pixels, columns) = (channels * side * side, near.first().map_or(0, Vec::len) + 1);
