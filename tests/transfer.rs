@@ -109,7 +109,11 @@ fn the_source_is_trained_once_a_seed_and_its_arms_begin_with_it() {
     let value = |name: &str| arm(name)["values"][0].as_f64().unwrap();
     let difference = arm("tuned, 10")["difference"]["mean"].as_f64().unwrap();
     assert!((difference - (value("tuned, 10") - value("scratch, 10"))).abs() < 1e-9);
-    assert_ne!(value("scratch, 10"), value("scratch, all"), "or it would not matter which it is held against");
+    assert_ne!(
+        value("scratch, 10"),
+        value("scratch, all"),
+        "or it would not matter which it is held against"
+    );
     assert_eq!(arm("tuned, 10")["runs"][0]["epochs"], 10);
     let folders: Vec<_> = std::fs::read_dir(folder.join("1")).unwrap().map(|it| it.unwrap().path()).collect();
     let runs = folders.iter().filter(|folder| folder.join("result.json").is_file()).count();
