@@ -1,7 +1,7 @@
 //! Test error by the number of training images, as an SVG: a line for each kind of arm, `tuned, 40` being of the kind
 //! `tuned`.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::ablation::Quantity;
@@ -14,10 +14,10 @@ type Point = (f64, f64, f64, f64);
 /// The chart; none where all arms learn from as many images.
 pub(crate) fn svg(report: &Report) -> Option<String> {
     let mut kinds: Vec<(&str, Vec<Point>)> = Vec::new();
-    let mut numbers = BTreeMap::new();
+    let mut numbers = BTreeSet::new();
     for arm in report.arms.iter().filter(|_| report.quantity == Quantity::TestError) {
         let kind = arm.name.rsplit_once(", ").map_or(arm.name.as_str(), |(kind, _)| kind);
-        numbers.insert(arm.training_images, ());
+        numbers.insert(arm.training_images);
         let Some(mean) = arm.mean else { continue };
         let values = arm.values.iter().flatten();
         let (low, high) = values.fold((mean, mean), |(low, high), &value| (low.min(value), high.max(value)));
@@ -27,7 +27,7 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
             None => kinds.push((kind, vec![point])),
         }
     }
-    let numbers: Vec<f64> = numbers.into_keys().map(|images| images as f64).collect();
+    let numbers: Vec<f64> = numbers.into_iter().map(|images| images as f64).collect();
     let ([first, .., last], false) = (numbers.as_slice(), kinds.is_empty()) else { return None };
     kinds.iter_mut().for_each(|(_, points)| points.sort_by(|a, b| a.0.total_cmp(&b.0)));
     let all = || kinds.iter().flat_map(|(_, points)| points);

@@ -61,7 +61,7 @@ struct Search<'a> {
 /// `experiments analyze codes`.
 pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
     let look = Look::open(&args.look)?;
-    let mut gallery = Gallery::open(&look, &args.gallery, None, stop)?;
+    let mut gallery = Gallery::open(&look, &args.gallery, None, None, stop)?;
     let (split, width) = (gallery.split.clone(), gallery.file.width());
     if split.len() < args.k {
         bail!("{} images are fewer than the {} neighbours asked for", split.len(), args.k);

@@ -35,15 +35,17 @@ pub(super) struct Asked {
 
 impl Gallery {
     /// The training images of a data set, or all if it has no splits, with the features of the layer asked for or else of
-    /// `usual`.
+    /// `usual`; refused before anything is extracted if they are the split `apart_from`.
     pub(super) fn open(
         look: &Look,
         args: &GalleryArgs,
         usual: Option<&str>,
+        apart_from: Option<&str>,
         stop: &AtomicBool,
     ) -> Result<Self> {
         let layer = layer(look, args.layer.as_deref(), usual)?;
         let (split, classes, name) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
+        check_apart(name, apart_from)?;
         let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(look, &split, args)?);
         let file = extracted(look, &split, &layer, &format!("features-{layer}.f32"), &of, stop)?;
         Ok(Self { split, classes, name, layer, file })
@@ -52,17 +54,9 @@ impl Gallery {
     /// Some test images of the data set.
     pub(super) fn asked(&self, look: &Look, args: &GalleryArgs, count: usize, seed: u64) -> Result<Asked> {
         let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
-        self.check_apart(name)?;
+        check_apart(self.name, Some(name))?;
         let chosen: Vec<usize> = shuffled(test.len(), seed).into_iter().take(count).collect();
         Ok(Asked { views: look.views(&test, &chosen)?, test, chosen })
-    }
-
-    /// Whether a split is another than the gallery's.
-    pub(super) fn check_apart(&self, split: &str) -> Result<()> {
-        if split == self.name {
-            bail!("these images have no splits: a data set with training and test images is needed");
-        }
-        Ok(())
     }
 
     /// The features of what the network sees of some images.
@@ -88,6 +82,14 @@ impl Gallery {
         let shares = asked.chosen.iter().map(|&query| sizes[asked.test.label(query)] as f64);
         shares.sum::<f64>() / (self.split.len() * asked.chosen.len()) as f64
     }
+}
+
+/// Whether what is looked in and what is looked for are different images.
+fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
+    if asked == Some(gallery) {
+        bail!("these images have no splits: a data set with training and test images is needed");
+    }
+    Ok(())
 }
 
 /// The layer asked for, or else the usual one, or the last hidden one.

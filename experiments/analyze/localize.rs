@@ -102,8 +102,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
         open_split(args.gallery.inside.as_deref(), args.gallery.set.as_deref(), false)?;
     let outputs = outputs(&look.loaded.network, &classes)?;
     let test_boxes = Boxed::of(&look, &test, test_name, stop)?;
-    let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), stop)?;
-    gallery.check_apart(test_name)?;
+    let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), Some(test_name), stop)?;
     let train_boxes = Boxed::of(&look, &gallery.split, "training", stop)?;
     let (layer, width) = (gallery.layer.clone(), gallery.file.width());
     let of = format!(

@@ -47,7 +47,7 @@ struct ShownNeighbours {
 pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     const SHOWN: usize = 5;
     let look = Look::open(&args.look)?;
-    let mut gallery = Gallery::open(&look, &args.gallery, None, stop)?;
+    let mut gallery = Gallery::open(&look, &args.gallery, None, None, stop)?;
     if gallery.split.len() < args.k {
         bail!("{} images are fewer than the {} neighbours asked for", gallery.split.len(), args.k);
     }

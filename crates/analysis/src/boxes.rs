@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::perceptron::{self, Perceptron};
+use crate::perceptron::{self, Perceptron, Standard};
 
 /// A box: left, top, right and bottom, in any one unit.
 pub type Corners = [f32; 4];
@@ -35,9 +35,7 @@ pub struct BoxConfig {
 /// Boxes from features.
 #[derive(Debug)]
 pub struct BoxRegressor {
-    width: usize,
-    mean: Vec<f32>,
-    scale: f32,
+    standard: Standard,
     /// What the network adds to: the mean box.
     middle: Corners,
     perceptron: Perceptron,
@@ -62,19 +60,7 @@ impl BoxRegressor {
         let images = boxes.len();
         assert!(images > 1 && features.len().is_multiple_of(images), "a row of features for each box");
         let width = features.len() / images;
-        let mut mean = vec![0.0f64; width];
-        features.chunks_exact(width).for_each(|row| {
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-        });
-        let mean: Vec<f32> = mean.iter().map(|sum| (sum / images as f64) as f32).collect();
-        let squares = features.chunks_exact(width).map(|row| {
-            row.iter()
-                .zip(&mean)
-                .map(|(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2))
-                .sum::<f64>()
-        });
-        let variance = squares.sum::<f64>() / features.len() as f64;
-        let scale = if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
+        let standard = Standard::of(features, width);
         let middle = mean_box(boxes);
         let offsets: Vec<f32> =
             boxes.iter().flat_map(|one| (0..4).map(move |side| one[side] - middle[side])).collect();
@@ -87,10 +73,10 @@ impl BoxRegressor {
         let (aside, learned): (Vec<usize>, Vec<usize>) = (0..images).partition(|image| image % 10 == 9);
         let aside = if aside.is_empty() { learned.clone() } else { aside };
         let off = |perceptron: &Perceptron, chosen: &[usize]| {
-            let rows = chosen.iter().flat_map(|&row| {
-                features[row * width..(row + 1) * width].iter().zip(&mean).map(|(v, mean)| (v - mean) * scale)
-            });
-            let rows = TensorData::new::<f32, _>(rows.collect(), [chosen.len(), width]);
+            let rows = chosen.iter().flat_map(|&row| &features[row * width..(row + 1) * width]);
+            let mut rows: Vec<f32> = rows.copied().collect();
+            standard.apply(&mut rows);
+            let rows = TensorData::new(rows, [chosen.len(), width]);
             let wanted = perceptron::rows(&offsets, 4, chosen, &device);
             (perceptron.forward(Tensor::from_data(rows, &device)) - wanted).abs().mean()
         };
@@ -110,7 +96,7 @@ impl BoxRegressor {
         };
         let last = perceptron::fit(perceptron, learned.len(), config.epochs, config.seed, &loss, &mut judge);
         let perceptron = best.map_or(last, |(_, perceptron)| perceptron).valid();
-        Self { width, mean, scale, middle, perceptron, device: device.inner() }
+        Self { standard, middle, perceptron, device: device.inner() }
     }
 
     /// The boxes of other images.
@@ -118,11 +104,11 @@ impl BoxRegressor {
     /// # Panics
     /// If they are not whole rows.
     pub fn boxes(&self, features: &[f32]) -> Vec<Corners> {
-        assert_eq!(features.len() % self.width, 0, "whole rows");
-        let mean = self.mean.iter().cycle();
-        let rows: Vec<f32> =
-            features.iter().zip(mean).map(|(value, mean)| (value - mean) * self.scale).collect();
-        let rows = TensorData::new(rows, [features.len() / self.width, self.width]);
+        let width = self.standard.width();
+        assert_eq!(features.len() % width, 0, "whole rows");
+        let mut rows = features.to_vec();
+        self.standard.apply(&mut rows);
+        let rows = TensorData::new(rows, [features.len() / width, width]);
         let found = perceptron::values(self.perceptron.forward(Tensor::from_data(rows, &self.device)));
         let moved = |offset: &[f32; 4]| std::array::from_fn(|side| self.middle[side] + offset[side]);
         found.as_chunks::<4>().0.iter().map(moved).collect()

@@ -11,7 +11,7 @@ use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
 use crate::Rows;
-use crate::perceptron::{self, Perceptron};
+use crate::perceptron::{self, Perceptron, Standard};
 
 /// Numbers that an auto-encoder learns from, at most; of more, rows at even distances.
 const SAMPLE: usize = 1 << 27;
@@ -38,11 +38,7 @@ pub struct CodeConfig {
 #[derive(Debug)]
 pub struct AutoEncoder {
     bits: usize,
-    width: usize,
-    /// Of each feature.
-    mean: Vec<f32>,
-    /// Of all.
-    scale: f32,
+    standard: Standard,
     encoder: Perceptron,
     device: Device,
 }
@@ -59,6 +55,9 @@ impl AutoEncoder {
     ///
     /// # Errors
     /// If rows cannot be read.
+    ///
+    /// # Panics
+    /// If the noise is no finite number.
     pub fn train<R: Rows>(
         rows: &mut R,
         count: usize,
@@ -86,20 +85,8 @@ impl AutoEncoder {
         heard: &mut dyn FnMut(usize, f64) -> bool,
     ) -> Self {
         let samples = sample.len() / width;
-        let mut mean = vec![0.0f64; width];
-        sample.chunks_exact(width).for_each(|row| {
-            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
-        });
-        let mean: Vec<f32> = mean.iter().map(|sum| (sum / samples.max(1) as f64) as f32).collect();
-        let squares = sample.par_chunks_exact(width).map(|row| {
-            row.iter()
-                .zip(&mean)
-                .map(|(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2))
-                .sum::<f64>()
-        });
-        let variance = squares.collect::<Vec<f64>>().iter().sum::<f64>() / sample.len().max(1) as f64;
-        let scale = if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 };
-        standardise(&mut sample, &mean, scale);
+        let standard = Standard::of(&sample, width);
+        standard.apply(&mut sample);
         let (device, CodeConfig { bits, hidden, seed, .. }) = (device.clone().autodiff(), config);
         let both = Both {
             encoder: Perceptron::new("encoder", &[width, hidden, bits], seed, &device),
@@ -117,7 +104,7 @@ impl AutoEncoder {
         let mut heard = |pass: usize, loss: f64, _: &Both| heard(pass, loss);
         let both = perceptron::fit(both, samples, config.epochs, seed, &loss, &mut heard);
         let (encoder, device) = (both.encoder.valid(), device.inner());
-        Self { bits, width, mean, scale, encoder, device }
+        Self { bits, standard, encoder, device }
     }
 
     /// The codes of features, row after row: a bit is set where its unit is more on than off.
@@ -125,13 +112,14 @@ impl AutoEncoder {
     /// # Panics
     /// If they are not whole rows.
     pub fn encode(&self, features: &[f32]) -> Codes {
-        assert_eq!(features.len() % self.width, 0, "whole rows");
+        let width = self.standard.width();
+        assert_eq!(features.len() % width, 0, "whole rows");
         let mut codes = Codes::new(self.bits);
-        for block in features.chunks(BLOCK * self.width) {
+        for block in features.chunks(BLOCK * width) {
             let mut block = block.to_vec();
-            standardise(&mut block, &self.mean, self.scale);
-            let count = block.len() / self.width;
-            let block = Tensor::from_data(TensorData::new(block, [count, self.width]), &self.device);
+            self.standard.apply(&mut block);
+            let count = block.len() / width;
+            let block = Tensor::from_data(TensorData::new(block, [count, width]), &self.device);
             // The logistic function is above a half where its input is above nothing.
             codes.extend(&perceptron::values(self.encoder.forward(block)));
         }
@@ -149,12 +137,6 @@ impl AutoEncoder {
         }
         Ok(codes)
     }
-}
-
-fn standardise(rows: &mut [f32], mean: &[f32], scale: f32) {
-    rows.par_chunks_exact_mut(mean.len()).for_each(|row| {
-        row.iter_mut().zip(mean).for_each(|(value, mean)| *value = (*value - mean) * scale);
-    });
 }
 
 /// Binary codes of images.

@@ -4,6 +4,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
+use rayon::prelude::*;
 
 /// Samples a step.
 const BATCH: usize = 64;
@@ -88,6 +89,40 @@ pub(crate) fn fit<M: Module>(
         }
     }
     model
+}
+
+/// What makes features fit for a perceptron: each less its mean, all over one standard deviation.
+#[derive(Debug, Clone)]
+pub(crate) struct Standard {
+    mean: Vec<f32>,
+    scale: f32,
+}
+
+impl Standard {
+    /// Of rows of `width` numbers.
+    pub(crate) fn of(rows: &[f32], width: usize) -> Self {
+        let count = (rows.len() / width).max(1) as f64;
+        let mut mean = vec![0.0f64; width];
+        rows.chunks_exact(width).for_each(|row| {
+            mean.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(*value));
+        });
+        let mean: Vec<f32> = mean.iter().map(|sum| (sum / count) as f32).collect();
+        let square = |(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2);
+        let squares = rows.par_chunks_exact(width).map(|row| row.iter().zip(&mean).map(square).sum::<f64>());
+        // Summed in the rows' order, so that the threads do not matter.
+        let variance = squares.collect::<Vec<f64>>().iter().sum::<f64>() / rows.len().max(1) as f64;
+        Self { mean, scale: if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 } }
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.mean.len()
+    }
+
+    pub(crate) fn apply(&self, rows: &mut [f32]) {
+        rows.par_chunks_exact_mut(self.mean.len()).for_each(|row| {
+            row.iter_mut().zip(&self.mean).for_each(|(value, mean)| *value = (*value - mean) * self.scale);
+        });
+    }
 }
 
 /// Rows of a table, as a tensor `[chosen, width]`.
