@@ -117,9 +117,19 @@ pub(crate) struct MachineArgs {
     /// each other goes between them
     #[arg(long, value_name = "B,B", value_delimiter = ',', conflicts_with = "backend")]
     pub(crate) devices: Vec<Backend>,
-    /// Have each of `--devices` train the whole network on its part of every batch instead
-    #[arg(long, requires = "devices")]
-    pub(crate) data_parallel: bool,
+    /// Have each of `--devices` train the whole network on its part of every batch instead; who adds up their gradients
+    #[arg(long, value_name = "SUM", value_enum, requires = "devices", num_args = 0..=1, require_equals = true,
+        default_missing_value = "first")]
+    pub(crate) data_parallel: Option<Sum>,
+}
+
+/// Who adds up the gradients of a batch's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Sum {
+    /// The first device, which gives the others its weights; backends may differ
+    First,
+    /// Burn's distributed data parallel: CUDA devices, among themselves (NCCL)
+    Ddp,
 }
 
 /// What every training command takes.

@@ -7,14 +7,16 @@ use std::sync::atomic::AtomicBool;
 use alexnet_data::{Dataset, Upload, Views};
 use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, use_implementation};
-use alexnet_train::{Data, Environment, Initial, Placement, Predictions, Run, RunStatus, TrainError};
+use alexnet_train::{
+    Data, Environment, Initial, Placement, Predictions, Reduction, Run, RunStatus, TrainError,
+};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
-    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs,
+    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, Sum, TrainArgs,
     WeightsCommand, WorkArgs,
 };
 use crate::clock::Clock;
@@ -99,8 +101,15 @@ impl Machine {
         }
         let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
         let placement = match args.data_parallel {
-            true => Placement::DataParallel(devices),
-            false => Placement::Towers(devices),
+            None => Placement::Towers(devices),
+            Some(Sum::First) => Placement::DataParallel(devices, Reduction::First),
+            Some(Sum::Ddp) => match backends.iter().find(|backend| !backend.has_collectives()) {
+                None => Placement::DataParallel(devices, Reduction::AllReduce),
+                Some(backend) => bail!(
+                    "with `--data-parallel=ddp` CUDA devices add up gradients among themselves, and `{backend}` is none; \
+                     with `--data-parallel` the first device does, whatever they are"
+                ),
+            },
         };
         Ok(Self { backends, placement })
     }
@@ -114,8 +123,12 @@ impl Machine {
         match &self.placement {
             Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
             Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
-            Placement::DataParallel(_) => {
-                vec!["--devices".to_owned(), self.names(), "--data-parallel".to_owned()]
+            Placement::DataParallel(_, reduction) => {
+                let how = match reduction {
+                    Reduction::First => "--data-parallel",
+                    Reduction::AllReduce => "--data-parallel=ddp",
+                };
+                vec!["--devices".to_owned(), self.names(), how.to_owned()]
             }
         }
     }
@@ -424,7 +437,7 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     {
         return evaluate_weights::evaluate(args, one, &stop);
     }
-    let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: false };
+    let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
     let environment = environment(&Machine::of(&machine)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs

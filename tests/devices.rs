@@ -151,27 +151,24 @@ fn what_cannot_be_placed_is_one_clear_line() {
     fails(&[&train[..], &["flex,ndarray,flex"]].concat(), "3 devices for 2 tower(s)");
     fails(&[&train[..], &["flex,nothing"]].concat(), "there is no backend `nothing`");
     fails(&["train", "mini", "--data-parallel"], "--devices");
+    let ddp = ["flex,ndarray", "--data-parallel=ddp"];
+    fails(&[&train[..], &ddp].concat(), "CUDA devices add up gradients among themselves, and `flex` is none");
     let batch_norm = "network.conv.conv2.stages=[{batch-norm={epsilon=1e-5,momentum=0.1}}]";
     let parallel = ["flex,ndarray", "--data-parallel", "--set", batch_norm];
     fails(&[&train[..], &parallel].concat(), "batch normalization averages over whole batches");
 }
 
-#[test]
-fn a_run_killed_on_two_devices_goes_on_on_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let epochs = ["--epochs", "12"];
-    let one = train(folder, "one", &epochs);
-    let (scale, data) = (folder.join("tiny.toml"), folder.join("images"));
-    let mut killed = 0;
+/// Begins what [`train`] would train, and kills it in an epoch after the first.
+fn kill(folder: &Path, out: &str, more: &[&str]) {
+    let (scale, data) = (tiny_scale(folder), tiny_idx(&folder.join("images"), 4));
     for _ in 0..20 {
         let mut command = experiments(folder);
-        command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", "killed"]);
-        command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(epochs);
+        command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", out]);
+        command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(more);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.args(["--devices", "flex,ndarray"]).spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let run = || {
-            let mut runs = std::fs::read_dir(folder.join("killed")).ok()?.filter_map(Result::ok);
+            let mut runs = std::fs::read_dir(folder.join(out)).ok()?.filter_map(Result::ok);
             runs.next().map(|run| run.path())
         };
         let finished = loop {
@@ -185,11 +182,29 @@ fn a_run_killed_on_two_devices_goes_on_on_one() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         };
         if !finished && child.kill().is_ok() && !child.wait().unwrap().success() {
-            killed += 1;
-            break;
+            return;
         }
-        let _ = std::fs::remove_dir_all(folder.join("killed"));
+        let _ = std::fs::remove_dir_all(folder.join(out));
     }
-    assert!(killed > 0, "it was never killed in time");
+    panic!("it was never killed in time");
+}
+
+#[test]
+fn a_run_killed_on_two_devices_goes_on_on_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let epochs = ["--epochs", "12"];
+    let one = train(folder, "one", &epochs);
+    kill(folder, "killed", &[&epochs[..], &["--devices", "flex,ndarray"]].concat());
     close_weights("on one device", &train(folder, "killed", &epochs), &one);
+}
+
+#[test]
+fn a_run_with_divided_batches_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let parallel = ["--epochs", "12", "--devices", "flex,ndarray", "--data-parallel"];
+    let straight = train(folder, "straight", &parallel);
+    kill(folder, "killed", &parallel);
+    assert!(train(folder, "killed", &parallel) == straight);
 }

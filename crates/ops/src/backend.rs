@@ -99,6 +99,11 @@ impl Backend {
         KINDS[KINDS.iter().position(|(kind, _, _)| *kind == self.kind).unwrap_or_default()].1
     }
 
+    /// Whether devices of this kind add up tensors among themselves: in Burn 0.22, CUDA devices alone.
+    pub fn has_collectives(&self) -> bool {
+        self.kind == Kind::Cuda
+    }
+
     /// The device, without automatic differentiation.
     ///
     /// # Errors

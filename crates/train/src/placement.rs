@@ -1,23 +1,28 @@
 //! What of a training runs on which devices.
 
-use alexnet_data::Batch;
 use alexnet_model::{Convolution, Network, Stage};
-use burn::module::Module;
-use burn::optim::GradientsAccumulator;
 use burn::tensor::Device;
-use burn::train::TrainOutput;
 
 use crate::TrainError;
 use crate::classifier::Classifier;
-use crate::score::Score;
 
 /// The devices of a training. What is trained does not depend on it but for rounding, and a run may go on elsewhere.
 #[derive(Debug, Clone)]
 pub enum Placement {
     /// Each tower on a device of its own, in turn; one device for all of them is the usual (Krizhevsky et al. 2012, §3.2).
     Towers(Vec<Device>),
-    /// The whole network on each device, which takes its part of every batch; gradients are averaged on the first.
-    DataParallel(Vec<Device>),
+    /// The whole network on each device, which takes its part of every batch.
+    DataParallel(Vec<Device>, Reduction),
+}
+
+/// Who adds up the gradients of a batch's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reduction {
+    /// The first device, which alone updates weights and gives the others copies. Backends may differ.
+    First,
+    /// All of them in the backward pass, by the collective operations with which Burn trains distributed data parallel (NCCL
+    /// between CUDA devices; other backends have none). Each updates weights of its own.
+    AllReduce,
 }
 
 impl Placement {
@@ -31,7 +36,7 @@ impl Placement {
     /// # Panics
     /// If there is none.
     pub fn first(&self) -> &Device {
-        let (Self::Towers(devices) | Self::DataParallel(devices)) = self;
+        let (Self::Towers(devices) | Self::DataParallel(devices, _)) = self;
         &devices[0]
     }
 
@@ -39,7 +44,7 @@ impl Placement {
     pub(crate) fn towers(&self) -> &[Device] {
         match self {
             Self::Towers(devices) => devices,
-            Self::DataParallel(devices) => &devices[..1],
+            Self::DataParallel(devices, _) => &devices[..1],
         }
     }
 
@@ -48,7 +53,7 @@ impl Placement {
         let tracked = |devices: &[Device]| devices.iter().map(|device| device.clone().autodiff()).collect();
         match self {
             Self::Towers(devices) => Self::Towers(tracked(devices)),
-            Self::DataParallel(devices) => Self::DataParallel(tracked(devices)),
+            Self::DataParallel(devices, reduction) => Self::DataParallel(tracked(devices), *reduction),
         }
     }
 
@@ -66,12 +71,15 @@ impl Placement {
                     network.towers
                 ),
             }),
-            Self::DataParallel(_) if network.conv.iter().any(normalizes_batches) => Err(TrainError::Config {
-                key: "network.conv",
-                problem: "batch normalization averages over whole batches, which `--data-parallel` divides; \
+            Self::DataParallel(..) if network.conv.iter().any(normalizes_batches) => {
+                Err(TrainError::Config {
+                    key: "network.conv",
+                    problem:
+                        "batch normalization averages over whole batches, which `--data-parallel` divides; \
                           put towers on `--devices`, or use one"
-                    .to_owned(),
-            }),
+                            .to_owned(),
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -89,52 +97,4 @@ impl Placement {
 
 fn normalizes_batches(layer: &Convolution) -> bool {
     layer.stages.iter().any(|stage| matches!(stage, Stage::BatchNorm(_)))
-}
-
-/// A training step with a copy of the model on each device, on its part of the batch.
-pub(crate) fn parallel_step(model: &Classifier, devices: &[Device], batch: Batch) -> TrainOutput<Score> {
-    let images = batch.targets.len();
-    let parts = parts(batch, devices.len());
-    let outputs: Vec<TrainOutput<Score>> = std::thread::scope(|scope| {
-        let started: Vec<_> = devices
-            .iter()
-            .zip(parts)
-            .enumerate()
-            .map(|(number, (device, part))| {
-                let (replica, device) = (model.clone(), device.clone());
-                scope.spawn(move || {
-                    let share = part.targets.len() as f64 / images as f64;
-                    if number == 0 {
-                        return replica.part_of_step(part, share);
-                    }
-                    let part = Batch { images: part.images.to_device(&device), ..part };
-                    replica.fork(&device).part_of_step(part, share)
-                })
-            })
-            .collect();
-        let joined = started.into_iter().map(|thread| thread.join());
-        joined.map(|output| output.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    });
-    let (mut sum, mut score) = (GradientsAccumulator::new(), Score::default());
-    // In the order of the devices: the same bits each time where each device gives them.
-    for output in outputs {
-        score.join(&output.item);
-        sum.accumulate(model, output.grads.to_device(&devices[0], model));
-    }
-    TrainOutput { grads: sum.grads(), item: score }
-}
-
-/// A batch in parts of nearly equal size, one a device; fewer if it has fewer images.
-fn parts(batch: Batch, devices: usize) -> Vec<Batch> {
-    let images = batch.targets.len();
-    let bounds: Vec<usize> = (0..=devices).map(|part| part * images / devices).collect();
-    let parts = bounds.windows(2).filter(|bounds| bounds[0] < bounds[1]).map(|bounds| {
-        let range = bounds[0]..bounds[1];
-        Batch {
-            images: batch.images.clone().slice([range.clone()]),
-            targets: batch.targets[range.clone()].to_vec(),
-            keys: batch.keys[range].to_vec(),
-        }
-    });
-    parts.collect()
 }

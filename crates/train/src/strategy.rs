@@ -39,7 +39,8 @@ use crate::classifier::Classifier;
 use crate::config::{FinalWeights, Recipe};
 use crate::dashboard::TimeLeft;
 use crate::events::Events;
-use crate::placement::{Placement, parallel_step};
+use crate::parallel::Team;
+use crate::placement::Placement;
 use crate::record::{EpochRow, append};
 use crate::schedule::{Place, Schedule};
 use crate::score::Score;
@@ -132,6 +133,7 @@ pub(crate) struct Training {
 /// What the loop works with: burn-train's parts.
 struct Parts {
     learner: Learner<Classifier>,
+    team: Option<Team>,
     train: TrainLoader<Classifier>,
     valid: ValidLoader<Classifier>,
     events: SupervisedTrainingEventProcessor<Classifier>,
@@ -144,12 +146,13 @@ impl SupervisedLearningStrategy<Classifier> for Training {
     fn fit(
         &self,
         components: TrainingComponents<Classifier>,
-        learner: Learner<Classifier>,
+        mut learner: Learner<Classifier>,
         train: TrainLoader<Classifier>,
         valid: ValidLoader<Classifier>,
         _: usize,
     ) -> (Classifier, SupervisedTrainingEventProcessor<Classifier>) {
         let mut parts = Parts {
+            team: Team::of(&self.placement, &mut learner),
             learner, // its device is where the model was made: no fork, so towers may lie on several
             train: train.to_device(&self.device),
             valid: valid.to_device(&self.device.clone().inner()),
@@ -242,15 +245,16 @@ impl Training {
             let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
             self.rate.set(rate(progress.step, progress));
             self.elapsed.set(progress.step as f64 / steps as f64);
-            let output = match &self.placement {
-                Placement::DataParallel(devices) => parallel_step(&parts.learner.model(), devices, batch),
-                Placement::Towers(_) => parts.learner.train_step(batch),
+            let output = match &mut parts.team {
+                Some(team) => team.step(&parts.learner.model(), batch),
+                None => parts.learner.train_step(batch),
             };
             progress.step += 1;
             check_gradients(output.grads.len(), &parts.learner.model())?;
             self.check_loss(output.item.loss(), progress)?;
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
+            parts.team.iter_mut().for_each(Team::update);
             progress.part.batches += 1;
             progress.part.score.join(&output.item);
             progress.part.seconds += begun.elapsed().as_secs_f64();

@@ -1,0 +1,220 @@
+//! The whole network on each of several devices, which divide every batch among them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use alexnet_data::Batch;
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::Device;
+use burn::tensor::distributed::{DistributedConfig, DistributedContext, ReduceOperation};
+use burn::train::{Learner, TrainOutput};
+
+use crate::classifier::Classifier;
+use crate::placement::{Placement, Reduction};
+use crate::score::Score;
+
+/// Makes a run's training steps on the devices of its placement.
+pub(crate) struct Team {
+    devices: Vec<Device>,
+    threads: Threads,
+    replicas: Option<Replicas>,
+}
+
+/// What the devices but the first keep where gradients are added up by all of them: their own weights and velocities, which
+/// stay the same because they are given the same gradients.
+struct Replicas {
+    learners: Vec<Learner<Classifier>>,
+    /// Of the step that was made last, one a learner.
+    gradients: Vec<GradientsParams>,
+    /// The collective operations work as long as it is there.
+    _context: DistributedContext,
+}
+
+impl Team {
+    /// The team of a run; `None` where batches are not divided.
+    ///
+    /// # Panics
+    /// If the devices have no collective operations and are to use them; so Burn reports it.
+    pub(crate) fn of(placement: &Placement, learner: &mut Learner<Classifier>) -> Option<Self> {
+        let Placement::DataParallel(devices, reduction) = placement else { return None };
+        let replicas = match reduction {
+            Reduction::First => None,
+            Reduction::AllReduce => Some(Replicas::of(learner, devices)),
+        };
+        Some(Self { devices: devices.clone(), threads: Threads::start(devices.len()), replicas })
+    }
+
+    /// A training step: the gradients of the batch's mean loss, on the first device.
+    pub(crate) fn step(&mut self, model: &Classifier, batch: Batch) -> TrainOutput<Score> {
+        let parts = parts(batch, self.devices.len());
+        let shares: Vec<f64> = parts.iter().map(|(_, share)| *share).collect();
+        let work = self.devices.iter().zip(parts).enumerate().map(|(number, (device, (part, share)))| {
+            let (model, device) = match (&self.replicas, number) {
+                (_, 0) => (model.clone(), None),
+                (Some(replicas), _) => (replicas.learners[number - 1].model(), Some(device.clone())),
+                (None, _) => (model.clone(), Some(device.clone())),
+            };
+            let copied = self.replicas.is_none();
+            let work = move || match device {
+                None => model.part_of_step(part, share),
+                Some(device) => {
+                    let part = Batch { images: part.images.to_device(&device), ..part };
+                    let model = if copied { model.fork(&device) } else { model };
+                    model.part_of_step(part, share)
+                }
+            };
+            Box::new(work) as Work
+        });
+        let outputs = self.threads.run(work.collect());
+        let mut score = Score::default();
+        for (output, share) in outputs.iter().zip(shares) {
+            if share > 0.0 {
+                score.join(&output.item);
+            }
+        }
+        let mut gradients = outputs.into_iter().map(|output| output.grads);
+        let grads = match &mut self.replicas {
+            Some(replicas) => {
+                let first = gradients.next().expect("a device");
+                replicas.gradients = gradients.collect();
+                first
+            }
+            None => {
+                let mut sum = GradientsAccumulator::new();
+                // In the order of the devices: the same bits each time where each device gives them.
+                gradients.for_each(|grads| sum.accumulate(model, grads.to_device(&self.devices[0], model)));
+                sum.grads()
+            }
+        };
+        TrainOutput { grads, item: score }
+    }
+
+    /// Updates what other devices keep as the learner is updated.
+    pub(crate) fn update(&mut self) {
+        let Some(replicas) = &mut self.replicas else { return };
+        for (learner, gradients) in replicas.learners.iter_mut().zip(replicas.gradients.drain(..)) {
+            learner.lr_step();
+            learner.optimizer_step(gradients);
+        }
+    }
+}
+
+impl Replicas {
+    /// Copies of a learner, and marks their weights and its own: the backward pass adds up the gradients of what is marked.
+    fn of(learner: &mut Learner<Classifier>, devices: &[Device]) -> Self {
+        // Parts are weighted by their share of the batch, so gradients are added, not averaged.
+        let config = DistributedConfig { all_reduce_op: ReduceOperation::Sum };
+        let context = DistributedContext::init(devices.to_vec(), config);
+        let copy = |device: &Device| {
+            let mut copy = learner.clone();
+            copy.fork(device);
+            copy.grad_sharded();
+            copy
+        };
+        let learners = devices[1..].iter().map(copy).collect();
+        learner.grad_sharded();
+        Self { learners, gradients: Vec::new(), _context: context }
+    }
+}
+
+type Work = Box<dyn FnOnce() -> TrainOutput<Score> + Send>;
+
+/// A thread for each device that is there as long as the team: backends keep a queue and memory for each thread.
+struct Threads {
+    work: Vec<Sender<Work>>,
+    done: Receiver<(usize, thread::Result<TrainOutput<Score>>)>,
+}
+
+impl Threads {
+    fn start(count: usize) -> Self {
+        let (sender, done) = channel();
+        let start = |number: usize| {
+            let (work, queue) = channel::<Work>();
+            let done = sender.clone();
+            thread::spawn(move || {
+                for work in queue {
+                    let outcome = catch_unwind(AssertUnwindSafe(work));
+                    if done.send((number, outcome)).is_err() {
+                        return;
+                    }
+                }
+            });
+            work
+        };
+        Self { work: (0..count).map(start).collect(), done }
+    }
+
+    /// Does a piece of work on each thread; what they give, in their order.
+    ///
+    /// # Panics
+    /// With the first that does, at once: the others may wait for its gradients.
+    fn run(&self, work: Vec<Work>) -> Vec<TrainOutput<Score>> {
+        for (thread, work) in self.work.iter().zip(work) {
+            thread.send(work).expect("threads end with the team");
+        }
+        let mut outputs: Vec<_> = self.work.iter().map(|_| None).collect();
+        for _ in &self.work {
+            match self.done.recv().expect("threads end with the team") {
+                (number, Ok(output)) => outputs[number] = Some(output),
+                (_, Err(panic)) => resume_unwind(panic),
+            }
+        }
+        outputs.into_iter().flatten().collect()
+    }
+}
+
+/// A batch in parts of nearly equal size, one a device, each with its share of the batch. Where there are fewer images than
+/// devices, some have the first image with a share of nothing: a device that takes no part would keep the others waiting.
+fn parts(batch: Batch, devices: usize) -> Vec<(Batch, f64)> {
+    let images = batch.targets.len();
+    let part = |number: usize| {
+        let bounds = (number * images / devices)..((number + 1) * images / devices);
+        let share = bounds.len() as f64 / images as f64;
+        let range = if bounds.is_empty() { 0..1 } else { bounds };
+        let part = Batch {
+            images: batch.images.clone().slice([range.clone()]),
+            targets: batch.targets[range.clone()].to_vec(),
+            keys: batch.keys[range].to_vec(),
+        };
+        (part, share)
+    };
+    (0..devices).map(part).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alexnet_ops::Key;
+    use burn::tensor::Tensor;
+
+    #[test]
+    fn every_device_has_a_part_and_the_shares_are_the_batch() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        for (images, devices, sizes) in [(7, 2, vec![3, 4]), (2, 3, vec![0, 1, 1]), (3, 1, vec![3])] {
+            let batch = Batch {
+                images: Tensor::zeros([images, 1, 1, 1], &device),
+                targets: (0..images).collect(),
+                keys: (0..images).map(|at| Key::new([at as u64, 0, 0, 0])).collect(),
+            };
+            let parts = parts(batch, devices);
+            let shares: Vec<f64> = sizes.iter().map(|&size| size as f64 / images as f64).collect();
+            assert_eq!(parts.iter().map(|(_, share)| *share).collect::<Vec<_>>(), shares);
+            let counted = parts.iter().filter(|(_, share)| *share > 0.0);
+            let targets: Vec<usize> = counted.flat_map(|(part, _)| part.targets.clone()).collect();
+            assert_eq!(targets, (0..images).collect::<Vec<_>>());
+            assert!(parts.iter().all(|(part, _)| part.images.dims()[0] == part.targets.len().max(1)));
+        }
+    }
+
+    #[test]
+    fn a_panic_on_one_thread_is_passed_on_while_another_waits() {
+        let threads = Threads::start(2);
+        let (_never, wait) = channel::<TrainOutput<Score>>();
+        let work: Vec<Work> =
+            vec![Box::new(move || wait.recv().unwrap()), Box::new(|| panic!("the device is gone"))];
+        let panic = catch_unwind(AssertUnwindSafe(|| threads.run(work))).err().unwrap();
+        assert_eq!(panic.downcast_ref(), Some(&"the device is gone"));
+    }
+}
