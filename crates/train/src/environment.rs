@@ -1,0 +1,76 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use alexnet_data::{Dataset, Statistics, Upload};
+
+use crate::TrainError;
+use crate::config::RunConfig;
+use crate::placement::Placement;
+use crate::strategy::Observer;
+
+/// A data set and what is known of its training split.
+pub struct Data {
+    /// The images.
+    pub dataset: Dataset,
+    /// Of the training split.
+    pub statistics: Statistics,
+}
+
+impl Data {
+    /// Takes the statistics of the training split.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn new(dataset: Dataset) -> Result<Self, TrainError> {
+        let statistics = Statistics::of_training(&dataset)?;
+        Ok(Self { dataset, statistics })
+    }
+
+    /// What a run sees of it.
+    pub(crate) fn of(&self, config: &RunConfig, seed: u64) -> Result<Self, TrainError> {
+        let dataset = self.dataset.part(&config.data.classes, config.data.labelled, seed)?;
+        Ok(Self { dataset, statistics: self.statistics.clone() })
+    }
+}
+
+/// Where and how runs are carried out; recorded, but no part of what a run is.
+#[derive(Clone)]
+pub struct Environment {
+    /// The devices, without automatic differentiation.
+    pub placement: Placement,
+    /// What `--backend` names.
+    pub backend: String,
+    /// Threads that prepare batches.
+    pub workers: usize,
+    /// What goes to the device of a training image.
+    pub upload: Upload,
+    /// Whether to show burn-train's dashboard.
+    pub dashboard: bool,
+    /// The version of this code.
+    pub code_version: String,
+    /// Set to stop at the next step.
+    pub stop: Arc<AtomicBool>,
+    /// Hears what runs do.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Results are bit-identical only between processors with the same vector instructions.
+pub(crate) fn processor() -> String {
+    let level = {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                "avx512f"
+            } else if is_x86_feature_detected!("avx2") {
+                "avx2"
+            } else {
+                "sse"
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            "baseline"
+        }
+    };
+    format!("{}-{level}", std::env::consts::ARCH)
+}
