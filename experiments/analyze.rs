@@ -12,7 +12,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::{AnalyzeCommand, LookArgs};
-use crate::commands::{Interrupted, backend, print};
+use crate::commands::{Interrupted, print};
+use crate::machine::backend;
 use crate::predict::{LABELS, averaged_softmax, batch, values};
 use crate::sheet::Canvas;
 use crate::weights::Loaded;

@@ -7,21 +7,20 @@ use std::sync::atomic::AtomicBool;
 use alexnet_data::{Dataset, Upload, Views};
 use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, use_implementation};
-use alexnet_train::{
-    Data, Environment, Initial, Placement, Predictions, Reduction, Run, RunStatus, TrainError,
-};
+use alexnet_train::{Data, Environment, Initial, Predictions, Run, RunStatus, TrainError};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
 use crate::ablation::Ablation;
 use crate::cli::{
     AblationArgs, BenchArgs, BenchCommand, Cli, Command, CommonArgs, DataCommand, EvaluateArgs, Format,
-    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, Sum, TrainArgs,
+    MachineArgs, ModelArgs, PowerArgs, ReportArgs, RunsCommand, SlurmArgs, SubmitCommand, TrainArgs,
     WeightsCommand, WorkArgs,
 };
 use crate::clock::Clock;
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
+use crate::machine::{Machine, backend};
 use crate::page::{Page, Section};
 use crate::power::Power;
 use crate::report::Report;
@@ -74,70 +73,6 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
-    let none = || anyhow!("this build has no backend; build with `--features flex`");
-    match chosen {
-        Some(backend) => Ok(backend),
-        None => Backend::in_this_build().first().copied().ok_or_else(none),
-    }
-}
-
-/// What trains: one backend, or several devices.
-struct Machine {
-    backends: Vec<Backend>,
-    placement: Placement,
-}
-
-impl Machine {
-    fn of(args: &MachineArgs) -> Result<Self> {
-        let backends = match args.devices.as_slice() {
-            [] => vec![backend(args.backend)?],
-            several => several.to_vec(),
-        };
-        if args.devices.len() == 1 {
-            bail!("`--devices` takes several; for one there is `--backend`");
-        }
-        let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
-        let placement = match args.data_parallel {
-            None => Placement::Towers(devices),
-            Some(Sum::First) => Placement::DataParallel(devices, Reduction::First),
-            Some(Sum::Ddp) => match backends.iter().find(|backend| !backend.has_collectives()) {
-                None => Placement::DataParallel(devices, Reduction::AllReduce),
-                Some(backend) => bail!(
-                    "with `--data-parallel=ddp` CUDA devices add up gradients among themselves, and `{backend}` is none; \
-                     with `--data-parallel` the first device does, whatever they are"
-                ),
-            },
-        };
-        Ok(Self { backends, placement })
-    }
-
-    fn names(&self) -> String {
-        self.backends.iter().map(Backend::to_string).collect::<Vec<_>>().join(",")
-    }
-
-    /// What another process is to be told.
-    fn arguments(&self) -> Vec<String> {
-        match &self.placement {
-            Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
-            Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
-            Placement::DataParallel(_, reduction) => {
-                let how = match reduction {
-                    Reduction::First => "--data-parallel",
-                    Reduction::AllReduce => "--data-parallel=ddp",
-                };
-                vec!["--devices".to_owned(), self.names(), how.to_owned()]
-            }
-        }
-    }
-
-    fn check_fits(&self, config: &alexnet_train::RunConfig) -> Result<()> {
-        self.placement.check(&config.network)?;
-        let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
-        self.backends.iter().try_for_each(|backend| Ok(fits(backend, 4 * elements as u64)?))
-    }
 }
 
 /// Where runs are carried out; the observer prints plain lines, or beside a dashboard notes alone.

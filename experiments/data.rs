@@ -18,7 +18,8 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::{BenchDataArgs, BenchView, DataArgs, Format, PrepareArgs, ShowArgs};
-use crate::commands::{Interrupted, backend, print};
+use crate::commands::{Interrupted, print};
+use crate::machine::backend;
 use crate::sheet;
 
 /// How often a line says how far it is where there is no terminal.

@@ -13,8 +13,9 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use crate::cli::{EvaluateArgs, Format};
-use crate::commands::{Interrupted, backend, print, print_test};
+use crate::commands::{Interrupted, print, print_test};
 use crate::library;
+use crate::machine::backend;
 use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
 use crate::weights::{Loaded, PUBLISHED};
 

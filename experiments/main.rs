@@ -14,6 +14,7 @@ mod evaluate_weights;
 mod fetch;
 mod labels;
 mod library;
+mod machine;
 mod network;
 mod page;
 mod power;

@@ -8,7 +8,8 @@ use burn::tensor::{Device, TensorData};
 use serde::Serialize;
 
 use crate::cli::{Format, PredictArgs};
-use crate::commands::{backend, print};
+use crate::commands::print;
+use crate::machine::backend;
 use crate::weights::Loaded;
 
 /// The names of ILSVRC-2012's classes, in the order of their wnids (WordNet's licence is beside the file).

@@ -14,7 +14,8 @@ use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
 use crate::cli::{Format, NamesArg};
-use crate::commands::{backend, print};
+use crate::commands::print;
+use crate::machine::backend;
 use crate::{fetch, library, network};
 
 /// Where torchvision's weights are, and how their SHA-256 begins, which their name says.

@@ -152,7 +152,7 @@ fn what_cannot_be_placed_is_one_clear_line() {
     fails(&[&train[..], &["flex,nothing"]].concat(), "there is no backend `nothing`");
     fails(&["train", "mini", "--data-parallel"], "--devices");
     let ddp = ["flex,ndarray", "--data-parallel=ddp"];
-    fails(&[&train[..], &ddp].concat(), "CUDA devices add up gradients among themselves, and `flex` is none");
+    fails(&[&train[..], &ddp].concat(), "`flex` is none, or named twice");
     let batch_norm = "network.conv.conv2.stages=[{batch-norm={epsilon=1e-5,momentum=0.1}}]";
     let parallel = ["flex,ndarray", "--data-parallel", "--set", batch_norm];
     fails(&[&train[..], &parallel].concat(), "batch normalization averages over whole batches");

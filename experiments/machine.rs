@@ -1,0 +1,74 @@
+use alexnet_ops::{Backend, fits};
+use alexnet_train::{Placement, Reduction, RunConfig};
+use anyhow::{Result, anyhow, bail};
+
+use crate::cli::{MachineArgs, Sum};
+
+/// The backend that was chosen, or the first in this build.
+pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
+    let none = || anyhow!("this build has no backend; build with `--features flex`");
+    match chosen {
+        Some(backend) => Ok(backend),
+        None => Backend::in_this_build().first().copied().ok_or_else(none),
+    }
+}
+
+/// What trains: one backend, or several devices.
+pub(crate) struct Machine {
+    backends: Vec<Backend>,
+    pub(crate) placement: Placement,
+}
+
+impl Machine {
+    pub(crate) fn of(args: &MachineArgs) -> Result<Self> {
+        let backends = match args.devices.as_slice() {
+            [] => vec![backend(args.backend)?],
+            several => several.to_vec(),
+        };
+        if args.devices.len() == 1 {
+            bail!("`--devices` takes several; for one there is `--backend`");
+        }
+        let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
+        let placement = match args.data_parallel {
+            None => Placement::Towers(devices),
+            Some(Sum::First) => Placement::DataParallel(devices, Reduction::First),
+            Some(Sum::Ddp) => {
+                for (number, backend) in backends.iter().enumerate() {
+                    if !backend.has_collectives() || backends[..number].contains(backend) {
+                        bail!(
+                            "with `--data-parallel=ddp` different CUDA devices add up gradients among themselves; \
+                             `{backend}` is none, or named twice; with `--data-parallel` the first device does, whatever they are"
+                        );
+                    }
+                }
+                Placement::DataParallel(devices, Reduction::AllReduce)
+            }
+        };
+        Ok(Self { backends, placement })
+    }
+
+    pub(crate) fn names(&self) -> String {
+        self.backends.iter().map(Backend::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// What another process is to be told.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        match &self.placement {
+            Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
+            Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
+            Placement::DataParallel(_, reduction) => {
+                let how = match reduction {
+                    Reduction::First => "--data-parallel",
+                    Reduction::AllReduce => "--data-parallel=ddp",
+                };
+                vec!["--devices".to_owned(), self.names(), how.to_owned()]
+            }
+        }
+    }
+
+    pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
+        self.placement.check(&config.network)?;
+        let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
+        self.backends.iter().try_for_each(|backend| Ok(fits(backend, 4 * elements as u64)?))
+    }
+}
