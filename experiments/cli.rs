@@ -113,8 +113,8 @@ pub(crate) struct MachineArgs {
     /// What to compute with: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
     #[arg(long, value_name = "B")]
     pub(crate) backend: Option<Backend>,
-    /// Devices for the towers, one each, named as backends are: `cuda:0,cuda:1`, `flex,ndarray`; only what towers read of
-    /// each other goes between them
+    /// Devices for the towers, one each, named as backends are: `cuda:0,cuda:1`, `flex,ndarray`; only images and what towers
+    /// read of each other go between them
     #[arg(long, value_name = "B,B", value_delimiter = ',', conflicts_with = "backend")]
     pub(crate) devices: Vec<Backend>,
     /// Have each of `--devices` train the whole network on its part of every batch instead; who adds up their gradients

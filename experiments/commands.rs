@@ -226,10 +226,14 @@ fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
         );
     }
     use_implementation(args.ops);
+    let machine = Machine::of(&args.machine)?;
     if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build_global()?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+        // This thread is one of the pool's, unless it waits for others that ask the pool: of one thread, none would answer.
+        let pool = if machine.divides_batches() { pool } else { pool.use_current_thread() };
+        pool.build_global()?;
     }
-    let environment = environment(&Machine::of(&args.machine)?, args.workers, args.upload, false, stop)?;
+    let environment = environment(&machine, args.workers, args.upload, false, stop)?;
     let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());

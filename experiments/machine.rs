@@ -51,6 +51,10 @@ impl Machine {
         self.backends.iter().map(Backend::to_string).collect::<Vec<_>>().join(",")
     }
 
+    pub(crate) fn divides_batches(&self) -> bool {
+        matches!(self.placement, Placement::DataParallel(..))
+    }
+
     /// What another process is to be told.
     pub(crate) fn arguments(&self) -> Vec<String> {
         match &self.placement {

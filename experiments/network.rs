@@ -69,6 +69,9 @@ pub(crate) struct Description {
     /// gradients come back.
     #[serde(skip_serializing_if = "Option::is_none")]
     exchanged_bytes_per_step: Option<usize>,
+    /// Bytes of the images of such a step, which each device but the first is given too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_bytes_per_step: Option<usize>,
     batch: usize,
 }
 
@@ -144,6 +147,8 @@ impl Description {
             multiply_adds: trace.multiply_adds(),
             layers: rows,
             exchanged_bytes_per_step: (devices.len() > 1).then_some(exchanged * batch),
+            image_bytes_per_step: (devices.len() > 1)
+                .then_some(4 * network.input.channels * network.input.size.pow(2) * batch),
             batch,
         })
     }
@@ -191,11 +196,13 @@ impl Description {
             weights as f64 / 1e6,
             outputs as f64 / 1e6
         ));
-        if let Some(bytes) = self.exchanged_bytes_per_step {
+        if let (Some(exchanged), Some(images)) = (self.exchanged_bytes_per_step, self.image_bytes_per_step) {
             lines.push(format!(
-                "between devices: {} bytes forward and as many back, in a step of {} images\n",
-                grouped(bytes),
-                self.batch
+                "between devices: {} bytes forward and as many back, in a step of {} images;\n\
+                 its images, {} bytes, go to each device\n",
+                grouped(exchanged),
+                self.batch,
+                grouped(images)
             ));
         }
         lines.extend(self.sources.iter().map(|source| format!("- {source}")));

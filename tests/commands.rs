@@ -73,10 +73,11 @@ fn an_ablation_ends_in_a_table_and_is_not_trained_twice() {
 #[test]
 fn any_number_of_jobs_gives_the_same_results() {
     let folder = tempfile::tempdir().unwrap();
-    let results = |jobs: &str| -> Vec<(String, Vec<u8>)> {
-        let output = ablation(folder.path(), &["--seeds", "2", "--jobs", jobs, "--out", jobs]);
+    let results = |jobs: &str, out: &str, more: &[&str]| -> Vec<(String, Vec<u8>)> {
+        let words = [&["--seeds", "2", "--jobs", jobs, "--out", out], more].concat();
+        let output = ablation(folder.path(), &words);
         assert!(output.status.success(), "{}", stderr(&output));
-        let runs = fs::read_dir(folder.path().join(jobs)).unwrap().map(|entry| entry.unwrap().path());
+        let runs = fs::read_dir(folder.path().join(out)).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = runs
             .filter(|run| run.join("run.json").exists())
             .map(|run| {
@@ -87,13 +88,18 @@ fn any_number_of_jobs_gives_the_same_results() {
         files.sort();
         files
     };
-    let one = results("1");
+    let one = results("1", "1", &[]);
     assert_eq!(one.len(), 6);
-    assert!(results("3") == one, "three processes train to other weights than one");
+    assert!(results("3", "3", &[]) == one, "three processes train to other weights than one");
     for job in 1..=3 {
         let log = folder.path().join(format!("3/ablations/lrn-mini/logs/job-{job}.log"));
         assert!(fs::read_to_string(&log).unwrap().contains("epoch 1"), "{}", log.display());
     }
+    // A job may have one thread, for which the threads of the parts must not wait for each other.
+    let divided = ["--devices", "flex,flex", "--data-parallel"];
+    let parts = results("1", "parts", &divided);
+    assert!(parts != one, "the batches were not divided");
+    assert!(results("3", "parts-3", &divided) == parts, "three processes train to other weights than one");
 }
 
 #[test]

@@ -105,12 +105,12 @@ fn towers_on_two_devices_are_the_network_on_one() {
     assert_eq!(one.network().exchanged_bytes(), 0);
 }
 
-/// Trains [`tiny_scale`] on few images; the weights.
+/// Trains [`tiny_scale`] on few images, 36, so the last batch of seven is one image for two devices; the weights.
 fn train(folder: &Path, out: &str, more: &[&str]) -> Weights {
     let (scale, data) = (tiny_scale(folder), tiny_idx(&folder.join("images"), 4));
     let mut command = experiments(folder);
     command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", out]);
-    command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(more);
+    command.args(["--set", "recipe.batch_size=7", "--set", "recipe.learning_rate=0.001"]).args(more);
     succeed(&mut command);
     let mut runs = std::fs::read_dir(folder.join(out)).unwrap().map(|entry| entry.unwrap().path());
     Weights::read(&runs.next().unwrap().join("weights.bpk")).unwrap()
@@ -134,6 +134,7 @@ fn a_run_may_be_divided_by_towers_or_by_images_and_go_on_elsewhere() {
     let parallel = [&devices[..], &["--data-parallel"]].concat();
     let straight = train(folder, "parallel", &parallel);
     close_weights("data parallel", &straight, &one);
+    assert!(straight != one, "sums of parts are rounded otherwise: the batches were not divided");
     assert!(train(folder, "again", &parallel) == straight, "the same devices give the same bits");
 }
 
@@ -164,7 +165,7 @@ fn kill(folder: &Path, out: &str, more: &[&str]) {
     for _ in 0..20 {
         let mut command = experiments(folder);
         command.args(["train", scale.to_str().unwrap(), "--data", data.to_str().unwrap(), "--out", out]);
-        command.args(["--set", "recipe.batch_size=8", "--set", "recipe.learning_rate=0.001"]).args(more);
+        command.args(["--set", "recipe.batch_size=7", "--set", "recipe.learning_rate=0.001"]).args(more);
         command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let run = || {
@@ -189,6 +190,15 @@ fn kill(folder: &Path, out: &str, more: &[&str]) {
     panic!("it was never killed in time");
 }
 
+/// The run in `out` was not begun again from nothing.
+fn went_on(out: &Path) {
+    let runs = std::fs::read_dir(out).unwrap().map(|run| run.unwrap().path());
+    let record = runs.filter_map(|run| std::fs::read(run.join("run.json")).ok()).next().unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let from = record["sessions"].as_array().unwrap().last().unwrap()["from_epoch"].as_u64().unwrap();
+    assert!(from > 1, "it began in epoch {from}");
+}
+
 #[test]
 fn a_run_killed_on_two_devices_goes_on_on_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -197,6 +207,7 @@ fn a_run_killed_on_two_devices_goes_on_on_one() {
     let one = train(folder, "one", &epochs);
     kill(folder, "killed", &[&epochs[..], &["--devices", "flex,ndarray"]].concat());
     close_weights("on one device", &train(folder, "killed", &epochs), &one);
+    went_on(&folder.join("killed"));
 }
 
 #[test]
@@ -207,4 +218,5 @@ fn a_run_with_divided_batches_goes_on_to_the_same_bits() {
     let straight = train(folder, "straight", &parallel);
     kill(folder, "killed", &parallel);
     assert!(train(folder, "killed", &parallel) == straight);
+    went_on(&folder.join("killed"));
 }

@@ -4,7 +4,7 @@ use alexnet_data::Batch;
 use alexnet_model::{AlexNet, Mode, Network};
 use burn::module::Module;
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
@@ -39,10 +39,14 @@ impl Classifier {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn save(self, path: &Path) -> Result<(), TrainError> {
-        let bytes = self.into_record().into_bytes();
-        let bytes = bytes.map_err(|error| TrainError::Backend { message: error.to_string() })?;
-        write_whole(path, &bytes)
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        write_whole(path, &self.to_bytes()?)
+    }
+
+    /// The weights as a record.
+    pub(crate) fn to_bytes(&self) -> Result<Bytes, TrainError> {
+        let bytes = self.clone().into_record().into_bytes();
+        bytes.map_err(|error| TrainError::Backend { message: error.to_string() })
     }
 
     /// The network.

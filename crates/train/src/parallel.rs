@@ -1,6 +1,7 @@
 //! The whole network on each of several devices, which divide every batch among them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -11,6 +12,7 @@ use burn::tensor::Device;
 use burn::tensor::distributed::{DistributedConfig, DistributedContext, ReduceOperation};
 use burn::train::{Learner, TrainOutput};
 
+use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::placement::{Placement, Reduction};
 use crate::score::Score;
@@ -51,23 +53,30 @@ impl Team {
         let parts = parts(batch, self.devices.len());
         let shares: Vec<f64> = parts.iter().map(|(_, share)| *share).collect();
         let work = self.devices.iter().zip(parts).enumerate().map(|(number, (device, (part, share)))| {
-            let (model, device) = match (&self.replicas, number) {
-                (_, 0) => (model.clone(), None),
-                (Some(replicas), _) => (replicas.learners[number - 1].model(), Some(device.clone())),
-                (None, _) => (model.clone(), Some(device.clone())),
-            };
-            let copied = self.replicas.is_none();
-            let work = move || match device {
-                None => model.part_of_step(part, share),
-                Some(device) => {
-                    let part = Batch { images: part.images.to_device(&device), ..part };
-                    let model = if copied { model.fork(&device) } else { model };
-                    model.part_of_step(part, share)
+            let (model, device) = (model.clone(), device.clone());
+            match &self.replicas {
+                None if number == 0 => Box::new(move || model.part_of_step(part, share)) as Work,
+                None => Box::new(move || model.fork(&device).part_of_step(moved(part, &device), share)),
+                Some(replicas) => {
+                    let model = replicas.learners[..number].last().map_or(model, Learner::model);
+                    Box::new(move || {
+                        let output = model.part_of_step(moved(part, &device), share);
+                        // This thread's queue waits for the collectives' and no other does; other threads may read what
+                        // they gave when all of it is done.
+                        device.sync().unwrap_or_else(|error| panic!("{error}"));
+                        output
+                    })
                 }
-            };
-            Box::new(work) as Work
+            }
         });
-        let outputs = self.threads.run(work.collect());
+        let work = work.collect();
+        let outputs = match &self.replicas {
+            None => self.threads.run(work),
+            Some(_) => catch_unwind(AssertUnwindSafe(|| self.threads.run(work))).unwrap_or_else(|panic| {
+                COLLECTIVES_BROKE.store(true, Ordering::SeqCst);
+                resume_unwind(panic)
+            }),
+        };
         let mut score = Score::default();
         for (output, share) in outputs.iter().zip(shares) {
             if share > 0.0 {
@@ -91,6 +100,22 @@ impl Team {
         TrainOutput { grads, item: score }
     }
 
+    /// Whether the devices' own weights are still those of `model`, to the bit.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub(crate) fn check(&self, model: &Classifier) -> Result<(), TrainError> {
+        let Some(replicas) = &self.replicas else { return Ok(()) };
+        let weights = model.to_bytes()?;
+        for (device, learner) in self.devices[1..].iter().zip(&replicas.learners) {
+            if learner.model().to_bytes()? != weights {
+                let message = format!("the weights on {device:?} are not those on {:?}", self.devices[0]);
+                return Err(TrainError::Backend { message });
+            }
+        }
+        Ok(())
+    }
+
     /// Updates what other devices keep as the learner is updated.
     pub(crate) fn update(&mut self) {
         let Some(replicas) = &mut self.replicas else { return };
@@ -101,9 +126,17 @@ impl Team {
     }
 }
 
+/// A thread that died in a backward pass leaves Burn's server waiting for its gradients, and perhaps others in that pass: no
+/// later run of the process may meet them.
+static COLLECTIVES_BROKE: AtomicBool = AtomicBool::new(false);
+
 impl Replicas {
     /// Copies of a learner, and marks their weights and its own: the backward pass adds up the gradients of what is marked.
     fn of(learner: &mut Learner<Classifier>, devices: &[Device]) -> Self {
+        assert!(
+            !COLLECTIVES_BROKE.load(Ordering::SeqCst),
+            "an earlier run in this process failed among its devices; the same command, begun anew, goes on"
+        );
         // Parts are weighted by their share of the batch, so gradients are added, not averaged.
         let config = DistributedConfig { all_reduce_op: ReduceOperation::Sum };
         let context = DistributedContext::init(devices.to_vec(), config);
@@ -163,6 +196,10 @@ impl Threads {
         }
         outputs.into_iter().flatten().collect()
     }
+}
+
+fn moved(batch: Batch, device: &Device) -> Batch {
+    Batch { images: batch.images.to_device(device), ..batch }
 }
 
 /// A batch in parts of nearly equal size, one a device, each with its share of the batch. Where there are fewer images than

@@ -271,6 +271,7 @@ impl Training {
         }
         let Part { score, seconds, .. } = &progress.part;
         check_complete(score.images, train.num_items())?;
+        parts.team.as_ref().map_or(Ok(()), |team| team.check(&parts.learner.model()))?;
         parts.event(LearnerEvent::EndSplit(epoch));
         Ok(EpochRow::new(epoch, progress.step, "train", score, self.rate.get(), *seconds))
     }

@@ -296,6 +296,7 @@ impl Run {
             for (what, before, now) in [
                 ("code", &last.code_version, &session.code_version),
                 ("backend", &last.backend, &session.backend),
+                ("devices", &last.device, &session.device),
                 ("operations", &last.operations, &session.operations),
                 ("processor", &last.processor, &session.processor),
             ] {
