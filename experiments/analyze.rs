@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::cli::{AnalyzeCommand, LookArgs};
 use crate::commands::{Interrupted, print};
 use crate::machine::backend;
-use crate::predict::{LABELS, averaged_softmax, batch, values};
+use crate::predict::{averaged_softmax, batch, values};
 use crate::sheet::Canvas;
 use crate::weights::Loaded;
 
@@ -57,7 +57,7 @@ struct Look {
 
 impl Look {
     fn open(args: &LookArgs) -> Result<Self> {
-        let loaded = Loaded::open(&args.weights, args.preset.as_deref(), None)?;
+        let loaded = Loaded::open(&args.weights, &args.origin)?;
         let device = backend(args.backend)?.device()?;
         let model = loaded.model(&device)?;
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
@@ -92,7 +92,11 @@ impl Look {
         if scores.iter().any(|score| !score.is_finite()) {
             bail!("the network's answer to some image is no number: its weights are too large");
         }
-        Ok(scores.chunks_exact(classes).flat_map(|scores| averaged_softmax(scores, classes)).collect())
+        Ok(scores
+            .chunks_exact(classes)
+            .flat_map(|scores| averaged_softmax(scores, classes))
+            .map(|it| it as f32)
+            .collect())
     }
 
     fn write(&self, name: &str, found: &impl Serialize) -> Result<()> {
@@ -139,17 +143,9 @@ fn photographs(look: &Look, paths: &[PathBuf]) -> Result<Vec<f32>> {
     Ok(views.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// What to call each output of the network: by the data's classes, or by ILSVRC-2012's.
-fn names(
-    network: &alexnet_model::Network,
-    classes: &[alexnet_data::Class],
-    outputs: &[usize],
-) -> Vec<String> {
-    let labels: Vec<&str> = LABELS.lines().filter_map(|line| line.split('\t').nth(2)).collect();
-    let mut names: Vec<String> = match network.classes == labels.len() {
-        true => labels.into_iter().map(str::to_owned).collect(),
-        false => (0..network.classes).map(|class| format!("class {class}")).collect(),
-    };
+/// What to call each output of the network: by the data's classes, or as the weights call them.
+fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) -> Vec<String> {
+    let mut names = loaded.labels();
     for (class, &output) in classes.iter().zip(outputs) {
         let name = class.name.split(',').next().unwrap_or_default();
         names[output] = if name.is_empty() { class.id.clone() } else { name.to_owned() };

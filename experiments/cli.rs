@@ -167,18 +167,28 @@ pub(crate) struct CommonArgs {
     pub(crate) plain: bool,
 }
 
+/// What files of weights may not say, or is to be otherwise.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Origin {
+    /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
+    #[arg(long)]
+    pub(crate) preset: Option<String>,
+    /// How images are prepared: torchvision, caffe, paper, or the path of a preprocessing.json [default: what the file
+    /// says, or as for published weights of such names]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) preprocessing: Option<String>,
+    /// Take Caffe's mean image off, a mean.binaryproto, instead of the mean of each channel
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mean: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Run folders; or one file of weights (as for `predict`), tested on the test images of `--data`
     #[arg(required = true)]
     pub(crate) runs: Vec<PathBuf>,
-    /// The network of a file of weights: a preset's name or the path of a TOML file [default: what the file says, or
-    /// the preset that fits]
-    #[arg(long)]
-    pub(crate) preset: Option<String>,
-    /// Take Caffe's mean image off, a mean.binaryproto, instead of the mean of each channel
-    #[arg(long, value_name = "FILE")]
-    pub(crate) mean: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: Origin,
     /// For weights: the data set's name, where its files do not speak for themselves (cifar10, fashion-mnist)
     #[arg(long, value_name = "NAME")]
     pub(crate) set: Option<String>,
@@ -359,13 +369,9 @@ pub(crate) enum WeightsCommand {
     Import {
         /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`
         file: PathBuf,
-        /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
-        #[arg(long)]
-        preset: Option<String>,
-        /// Caffe's mean image, a mean.binaryproto, to be taken off instead of the mean of each channel
-        #[arg(long, value_name = "FILE")]
-        mean: Option<PathBuf>,
-        /// The file to write
+        #[command(flatten)]
+        origin: Origin,
+        /// The file to write, `.bpk`; the network and the preprocessing go beside it as `.json`
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -374,9 +380,8 @@ pub(crate) enum WeightsCommand {
     Export {
         /// A file of PyTorch's, Caffe's, safetensors or this project's, a run's folder, or `torchvision`
         file: PathBuf,
-        /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
-        #[arg(long)]
-        preset: Option<String>,
+        #[command(flatten)]
+        origin: Origin,
         /// The file to write
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -403,12 +408,8 @@ pub(crate) struct PredictArgs {
     /// Photographs: JPEG or PNG
     #[arg(required = true)]
     pub(crate) images: Vec<PathBuf>,
-    /// The network: a preset's name or the path of a TOML file [default: the preset that fits]
-    #[arg(long)]
-    pub(crate) preset: Option<String>,
-    /// Take Caffe's mean image off, a mean.binaryproto, instead of the mean of each channel
-    #[arg(long, value_name = "FILE")]
-    pub(crate) mean: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) origin: Origin,
     /// How many classes to name
     #[arg(long, value_name = "K", value_parser = at_least_one, default_value_t = 5)]
     pub(crate) top: usize,
@@ -455,9 +456,8 @@ pub(crate) enum AnalyzeCommand {
 pub(crate) struct LookArgs {
     /// A run's folder or a file of weights, as for `predict`
     pub(crate) weights: PathBuf,
-    /// The network: a preset's name or the path of a TOML file [default: what the file says, or the preset that fits]
-    #[arg(long)]
-    pub(crate) preset: Option<String>,
+    #[command(flatten)]
+    pub(crate) origin: Origin,
     /// The folder for pictures and numbers
     #[arg(long, value_name = "DIR", default_value = "analysis")]
     pub(crate) out: PathBuf,

@@ -54,11 +54,11 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::List => list(),
         Command::Model(args) => model(&args)?,
         Command::Weights(WeightsCommand::Inspect { file, format }) => weights::inspect(&file, format)?,
-        Command::Weights(WeightsCommand::Import { file, preset, mean, out }) => {
-            weights::import(&file, preset.as_deref(), mean.as_deref(), &out)?;
+        Command::Weights(WeightsCommand::Import { file, origin, out }) => {
+            weights::import(&file, &origin, &out)?;
         }
-        Command::Weights(WeightsCommand::Export { file, preset, out, names }) => {
-            weights::export(&file, preset.as_deref(), &out, names)?;
+        Command::Weights(WeightsCommand::Export { file, origin, out, names }) => {
+            weights::export(&file, &origin, &out, names)?;
         }
         Command::Analyze(command) => analyze::analyze(command, &stop)?,
         Command::Predict(args) => predict::predict(&args)?,
@@ -527,7 +527,7 @@ fn bench(args: &BenchArgs) -> Result<()> {
     let network = network::load(&args.preset)?;
     use_implementation(args.ops);
     let backend = backend(args.backend)?;
-    fits(&backend, 4 * network.trace()?.largest_tensor(args.batch) as u64)?;
+    fits(&backend, (network.trace()?.largest_tensor(args.batch) as u64).saturating_mul(4))?;
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     }

@@ -1,22 +1,22 @@
 //! `experiments evaluate` of weights from elsewhere: the errors on a data set beside the published ones.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use alexnet_data::{Class, Dataset, Resize, Split, Views};
-use alexnet_model::{Mode, Network};
+use alexnet_model::Mode;
 use alexnet_ops::fits;
 use alexnet_train::Predictions;
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+use crate::classes::outputs;
 use crate::cli::{EvaluateArgs, Format};
 use crate::commands::{Interrupted, print, print_test};
 use crate::library;
 use crate::machine::backend;
-use crate::predict::{BATCH, LABELS, averaged_softmax, batch, values};
+use crate::predict::{BATCH, averaged_softmax, batch, values};
 use crate::weights::{Loaded, PUBLISHED};
 
 /// The test images of a data set, or those to learn from, with their classes.
@@ -34,44 +34,19 @@ pub(crate) fn open_split(
     Ok(Dataset::open_split(&path, manifest.as_ref(), train)?)
 }
 
-/// Which output of the network each class of the data is. Classes called by WordNet ids are looked up among those of
-/// ILSVRC-2012 where the network has as many outputs, so that some of them will do.
-pub(crate) fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
-    let known: HashMap<&str, usize> = LABELS
-        .lines()
-        .filter_map(|line| line.split('\t').next())
-        .enumerate()
-        .map(|(at, id)| (id, at))
-        .collect();
-    if network.classes == known.len()
-        && let Some(found) = classes.iter().map(|class| known.get(class.id.as_str()).copied()).collect()
-    {
-        return Ok(found);
-    }
-    if network.classes != classes.len() {
-        bail!(
-            "network `{}` tells {} classes apart, the data has {}",
-            network.name,
-            network.classes,
-            classes.len()
-        );
-    }
-    Ok((0..classes.len()).collect())
-}
-
 /// Tests `weights` on the test images of `args.data`.
 pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -> Result<()> {
     if args.ensemble {
         bail!("`--ensemble` averages runs");
     }
-    let loaded = Loaded::open(weights, args.preset.as_deref(), args.mean.as_deref())?;
+    let loaded = Loaded::open(weights, &args.origin)?;
     let (split, classes, name) = open_split(args.data.as_deref(), args.set.as_deref(), false)?;
     let outputs = outputs(&loaded.network, &classes)?;
     let views = args.views.unwrap_or(Views::Centre);
     let backend = backend(args.backend)?;
     let at_once = (BATCH / views.count()).max(1);
     let largest = loaded.network.trace()?.largest_tensor(at_once * views.count());
-    fits(&backend, 4 * largest as u64)?;
+    fits(&backend, (largest as u64).saturating_mul(4))?;
     let device = backend.device()?;
     let model = loaded.model(&device)?;
     let Loaded { network, how, .. } = &loaded;
@@ -88,8 +63,10 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
         let shape = [images.len() * views.count(), network.input.channels, how.crop];
         let scores = values(model.forward(batch(inputs.concat(), shape, &device), Mode::Evaluation));
         for (&image, scores) in images.iter().zip(scores.chunks_exact(views.count() * network.classes)) {
-            let probabilities = averaged_softmax(scores, network.classes);
-            predictions.probabilities.extend(probabilities.into_iter().map(f64::from));
+            if scores.iter().any(|score| !score.is_finite()) {
+                bail!("{}: gives image {image} scores that are no numbers", weights.display());
+            }
+            predictions.probabilities.extend(averaged_softmax(scores, network.classes));
             predictions.targets.push(outputs[split.label(image)]);
         }
         if said.elapsed().as_secs() >= 10 {

@@ -23,7 +23,8 @@ pub(crate) const ABLATIONS: &[BuiltIn] = built_in!("ablations":
     "transfer");
 
 pub(crate) const SCALES: &[BuiltIn] = built_in!("scales":
-    "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "tiny-imagenet", "imagenet");
+    "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
+    "cifar10-conv-local-11pct", "tiny-imagenet", "imagenet");
 
 pub(crate) const DATA_SETS: &[BuiltIn] = built_in!("../datasets":
     "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet");

@@ -73,6 +73,6 @@ impl Machine {
     pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
         self.placement.check(&config.network)?;
         let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
-        self.backends.iter().try_for_each(|backend| Ok(fits(backend, 4 * elements as u64)?))
+        self.backends.iter().try_for_each(|backend| Ok(fits(backend, (elements as u64).saturating_mul(4))?))
     }
 }

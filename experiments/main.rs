@@ -4,6 +4,7 @@ mod ablation;
 mod analyze;
 mod arm;
 mod bench;
+mod classes;
 mod cli;
 mod clock;
 mod commands;

@@ -146,9 +146,9 @@ impl Description {
             parameters: trace.parameters(),
             multiply_adds: trace.multiply_adds(),
             layers: rows,
-            exchanged_bytes_per_step: (devices.len() > 1).then_some(exchanged * batch),
+            exchanged_bytes_per_step: (devices.len() > 1).then_some(exchanged.saturating_mul(batch)),
             image_bytes_per_step: (devices.len() > 1)
-                .then_some(4 * network.input.channels * network.input.size.pow(2) * batch),
+                .then_some((4 * network.input.channels * network.input.size.pow(2)).saturating_mul(batch)),
             batch,
         })
     }

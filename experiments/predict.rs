@@ -12,9 +12,6 @@ use crate::commands::print;
 use crate::machine::backend;
 use crate::weights::Loaded;
 
-/// The names of ILSVRC-2012's classes, in the order of their wnids (WordNet's licence is beside the file).
-pub(crate) const LABELS: &str = include_str!("../datasets/imagenet-labels.tsv");
-
 /// Images that go through the network at once, times their views.
 pub(crate) const BATCH: usize = 32;
 
@@ -35,17 +32,13 @@ struct Guess {
 
 /// `experiments predict`.
 pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
-    let mut loaded = Loaded::open(&args.weights, args.preset.as_deref(), args.mean.as_deref())?;
+    let mut loaded = Loaded::open(&args.weights, &args.origin)?;
     let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
     let device = backend(args.backend)?.device()?;
     let model = loaded.model(&device)?;
     loaded.weights = Weights::default();
     let Loaded { network, how, .. } = &loaded;
-    let labels: Vec<&str> = LABELS.lines().filter_map(|line| line.split('\t').nth(2)).collect();
-    let label = |index: usize| match network.classes == labels.len() {
-        true => labels[index].to_owned(),
-        false => format!("class {index}"),
-    };
+    let labels = loaded.labels();
     let (mut logits, mut features, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
     for images in args.images.chunks((BATCH / args.views.count()).max(1)) {
         let mut inputs = Vec::new();
@@ -61,16 +54,26 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
         }
         let scores = values(model.forward(batch, alexnet_model::Mode::Evaluation));
         for (path, scores) in images.iter().zip(scores.chunks_exact(views * network.classes)) {
+            if scores.iter().any(|score| !score.is_finite()) {
+                let (weights, image) = (args.weights.display(), path.display());
+                bail!("{weights}: gives {image} scores that are no numbers, so it has no class");
+            }
             let probabilities = averaged_softmax(scores, network.classes);
             let mut order: Vec<usize> = (0..network.classes).collect();
             order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
             let top = order.into_iter().take(args.top);
-            let top =
-                top.map(|index| Guess { index, label: label(index), probability: probabilities[index] });
+            let top = top.map(|index| Guess {
+                index,
+                label: labels[index].clone(),
+                probability: probabilities[index] as f32,
+            });
             predictions.push(Prediction { image: path.display().to_string(), top: top.collect() });
             match args.views {
                 Views::Centre => logits.extend_from_slice(scores),
-                Views::Ten => logits.extend(probabilities.iter().map(|probability| probability.ln())),
+                // A probability may be too small even for 64 bits, but has a logarithm.
+                Views::Ten => {
+                    logits.extend(probabilities.iter().map(|it| it.max(f64::MIN_POSITIVE).ln() as f32));
+                }
             }
         }
     }
@@ -125,7 +128,7 @@ pub(crate) fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
 }
 
 /// The mean over views of their softmax outputs.
-pub(crate) fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f32> {
+pub(crate) fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f64> {
     let mut mean = vec![0.0f64; classes];
     let views = scores.chunks_exact(classes);
     let count = views.len() as f64;
@@ -135,5 +138,5 @@ pub(crate) fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f32> {
         let sum: f64 = powers.iter().sum();
         mean.iter_mut().zip(powers).for_each(|(mean, power)| *mean += power / sum / count);
     }
-    mean.into_iter().map(|probability| probability as f32).collect()
+    mean
 }

@@ -13,10 +13,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
-use crate::cli::{Format, NamesArg};
+use crate::classes::{ilsvrc, labels};
+use crate::cli::{Format, NamesArg, Origin};
 use crate::commands::print;
 use crate::machine::backend;
-use crate::{fetch, library, network};
+use crate::{diff, fetch, library, network};
 
 /// Where torchvision's weights are, and how their SHA-256 begins, which their name says.
 const TORCHVISION: (&str, &str) =
@@ -25,6 +26,7 @@ const TORCHVISION: (&str, &str) =
 /// What travels with weights in safetensors, beside the tensors.
 const NETWORK: &str = "network";
 const PREPROCESSING: &str = "preprocessing";
+const CLASSES: &str = "classes";
 
 /// Published accuracies, top-1 and top-5 in percent of ILSVRC-2012's validation images, by network.
 pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
@@ -38,12 +40,22 @@ pub(crate) struct Loaded {
     pub(crate) weights: Weights,
     pub(crate) network: Network,
     pub(crate) how: Preprocessing,
+    /// What the outputs mean, where that is known.
+    classes: Option<Vec<String>>,
+    /// What was taken for granted, for people.
+    guesses: Vec<String>,
 }
 
 impl Loaded {
     /// Opens a file of weights, a run's folder, or `torchvision`; the network is what was asked for, what the file says,
-    /// or the preset that fits.
-    pub(crate) fn open(name: &Path, preset: Option<&str>, caffe_mean: Option<&Path>) -> Result<Self> {
+    /// or the preset that fits. What was guessed is said.
+    pub(crate) fn open(name: &Path, origin: &Origin) -> Result<Self> {
+        let loaded = Self::read(name, origin)?;
+        loaded.guesses.iter().for_each(|guess| eprintln!("note: {guess}"));
+        Ok(loaded)
+    }
+
+    fn read(name: &Path, origin: &Origin) -> Result<Self> {
         let path = find(name)?;
         let run = run_of(&path);
         let mut weights = match (&run, path.is_dir()) {
@@ -54,41 +66,61 @@ impl Loaded {
             (None, true) => bail!("{} is a folder, and no run's", path.display()),
             (_, false) => Weights::read(&path)?,
         };
-        if run.is_none() && path.extension().is_some_and(|ending| ending == "bpk") {
+        if run.is_none() && is_record(&path) {
             weights.metadata.extend(beside(&path)?);
         }
+        let mut guesses = Vec::new();
         let said = match weights.metadata.get("name").map(String::as_str) {
             Some("AlexNet") => Some("caffe-alexnet"),
             Some("CaffeNet") => Some("caffenet"),
             _ => None,
         };
-        let network = match (preset, &run, weights.metadata.get(NETWORK)) {
+        let network = match (&origin.preset, &run, weights.metadata.get(NETWORK)) {
             (Some(name), ..) => network::load(name)?,
             (None, Some(run), _) => run.config.network.clone(),
-            (None, None, Some(toml)) => {
-                let value: toml::Value =
-                    toml::from_str(toml).context("the network in the file's metadata")?;
-                library::from_value(value).context("the network in the file's metadata")?
-            }
+            (None, None, Some(toml)) => library::parse(toml).context("the network in the file's metadata")?,
             (None, None, None) => match said.map(network::load).transpose()? {
                 Some(network) if weights.check(&network).is_ok() => network,
-                _ => fitting_one(&weights)?,
+                _ => {
+                    let network = fitting_one(&weights)?;
+                    // torchvision's names say whose they are; others do not.
+                    if Names::of(&weights, &network)? != Names::Torchvision {
+                        guesses.push(format!(
+                            "{} does not say which network it is of; taken for `{}`, whose shapes it has (`--preset`)",
+                            path.display(),
+                            network.name
+                        ));
+                    }
+                    network
+                }
             },
         };
-        let stored = match &run {
-            Some(run) => Some(run.preprocessing()?.with_context(|| {
-                format!("{}: how its images are prepared was not kept; train it again", run.folder.display())
-            })?),
-            None => None,
-        };
-        let mut how = match (stored, weights.metadata.get(PREPROCESSING)) {
-            (Some(how), _) => how,
-            (None, Some(json)) => {
+        network.trace()?; // what a file says may be no network
+        let mut how = match (&origin.preprocessing, &run, weights.metadata.get(PREPROCESSING)) {
+            (Some(how), ..) => preprocessing(how, network.input.size)?,
+            (None, Some(run), _) => run.preprocessing()?.with_context(|| {
+                let folder = run.folder.display();
+                match run.weights().is_file() {
+                    true => format!("{folder}: how its images are prepared was not kept; say it with `--preprocessing`"),
+                    false => format!(
+                        "{folder} is not finished, and keeps how its images are prepared at the end; \
+                         say it with `--preprocessing`"
+                    ),
+                }
+            })?,
+            (None, None, Some(json)) => {
                 serde_json::from_str(json).context("the preprocessing in the file's metadata")?
             }
-            (None, None) => of_origin(&weights, &network),
+            (None, None, None) => of_origin(&weights, &network).unwrap_or_else(|how| {
+                guesses.push(format!(
+                    "{} does not say how images are prepared for it; taken to be as in the paper, pixels of 0 to 255 \
+                     less ImageNet's mean (`--preprocessing`)",
+                    path.display()
+                ));
+                how
+            }),
         };
-        if let Some(path) = caffe_mean {
+        if let Some(path) = &origin.mean {
             how = how
                 .with_mean_image(&read_caffe_mean(path)?)
                 .map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
@@ -105,7 +137,20 @@ impl Loaded {
                 network.input.channels
             );
         }
-        Ok(Self { weights, network, how })
+        let classes = match (&run, weights.metadata.get(CLASSES)) {
+            (Some(run), _) => run.classes()?,
+            (None, Some(json)) => {
+                Some(serde_json::from_str(json).context("the classes in the file's metadata")?)
+            }
+            // As many outputs as published networks have, of a file from elsewhere.
+            (None, None) => Some(ilsvrc().into_iter().map(|class| class.id).collect()),
+        };
+        Ok(Self { weights, network, how, classes, guesses })
+    }
+
+    /// What to call each output.
+    pub(crate) fn labels(&self) -> Vec<String> {
+        labels(&self.network, self.classes.as_deref())
     }
 
     /// The network with these weights.
@@ -125,7 +170,7 @@ impl Beginning {
     pub(crate) fn of(name: &Path) -> Result<Self> {
         let mut path = find(name)?;
         // What cannot be used says so when the weights themselves are read.
-        let how = Loaded::open(&path, None, None).ok().map(|loaded| loaded.how);
+        let how = Loaded::read(&path, &Origin::default()).ok().map(|loaded| loaded.how);
         if let Some(run) = run_of(&path).filter(|_| path.is_dir()) {
             path = run.weights();
         }
@@ -142,28 +187,54 @@ impl Beginning {
     }
 }
 
-/// How images are prepared for weights that do not say: as those who published such weights did.
-fn of_origin(weights: &Weights, network: &Network) -> Preprocessing {
+/// How images are prepared for weights that do not say: as those who published weights under such names did. Where nobody did,
+/// as in the paper, which is a guess.
+fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Preprocessing> {
     let size = network.input.size;
     let caffe = weights.metadata.get("format").is_some_and(|format| format == "caffe");
-    let mut how = match network.name.as_str() {
-        "torchvision" => Preprocessing::torchvision(),
-        "caffe-alexnet" | "caffenet" => Preprocessing::caffe(size),
-        _ if caffe => Preprocessing::caffe(size),
-        _ => Preprocessing::paper(size),
-    };
     if network.input.channels == 1 {
         // No published weights look at grey images.
-        (how.mean, how.gain) = (vec![0.0], vec![1.0]);
+        let how = Preprocessing::paper(size);
+        return Err(Preprocessing { mean: vec![0.0], gain: vec![1.0], ..how });
     }
-    how
+    let theirs = Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
+    match network.name.as_str() {
+        "torchvision" => Ok(Preprocessing::torchvision()),
+        "caffe-alexnet" | "caffenet" => Ok(Preprocessing::caffe(size)),
+        _ if caffe => Ok(Preprocessing::caffe(size)),
+        _ if theirs && size == Preprocessing::torchvision().crop => Ok(Preprocessing::torchvision()),
+        _ => Err(Preprocessing::paper(size)),
+    }
 }
 
-/// The run that a folder is of, or that a file lies in the folder of.
+/// What `--preprocessing` names, for inputs of `size` pixels.
+fn preprocessing(how: &str, size: usize) -> Result<Preprocessing> {
+    Ok(match how {
+        "torchvision" => Preprocessing::torchvision(),
+        "caffe" => Preprocessing::caffe(size),
+        "paper" => Preprocessing::paper(size),
+        file => {
+            let text = fs::read(file).with_context(|| {
+                format!("`--preprocessing {file}`: neither torchvision, caffe nor paper, and no file")
+            })?;
+            serde_json::from_slice(&text).with_context(|| format!("{file}: no preprocessing.json"))?
+        }
+    })
+}
+
+/// Whether a file is a record of this project's, by its name.
+fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "bpk")
+}
+
+/// The run that a folder is of, or that a file lies in the folder of, a checkpoint of its too.
 fn run_of(path: &Path) -> Option<Run> {
-    let folder = if path.is_dir() { path } else { path.parent()? };
-    let ours = path.is_dir() || path.extension().is_some_and(|ending| ending == "bpk");
-    ours.then(|| Run::open(folder).ok())?
+    if path.is_dir() {
+        return Run::open(path).ok();
+    }
+    let folder = path.parent().filter(|_| is_record(path))?;
+    let above = folder.parent().filter(|above| above.file_name().is_some_and(|name| name == "checkpoints"));
+    Run::open(above.and_then(Path::parent).unwrap_or(folder)).ok()
 }
 
 /// The file that a name means: `torchvision` is looked for in the usual caches, and downloaded if it is in none.
@@ -262,11 +333,22 @@ pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
 }
 
 /// `experiments weights export`.
-pub(crate) fn export(file: &Path, preset: Option<&str>, out: &Path, names: NamesArg) -> Result<()> {
-    let loaded = Loaded::open(file, preset, None)?;
+pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) -> Result<()> {
+    let loaded = Loaded::open(file, origin)?;
     let names = match names {
         NamesArg::Ours => Names::Ours,
-        NamesArg::Torchvision => Names::Torchvision,
+        NamesArg::Torchvision => {
+            let differences = otherwise_in_torchvision(&loaded.network)?;
+            if let Some(first) = differences.first() {
+                eprintln!(
+                    "note: `{}` is not torchvision's alexnet ({first} and {} more differ): loaded there, the same \
+                     weights give other answers",
+                    loaded.network.name,
+                    differences.len() - 1
+                );
+            }
+            Names::Torchvision
+        }
     };
     let mut weights = Weights::of(&loaded.model(&backend(None)?.device()?)?, names)?;
     weights.metadata.extend(metadata(&loaded)?);
@@ -275,10 +357,36 @@ pub(crate) fn export(file: &Path, preset: Option<&str>, out: &Path, names: Names
     Ok(())
 }
 
+/// What a network computes otherwise than torchvision's alexnet with as many classes.
+fn otherwise_in_torchvision(network: &Network) -> Result<Vec<String>> {
+    // What training begins with and how it goes on is no part of what is computed.
+    let computed = |mut network: Network| {
+        (network.name, network.sources, network.classes) = Default::default();
+        for (number, layer) in network.conv.iter_mut().enumerate() {
+            layer.name = format!("conv{}", number + 1);
+            (layer.weight_std, layer.bias, layer.update) = Default::default();
+        }
+        for (number, layer) in network.fc.iter_mut().enumerate() {
+            layer.name = format!("fc{}", number + 6);
+            (layer.weight_std, layer.bias, layer.update) = Default::default();
+        }
+        if let Some(last) = network.fc.last_mut() {
+            last.units = 0;
+        }
+        network
+    };
+    let theirs = computed(network::load("torchvision")?);
+    Ok(diff::differences(&theirs, &computed(network.clone()))?.into_iter().map(|found| found.key).collect())
+}
+
 /// What travels with weights.
 fn metadata(loaded: &Loaded) -> Result<BTreeMap<String, String>> {
     let (network, how) = (toml::to_string(&loaded.network)?, serde_json::to_string(&loaded.how)?);
-    Ok([(NETWORK.to_owned(), network), (PREPROCESSING.to_owned(), how)].into())
+    let mut metadata = BTreeMap::from([(NETWORK.to_owned(), network), (PREPROCESSING.to_owned(), how)]);
+    if let Some(classes) = &loaded.classes {
+        metadata.insert(CLASSES.to_owned(), serde_json::to_string(classes)?);
+    }
+    Ok(metadata)
 }
 
 /// What was written beside a record, if it was.
@@ -289,8 +397,14 @@ fn beside(path: &Path) -> Result<BTreeMap<String, String>> {
 }
 
 /// `experiments weights import`.
-pub(crate) fn import(file: &Path, preset: Option<&str>, mean: Option<&Path>, out: &Path) -> Result<()> {
-    let loaded = Loaded::open(file, preset, mean)?;
+pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
+    if !is_record(out) {
+        bail!(
+            "`--out {}`: records end in `.bpk`, and what goes with them lies beside in `.json`",
+            out.display()
+        );
+    }
+    let loaded = Loaded::open(file, origin)?;
     Classifier::from(loaded.model(&backend(None)?.device()?)?).save(out)?;
     let path = out.with_extension("json");
     let text = serde_json::to_vec_pretty(&metadata(&loaded)?)?;

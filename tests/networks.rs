@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use alexnet_model::Network;
+use alexnet_model::{Network, Stage};
 
 use crate::support::{devices, experiments, preset, stderr, stdout, succeed};
 
@@ -94,6 +94,94 @@ fn small_presets_keep_the_papers_layers() {
     for name in ["mini", "cifar10"] {
         assert_eq!(names(&preset(name)), paper, "{name}");
         assert_eq!(preset(name).towers, 2);
+    }
+}
+
+/// What counts and shapes do not show, from the sources that the presets name: standard deviations; biases; multipliers of the
+/// weights' decay; rate and decay of biases; normalizations as `size alpha beta k convention`.
+#[test]
+fn constants_are_those_of_the_sources() {
+    let paper = "5 0.0001 0.75 2 sum";
+    let [as_run, caffe] = ["5 0.0001 0.75 2 mean", "5 0.0001 0.75 1 mean"];
+    let large = [0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01];
+    let (even, ones) = ([0.01; 8], [1.0; 8]);
+    let biases = [0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0];
+    let tenths = biases.map(|bias| 0.1 * bias);
+    let caffes = [0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01];
+    type Row<'a> = (&'a str, &'a [f64], &'a [f64], &'a [f64], [f64; 2], &'a [&'a str]);
+    let (text, code) = ([1.0, 1.0], [2.0, 0.0]);
+    let rows: [Row; 9] = [
+        ("alexnet-2012", &even, &biases, &ones, text, &[paper, paper]),
+        (
+            "alexnet-2012-as-run",
+            &large,
+            &biases,
+            &ones,
+            code,
+            &[as_run, as_run, "5 0.001 0.75 1 mean in maps"],
+        ),
+        ("caffe-alexnet", &caffes, &tenths, &ones, code, &[caffe, caffe]),
+        (
+            "one-weird-trick",
+            &large,
+            &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, -7.0],
+            &ones,
+            code,
+            &[as_run, as_run],
+        ),
+        // Decay 0.004, and 0.03, 3, 1, 0.01 where it is another.
+        ("cifar10-80sec", &[1e-4, 0.01, 0.01, 0.1, 0.1], &[0.0; 5], &[1.0, 1.0, 1.0, 7.5, 7.5], code, &[]),
+        ("cifar10-19pct", &[1e-4, 0.01, 0.01, 0.01], &[0.0; 4], &[1.0, 1.0, 1.0, 750.0], code, &[]),
+        (
+            "cifar10-18pct",
+            &[1e-4, 0.01, 0.01, 0.01],
+            &[0.0; 4],
+            &[1.0, 1.0, 1.0, 250.0],
+            code,
+            &["3 0.00005 0.75 1 mean in maps"; 2],
+        ),
+        (
+            "cifar10-conv-local-13pct",
+            &[1e-4, 0.01, 0.04, 0.04, 0.01],
+            &[0.0; 5],
+            &[0.0, 0.0, 1.0, 1.0, 1.0],
+            code,
+            &[],
+        ),
+        (
+            "cifar10-conv-local-11pct",
+            &[1e-4, 0.01, 0.04, 0.04, 0.01],
+            &[0.0; 5],
+            &[0.0, 0.0, 1.0, 1.0, 2.5],
+            code,
+            &["9 0.001 0.75 1 mean"; 2],
+        ),
+    ];
+    for (name, stds, expected_biases, decays, of_biases, normalizations) in rows {
+        let network = preset(name);
+        let conv = network.conv.iter().map(|layer| (layer.weight_std, layer.bias, layer.update));
+        let fc = network.fc.iter().map(|layer| (layer.weight_std, layer.bias, layer.update));
+        let layers: Vec<_> = conv.chain(fc).collect();
+        assert_eq!(layers.iter().map(|layer| layer.0).collect::<Vec<_>>(), stds, "{name}");
+        assert_eq!(layers.iter().map(|layer| layer.1).collect::<Vec<_>>(), expected_biases, "{name}");
+        assert_eq!(layers.iter().map(|layer| layer.2.weight_decay).collect::<Vec<_>>(), decays, "{name}");
+        for (_, _, update) in &layers {
+            assert_eq!([update.bias_rate, update.bias_decay], of_biases, "{name}");
+            assert_eq!((update.weight_rate, update.frozen_from), (1.0, None), "{name}");
+        }
+        let text = |lrn: &alexnet_ops::Lrn, place: &str| {
+            let convention = format!("{:?}", lrn.convention).to_lowercase();
+            format!("{} {} {} {} {convention}{place}", lrn.size, lrn.alpha, lrn.beta, lrn.k)
+        };
+        let stages = network.conv.iter().flat_map(|layer| &layer.stages);
+        let found: Vec<String> = stages
+            .filter_map(|stage| match stage {
+                Stage::Lrn(lrn) => Some(text(lrn, "")),
+                Stage::SpatialLrn(lrn) => Some(text(lrn, " in maps")),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(found, normalizations, "{name}");
     }
 }
 

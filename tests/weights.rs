@@ -96,12 +96,62 @@ fn what_cannot_be_used_is_one_clear_line() {
     fails(&["predict", &weights, "a.png", "--preset", "torchvision"], "tensor `");
     fails(&["predict", "none.pth", "a.png"], "cannot read none.pth");
     fails(&["predict", "a.png", "a.png"], "neither PyTorch's, safetensors, Caffe's nor this project's");
-    fails(&["predict", &weights, "text.png", "--preset", &network], "text.png: neither a JPEG nor a PNG");
-    fails(&["predict", &weights, "none.png", "--preset", &network], "cannot read none.png");
-    let layer = ["predict", &weights, "a.png", "--preset", &network, "--logits", "o", "--features", "conv9"];
-    fails(&layer, "has no layer `conv9`; it has conv1, conv2");
-    let out = ["weights", "export", &weights, "--preset", &network, "--out", "no/such/folder"];
-    fails(&out, "cannot write no/such/folder");
+    let of = |more: &[&str], expected: &str| {
+        fails(&[more, &["--preset", &network, "--preprocessing", "paper"]].concat(), expected);
+    };
+    of(&["predict", &weights, "text.png"], "text.png: neither a JPEG nor a PNG");
+    of(&["predict", &weights, "none.png"], "cannot read none.png");
+    let layer = ["predict", &weights, "a.png", "--logits", "o", "--features", "conv9"];
+    of(&layer, "has no layer `conv9`; it has conv1, conv2");
+    of(&["weights", "export", &weights, "--out", "no/such/folder"], "cannot write no/such/folder");
+    of(&["weights", "import", &weights, "--out", "a.json"], "records end in `.bpk`");
+    fails(
+        &["predict", &weights, "a.png", "--preset", &network, "--preprocessing", "none"],
+        "neither torchvision, caffe nor paper, and no file",
+    );
+    // 2 GB out of a file of one number.
+    let hostile = ["predict", &golden("expanded.pth"), "a.png"];
+    fails(&hostile, "tensor `features.0.weight`: would have read 8589934592 bytes by now, out of a file of");
+    let read = |change: &dyn Fn(&mut alexnet_weights::Weights)| {
+        let mut file = alexnet_weights::Weights::read(Path::new(&weights)).unwrap();
+        change(&mut file);
+        file.write(&folder.path().join("changed.safetensors")).unwrap();
+    };
+    read(&|file| file.tensors.get_mut("conv1.weight").unwrap().values.fill(-3e38));
+    of(&["predict", "changed.safetensors", "a.png"], "gives a.png scores that are no numbers");
+    read(&|file| {
+        drop(file.tensors.insert("two\nlines\x1b[31m".to_owned(), file.tensors["conv1.bias"].clone()))
+    });
+    of(&["predict", "changed.safetensors", "a.png"], r"tensor `two\nlines\u{1b}[31m`: is no part");
+    let endless = r#"
+        name = "endless"
+        sources = []
+        input = { channels = 3, size = 16384 }
+        classes = 4
+        towers = 1
+        activation = "relu"
+        dropout = "inverted"
+        [[conv]]
+        name = "conv1"
+        filters = 131072
+        kernel = 4096
+        stride = 1
+        padding = { top = 0, left = 0, bottom = 0, right = 0 }
+        reads = "all"
+        shared = false
+        weight_std = 0.0
+        bias = 0.0
+        stages = [{ batch-norm = { epsilon = 1e-5, momentum = 0.1 } }]
+        [[fc]]
+        name = "fc2"
+        units = 4
+        reads = "all"
+        weight_std = 0.0
+        bias = 0.0
+        stages = []
+    "#;
+    read(&|file| drop(file.metadata.insert("network".to_owned(), endless.to_owned())));
+    fails(&["predict", "changed.safetensors", "a.png"], "`conv1`: more than 1099511627776 parameters");
 }
 
 /// The image and the mean of `tests/golden/caffe.py`; the mean is a file of Caffe's, blue first.
@@ -189,4 +239,19 @@ fn a_run_is_tested_and_asked_like_any_weights() {
         // The same arithmetic in other batches: the same answers.
         assert_eq!(tested["test"]["top1_error"], found["result"]["tests"][0]["top1_error"], "{file}");
     }
+    // Classes are called as the data call them; away from its folder a record knows nothing, and that is said.
+    photograph(folder.path(), "a.png", [28, 28], [90, 90, 90]);
+    std::fs::copy(folder.path().join(&weights), folder.path().join("away.bpk")).unwrap();
+    let said = |file: &str| {
+        let output = succeed(experiments(folder.path()).args(["predict", file, "a.png", "--format", "json"]));
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (found[0]["top"][0]["label"].as_str().unwrap().to_owned(), stderr(&output))
+    };
+    for file in [run, "a.safetensors"] {
+        let (label, notes) = said(file);
+        assert!(!label.starts_with("class ") && notes.is_empty(), "{file}: {label}, {notes}");
+    }
+    let (label, notes) = said("away.bpk");
+    assert!(label.starts_with("class "), "{label}");
+    assert!(notes.contains("taken for `mini`") && notes.contains("pixels of 0 to 255"), "{notes}");
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Look, TILE, check_stop, largest, photograph};
 use crate::cli::{EvidenceArgs, OcclusionArgs};
 use crate::commands::print;
-use crate::predict::{BATCH, LABELS, batch};
+use crate::predict::{BATCH, batch};
 use crate::sheet::Canvas;
 
 /// Where the evidence for an answer is, image by image.
@@ -32,8 +32,7 @@ fn class_of(look: &Look, args: &EvidenceArgs, probabilities: &[f32]) -> Result<(
     if class >= count {
         bail!("there is no class {class}; network `{}` tells {count} apart", look.loaded.network.name);
     }
-    let labels: Vec<&str> = LABELS.lines().filter_map(|line| line.split('\t').nth(2)).collect();
-    let label = if count == labels.len() { labels[class].to_owned() } else { format!("class {class}") };
+    let label = look.loaded.labels().swap_remove(class);
     Ok((class, label))
 }
 

@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::features::{Gallery, extracted, fingerprint, name_of};
 use super::{Look, TILE, check_stop, largest, shuffled};
+use crate::classes::outputs;
 use crate::cli::LocalizeArgs;
 use crate::commands::print;
-use crate::evaluate_weights::{open_split, outputs};
+use crate::evaluate_weights::open_split;
 use crate::predict::BATCH;
 use crate::sheet::Canvas;
 

@@ -7,9 +7,10 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Look, TILE, check_stop, largest, names, shuffled};
+use crate::classes::outputs;
 use crate::cli::PredictionsArgs;
 use crate::commands::print;
-use crate::evaluate_weights::{open_split, outputs};
+use crate::evaluate_weights::open_split;
 use crate::predict::BATCH;
 use crate::sheet::Canvas;
 
@@ -53,7 +54,7 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     let (split, classes, split_name) =
         open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
     let outputs = outputs(&look.loaded.network, &classes)?;
-    let names = names(&look.loaded.network, &classes, &outputs);
+    let names = names(&look.loaded, &classes, &outputs);
     let count = look.loaded.network.classes;
     // What the network takes each image for.
     let mut tops: Vec<Vec<(usize, f32)>> = Vec::with_capacity(split.len());

@@ -4,6 +4,7 @@
     pip install torch==2.15.0 numpy
     python3 tests/golden/make.py
 
+expanded.pth: one number that says it is two thousand million.
 two_towers.json: a two-tower network with every operation of the paper's, its logits, loss and all
 gradients. two_towers.pth and two_towers-legacy.pth: its weights, in either format of torch.save.
 lrn.json: local response normalization in both conventions, even and odd n, on values in
@@ -117,3 +118,4 @@ def responses():
 
 two_towers()
 responses()
+torch.save({"features.0.weight": torch.zeros(1).expand(1 << 31)}, HERE / "expanded.pth")

@@ -81,7 +81,7 @@ impl Trace {
     /// a batch of maps.
     pub fn largest_tensor(&self, batch: usize) -> usize {
         let largest = self.layers.iter().map(|layer| {
-            let maps = batch * layer.outputs * layer.towers * layer.side * layer.side;
+            let maps = batch.saturating_mul(layer.outputs * layer.towers * layer.side * layer.side);
             maps.max(layer.parameters / layer.towers)
         });
         largest.max().unwrap_or(0)
@@ -117,7 +117,7 @@ impl Flow {
     fn exchanged(self, reads: Reads, receivers: usize) -> usize {
         match reads {
             Reads::All if !self.image => {
-                receivers * (self.towers - 1) * self.channels * self.side * self.side
+                (receivers * (self.towers - 1)).saturating_mul(self.channels * self.side * self.side)
             }
             _ => 0,
         }
@@ -136,14 +136,14 @@ impl Network {
         let mut layers = Vec::new();
         for layer in &self.conv {
             let error = |problem| self.layer_error(&layer.name, problem);
-            layers.push(layer.trace(&mut flow).map_err(error)?);
+            layers.push(layer.trace(&mut flow).and_then(of_this_world).map_err(error)?);
         }
         // A flattened image is still the image, which a first fully connected layer sees whole.
         flow = Flow { channels: flow.channels * flow.side * flow.side, side: 1, ..flow };
         for (index, layer) in self.fc.iter().enumerate() {
             let last = index + 1 == self.fc.len();
             let error = |problem| self.layer_error(&layer.name, problem);
-            layers.push(layer.trace(&mut flow, last).map_err(error)?);
+            layers.push(layer.trace(&mut flow, last).and_then(of_this_world).map_err(error)?);
         }
         Ok(Trace { layers })
     }
@@ -215,7 +215,7 @@ impl Convolution {
             format!("a {0}×{0} map is smaller than the {1}×{1} kernel", flow.side, self.kernel)
         })?;
         let side = span / self.stride + 1;
-        let kernels = self.kernel * self.kernel * inputs / self.groups * self.filters;
+        let kernels = (self.kernel * self.kernel * inputs / self.groups).saturating_mul(self.filters);
         let places = side * side;
         let sets = if self.shared { 1 } else { places };
         let norms = self.stages.iter().filter(|stage| matches!(stage, Stage::BatchNorm(_))).count();
@@ -238,7 +238,9 @@ impl Convolution {
             side,
             stages,
             // A gain and a shift of each map.
-            parameters: sets.saturating_mul(kernels + self.filters) + 2 * norms * self.filters,
+            parameters: sets
+                .saturating_mul(kernels.saturating_add(self.filters))
+                .saturating_add(2 * norms * self.filters),
             multiply_adds: kernels.saturating_mul(places),
             exchanged,
         })
@@ -251,7 +253,7 @@ impl FullyConnected {
         let towers = if last { 1 } else { flow.towers };
         let outputs = share("units", self.units, towers, "tower(s)")?;
         let inputs = flow.read(self.reads);
-        let weights = inputs * self.units;
+        let weights = inputs.saturating_mul(self.units);
         let mut stages = Vec::new();
         for stage in &self.stages {
             match stage {
@@ -272,7 +274,7 @@ impl FullyConnected {
             outputs,
             side: 1,
             stages,
-            parameters: weights + self.units,
+            parameters: weights.saturating_add(self.units),
             multiply_adds: weights,
             exchanged,
         })
@@ -283,6 +285,17 @@ impl FullyConnected {
 const LARGEST: usize = 4096;
 /// A layer's filters or units, at most.
 const WIDEST: usize = 1 << 17;
+/// A layer's parameters, its multiply-adds and what its towers exchange, at most. What is beyond is counted as the largest number
+/// there is, until it is refused.
+const MOST: usize = 1 << 40;
+
+/// Refuses a layer for which there is no machine.
+fn of_this_world(layer: LayerTrace) -> Result<LayerTrace, String> {
+    match layer.parameters.max(layer.multiply_adds).max(layer.exchanged) {
+        0..=MOST => Ok(layer),
+        _ => Err(format!("more than {MOST} parameters, multiply-adds or numbers exchanged")),
+    }
+}
 
 /// Side of a map after `stage`.
 fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
@@ -307,8 +320,14 @@ fn check_lrn(lrn: &Lrn) -> Result<(), String> {
     if lrn.size == 0 {
         return Err("lrn.size must be at least 1".into());
     }
-    if lrn.k < 0.0 || lrn.alpha < 0.0 || lrn.k + lrn.alpha <= 0.0 {
-        return Err("lrn.k and lrn.alpha must not be negative, nor both zero".into());
+    if ![lrn.k, lrn.alpha, lrn.beta].iter().all(|constant| constant.is_finite())
+        || lrn.k < 0.0
+        || lrn.alpha < 0.0
+        || lrn.k + lrn.alpha <= 0.0
+    {
+        return Err(
+            "lrn.k, lrn.alpha and lrn.beta must be finite; k and alpha not negative, nor both zero".into()
+        );
     }
     Ok(())
 }

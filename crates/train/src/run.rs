@@ -225,6 +225,7 @@ impl Run {
         self.keep_answers(&predictions, views)?;
         Events::begin(&self.folder, &self.metrics()?)?;
         self.keep_preprocessing(data)?;
+        self.keep_classes(data)?;
         write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
         let _ = self.checkpoints().delete_all(); // the result stands without

@@ -115,7 +115,8 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
         return Err(problem(path, "holds no layers with weights"));
     }
     let metadata = [("format", "caffe".to_owned()), ("name", net.name.unwrap_or_default())];
-    Ok(Weights { tensors, metadata: metadata.map(|(key, value)| (key.to_owned(), value)).into() })
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    Ok(Weights { tensors, metadata, ..Weights::default() })
 }
 
 /// Reads a `mean.binaryproto`: a mean image `[3, side, side]`, red, green, blue.

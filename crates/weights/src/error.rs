@@ -25,7 +25,7 @@ pub enum WeightsError {
         problem: String,
     },
     /// A tensor is not what the network needs.
-    #[error("tensor `{tensor}`: {problem}")]
+    #[error("tensor `{}`: {problem}", tensor.escape_debug())]
     Tensor {
         /// The tensor's name in the file.
         tensor: String,

@@ -24,7 +24,22 @@ pub struct Weights {
     pub tensors: BTreeMap<String, Tensor>,
     /// What else the file says: of Caffe's, `format` and the net's `name`; of safetensors, its metadata.
     pub metadata: BTreeMap<String, String>,
+    /// What tensors hold that were left out, because it is no floating-point numbers, by name.
+    pub left_out: BTreeMap<String, String>,
 }
+
+/// The one entry under which this project's metadata is written, so that the same weights give the same bytes: a file's entries
+/// have no order.
+const METADATA: &str = "alexnet-burn";
+
+/// Under which a training checkpoint of PyTorch's has the weights, beside the optimizer's state.
+const ROOTS: [&str; 3] = ["state_dict.", "model_state_dict.", "model."];
+
+/// What a module that was wrapped for several devices has before every name.
+const WRAPPED: &str = "module.";
+
+/// Tensors of a PyTorch file may lie in the same bytes, but not so often that they take this much more than the file.
+const LARGEST: u64 = 4;
 
 /// How a number is stored.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +91,7 @@ impl Weights {
         match start.as_slice() {
             // The length of a header in JSON, less than 4 GB, comes first: its lowest byte may be any of those below.
             [_, _, _, _, 0, 0, 0, 0, b'{'] => safetensors(path, &std::fs::read(path).map_err(io)?),
-            // A zip or tar archive, or a bare pickle.
+            // A zip archive, or a bare pickle.
             [b'P', b'K', ..] | [0x80, ..] => pytorch(path),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => {
                 record::read(path, std::fs::read(path).map_err(io)?)
@@ -105,10 +120,15 @@ impl Weights {
             view.map(|view| (name.as_str(), view))
         });
         let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| problem(path, error))?;
-        let metadata = (!self.metadata.is_empty()).then(|| self.metadata.clone().into_iter().collect());
+        let metadata = (!self.metadata.is_empty()).then(|| {
+            let text = serde_json::to_string(&self.metadata).expect("texts");
+            [(METADATA.to_owned(), text)].into()
+        });
         let file = safetensors::serialize(views, metadata).map_err(|error| problem(path, error))?;
         // Written beside and renamed, so that a full disk leaves no half of a file under the name.
-        let beside = path.with_extension("partial");
+        let mut beside = path.file_name().unwrap_or_default().to_owned();
+        beside.push(".partial");
+        let beside = path.with_file_name(beside);
         std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path)).map_err(|source| {
             let _ = std::fs::remove_file(&beside);
             io(source)
@@ -123,46 +143,85 @@ pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 }
 
 pub(crate) fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
-    WeightsError::File { path: path.to_owned(), problem: problem.to_string().replace('\n', " ") }
+    let problem = problem.to_string().replace(char::is_control, " ");
+    WeightsError::File { path: path.to_owned(), problem }
+}
+
+/// A file's tensors under the names that a network has for them.
+fn named<T>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<BTreeMap<String, T>, WeightsError> {
+    let mut tensors: Vec<(String, T)> = tensors.into_iter().collect();
+    let has = |root: &&str| tensors.iter().any(|(name, _)| name.starts_with(root));
+    if let Some(root) = ROOTS.iter().copied().find(has) {
+        tensors.retain_mut(|(name, _)| {
+            let inside = name.strip_prefix(root).map(str::to_owned);
+            inside.map(|inside| *name = inside).is_some()
+        });
+    }
+    let mut named = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let name = name.strip_prefix(WRAPPED).map_or(name.clone(), str::to_owned);
+        if named.insert(name.clone(), tensor).is_some() {
+            return Err(WeightsError::Tensor { tensor: name, problem: "is there twice".to_owned() });
+        }
+    }
+    Ok(named)
 }
 
 fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
     use pytorch_reader::DType;
+    let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(io)?.len();
     let reader = PytorchReader::new(path).map_err(|error| problem(path, error))?;
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in reader.into_tensors() {
+    let (mut weights, mut bytes) = (Weights::default(), 0);
+    for (name, tensor) in named(reader.into_tensors())? {
         let kind = match tensor.dtype() {
             DType::F64 => Kind::F64,
             DType::F32 => Kind::F32,
             DType::F16 => Kind::F16,
             DType::BF16 => Kind::Bf16,
-            _ => continue,
+            other => {
+                weights.left_out.insert(name, format!("{other:?}"));
+                continue;
+            }
         };
-        let bytes = tensor.read().map_err(|error| problem(path, error))?;
-        // As a module wrapped for several devices was saved.
-        let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
-        tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&bytes) });
+        bytes += tensor.byte_len() as u64;
+        if bytes > LARGEST * size {
+            let problem = format!("would have read {bytes} bytes by now, out of a file of {size}");
+            return Err(WeightsError::Tensor { tensor: name, problem });
+        }
+        let read = tensor.read().map_err(|error| problem(path, error))?;
+        weights.tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&read) });
     }
-    Ok(Weights { tensors, metadata: BTreeMap::new() })
+    Ok(weights)
 }
 
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     use safetensors::Dtype;
     let file = SafeTensors::deserialize(bytes).map_err(|error| problem(path, error))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
-    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
-    let mut tensors = BTreeMap::new();
-    for (name, view) in file.tensors() {
+    let mut metadata: BTreeMap<String, String> =
+        header.metadata().clone().unwrap_or_default().into_iter().collect();
+    if let Some(ours) = metadata.remove(METADATA) {
+        let ours: BTreeMap<String, String> = serde_json::from_str(&ours)
+            .map_err(|error| problem(path, format!("the metadata `{METADATA}`: {error}")))?;
+        metadata.extend(ours);
+    }
+    let mut weights = Weights { metadata, ..Weights::default() };
+    for (name, view) in named(file.tensors())? {
         let kind = match view.dtype() {
             Dtype::F64 => Kind::F64,
             Dtype::F32 => Kind::F32,
             Dtype::F16 => Kind::F16,
             Dtype::BF16 => Kind::Bf16,
-            _ => continue,
+            other => {
+                weights.left_out.insert(name, format!("{other:?}"));
+                continue;
+            }
         };
-        tensors.insert(name, Tensor { shape: view.shape().to_vec(), values: kind.read(view.data()) });
+        let tensor = Tensor { shape: view.shape().to_vec(), values: kind.read(view.data()) };
+        weights.tensors.insert(name, tensor);
     }
-    Ok(Weights { tensors, metadata })
+    Ok(weights)
 }
 
 #[cfg(test)]
@@ -174,8 +233,9 @@ mod tests {
         let tensors = [("a", vec![2, 3], values), ("b.c", vec![1], vec![7.0])];
         let tensors =
             tensors.into_iter().map(|(name, shape, values)| (name.to_owned(), Tensor { shape, values }));
-        let metadata = [("network".to_owned(), "mini".to_owned())].into();
-        Weights { tensors: tensors.collect(), metadata }
+        let metadata =
+            ["network", "preprocessing", "classes"].map(|key| (key.to_owned(), "x".to_owned())).into();
+        Weights { tensors: tensors.collect(), metadata, ..Weights::default() }
     }
 
     #[test]
@@ -185,6 +245,21 @@ mod tests {
         weights().write(&path).unwrap();
         assert_eq!(Weights::read(&path).unwrap(), weights());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        let again = folder.path().join("again.safetensors");
+        weights().write(&again).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap());
+    }
+
+    #[test]
+    fn names_are_freed_of_what_training_puts_before_them() {
+        let names = |names: &[&str]| {
+            named(names.iter().map(|&name| (name.to_owned(), ()))).map(|named| named.into_keys().collect())
+        };
+        let found: Vec<String> = names(&["module.a.weight", "b.bias"]).unwrap();
+        assert_eq!(found, ["a.weight", "b.bias"]);
+        let found = names(&["state_dict.module.a.weight", "optimizer.state.0.exp_avg"]).unwrap();
+        assert_eq!(found, ["a.weight"]);
+        assert_eq!(names(&["module.a", "a"]).unwrap_err().to_string(), "tensor `a`: is there twice");
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Names {
         let first = |names: Names| names.layer(network, 0).map(|layer| format!("{layer}.weight"));
         let used = |names: &Names| first(*names).is_some_and(|name| weights.tensors.contains_key(&name));
         Self::ALL.into_iter().find(used).ok_or_else(|| {
-            let found: Vec<&str> = weights.tensors.keys().take(3).map(String::as_str).collect();
+            let found: Vec<String> =
+                weights.tensors.keys().take(3).map(|name| name.escape_debug().to_string()).collect();
             WeightsError::Names {
                 network: network.name.clone(),
                 ours: first(Names::Ours).unwrap_or_default(),
@@ -139,6 +140,14 @@ fn finite(name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
 }
 
 impl Weights {
+    /// Why a tensor is not there.
+    fn absent(&self, name: &str) -> String {
+        match self.left_out.get(name) {
+            Some(kind) => format!("holds {kind}, no floating-point numbers"),
+            None => "is missing".to_owned(),
+        }
+    }
+
     /// Whether these are the weights of `network`: every parameter in its shape, and nothing else.
     ///
     /// # Errors
@@ -149,7 +158,7 @@ impl Weights {
             |tensor: &str, problem: String| WeightsError::Tensor { tensor: tensor.to_owned(), problem };
         let layout = layout(network, names)?;
         for (name, expected) in &layout {
-            let tensor = self.tensors.get(name).ok_or_else(|| error(name, "is missing".to_owned()))?;
+            let tensor = self.tensors.get(name).ok_or_else(|| error(name, self.absent(name)))?;
             if tensor.shape != *expected {
                 let problem =
                     format!("has shape {:?}, but `{}` needs {expected:?}", tensor.shape, network.name);
@@ -204,7 +213,8 @@ impl Weights {
             }
             let (name, layer) = (&place.tensor, &place.layer.name);
             let Some(tensor) = self.tensors.get(name) else {
-                return Err(error(name, format!("is missing; to draw the layer anew say `--new {layer}`")));
+                let absent = self.absent(name);
+                return Err(error(name, format!("{absent}; to draw the layer anew say `--new {layer}`")));
             };
             if tensor.shape != layout[name] {
                 let (found, needed) = (&tensor.shape, &layout[name]);
@@ -224,7 +234,7 @@ impl Weights {
         let (network, trace) = (model.network(), model.network().trace()?);
         let zeros = |shape: Vec<usize>| Tensor { values: vec![0.0; shape.iter().product()], shape };
         let tensors = layout(network, names)?.into_iter().map(|(name, shape)| (name, zeros(shape)));
-        let mut weights = Self { tensors: tensors.collect(), metadata: BTreeMap::new() };
+        let mut weights = Self { tensors: tensors.collect(), ..Self::default() };
         for (name, shape, values) in model.parameters() {
             let place = Place::of(&name, network, &trace, names).expect("a layer of the layout");
             let whole = weights.tensors.get_mut(&place.tensor).expect("a tensor of the layout");

@@ -66,5 +66,5 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         }
         tensors.extend(whole.map(|whole| (name, whole)));
     }
-    Ok(Weights { tensors, metadata: BTreeMap::new() })
+    Ok(Weights { tensors, ..Weights::default() })
 }

@@ -23,6 +23,9 @@ const LOCK_ATTEMPTS: usize = 10;
 /// What is done to a photograph before the network sees it.
 const PREPROCESSING: &str = "preprocessing.json";
 
+/// What the network's outputs mean.
+const CLASSES: &str = "classes.json";
+
 /// Why a run could not go on, for people and reports that come later.
 pub(super) const FAILURE: &str = "failure.txt";
 
@@ -161,6 +164,19 @@ impl Run {
         }
     }
 
+    /// The classes that the run's network tells apart, in the order of its outputs, once the run is finished; `None` of runs
+    /// older than this file.
+    ///
+    /// # Errors
+    /// If the file is damaged.
+    pub fn classes(&self) -> Result<Option<Vec<String>>, TrainError> {
+        read_json(&self.file(CLASSES))
+    }
+
+    pub(super) fn keep_classes(&self, data: &Data) -> Result<(), TrainError> {
+        write_whole(&self.file(CLASSES), &serde_json::to_vec(&data.dataset.classes).expect("plain texts"))
+    }
+
     /// The rows of `metrics.jsonl`.
     ///
     /// # Errors
@@ -250,9 +266,17 @@ impl Run {
         // The result first: without it, nothing else passes for finished.
         let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
         events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
-        for name in
-            ["result.json", "weights.bpk", PREPROCESSING, centre, ten, "metrics.jsonl", "run.json", FAILURE]
-        {
+        for name in [
+            "result.json",
+            "weights.bpk",
+            PREPROCESSING,
+            CLASSES,
+            centre,
+            ten,
+            "metrics.jsonl",
+            "run.json",
+            FAILURE,
+        ] {
             match fs::remove_file(self.file(name)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(TrainError::write(self.file(name))(error));
