@@ -120,7 +120,7 @@ fn what_cannot_be_used_is_one_clear_line() {
     read(&|file| file.tensors.get_mut("conv1.weight").unwrap().values.fill(-3e38));
     of(&["predict", "changed.safetensors", "a.png"], "gives a.png scores that are no numbers");
     read(&|file| {
-        drop(file.tensors.insert("two\nlines\x1b[31m".to_owned(), file.tensors["conv1.bias"].clone()))
+        drop(file.tensors.insert("two\nlines\x1b[31m".to_owned(), file.tensors["conv1.bias"].clone()));
     });
     of(&["predict", "changed.safetensors", "a.png"], r"tensor `two\nlines\u{1b}[31m`: is no part");
     let endless = r#"
