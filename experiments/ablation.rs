@@ -50,9 +50,12 @@ pub(crate) struct Claim {
 /// What arms are compared by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::enum_variant_names)] // errors are what is measured
 pub(crate) enum Quantity {
     /// Top-1 error of the final weights on the test split, in percent.
     TestError,
+    /// Top-1 error of the final weights on training images, in evaluation mode, in percent.
+    TrainingError,
     /// Epochs until the error on training images, in evaluation mode, falls to
     /// `recipe.training_error.stop_at`.
     EpochsToTrainingError,

@@ -80,7 +80,9 @@ pub(crate) fn opened(question: &str, subject: &str, [low, high]: [f64; 2], step:
 pub(crate) fn svg(report: &Report) -> String {
     let (split, what) = match report.quantity {
         Quantity::TestError => ("validation", "validation top-1 error, %"),
-        Quantity::EpochsToTrainingError => ("train-evaluated", "training top-1 error, %"),
+        Quantity::TrainingError | Quantity::EpochsToTrainingError => {
+            ("train-evaluated", "training top-1 error, %")
+        }
     };
     let curves: Vec<Curve> = report.arms.iter().map(|arm| curve(arm, split)).collect();
     let all = || curves.iter().flat_map(|curve| &curve.points);

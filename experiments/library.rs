@@ -20,7 +20,7 @@ macro_rules! built_in {
 
 pub(crate) const ABLATIONS: &[BuiltIn] = built_in!("ablations":
     "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views", "fine-print", "normalization",
-    "transfer");
+    "weight-decay", "biases", "transfer");
 
 pub(crate) const SCALES: &[BuiltIn] = built_in!("scales":
     "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",

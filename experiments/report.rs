@@ -127,7 +127,7 @@ impl Report {
             claim: study.claim.clone(),
             quantity: study.quantity,
             unit: match study.quantity {
-                Quantity::TestError => "%",
+                Quantity::TestError | Quantity::TrainingError => "%",
                 Quantity::EpochsToTrainingError => "epochs",
             },
             delta: study.delta,
@@ -202,6 +202,7 @@ impl Report {
         let base = &self.arms[0].name;
         let (measured, digits) = match self.quantity {
             Quantity::TestError => ("test top-1 error, %".to_owned(), 2),
+            Quantity::TrainingError => ("training top-1 error, %".to_owned(), 2),
             Quantity::EpochsToTrainingError => ("epochs".to_owned(), 2),
         };
         let mut rows = vec![[
@@ -506,6 +507,13 @@ impl RunReport {
         self.test_loss = Some(test.loss);
         self.value = match quantity {
             Quantity::TestError => Value::Is(100.0 * test.top1_error),
+            Quantity::TrainingError => {
+                let of = |row: &&EpochRow| row.split == "train-evaluated" && row.epoch == result.final_epoch;
+                let row = self.rows.iter().find(of);
+                let row =
+                    row.context("its training error was not taken; set `recipe.training_error.images`")?;
+                Value::Is(100.0 * row.top1_error)
+            }
             Quantity::EpochsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
                 crossing(&self.rows, start, arm.config.recipe.training_error.stop_at)

@@ -111,6 +111,8 @@ function showRun(study, arm, run) {
 }
 
 /** What arms are compared with, in words: the notes say which of several. */
+const measured = (report) =>
+  report.unit === "%" ? `${report.quantity === "training-error" ? "training" : "test"} top-1 error, %` : report.unit;
 function lessWhat(report) {
   return report.arms.some((arm) => arm.against) ? "its reference" : report.arms[0].name;
 }
@@ -266,7 +268,7 @@ function select(label, options, value, change) {
 function curvesBlock(study) {
   const { report } = study;
   const evaluated = study.arms.some((arm) => arm.curves.some((run) => run.train_evaluated.length));
-  const state = { split: report.quantity === "epochs-to-training-error" ? "train_evaluated" : "validation", x: "epochs", y: "linear", seeds: true, hidden: new Set() };
+  const state = { split: report.quantity !== "test-error" ? "train_evaluated" : "validation", x: "epochs", y: "linear", seeds: true, hidden: new Set() };
   const chart = figure("Learning curves; the tables below have the numbers", (width) => curves(study, state, width));
   const set = (key) => (value) => { state[key] = value; chart.repaint(); };
   const seeds = element("input", { type: "checkbox", checked: "", onchange: () => set("seeds")(seeds.checked) });
@@ -298,7 +300,7 @@ function curvesBlock(study) {
 
 function armsTable(study) {
   const { report } = study;
-  const head = ["arm", report.unit === "%" ? "test top-1 error, %" : report.unit, `less ${lessWhat(report)} [95 %]`, "p, Holm", "paper*", "verdict", "parameters"];
+  const head = ["arm", measured(report), `less ${lessWhat(report)} [95 %]`, "p, Holm", "paper*", "verdict", "parameters"];
   const rows = report.arms.map((arm, index) => {
     const bound = arm.never_reached ? "> " : "";
     const value = arm.mean === null ? (arm.not_applicable ? "not applicable" : "no finished run")
@@ -445,7 +447,7 @@ function backends() {
     const heads = ["arm", ...names, ...names.slice(1).map((name) => `${name} less ${names[0]}`)];
     made.push(element("section", { class: "backends" },
       element("h1", {}, `${first.ablation} across backends`),
-      element("p", { class: "subject" }, `the same arms and seeds on ${names.join(", ")}; ${first.unit === "%" ? "test top-1 error, %" : first.unit}`),
+      element("p", { class: "subject" }, `the same arms and seeds on ${names.join(", ")}; ${measured(first)}`),
       element("div", { class: "scroll whole", tabindex: "0", role: "region", "aria-label": "Backends" }, element("table", {},
         element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))),
         element("tbody", {}, ...rows)))));
