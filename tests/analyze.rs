@@ -180,7 +180,8 @@ fn an_empty_set_and_a_network_without_kernels_are_one_clear_line() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let [weights, network] = ["two_towers.pth", "two_towers.toml"].map(|name| golden.join(name));
     let [weights, network] = [weights.to_str().unwrap(), network.to_str().unwrap()];
-    let words = ["analyze", "nearest", weights, "--preset", network, "--in", "empty", "--out", "out"];
+    let words =
+        ["analyze", "nearest", weights, "--preset", network, "--preprocessing", "paper", "--in", "empty"];
     let output = experiments(folder.path()).args(words).output().unwrap();
     assert!(!output.status.success() && stderr(&output).lines().count() == 1, "{}", stderr(&output));
     let words = ["analyze", "kernels", weights, "--preset", network, "--out", "out", "--per-kernel"];
