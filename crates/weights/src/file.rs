@@ -172,7 +172,7 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
     let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(io)?.len();
     let reader = PytorchReader::new(path).map_err(|error| problem(path, error))?;
-    let (mut weights, mut bytes) = (Weights::default(), 0);
+    let (mut weights, mut bytes) = (Weights::default(), 0usize);
     for (name, tensor) in named(reader.into_tensors())? {
         let kind = match tensor.dtype() {
             DType::F64 => Kind::F64,
@@ -184,8 +184,8 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
                 continue;
             }
         };
-        bytes += tensor.byte_len() as u64;
-        if bytes > LARGEST * size {
+        bytes = tensor.byte_len().saturating_add(bytes);
+        if bytes as u64 > LARGEST.saturating_mul(size) {
             let problem = format!("would have read {bytes} bytes by now, out of a file of {size}");
             return Err(WeightsError::Tensor { tensor: name, problem });
         }
