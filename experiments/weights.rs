@@ -143,7 +143,10 @@ impl Loaded {
                 Some(serde_json::from_str(json).context("the classes in the file's metadata")?)
             }
             // As many outputs as published networks have, of a file from elsewhere.
-            (None, None) => Some(ilsvrc().into_iter().map(|class| class.id).collect()),
+            (None, None) => {
+                let ids: Vec<String> = ilsvrc().into_iter().map(|class| class.id).collect();
+                (ids.len() == network.classes).then_some(ids)
+            }
         };
         Ok(Self { weights, network, how, classes, guesses })
     }

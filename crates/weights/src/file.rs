@@ -39,7 +39,7 @@ const ROOTS: [&str; 3] = ["state_dict.", "model_state_dict.", "model."];
 const WRAPPED: &str = "module.";
 
 /// Tensors of a PyTorch file may lie in the same bytes, but not so often that they take this much more than the file.
-const LARGEST: u64 = 4;
+const REUSE: u64 = 4;
 
 /// How a number is stored.
 #[derive(Debug, Clone, Copy)]
@@ -185,7 +185,7 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
             }
         };
         bytes = tensor.byte_len().saturating_add(bytes);
-        if bytes as u64 > LARGEST.saturating_mul(size) {
+        if bytes as u64 > REUSE.saturating_mul(size) {
             let problem = format!("would have read {bytes} bytes by now, out of a file of {size}");
             return Err(WeightsError::Tensor { tensor: name, problem });
         }
