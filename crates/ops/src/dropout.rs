@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
+use rayon::prelude::*;
 
 use crate::Key;
 
@@ -24,13 +25,14 @@ impl DropoutMask {
     pub fn draw(keys: &[Key], layer: &str, units: usize, drop: f64, gain: f64) -> Self {
         let threshold = (drop * (1u64 << 32) as f64) as u64;
         let mut bits = vec![0; keys.len() * units.div_ceil(64)];
-        for (row, key) in bits.chunks_exact_mut(units.div_ceil(64).max(1)).zip(keys) {
+        // In parallel: a GPU is done with a batch in the time that one thread takes to draw its masks.
+        bits.par_chunks_exact_mut(units.div_ceil(64).max(1)).zip(keys).for_each(|(row, key)| {
             let mut rng = key.with_purpose(layer).rng();
             for unit in 0..units {
                 let kept = u64::from(rng.next_u32()) >= threshold;
                 row[unit / 64] |= u64::from(kept) << (unit % 64);
             }
-        }
+        });
         Self { bits: bits.into(), samples: keys.len(), units, gain: gain as f32 }
     }
 
@@ -51,7 +53,10 @@ impl DropoutMask {
     /// # Shapes
     /// Output: `[samples, units]`.
     pub fn to_tensor(&self, device: &Device) -> Tensor<2> {
-        let factors: Vec<f32> = (0..self.samples).flat_map(|sample| self.factors(sample)).collect();
+        let mut factors = vec![0.0; self.samples * self.units];
+        factors.par_chunks_exact_mut(self.units.max(1)).enumerate().for_each(|(sample, row)| {
+            row.iter_mut().zip(self.factors(sample)).for_each(|(to, factor)| *to = factor);
+        });
         Tensor::from_data(TensorData::new(factors, [self.samples, self.units]), device)
     }
 }

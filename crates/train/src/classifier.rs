@@ -66,10 +66,12 @@ impl Classifier {
     /// batch's mean loss.
     pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
         let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
-        let score = Score::of(&to_host(logits.clone().inner()), &batch.targets, 1, |_| {});
-        let loss = Self::loss(logits, &batch.targets);
+        let loss = Self::loss(logits.clone(), &batch.targets);
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
-        TrainOutput::new(self, loss.backward(), score)
+        let gradients = loss.backward();
+        // Read last: a GPU would have to wait for the rest of the step to be sent to it.
+        let score = Score::of(&to_host(logits.inner()), &batch.targets, 1, |_| {});
+        TrainOutput::new(self, gradients, score)
     }
 
     /// The logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
