@@ -26,6 +26,15 @@ COMPARISONS = [
     ("infer-2012", "alexnet-2012", ["--infer"], ["torch", "onnx"], 1.05),
     ("latency-2012", "alexnet-2012", ["--infer", "--batch", "1"], ["torch", "onnx"], 1.0),
 ]
+# The same on a GPU: PyTorch by default multiplies in f32 and convolves in TF32; `torch-tf32` does both in TF32.
+ON_A_GPU = [
+    (name, network, ours, ["torch", "torch-tf32"] + ["composed"] * ("composed" in peers), None)
+    for name, network, ours, peers, _ in COMPARISONS
+]
+
+
+def run_text(command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def run(command):
@@ -35,35 +44,40 @@ def run(command):
     return json.loads(output.stdout[output.stdout.index("{"):])
 
 
-def measure(side, network, arguments, binary, threads, samples):
+def measure(side, network, arguments, given, threads, samples):
+    binary, backend = given.binary, given.backend
     batch = arguments[arguments.index("--batch") + 1] if "--batch" in arguments else "128"
     if side in ("ours", "composed"):
         command = [binary, "bench", network, *arguments, "--format", "json", "--threads", threads, "--samples", samples]
+        command += ["--backend", backend]
         return run(command + ["--ops", "composed" if side == "composed" else "fast"])
     command = [sys.executable, HERE / "peer.py", network, "--peer", side, "--batch", batch]
-    command += ["--threads", threads, "--samples", samples]
+    command += ["--threads", threads, "--samples", samples, "--device", "cuda" if backend == "cuda" else "cpu"]
     return run(command + (["--infer"] if "--infer" in arguments else []))
 
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--binary", default="target/debug/experiments")
+    arguments.add_argument("--backend", choices=["flex", "cuda"], default="flex")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--samples", default="3")
     arguments.add_argument("--threads", default="2")
     arguments.add_argument("--only")
     given = arguments.parse_args()
     processor = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
+    if given.backend == "cuda":
+        processor = run_text(["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]) + ", " + processor
     print(f"{processor}, {given.threads} threads, {platform.system()} {platform.machine()}", flush=True)
-    for name, network, ours, peers, target in COMPARISONS:
+    for name, network, ours, peers, target in ON_A_GPU if given.backend == "cuda" else COMPARISONS:
         if given.only not in (None, name):
             continue
-        samples = "30" if "--batch" in ours else given.samples
+        samples = "30" if "--batch" in ours or given.backend == "cuda" else given.samples
         found = {side: [] for side in ["ours", *peers]}
         for _ in range(given.rounds):
             for side, results in found.items():
-                results.append(measure(side, network, ours, given.binary, given.threads, samples))
-        print(f"\n{name}: {network} {' '.join(ours)} (target {target})")
+                results.append(measure(side, network, ours, given, given.threads, samples))
+        print(f"\n{name}: {network} {' '.join(ours)} " + f"(target {target})" * bool(target))
         medians = {}
         # The faster side's: ours and theirs multiply the same matrices in the same rounds.
         rate = max(statistics.median(r["matmul_gflops"] for r in results) for results in found.values())
@@ -78,6 +92,8 @@ def main():
             per_step = statistics.median(r["gflops"] * r["seconds_per_step"]["median"] for r in found["ours"])
             share = 100 * per_step / medians["ours"] / rate
             print(f"  ours runs at {share:.0f} % of the faster side's matrix product, {rate:.0f} GFLOP/s", flush=True)
+    if given.backend == "cuda":
+        return
     if given.only in (None, "threads"):
         threads(given)
     if given.only in (None, "batches"):
@@ -89,7 +105,7 @@ def threads(given):
     found = {count: [] for count in ["1", given.threads]}
     for _ in range(given.rounds):
         for count, results in found.items():
-            results.append(measure("ours", "alexnet-2012", ["--train"], given.binary, count, given.samples))
+            results.append(measure("ours", "alexnet-2012", ["--train"], given, count, given.samples))
     one, more = ({
         "step": statistics.median(step for r in results for step in r["seconds_per_step"]["samples"]),
         "rate": statistics.median(r["matmul_gflops"] for r in results),
@@ -104,7 +120,7 @@ def batches(given):
     found = {batch: [] for batch in ["32", "64", "128", "256"]}
     for _ in range(given.rounds):
         for batch, steps in found.items():
-            result = measure("ours", "alexnet-2012", ["--train", "--batch", batch], given.binary, given.threads, given.samples)
+            result = measure("ours", "alexnet-2012", ["--train", "--batch", batch], given, given.threads, given.samples)
             steps += result["seconds_per_step"]["samples"]
     print("\nbatches: alexnet-2012 --train")
     for batch, steps in found.items():

@@ -13,19 +13,24 @@ import torch
 from networks import build
 
 
-def seconds_of(step, samples):
+def seconds_of(step, samples, device):
     taken = []
-    for _ in range(samples + 1):
+    # What a GPU's libraries try out at first is not counted, nor what is allocated.
+    warm = 3 if device == "cuda" else 1
+    for _ in range(samples + warm):
         begun = time.perf_counter()
         step()
+        if device == "cuda":
+            torch.cuda.synchronize()
         taken.append(time.perf_counter() - begun)
-    return taken[1:]
+    return taken[warm:]
 
 
-def training(name, batch, samples, channels_last):
+def training(name, batch, samples, channels_last, device):
     network, side, classes = build(name)
-    network.train()
-    images, targets = torch.randn(batch, 3, side, side) * 60, torch.arange(batch) % classes
+    network.train().to(device)
+    images = torch.randn(batch, 3, side, side, device=device) * 60
+    targets = torch.arange(batch, device=device) % classes
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
@@ -36,17 +41,18 @@ def training(name, batch, samples, channels_last):
         loss(network(images), targets).backward()
         optimizer.step()
 
-    return seconds_of(step, samples)
+    return seconds_of(step, samples, device)
 
 
-def inference(name, batch, samples, channels_last):
+def inference(name, batch, samples, channels_last, device):
     network, side, _ = build(name)
-    network.eval()
-    images = torch.randn(batch, 3, side, side) * 60
+    network.eval().to(device)
+    images = torch.randn(batch, 3, side, side, device=device) * 60
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        return seconds_of(lambda: network(images), samples)
+        # Logits are read back, as ours are.
+        return seconds_of(lambda: network(images).cpu(), samples, device)
 
 
 def onnx_inference(name, batch, samples, threads):
@@ -62,18 +68,19 @@ def onnx_inference(name, batch, samples, threads):
         session = onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
     del network
     inputs = {"images": numpy.ascontiguousarray(images.numpy())}
-    return seconds_of(lambda: session.run(None, inputs), samples)
+    return seconds_of(lambda: session.run(None, inputs), samples, "cpu")
 
 
-def matmul_gflops():
-    left, right = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    return 2 * 2048**3 / statistics.median(seconds_of(lambda: left @ right, 7)) / 1e9
+def matmul_gflops(device):
+    left, right = torch.randn(2048, 2048, device=device), torch.randn(2048, 2048, device=device)
+    return 2 * 2048**3 / statistics.median(seconds_of(lambda: left @ right, 7, device)) / 1e9
 
 
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("network")
-    arguments.add_argument("--peer", choices=["torch", "torch-channels-last", "onnx"], default="torch")
+    arguments.add_argument("--peer", choices=["torch", "torch-channels-last", "torch-tf32", "onnx"], default="torch")
+    arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments.add_argument("--batch", type=int, default=128)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--samples", type=int, default=5)
@@ -82,19 +89,22 @@ def main():
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     last = given.peer == "torch-channels-last"
+    if given.peer == "torch-tf32":
+        # All that PyTorch can do for such a network in f32: matrix units everywhere, the fastest algorithm found by trial.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     if given.peer == "onnx":
         taken = onnx_inference(given.network, given.batch, given.samples, given.threads)
     elif given.infer:
-        taken = inference(given.network, given.batch, given.samples, last)
+        taken = inference(given.network, given.batch, given.samples, last, given.device)
     else:
-        taken = training(given.network, given.batch, given.samples, last)
+        taken = training(given.network, given.batch, given.samples, last, given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     median = statistics.median(taken)
     print(json.dumps({
         "images_per_second": given.batch / median,
         "seconds_per_step": {"median": median, "samples": taken},
         "peak_rss_bytes": peak,
-        "matmul_gflops": matmul_gflops(),
+        "matmul_gflops": matmul_gflops(given.device),
     }))  # fmt: skip
 
 
