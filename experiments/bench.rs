@@ -1,6 +1,7 @@
 //! How fast a whole network trains or infers here, on synthetic images, and where the time goes.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use alexnet_data::Batch;
@@ -11,6 +12,8 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::TrainStep;
 use serde::Serialize;
+
+use crate::commands::Interrupted;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy)]
@@ -119,6 +122,9 @@ fn keys(step: usize, batch: usize) -> Vec<Key> {
 fn timed(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result<Vec<f64>> {
     let mut seconds = Vec::with_capacity(samples);
     for index in 0..=samples {
+        if crate::STOP.load(Ordering::SeqCst) {
+            return Err(Interrupted("interrupted; nothing was measured".to_owned()).into());
+        }
         let begun = Instant::now();
         step(index);
         device.sync().map_err(|error| anyhow::anyhow!("{error:?}")).context("the device failed")?;

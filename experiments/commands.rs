@@ -173,6 +173,7 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
 fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let Prepared { study, machine, mut environment, data, folder } =
         prepare(args, dashboard(&args.common, args.format), stop)?;
+    machine.note().into_iter().for_each(|note| environment.observer.note(note));
     let (out, fresh) = (&args.common.out, args.common.fresh);
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&machine, &study));
     let tasks = study.tasks();
@@ -315,6 +316,7 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         stop,
     )?;
     machine.check_fits(&config)?;
+    machine.note().into_iter().for_each(|note| environment.observer.note(note));
     let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");

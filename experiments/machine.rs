@@ -55,6 +55,12 @@ impl Machine {
         matches!(self.placement, Placement::DataParallel(..))
     }
 
+    /// What whoever waits for the first step should know.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        let tunes = self.backends.iter().any(Backend::tunes_kernels);
+        tunes.then_some("Burn tries out the GPU's kernels first; the first steps may take minutes, and so does Ctrl-C there")
+    }
+
     /// What another process is to be told.
     pub(crate) fn arguments(&self) -> Vec<String> {
         match &self.placement {
