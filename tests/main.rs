@@ -7,7 +7,7 @@
 //! - [`weights`]: files of PyTorch in, predictions and other names out
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
-//! - `devices` (with `ndarray`): towers on two devices, batches divided over two
+//! - `devices` (with a second backend): towers on two devices, batches divided over two
 //! - [`transfer`]: weights that training begins with, frozen layers, few labels
 //! - [`commands`]: every subcommand's happy path and main errors
 
@@ -16,7 +16,7 @@
 mod analyze;
 mod batches;
 mod commands;
-#[cfg(feature = "ndarray")]
+#[cfg(any(feature = "ndarray", feature = "wgpu", feature = "cuda"))]
 mod devices;
 mod golden;
 mod networks;

@@ -39,6 +39,14 @@ pub(crate) fn devices() -> Vec<(String, Device)> {
     backends.collect()
 }
 
+/// By what share results on a backend may differ from f32's, where `f32` is what sums in another order may make.
+///
+/// On NVIDIA GPUs Burn multiplies f32 in TF32, ten bits of mantissa, and no option turns that off: each factor is off by up
+/// to 2^-11, and several layers of that add up.
+pub(crate) fn tolerance(backend: &str, f32: f32) -> f32 {
+    if backend.starts_with("cuda") { 2f32.powi(-8) } else { f32 }
+}
+
 /// `conv.0.towers.1.weight` to `conv1.1.weight`.
 pub(crate) fn parameter_name(network: &Network, path: &[String]) -> String {
     let index: usize = path[1].parse().unwrap();
