@@ -265,9 +265,9 @@ fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
 fn default_jobs(machine: &Machine, study: &Study) -> usize {
     const SMALL: usize = 5_000_000;
     let small = study.arms.iter().all(|arm| arm.parameters < SMALL);
-    match machine.names().as_str() {
-        "flex" if small => std::thread::available_parallelism().map_or(1, usize::from),
-        _ => 1,
+    match small && machine.is_processor() {
+        true => std::thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
     }
 }
 

@@ -55,6 +55,10 @@ impl Machine {
         matches!(self.placement, Placement::DataParallel(..))
     }
 
+    pub(crate) fn is_processor(&self) -> bool {
+        matches!(self.backends.as_slice(), [backend] if backend.is_processor())
+    }
+
     /// What whoever waits for the first step should know.
     pub(crate) fn note(&self) -> Option<&'static str> {
         let tunes = self.backends.iter().any(Backend::tunes_kernels);

@@ -70,7 +70,7 @@ impl AlexNet {
     /// Class scores before the softmax.
     ///
     /// # Shapes
-    /// - `images`: `[batch, channels, size, size]`, pixels of 0–255 with the training mean taken off
+    /// - `images`: `[batch, channels, size, size]`, prepared as for the weights: mostly pixels of 0–255 less the training mean
     /// - output: `[batch, classes]`
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         self.forward_observed(images, mode, &mut |_, _, _, _| {})

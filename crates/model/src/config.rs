@@ -181,7 +181,7 @@ impl Stage {
 }
 
 /// Batch normalization: each map less its mean, over its standard deviation, times a gain, plus a shift, both learned.
-/// In training mean and variance are the batch's (of each device's part, where a batch is divided), else running averages.
+/// In training mean and variance are the batch's, else running averages.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNormalization {

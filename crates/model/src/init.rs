@@ -12,7 +12,8 @@ pub struct Parameter {
     /// The layer's name, the tower's number and what it is: `conv1.0.weight`, `.bias`; of batch normalization `.gain`,
     /// `.shift`, `.running_mean`, `.running_variance`.
     pub name: String,
-    /// `[filters, channels, height, width]`, `[inputs, units]` or `[biases]`, of the tower alone.
+    /// `[filters, channels / groups, kernel, kernel]` (locally connected: `[filters, channels, kernel², places]`),
+    /// `[inputs, units]` or `[biases]`, of the tower alone.
     pub shape: Vec<usize>,
     initial: Initial,
 }

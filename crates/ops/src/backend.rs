@@ -104,6 +104,11 @@ impl Backend {
         self.kind == Kind::Cuda
     }
 
+    /// Whether the processor is the device.
+    pub fn is_processor(&self) -> bool {
+        matches!(self.kind, Kind::Flex | Kind::NdArray)
+    }
+
     /// Whether Burn tries out kernels for every new shape and takes the fastest, which takes minutes in each process.
     pub fn tunes_kernels(&self) -> bool {
         matches!(self.kind, Kind::Cuda | Kind::Rocm)

@@ -1,4 +1,4 @@
-//! The operations of AlexNet that Burn lacks or does slowly, and the one place that names backends.
+//! The operations of AlexNet that Burn lacks or does slowly, and the one place with code for backends.
 //!
 //! Every operation here takes and returns Burn tensors, runs on every backend and differentiates.
 //! In [`composed`] each is written in terms of Burn's own operations; on Flex the slow ones have

@@ -199,7 +199,7 @@ impl RunConfig {
             .then_some("colour noise needs colour: these images are grey")
     }
 
-    /// What a run is known by: a hash of network, data, recipe and seed, in hexadecimal. Names,
+    /// What a run is known by: a hash of network, data, recipe, initial weights and seed, in hexadecimal. Names,
     /// sources, backend and paths are not part of it, nor is how the weights are tested.
     pub fn identity(&self, data: &Dataset, seed: u64) -> String {
         let network = Network { name: String::new(), sources: Vec::new(), ..self.network.clone() };

@@ -12,7 +12,7 @@ use crate::strategy::Observer;
 pub struct Data {
     /// The images.
     pub dataset: Dataset,
-    /// Of the training split.
+    /// Of the training split; of a prepared set, of all its training images.
     pub statistics: Statistics,
 }
 

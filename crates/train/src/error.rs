@@ -76,7 +76,7 @@ pub enum TrainError {
         /// The last step, over all epochs.
         step: usize,
     },
-    /// Burn restores an optimizer on the first backend of the build, whatever the run's own is.
+    /// Burn restores an optimizer on the first GPU backend of the build, if there is one, whatever the run's own is.
     #[error(
         "cannot go on from {}: Burn restores the optimizer on the first GPU backend of this build, which \
          failed ({message}); build with the feature of the backend you use alone", path.display()

@@ -60,7 +60,7 @@ impl Placement {
     /// Whether a network can be placed so.
     ///
     /// # Errors
-    /// If there are more devices than towers.
+    /// If there are more devices than towers, or batches would be divided and a layer normalizes over them.
     pub fn check(&self, network: &Network) -> Result<(), TrainError> {
         match self {
             Self::Towers(devices) if devices.len() > network.towers => Err(TrainError::Config {
