@@ -41,6 +41,14 @@ pub(crate) fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>
         return Ok(found);
     }
     if network.classes != classes.len() {
+        let other = classes.iter().find(|class| !known.contains_key(&class.id));
+        if let Some(other) = other.filter(|_| network.classes == known.len() && classes.len() < known.len()) {
+            bail!(
+                "network `{}` tells ILSVRC-2012's classes apart, and `{}` is none of their WordNet ids",
+                network.name,
+                other.id
+            );
+        }
         bail!(
             "network `{}` tells {} classes apart, the data has {}",
             network.name,

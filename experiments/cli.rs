@@ -182,6 +182,13 @@ pub(crate) struct Origin {
     pub(crate) mean: Option<PathBuf>,
 }
 
+impl Origin {
+    /// Whether anything is said.
+    pub(crate) fn is_some(&self) -> bool {
+        self.preset.is_some() || self.preprocessing.is_some() || self.mean.is_some()
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct EvaluateArgs {
     /// Run folders; or one file of weights (as for `predict`), tested on the test images of `--data`

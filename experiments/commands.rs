@@ -1,8 +1,8 @@
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use alexnet_data::{Dataset, Upload, Views};
 use alexnet_model::Network;
@@ -69,7 +69,9 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Data(DataCommand::Stats(args)) => data::run_stats(&args)?,
         Command::Data(DataCommand::Show(args)) => data::run_show(&args)?,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "experiments", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "experiments", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end());
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -283,9 +285,16 @@ fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Why standard output could not be written, if it could not: said at the end, with which nothing else is lost.
+pub(crate) static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
 /// Prints a line; a reader that has gone away (`| head`) is no error.
 pub(crate) fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(std::io::stdout(), "{text}")
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = UNWRITTEN.set(error.to_string());
+    }
 }
 
 /// Sets the learning rates of layers to zero.
@@ -378,14 +387,21 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     {
         return evaluate_weights::evaluate(args, one, &stop);
     }
+    if args.origin.is_some() || args.set.is_some() {
+        bail!(
+            "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
+        );
+    }
     let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
     let environment = environment(&Machine::of(&machine)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs
         .iter()
         .map(|folder| {
-            Run::open(folder)
-                .with_context(|| format!("{} is no run folder, nor a file of weights", folder.display()))
+            Run::open(folder).with_context(|| match folder.is_file() {
+                true => format!("{}: several are averaged of runs' folders alone", folder.display()),
+                false => format!("{} is no run folder, nor a file of weights", folder.display()),
+            })
         })
         .collect::<Result<_>>()?;
     let mut data: Option<(String, Data)> = None;

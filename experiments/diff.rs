@@ -205,17 +205,17 @@ impl Difference {
     }
 }
 
-/// Dotted keys and plain values; layers by name, and a layer's stages as a list of their kinds, since their order
-/// counts, and the values inside them by kind.
+/// Dotted keys and plain values; layers by name, and a layer's stages by kind (`lrn`, `lrn#2`), both also as a list, since
+/// their order counts.
 fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     let inside = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
     match value {
         Value::Table(table) => table.iter().for_each(|(key, value)| flatten(&inside(key), value, found)),
         Value::Array(list) if list.iter().any(|element| element.get("name").is_some()) => {
-            for element in list {
-                let name = element.get("name").and_then(Value::as_str).unwrap_or_default();
-                flatten(&inside(name), element, found);
-            }
+            let name =
+                |element: &Value| element.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+            found.insert(path.to_owned(), list.iter().map(name).collect::<Vec<_>>().join(", "));
+            list.iter().for_each(|element| flatten(&inside(&name(element)), element, found));
         }
         Value::Array(list) if path.ends_with("stages") => {
             let stages = list.iter().filter_map(|stage| match stage {
@@ -227,9 +227,11 @@ fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
             let stages: Vec<(&str, Option<&Value>)> = stages.collect();
             let kinds: Vec<&str> = stages.iter().map(|(kind, _)| *kind).collect();
             found.insert(path.to_owned(), kinds.join(", "));
-            for (kind, inner) in stages {
-                if let Some(inner) = inner {
-                    flatten(&inside(kind), inner, found);
+            for (at, (kind, inner)) in stages.iter().enumerate() {
+                let Some(inner) = inner else { continue };
+                match kinds[..at].iter().filter(|before| *before == kind).count() {
+                    0 => flatten(&inside(kind), inner, found),
+                    before => flatten(&inside(&format!("{kind}#{}", before + 1)), inner, found),
                 }
             }
         }
@@ -291,6 +293,20 @@ mod tests {
             let error = format!("{:#}", applied(text).unwrap_err());
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn the_order_of_layers_and_the_second_stage_of_a_kind_are_differences() {
+        let differences = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|text| toml::from_str::<toml::Table>(text).unwrap());
+            let found = super::differences(&one, &other).unwrap();
+            found.into_iter().map(|difference| difference.key).collect::<Vec<_>>()
+        };
+        let stages =
+            |k: u8| format!("[[conv]]\nname = 'a'\nstages = [{{lrn = {{k = 2}}}}, {{lrn = {{k = {k}}}}}]");
+        assert_eq!(differences(&stages(2), &stages(9)), ["conv.a.stages.lrn#2.k"]);
+        let layers = |one: &str, other: &str| format!("conv = [{{name = '{one}'}}, {{name = '{other}'}}]");
+        assert_eq!(differences(&layers("a", "b"), &layers("b", "a")), ["conv"]);
     }
 
     #[test]

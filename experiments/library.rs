@@ -85,7 +85,13 @@ fn at_key(error: serde_path_to_error::Error<toml::de::Error>) -> anyhow::Error {
 }
 
 fn one_line(error: &toml::de::Error) -> String {
-    error.message().lines().collect::<Vec<_>>().join(" ")
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    // Where it is, the first line of the whole message says.
+    let whole = error.to_string();
+    match whole.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")) {
+        Some(place) => format!("{message} ({place})"),
+        None => message,
+    }
 }
 
 /// A data set's manifest.

@@ -73,7 +73,13 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commands::run(cli, stop)));
     match outcome {
-        Ok(Ok(code)) => code,
+        Ok(Ok(code)) => match commands::UNWRITTEN.get() {
+            None => code,
+            Some(problem) => {
+                eprintln!("error: cannot write standard output: {problem}");
+                ExitCode::FAILURE
+            }
+        },
         Ok(Err(error)) if error.is::<Interrupted>() => {
             eprintln!("{error}");
             ExitCode::from(INTERRUPTED)

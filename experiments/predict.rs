@@ -1,6 +1,6 @@
 //! What weights say of photographs.
 
-use alexnet_data::Views;
+use alexnet_data::{Views, write_whole};
 use alexnet_model::Network;
 use alexnet_weights::{Tensor, Weights};
 use anyhow::{Context, Result, anyhow, bail};
@@ -88,7 +88,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
             let shape = [&[count * args.views.count()][..], &shape].concat();
             file.tensors.insert(layer.clone(), Tensor { shape, values: features });
         }
-        file.write(path)?;
+        write_whole(path, &file.to_bytes()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
     match args.format {
         Format::Json => print(&serde_json::to_string_pretty(&predictions)?),

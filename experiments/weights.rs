@@ -57,7 +57,7 @@ impl Loaded {
 
     fn read(name: &Path, origin: &Origin) -> Result<Self> {
         let path = find(name)?;
-        let run = run_of(&path);
+        let run = run_of(&path)?;
         let mut weights = match (&run, path.is_dir()) {
             (Some(run), true) if !run.weights().is_file() => {
                 bail!("{} is not finished: it has no weights yet", path.display())
@@ -78,11 +78,11 @@ impl Loaded {
         let network = match (&origin.preset, &run, weights.metadata.get(NETWORK)) {
             (Some(name), ..) => network::load(name)?,
             (None, Some(run), _) => run.config.network.clone(),
-            (None, None, Some(toml)) => library::parse(toml).context("the network in the file's metadata")?,
+            (None, None, Some(toml)) => library::parse(toml).with_context(|| said_by(&path, NETWORK))?,
             (None, None, None) => match said.map(network::load).transpose()? {
                 Some(network) if weights.check(&network).is_ok() => network,
                 _ => {
-                    let network = fitting_one(&weights)?;
+                    let network = fitting_one(&weights).with_context(|| path.display().to_string())?;
                     // torchvision's names say whose they are; others do not.
                     if Names::of(&weights, &network)? != Names::Torchvision {
                         guesses.push(format!(
@@ -97,7 +97,7 @@ impl Loaded {
         };
         network.trace()?; // what a file says may be no network
         let mut how = match (&origin.preprocessing, &run, weights.metadata.get(PREPROCESSING)) {
-            (Some(how), ..) => preprocessing(how, network.input.size)?,
+            (Some(how), ..) => preprocessing(how, &network)?,
             (None, Some(run), _) => run.preprocessing()?.with_context(|| {
                 let folder = run.folder.display();
                 match run.weights().is_file() {
@@ -109,12 +109,13 @@ impl Loaded {
                 }
             })?,
             (None, None, Some(json)) => {
-                serde_json::from_str(json).context("the preprocessing in the file's metadata")?
+                serde_json::from_str(json).with_context(|| said_by(&path, PREPROCESSING))?
             }
             (None, None, None) => of_origin(&weights, &network).unwrap_or_else(|how| {
+                let less = if network.input.channels == 1 { "with no mean taken off" } else { "less ImageNet's mean" };
                 guesses.push(format!(
                     "{} does not say how images are prepared for it; taken to be as in the paper, pixels of 0 to 255 \
-                     less ImageNet's mean (`--preprocessing`)",
+                     {less} (`--preprocessing`)",
                     path.display()
                 ));
                 how
@@ -139,9 +140,7 @@ impl Loaded {
         }
         let classes = match (&run, weights.metadata.get(CLASSES)) {
             (Some(run), _) => run.classes()?,
-            (None, Some(json)) => {
-                Some(serde_json::from_str(json).context("the classes in the file's metadata")?)
-            }
+            (None, Some(json)) => Some(serde_json::from_str(json).with_context(|| said_by(&path, CLASSES))?),
             // As many outputs as published networks have, of a file from elsewhere.
             (None, None) => {
                 let ids: Vec<String> = ilsvrc().into_iter().map(|class| class.id).collect();
@@ -162,6 +161,10 @@ impl Loaded {
     }
 }
 
+fn said_by(path: &Path, what: &str) -> String {
+    format!("{}: the `{what}` in the metadata", path.display())
+}
+
 /// Weights that training begins with: their file, its SHA-256, and how images are prepared for them, where that is known.
 pub(crate) struct Beginning {
     pub(crate) path: PathBuf,
@@ -174,7 +177,7 @@ impl Beginning {
         let mut path = find(name)?;
         // What cannot be used says so when the weights themselves are read.
         let how = Loaded::read(&path, &Origin::default()).ok().map(|loaded| loaded.how);
-        if let Some(run) = run_of(&path).filter(|_| path.is_dir()) {
+        if let Some(run) = run_of(&path)?.filter(|_| path.is_dir()) {
             path = run.weights();
         }
         if !path.is_file() {
@@ -197,8 +200,7 @@ fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Prep
     let caffe = weights.metadata.get("format").is_some_and(|format| format == "caffe");
     if network.input.channels == 1 {
         // No published weights look at grey images.
-        let how = Preprocessing::paper(size);
-        return Err(Preprocessing { mean: vec![0.0], gain: vec![1.0], ..how });
+        return Err(as_in_the_paper(network));
     }
     let theirs = Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
     match network.name.as_str() {
@@ -206,16 +208,25 @@ fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Prep
         "caffe-alexnet" | "caffenet" => Ok(Preprocessing::caffe(size)),
         _ if caffe => Ok(Preprocessing::caffe(size)),
         _ if theirs && size == Preprocessing::torchvision().crop => Ok(Preprocessing::torchvision()),
-        _ => Err(Preprocessing::paper(size)),
+        _ => Err(as_in_the_paper(network)),
     }
 }
 
-/// What `--preprocessing` names, for inputs of `size` pixels.
-fn preprocessing(how: &str, size: usize) -> Result<Preprocessing> {
+/// Pixels less the mean of ImageNet's colours; of grey images, whose mean it does not say, pixels.
+fn as_in_the_paper(network: &Network) -> Preprocessing {
+    let how = Preprocessing::paper(network.input.size);
+    match network.input.channels {
+        1 => Preprocessing { mean: vec![0.0], gain: vec![1.0], ..how },
+        _ => how,
+    }
+}
+
+/// What `--preprocessing` names, for the inputs of a network.
+fn preprocessing(how: &str, network: &Network) -> Result<Preprocessing> {
     Ok(match how {
         "torchvision" => Preprocessing::torchvision(),
-        "caffe" => Preprocessing::caffe(size),
-        "paper" => Preprocessing::paper(size),
+        "caffe" => Preprocessing::caffe(network.input.size),
+        "paper" => as_in_the_paper(network),
         file => {
             let text = fs::read(file).with_context(|| {
                 format!("`--preprocessing {file}`: neither torchvision, caffe nor paper, and no file")
@@ -230,14 +241,20 @@ fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "bpk")
 }
 
-/// The run that a folder is of, or that a file lies in the folder of, a checkpoint of its too.
-fn run_of(path: &Path) -> Option<Run> {
-    if path.is_dir() {
-        return Run::open(path).ok();
-    }
-    let folder = path.parent().filter(|_| is_record(path))?;
-    let above = folder.parent().filter(|above| above.file_name().is_some_and(|name| name == "checkpoints"));
-    Run::open(above.and_then(Path::parent).unwrap_or(folder)).ok()
+/// The run that a folder is of, or whose weights or checkpoint a file is.
+fn run_of(path: &Path) -> Result<Option<Run>> {
+    let folder = match (path.is_dir(), path.parent()) {
+        (true, _) => Some(path),
+        (false, Some(folder)) if path.file_name().is_some_and(|name| name == "weights.bpk") => Some(folder),
+        (false, Some(folder)) if is_record(path) => {
+            let above =
+                folder.parent().filter(|above| above.file_name().is_some_and(|name| name == "checkpoints"));
+            above.and_then(Path::parent)
+        }
+        _ => None,
+    };
+    let there = folder.filter(|folder| folder.join("run.json").exists());
+    Ok(there.map(Run::open).transpose()?)
 }
 
 /// The file that a name means: `torchvision` is looked for in the usual caches, and downloaded if it is in none.
@@ -275,10 +292,21 @@ fn find(name: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
+fn presets() -> impl Iterator<Item = Network> {
+    library::presets().into_iter().filter_map(|preset| network::load(preset.name).ok())
+}
+
 /// The presets whose parameters these weights are.
 fn fitting(weights: &Weights) -> Vec<Network> {
-    let presets = library::presets().into_iter().filter_map(|preset| network::load(preset.name).ok());
-    presets.filter(|network| weights.check(network).is_ok()).collect()
+    presets().filter(|network| weights.check(network).is_ok()).collect()
+}
+
+/// Why the preset that these weights have most in common with is not theirs.
+fn nearest(weights: &Weights) -> String {
+    let nearest = presets().max_by_key(|network| weights.in_common(network));
+    let nearest = nearest.filter(|network| weights.in_common(network) > 0);
+    let why = nearest.and_then(|network| Some((weights.check(&network).err()?, network)));
+    why.map_or_else(String::new, |(why, network)| format!(" (of the nearest, `{}`: {why})", network.name))
 }
 
 /// The one preset that fits.
@@ -291,7 +319,9 @@ fn fitting_one(weights: &Weights) -> Result<Network> {
     match (torchvision, fitting.as_slice()) {
         (Some(network), _) => Ok(network.clone()),
         (None, [network]) => Ok(network.clone()),
-        (None, []) => bail!("these weights fit no preset; say which network with `--preset`"),
+        (None, []) => {
+            bail!("these weights fit no preset{}; say which network with `--preset`", nearest(weights))
+        }
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|network| network.name.as_str()).collect();
             bail!("these weights fit {}; say which with `--preset`", names.join(", "))
@@ -302,37 +332,60 @@ fn fitting_one(weights: &Weights) -> Result<Network> {
 /// `experiments weights inspect`.
 pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
     let path = find(name)?;
-    let weights = match run_of(&path).filter(|_| path.is_dir()) {
+    let weights = match run_of(&path)?.filter(|_| path.is_dir()) {
         Some(run) => Weights::read(&run.weights())?,
         None => Weights::read(&path)?,
     };
     let fitting: Vec<String> = fitting(&weights).into_iter().map(|network| network.name).collect();
     if format == Format::Json {
         let tensors = weights.tensors.iter().map(|(name, tensor)| {
-            serde_json::json!({ "name": name, "shape": tensor.shape, "numbers": tensor.values.len() })
+            serde_json::json!({
+                "name": name,
+                "shape": tensor.shape,
+                "numbers": tensor.values.len(),
+                "not_finite": not_finite(&tensor.values),
+            })
         });
         let tensors: Vec<_> = tensors.collect();
-        let all = serde_json::json!({ "tensors": tensors, "fits": fitting, "metadata": weights.metadata });
+        let all = serde_json::json!({
+            "tensors": tensors,
+            "left_out": weights.left_out,
+            "fits": fitting,
+            "metadata": weights.metadata,
+        });
         print(&serde_json::to_string_pretty(&all)?);
         return Ok(());
     }
     for (name, tensor) in &weights.tensors {
         let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-        let (low, high) =
-            tensor.values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| {
-                (low.min(*value), high.max(*value))
-            });
-        let strange = tensor.values.iter().filter(|value| !value.is_finite()).count();
-        let strange = if strange > 0 { format!(", {strange} not finite") } else { String::new() };
-        print(&format!("{name:<24} {:<20} {low:>10.4} to {high:.4}{strange}", shape.join(" × ")));
+        let mut range = "no numbers".to_owned();
+        if !tensor.values.is_empty() {
+            let low = tensor.values.iter().copied().fold(f32::INFINITY, f32::min);
+            let high = tensor.values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            range = format!("{low:>10.4} to {high:.4}");
+        }
+        if not_finite(&tensor.values) > 0 {
+            range += &format!(", {} not finite", not_finite(&tensor.values));
+        }
+        print(&format!("{:<24} {:<20} {range}", name.escape_debug().to_string(), shape.join(" × ")));
+    }
+    for (name, kind) in &weights.left_out {
+        print(&format!(
+            "{:<24} left out: {kind}, no floating-point numbers",
+            name.escape_debug().to_string()
+        ));
     }
     let count: usize = weights.tensors.values().map(|tensor| tensor.values.len()).sum();
     print(&format!("{} tensors, {count} numbers", weights.tensors.len()));
     match fitting.is_empty() {
-        true => print("fits no preset"),
+        true => print(&format!("fits no preset{}", nearest(&weights))),
         false => print(&format!("fits {}", fitting.join(", "))),
     }
     Ok(())
+}
+
+fn not_finite(values: &[f32]) -> usize {
+    values.iter().filter(|value| !value.is_finite()).count()
 }
 
 /// `experiments weights export`.
@@ -340,24 +393,46 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) 
     let loaded = Loaded::open(file, origin)?;
     let names = match names {
         NamesArg::Ours => Names::Ours,
-        NamesArg::Torchvision => {
-            let differences = otherwise_in_torchvision(&loaded.network)?;
-            if let Some(first) = differences.first() {
-                eprintln!(
-                    "note: `{}` is not torchvision's alexnet ({first} and {} more differ): loaded there, the same \
-                     weights give other answers",
-                    loaded.network.name,
-                    differences.len() - 1
-                );
-            }
-            Names::Torchvision
-        }
+        NamesArg::Torchvision => Names::Torchvision,
     };
     let mut weights = Weights::of(&loaded.model(&backend(None)?.device()?)?, names)?;
+    if names == Names::Torchvision {
+        note_on_torchvision(&loaded.network, &weights)?;
+    }
     weights.metadata.extend(metadata(&loaded)?);
-    weights.write(out)?;
+    write(out, &weights.to_bytes()?)?;
     print(&format!("{}: the weights of `{}`", out.display(), loaded.network.name));
     Ok(())
+}
+
+/// Says if torchvision's alexnet does something else with such weights.
+fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
+    let theirs = network::load("torchvision")?;
+    let theirs = Network { classes: network.classes, ..theirs };
+    let differences = otherwise_in_torchvision(network)?;
+    let Some(first) = differences.first() else { return Ok(()) };
+    let what = match weights.check(&with_classes(theirs)) {
+        Ok(_) => "loaded there, the same weights give other answers",
+        Err(_) => "it has tensors of other shapes, and cannot load these",
+    };
+    eprintln!(
+        "note: `{}` is not torchvision's alexnet ({first} and {} more differ): {what}",
+        network.name,
+        differences.len() - 1
+    );
+    Ok(())
+}
+
+/// The network with as many units in its last layer as it has classes.
+fn with_classes(mut network: Network) -> Network {
+    if let Some(last) = network.fc.last_mut() {
+        last.units = network.classes;
+    }
+    network
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// What a network computes otherwise than torchvision's alexnet with as many classes.
@@ -408,10 +483,9 @@ pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
         );
     }
     let loaded = Loaded::open(file, origin)?;
+    // First what goes with the record: without it the record would be used on guesses.
+    write(&out.with_extension("json"), &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
     Classifier::from(loaded.model(&backend(None)?.device()?)?).save(out)?;
-    let path = out.with_extension("json");
-    let text = serde_json::to_vec_pretty(&metadata(&loaded)?)?;
-    write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
     print(&format!("{}: the weights of `{}`, this project's record", out.display(), loaded.network.name));
     Ok(())
 }

@@ -352,6 +352,7 @@ fn errors_say_what_where_and_what_to_do() {
             "cannot write /proc/nowhere",
         ),
         (vec!["evaluate", "/nowhere"], None, "is no run folder"),
+        (vec!["evaluate", "/nowhere", "--preset", "mini"], None, "a run is tested as it was trained"),
         (vec!["report", "/nowhere"], None, "give the folder of an ablation"),
         (vec!["power", "lrn"], None, "train it first, `experiments ablation lrn --scale mini --out runs`"),
         (vec!["runs", "list", "/nowhere"], None, "cannot read /nowhere"),
@@ -520,4 +521,20 @@ fn a_bench_measures_the_network_and_each_layer() {
     }
     let output = experiments(folder.path()).args(["bench", "nosuch"]).output().unwrap();
     assert!(!output.status.success() && stderr(&output).contains("there is no network `nosuch`"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_standard_output_is_an_error_and_a_closed_one_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["list"][..], &["completions", "bash"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = experiments(folder.path()).args(words).stdout(full).output().unwrap();
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains("cannot write standard output"), "{}", stderr(&output));
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = experiments(folder.path()).args(words).stdout(writer).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
 }

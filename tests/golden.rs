@@ -180,7 +180,8 @@ fn weights_saved_by_pytorch_give_its_logits() {
             let logits = network.forward(images, Mode::Evaluation).into_data().try_to_vec::<f32>().unwrap();
             // As above.
             close(&format!("{name}: {}", file.display()), &logits, &golden.logits, tolerance(&name, 1e-4));
-            Weights::of(&network, Names::Ours).unwrap().write(&safe).unwrap();
+            let bytes = Weights::of(&network, Names::Ours).unwrap().to_bytes().unwrap();
+            std::fs::write(&safe, bytes).unwrap();
         }
     }
 }

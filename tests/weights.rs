@@ -117,8 +117,10 @@ fn what_cannot_be_used_is_one_clear_line() {
     let read = |change: &dyn Fn(&mut alexnet_weights::Weights)| {
         let mut file = alexnet_weights::Weights::read(Path::new(&weights)).unwrap();
         change(&mut file);
-        file.write(&folder.path().join("changed.safetensors")).unwrap();
+        std::fs::write(folder.path().join("changed.safetensors"), file.to_bytes().unwrap()).unwrap();
     };
+    read(&|file| drop(file.tensors.remove("conv1.weight")));
+    of(&["predict", "changed.safetensors", "a.png"], "tensor `conv1.weight`: is missing");
     read(&|file| file.tensors.get_mut("conv1.weight").unwrap().values.fill(-3e38));
     of(&["predict", "changed.safetensors", "a.png"], "gives a.png scores that are no numbers");
     read(&|file| {
@@ -154,6 +156,37 @@ fn what_cannot_be_used_is_one_clear_line() {
     "#;
     read(&|file| drop(file.metadata.insert("network".to_owned(), endless.to_owned())));
     fails(&["predict", "changed.safetensors", "a.png"], "`conv1`: more than 1099511627776 parameters");
+    read(&|file| drop(file.metadata.insert("classes".to_owned(), "1000".to_owned())));
+    of(&["predict", "changed.safetensors", "a.png"], "changed.safetensors: the `classes` in the metadata");
+    // A run whose record is damaged is no reason to guess.
+    std::fs::create_dir(folder.path().join("run")).unwrap();
+    std::fs::write(folder.path().join("run/run.json"), "{").unwrap();
+    std::fs::write(folder.path().join("run/weights.bpk"), "").unwrap();
+    fails(&["predict", "run/weights.bpk", "a.png"], "run.json is damaged");
+}
+
+#[test]
+fn others_metadata_is_no_harm_and_what_is_left_out_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let header = serde_json::json!({
+        "__metadata__": { "network": "a GAN", "classes": "1000" },
+        "fc8.bias": { "dtype": "F32", "shape": [10], "data_offsets": [0, 40] },
+        "steps\u{1b}[31m": { "dtype": "I64", "shape": [1], "data_offsets": [40, 48] },
+    });
+    let header = header.to_string();
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 48]].concat();
+    std::fs::write(folder.path().join("a.safetensors"), file).unwrap();
+    let inspect = |format: &str| {
+        let arguments = ["weights", "inspect", "a.safetensors", "--format", format];
+        stdout(&succeed(experiments(folder.path()).args(arguments)))
+    };
+    let text = inspect("text");
+    assert!(text.contains(r"steps\u{1b}[31m"), "{text}");
+    assert!(text.contains("left out: I64"), "{text}");
+    assert!(text.contains("fits no preset (of the nearest, `"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&inspect("json")).unwrap();
+    assert_eq!(json["tensors"][0]["not_finite"], 0);
+    assert_eq!(json["metadata"], serde_json::json!({}));
 }
 
 /// The image and the mean of `tests/golden/caffe.py`; the mean is a file of Caffe's, blue first.

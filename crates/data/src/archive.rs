@@ -83,7 +83,10 @@ pub(crate) fn members_of(
     length: u64,
     origin: &str,
 ) -> Result<Vec<Member>, DataError> {
-    let no_tar = |error: io::Error| DataError::file(origin, format!("not a whole tar archive ({error})"));
+    let no_tar = |error: io::Error| {
+        let error = error.to_string().replace(char::is_control, " ");
+        DataError::file(origin, format!("not a whole tar archive ({error})"))
+    };
     let mut archive = tar::Archive::new(stream);
     let mut members: Vec<Member> = Vec::new();
     for entry in archive.entries_with_seek().map_err(no_tar)? {

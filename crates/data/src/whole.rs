@@ -1,12 +1,19 @@
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes a file under another name, synced, then renames it: it is there whole or not at all, and readers see the old
-/// file or the new one. Others may read it, as far as the process's mask lets them.
+/// file or the new one. Others may read it, as far as the process's mask lets them. A link stays one, and what is no file,
+/// a pipe or `/dev/stdout`, is written to.
 ///
 /// # Errors
 /// What the operating system says; nothing is left behind then.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    }
+    let linked = path.is_symlink().then(|| fs::canonicalize(path)).transpose()?;
+    let path = linked.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // By default the file would be its owner's alone.
@@ -22,6 +29,20 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_what_is_no_file_is_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let [target, link] = ["target", "link"].map(|name| folder.path().join(name));
+        fs::write(&target, "old").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&target).unwrap(), b"new");
+        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
 
     #[cfg(unix)]
     #[test]

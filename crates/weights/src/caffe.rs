@@ -124,7 +124,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
 /// # Errors
 /// If the file cannot be read or is no square image of three channels.
 pub fn read_caffe_mean(path: &Path) -> Result<Vec<f32>, WeightsError> {
-    let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
     let blob = Blob::decode(std::fs::read(path).map_err(io)?.as_slice());
     let blob = blob.map_err(|error| problem(path, format!("no mean.binaryproto of Caffe's ({error})")))?;
     let mut mean = blob.tensor().map_err(|what| problem(path, what))?;

@@ -6,11 +6,9 @@ use alexnet_model::NetworkError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WeightsError {
-    /// A file cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
     Io {
-        /// `read` or `write`.
-        action: &'static str,
         /// The file.
         path: PathBuf,
         /// What the operating system said.
@@ -42,7 +40,7 @@ pub enum WeightsError {
         network: String,
         /// What its first tensor is called here.
         ours: String,
-        /// And in torchvision.
+        /// And elsewhere.
         theirs: String,
         /// The file's first names.
         found: String,

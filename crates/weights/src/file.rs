@@ -22,7 +22,7 @@ pub struct Tensor {
 pub struct Weights {
     /// The tensors.
     pub tensors: BTreeMap<String, Tensor>,
-    /// What else the file says: of Caffe's, `format` and the net's `name`; of safetensors, its metadata.
+    /// What else the file says: of Caffe's, `format` and the net's `name`; of safetensors, what this project wrote into it.
     pub metadata: BTreeMap<String, String>,
     /// What tensors hold that were left out, because it is no floating-point numbers, by name.
     pub left_out: BTreeMap<String, String>,
@@ -85,7 +85,13 @@ impl Weights {
     /// If the file cannot be read, is damaged or is none of these.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         use std::io::Read;
-        let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Err(problem(
+                path,
+                "is no file; what is piped cannot be read twice, so write it into one first",
+            ));
+        }
+        let io = |source| WeightsError::Io { path: path.to_owned(), source };
         let mut start = Vec::new();
         std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
         match start.as_slice() {
@@ -102,12 +108,11 @@ impl Weights {
         }
     }
 
-    /// Writes safetensors.
+    /// The bytes of a file of safetensors.
     ///
     /// # Errors
-    /// If the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), WeightsError> {
-        let io = |source| WeightsError::Io { action: "write", path: path.to_owned(), source };
+    /// If a tensor has more or fewer numbers than its shape says.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
         let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
             .tensors
             .iter()
@@ -117,22 +122,18 @@ impl Weights {
             .collect();
         let views = bytes.iter().map(|(name, tensor, bytes)| {
             let view = TensorView::new(safetensors::Dtype::F32, tensor.shape.clone(), bytes);
-            view.map(|view| (name.as_str(), view))
+            let wrong = |error: safetensors::SafeTensorError| WeightsError::Tensor {
+                tensor: (*name).clone(),
+                problem: error.to_string(),
+            };
+            view.map(|view| (name.as_str(), view)).map_err(wrong)
         });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(|error| problem(path, error))?;
+        let views = views.collect::<Result<Vec<_>, _>>()?;
         let metadata = (!self.metadata.is_empty()).then(|| {
             let text = serde_json::to_string(&self.metadata).expect("texts");
             [(METADATA.to_owned(), text)].into()
         });
-        let file = safetensors::serialize(views, metadata).map_err(|error| problem(path, error))?;
-        // Written beside and renamed, so that a full disk leaves no half of a file under the name.
-        let mut beside = path.file_name().unwrap_or_default().to_owned();
-        beside.push(".partial");
-        let beside = path.with_file_name(beside);
-        std::fs::write(&beside, file).and_then(|()| std::fs::rename(&beside, path)).map_err(|source| {
-            let _ = std::fs::remove_file(&beside);
-            io(source)
-        })
+        Ok(safetensors::serialize(views, metadata).expect("views that were checked"))
     }
 }
 
@@ -169,7 +170,7 @@ fn named<T>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<BTreeMap<S
 
 fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
     use pytorch_reader::DType;
-    let io = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+    let io = |source| WeightsError::Io { path: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(io)?.len();
     let reader = PytorchReader::new(path).map_err(|error| problem(path, error))?;
     let (mut weights, mut bytes) = (Weights::default(), 0usize);
@@ -199,13 +200,10 @@ fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     use safetensors::Dtype;
     let file = SafeTensors::deserialize(bytes).map_err(|error| problem(path, error))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
-    let mut metadata: BTreeMap<String, String> =
-        header.metadata().clone().unwrap_or_default().into_iter().collect();
-    if let Some(ours) = metadata.remove(METADATA) {
-        let ours: BTreeMap<String, String> = serde_json::from_str(&ours)
-            .map_err(|error| problem(path, format!("the metadata `{METADATA}`: {error}")))?;
-        metadata.extend(ours);
-    }
+    // Of others' entries nobody knows what they mean.
+    let ours = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
+    let metadata = ours.map_or_else(|| Ok(BTreeMap::new()), |ours| serde_json::from_str(ours));
+    let metadata = metadata.map_err(|error| problem(path, format!("the metadata `{METADATA}`: {error}")))?;
     let mut weights = Weights { metadata, ..Weights::default() };
     for (name, view) in named(file.tensors())? {
         let kind = match view.dtype() {
@@ -242,12 +240,12 @@ mod tests {
     fn what_is_written_is_read_to_the_bit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
-        weights().write(&path).unwrap();
+        std::fs::write(&path, weights().to_bytes().unwrap()).unwrap();
         assert_eq!(Weights::read(&path).unwrap(), weights());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        let again = folder.path().join("again.safetensors");
-        weights().write(&again).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&again).unwrap());
+        assert_eq!(weights().to_bytes().unwrap(), weights().to_bytes().unwrap());
+        let mut wrong = weights();
+        wrong.tensors.values_mut().next().unwrap().values.pop();
+        assert!(wrong.to_bytes().is_err());
     }
 
     #[test]
@@ -270,7 +268,7 @@ mod tests {
         for more in (0..256).step_by(8) {
             let mut weights = weights();
             weights.metadata.insert("name".to_owned(), "x".repeat(more));
-            weights.write(&path).unwrap();
+            std::fs::write(&path, weights.to_bytes().unwrap()).unwrap();
             assert_eq!(Weights::read(&path).unwrap(), weights);
         }
     }
@@ -279,7 +277,7 @@ mod tests {
     fn a_damaged_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
-        weights().write(&path).unwrap();
+        std::fs::write(&path, weights().to_bytes().unwrap()).unwrap();
         let whole = std::fs::read(&path).unwrap();
         for length in 0..whole.len() {
             std::fs::write(&path, &whole[..length]).unwrap();

@@ -40,20 +40,27 @@ impl Names {
         }
     }
 
-    /// Those that a file uses for a network, by its first layer.
+    /// Those that a file uses for a network: it has a tensor under one of them.
     ///
     /// # Errors
     /// [`WeightsError::Names`].
     pub fn of(weights: &Weights, network: &Network) -> Result<Self, WeightsError> {
         let first = |names: Names| names.layer(network, 0).map(|layer| format!("{layer}.weight"));
-        let used = |names: &Names| first(*names).is_some_and(|name| weights.tensors.contains_key(&name));
+        let has = |name: &String| weights.tensors.contains_key(name) || weights.left_out.contains_key(name);
+        let used = |names: &Names| {
+            let layers =
+                (0..network.conv.len() + network.fc.len()).filter_map(|index| names.layer(network, index));
+            layers
+                .flat_map(|layer| ["weight", "bias"].map(|kind| format!("{layer}.{kind}")))
+                .any(|name| has(&name))
+        };
         Self::ALL.into_iter().find(used).ok_or_else(|| {
             let found: Vec<String> =
                 weights.tensors.keys().take(3).map(|name| name.escape_debug().to_string()).collect();
             WeightsError::Names {
                 network: network.name.clone(),
                 ours: first(Names::Ours).unwrap_or_default(),
-                theirs: format!("features.{}.weight", FEATURES[0]),
+                theirs: first(Names::Torchvision).or(first(Names::Record)).unwrap_or_default(),
                 found: if found.is_empty() { "no tensors".to_owned() } else { found.join(", ") },
             }
         })
@@ -68,7 +75,7 @@ fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>
         let Some(name) = names.layer(network, index) else {
             return Err(WeightsError::Tensor {
                 tensor: layer.name.clone(),
-                problem: format!("network `{}` has layers that {names:?} has no name for", network.name),
+                problem: format!("network `{}` has layers that torchvision's alexnet has not", network.name),
             });
         };
         let (outputs, places) = (layer.towers * layer.outputs, layer.side * layer.side);
@@ -146,6 +153,15 @@ impl Weights {
             Some(kind) => format!("holds {kind}, no floating-point numbers"),
             None => "is missing".to_owned(),
         }
+    }
+
+    /// How many tensors are called as those of `network` and have their shapes.
+    pub fn in_common(&self, network: &Network) -> usize {
+        let layout = Names::of(self, network).and_then(|names| layout(network, names)).unwrap_or_default();
+        let same = |(name, shape): &(&String, &Vec<usize>)| {
+            self.tensors.get(*name).is_some_and(|tensor| tensor.shape == **shape)
+        };
+        layout.iter().filter(same).count()
     }
 
     /// Whether these are the weights of `network`: every parameter in its shape, and nothing else.
