@@ -76,7 +76,7 @@ pub(crate) struct AblationArgs {
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
     /// Runs trained at once, each in a process with its share of the threads and a log; the results are the
-    /// same for any number [default: one a core for small networks on flex, else 1]
+    /// same for any number [default: one a core for small networks on the processor, else 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) jobs: Option<usize>,
     /// What standard output holds: a table, or one JSON value

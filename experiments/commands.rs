@@ -175,11 +175,13 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
 fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let Prepared { study, machine, mut environment, data, folder } =
         prepare(args, dashboard(&args.common, args.format), stop)?;
-    machine.note().into_iter().for_each(|note| environment.observer.note(note));
     let (out, fresh) = (&args.common.out, args.common.fresh);
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&machine, &study));
     let tasks = study.tasks();
     let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
+    if let Some(note) = machine.note().filter(|_| tasks.iter().any(|task| done(task) < 1.0)) {
+        environment.observer.note(note);
+    }
     let clock = Arc::new(Clock::start(tasks.iter().map(|task| (task, done(task)))));
     let log = match jobs {
         1 => None,
@@ -325,7 +327,6 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         stop,
     )?;
     machine.check_fits(&config)?;
-    machine.note().into_iter().for_each(|note| environment.observer.note(note));
     let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
@@ -351,6 +352,8 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let label = format!("{}, seed {}", scale.name, args.seed);
     if let (RunStatus::Finished(_), false) = (run.status()?, args.common.fresh) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
+    } else if let Some(note) = machine.note() {
+        environment.observer.note(note);
     }
     let result = match run.complete(&data, &environment, &label, args.common.fresh) {
         Err(error @ TrainError::Interrupted { .. }) => return Err(Interrupted(error.to_string()).into()),
@@ -387,11 +390,6 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     {
         return evaluate_weights::evaluate(args, one, &stop);
     }
-    if args.origin.is_some() || args.set.is_some() {
-        bail!(
-            "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
-        );
-    }
     let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
     let environment = environment(&Machine::of(&machine)?, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
@@ -404,6 +402,11 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
             })
         })
         .collect::<Result<_>>()?;
+    if args.origin.is_some() || args.set.is_some() {
+        bail!(
+            "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
+        );
+    }
     let mut data: Option<(String, Data)> = None;
     let mut all: Vec<Predictions> = Vec::new();
     let mut results = Vec::new();

@@ -9,13 +9,13 @@ use alexnet_data::{Manifest, RemoteFile, file_sha256};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::commands::Interrupted;
+use crate::commands::{Interrupted, print};
 use crate::library;
 
 /// Downloads every file of a data set that is not here yet.
 pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
     if let Some(path) = library::find_data(manifest) {
-        println!("{} is already here: {}", manifest.name, path.display());
+        print(&format!("{} is already here: {}", manifest.name, path.display()));
         return Ok(());
     }
     if manifest.files.is_empty() {
@@ -33,7 +33,7 @@ pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
             )
         })?;
     }
-    println!("{} is in {}", manifest.name, folder.display());
+    print(&format!("{} is in {}", manifest.name, folder.display()));
     Ok(())
 }
 

@@ -57,7 +57,11 @@ impl Loaded {
 
     fn read(name: &Path, origin: &Origin) -> Result<Self> {
         let path = find(name)?;
-        let run = run_of(&path)?;
+        let run = match run_of(&path) {
+            // Nothing is to be known of it.
+            Err(_) if path.is_file() && origin.preset.is_some() && origin.preprocessing.is_some() => None,
+            run => run?,
+        };
         let mut weights = match (&run, path.is_dir()) {
             (Some(run), true) if !run.weights().is_file() => {
                 bail!("{} is not finished: it has no weights yet", path.display())
@@ -177,7 +181,9 @@ impl Beginning {
         let mut path = find(name)?;
         // What cannot be used says so when the weights themselves are read.
         let how = Loaded::read(&path, &Origin::default()).ok().map(|loaded| loaded.how);
-        if let Some(run) = run_of(&path)?.filter(|_| path.is_dir()) {
+        if path.is_dir()
+            && let Some(run) = run_of(&path)?
+        {
             path = run.weights();
         }
         if !path.is_file() {
@@ -332,10 +338,8 @@ fn fitting_one(weights: &Weights) -> Result<Network> {
 /// `experiments weights inspect`.
 pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
     let path = find(name)?;
-    let weights = match run_of(&path)?.filter(|_| path.is_dir()) {
-        Some(run) => Weights::read(&run.weights())?,
-        None => Weights::read(&path)?,
-    };
+    let run = if path.is_dir() { run_of(&path)? } else { None };
+    let weights = Weights::read(&run.map_or(path, |run| run.weights()))?;
     let fitting: Vec<String> = fitting(&weights).into_iter().map(|network| network.name).collect();
     if format == Format::Json {
         let tensors = weights.tensors.iter().map(|(name, tensor)| {
@@ -413,7 +417,7 @@ fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
     let Some(first) = differences.first() else { return Ok(()) };
     let what = match weights.check(&with_classes(theirs)) {
         Ok(_) => "loaded there, the same weights give other answers",
-        Err(_) => "it has tensors of other shapes, and cannot load these",
+        Err(why) => &format!("it cannot load these ({why})"),
     };
     eprintln!(
         "note: `{}` is not torchvision's alexnet ({first} and {} more differ): {what}",
@@ -476,16 +480,27 @@ fn beside(path: &Path) -> Result<BTreeMap<String, String>> {
 
 /// `experiments weights import`.
 pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
+    // Where a link leads, there the other file belongs too.
+    let out = &fs::canonicalize(out).ok().filter(|_| out.is_symlink()).unwrap_or_else(|| out.to_owned());
     if !is_record(out) {
         bail!(
             "`--out {}`: records end in `.bpk`, and what goes with them lies beside in `.json`",
             out.display()
         );
     }
+    if out.file_name().is_some_and(|name| name == "weights.bpk") && out.with_file_name("run.json").exists() {
+        bail!("`--out {}`: these are a run's own", out.display());
+    }
     let loaded = Loaded::open(file, origin)?;
-    // First what goes with the record: without it the record would be used on guesses.
-    write(&out.with_extension("json"), &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
-    Classifier::from(loaded.model(&backend(None)?.device()?)?).save(out)?;
+    let model = Classifier::from(loaded.model(&backend(None)?.device()?)?);
+    // First what goes with the record: without it, or with another's, the record would be used wrongly.
+    let json = out.with_extension("json");
+    let before = fs::read(&json).ok();
+    write(&json, &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
+    if let Err(error) = model.save(out) {
+        let _ = before.map_or_else(|| fs::remove_file(&json), |before| write_whole(&json, &before));
+        return Err(error.into());
+    }
     print(&format!("{}: the weights of `{}`, this project's record", out.display(), loaded.network.name));
     Ok(())
 }

@@ -352,7 +352,7 @@ fn errors_say_what_where_and_what_to_do() {
             "cannot write /proc/nowhere",
         ),
         (vec!["evaluate", "/nowhere"], None, "is no run folder"),
-        (vec!["evaluate", "/nowhere", "--preset", "mini"], None, "a run is tested as it was trained"),
+        (vec!["evaluate", "/nowhere", "--preset", "mini"], None, "is no run folder"),
         (vec!["report", "/nowhere"], None, "give the folder of an ablation"),
         (vec!["power", "lrn"], None, "train it first, `experiments ablation lrn --scale mini --out runs`"),
         (vec!["runs", "list", "/nowhere"], None, "cannot read /nowhere"),

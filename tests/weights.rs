@@ -274,6 +274,11 @@ fn a_run_is_tested_and_asked_like_any_weights() {
         // The same arithmetic in other batches: the same answers.
         assert_eq!(tested["test"]["top1_error"], found["result"]["tests"][0]["top1_error"], "{file}");
     }
+    let output = experiments(folder.path()).args(["evaluate", run, "--preset", "mini"]).output().unwrap();
+    assert!(stderr(&output).contains("a run is tested as it was trained"), "{}", stderr(&output));
+    let import = ["weights", "import", "a.safetensors", "--out", &weights];
+    let output = experiments(folder.path()).args(import).output().unwrap();
+    assert!(stderr(&output).contains("these are a run's own"), "{}", stderr(&output));
     // Classes are called as the data call them; away from its folder a record knows nothing, and that is said.
     photograph(folder.path(), "a.png", [28, 28], [90, 90, 90]);
     std::fs::copy(folder.path().join(&weights), folder.path().join("away.bpk")).unwrap();

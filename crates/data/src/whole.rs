@@ -3,16 +3,17 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// Writes a file under another name, synced, then renames it: it is there whole or not at all, and readers see the old
-/// file or the new one. Others may read it, as far as the process's mask lets them. A link stays one, and what is no file,
-/// a pipe or `/dev/stdout`, is written to.
+/// file or the new one. Others may read it, as far as the process's mask lets them. A link stays one.
 ///
 /// # Errors
-/// What the operating system says; nothing is left behind then.
+/// What the operating system says; nothing is left behind then. What is there and no regular file, a pipe or `/dev/stdout`, is
+/// refused: renaming would replace it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        return fs::OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    let open = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| path.starts_with(open));
+    if open || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("no regular file, and only those are written whole"));
     }
-    let linked = path.is_symlink().then(|| fs::canonicalize(path)).transpose()?;
+    let linked = fs::canonicalize(path).ok().filter(|_| path.is_symlink());
     let path = linked.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -32,7 +33,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn links_stay_and_what_is_no_file_is_written_to() {
+    fn links_stay_and_what_is_no_file_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let [target, link] = ["target", "link"].map(|name| folder.path().join(name));
         fs::write(&target, "old").unwrap();
@@ -40,8 +41,16 @@ mod tests {
         write_whole(&link, b"new").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&target).unwrap(), b"new");
-        write_whole(Path::new("/dev/null"), b"gone").unwrap();
-        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for no_file in [socket.as_path(), folder.path(), Path::new("/dev/stdout")] {
+            assert!(write_whole(no_file, b"lost").unwrap_err().to_string().starts_with("no regular file"));
+        }
+        assert!(!fs::metadata(&socket).unwrap().is_file());
+        // A link to nothing gives way.
+        fs::remove_file(&target).unwrap();
+        write_whole(&link, b"whole").unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"whole");
     }
 
     #[cfg(unix)]

@@ -75,7 +75,12 @@ fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>
         let Some(name) = names.layer(network, index) else {
             return Err(WeightsError::Tensor {
                 tensor: layer.name.clone(),
-                problem: format!("network `{}` has layers that torchvision's alexnet has not", network.name),
+                problem: format!(
+                    "has no name there: torchvision's alexnet has 5 convolutions and 3 fully connected layers, `{}` {} and {}",
+                    network.name,
+                    network.conv.len(),
+                    network.fc.len()
+                ),
             });
         };
         let (outputs, places) = (layer.towers * layer.outputs, layer.side * layer.side);
