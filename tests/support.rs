@@ -41,10 +41,10 @@ pub(crate) fn devices() -> Vec<(String, Device)> {
 
 /// By what share results on a backend may differ from f32's, where `f32` is what sums in another order may make.
 ///
-/// On NVIDIA GPUs Burn multiplies f32 in TF32, ten bits of mantissa, and no option turns that off: each factor is off by up
-/// to 2^-11, and several layers of that add up.
+/// On NVIDIA GPUs Burn multiplies f32 in TF32, ten bits of mantissa: each factor is off by up to 2^-11, and so a product by
+/// 2^-10. Logits of the golden network were off by 2.1e-4; gradients have not been compared there yet.
 pub(crate) fn tolerance(backend: &str, f32: f32) -> f32 {
-    if backend.starts_with("cuda") { 2f32.powi(-8) } else { f32 }
+    if backend.starts_with("cuda") { 2f32.powi(-10) } else { f32 }
 }
 
 /// `conv.0.towers.1.weight` to `conv1.1.weight`.
