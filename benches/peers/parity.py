@@ -5,8 +5,8 @@
 
 PHOTOGRAPHS is a folder or tar with JPEGs. torchvision.models.alexnet and Caffe's two networks get random weights, which are
 written in their own formats; PROGRAM predicts with them, and what comes out are the relative differences,
-|ours - theirs| / |theirs|, of logits and of each layer, over photographs whose centre squares of 256 pixels were kept as
-PNG, so that decoders and scaling are not compared. Versions: requirements.txt."""
+|ours - theirs| / |theirs|, of logits and of each layer: torchvision's from the JPEG files themselves; Caffe's, which OpenCV
+does not prepare images for, over centre squares of 256 pixels that were kept as PNG. Versions: requirements.txt."""
 
 import argparse
 import io
@@ -35,10 +35,10 @@ CAFFE_MEAN = numpy.array([104.00699, 116.66877, 122.67891], numpy.float32).resha
 def photographs(source, count):
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.is_file())[:count]
-        return [Image.open(path).convert("RGB") for path in files]
+        return [path.read_bytes() for path in files]
     with tarfile.open(source) as tar:
         members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)[:count]
-        return [Image.open(io.BytesIO(tar.extractfile(m).read())).convert("RGB") for m in members]
+        return [tar.extractfile(m).read() for m in members]
 
 
 def tensors(path):
@@ -73,9 +73,12 @@ def main():
     args = parser.parse_args()
     work = args.work or pathlib.Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
-    images, paths = [], []
-    for at, image in enumerate(photographs(args.photographs, args.count)):
-        square = v2.CenterCrop(256)(v2.Resize(256)(image))
+    images, paths, wholes, files = [], [], [], []
+    for at, file in enumerate(photographs(args.photographs, args.count)):
+        files.append(work / f"{at}.jpg")
+        files[-1].write_bytes(file)
+        wholes.append(Image.open(io.BytesIO(file)).convert("RGB"))
+        square = v2.CenterCrop(256)(v2.Resize(256)(wholes[-1]))
         paths.append(work / f"{at}.png")
         square.save(paths[-1])
         images.append(numpy.asarray(square))
@@ -86,10 +89,10 @@ def main():
     torch.save(model.state_dict(), work / "alexnet.pth")
     transform = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.transforms()
     with torch.no_grad():
-        batch = torch.stack([transform(Image.fromarray(image)) for image in images])
+        batch = torch.stack([transform(image) for image in wholes])
         theirs = model(batch).numpy()
         features = model.features(batch).numpy()
-    ours = predict(args.program, work / "alexnet.pth", paths, work / "out.safetensors", "conv5")
+    ours = predict(args.program, work / "alexnet.pth", files, work / "out.safetensors", "conv5")
     print(f"torchvision: logits {difference(ours['logits'], theirs):.1e}, conv5 {difference(ours['conv5'], features):.1e}")
     print(f"torchvision: same class first in {(ours['logits'].argmax(1) == theirs.argmax(1)).sum()} of {len(images)}")
 

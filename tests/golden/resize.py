@@ -1,33 +1,41 @@
-"""What torchvision makes of photographs: shorter side to 256, centre 256 x 256. Of each, 64 pixels are kept in resize.bin
-(64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see. And what it makes of a picture
-by a formula, 305 x 200 pixels: shorter side to 48, centre 48 x 48, all of it in resize_made.bin.
+"""What torchvision makes of photographs that Pillow opened: shorter side to 256, centre 256 x 256. Of each, 64 pixels are
+kept in resize.bin (64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see. And what it
+makes of a picture by a formula, 305 x 200 pixels: shorter side to 48, centre 48 x 48, all of it in resize_made.bin; and to
+300, enlarged, of which it keeps every 97th byte in resize_enlarged.bin.
 
     python tests/golden/resize.py imagenet-samples.tar
 
-Made with torch 2.15.0, torchvision 0.29.2."""
+Made with torchvision 0.29.2, Pillow 13.0.0."""
 
+import io
 import pathlib
 import sys
 import tarfile
 
-import torch
-from torchvision.io import ImageReadMode, decode_jpeg
+import numpy
+from PIL import Image
 from torchvision.transforms.v2 import functional
 
 SAMPLES = 64
+HERE = pathlib.Path(__file__)
+
+
+def square(image, side):
+    return numpy.asarray(functional.center_crop(functional.resize(image, [side], antialias=True), [side, side]))
+
+
 out = bytearray()
 with tarfile.open(sys.argv[1]) as tar:
     members = sorted((member for member in tar if member.isfile()), key=lambda member: member.name)
     for at, member in enumerate(members):
-        data = torch.frombuffer(bytearray(tar.extractfile(member).read()), dtype=torch.uint8)
-        image = decode_jpeg(data, mode=ImageReadMode.RGB)
-        image = functional.center_crop(functional.resize(image, 256, antialias=True), 256)
-        flat = image.reshape(3, 256 * 256)
+        image = Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB")
+        flat = square(image, 256).reshape(256 * 256, 3)
         places = [(at * 7919 + sample * 104729) % 65536 for sample in range(SAMPLES)]
-        out += bytes(flat[:, places].T.reshape(-1).tolist())
-pathlib.Path(__file__).with_name("resize.bin").write_bytes(out)
+        out += flat[places].tobytes()
+HERE.with_name("resize.bin").write_bytes(out)
 
-y, x = torch.meshgrid(torch.arange(200), torch.arange(305), indexing="ij")
-made = torch.stack([(x * 7 + y * 3) % 256, x * y // 16 % 256, (x ^ y) * 5 % 256]).to(torch.uint8)
-made = functional.center_crop(functional.resize(made, 48, antialias=True), 48)
-pathlib.Path(__file__).with_name("resize_made.bin").write_bytes(bytes(made.permute(1, 2, 0).reshape(-1).tolist()))
+y, x = numpy.mgrid[:200, :305]
+made = numpy.stack([(x * 7 + y * 3) % 256, x * y // 16 % 256, (x ^ y) * 5 % 256], 2).astype(numpy.uint8)
+made = Image.fromarray(made)
+HERE.with_name("resize_made.bin").write_bytes(square(made, 48).tobytes())
+HERE.with_name("resize_enlarged.bin").write_bytes(square(made, 300).tobytes()[::97])

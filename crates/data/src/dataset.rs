@@ -184,7 +184,7 @@ impl LabelledImages {
             }
         }
         let decoded = decode::pixels_in(buffer, &scratch.file, channels, Window::whole);
-        let decoded = decoded.and_then(|pixels| decode::square(pixels, size));
+        let decoded = decoded.map(|pixels| decode::square(pixels, size));
         scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
         Ok(Pixels::Interleaved(&scratch.pixels))
     }
@@ -309,7 +309,8 @@ impl Dataset {
                 let indices = Arc::new((0..images.labels.len() as u32).collect());
                 let images = Arc::new(images);
                 let split = Split { source: images, indices, channels, size, labels: None, stand_in: None };
-                return Ok((split, source.classes, name));
+                let called = if single && name == "train" { "all" } else { name };
+                return Ok((split, source.classes, called));
             }
         }
         Err(DataError::file(

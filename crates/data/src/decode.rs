@@ -1,14 +1,13 @@
 //! JPEG and PNG files to pixels.
 
-use std::cell::RefCell;
 use std::io::Cursor;
 
-use fast_image_resize as fir;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
 use crate::jpeg::{self, Window};
+use crate::resize::scaled;
 
 /// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
 const PIXELS_LIMIT: usize = 1 << 26;
@@ -30,7 +29,7 @@ pub(crate) struct Pixels {
 ///
 /// Grey images become three equal channels where `channels` is 3; colour becomes luma where it is 1.
 pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
-    let pixels = square(pixels(bytes, channels)?, size)?.bytes;
+    let pixels = square(pixels(bytes, channels)?, size).bytes;
     let area = size * size;
     Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
 }
@@ -143,14 +142,14 @@ pub(crate) fn half_even(number: usize) -> usize {
 
 /// The centre square of `size` pixels of an image whose shorter side is scaled to that: what
 /// `torchvision.transforms` gives for `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)`.
-pub(crate) fn square(pixels: Pixels, size: usize) -> Result<Pixels, String> {
-    if (pixels.width, pixels.height) == (size, size) { Ok(pixels) } else { square_of(&pixels, size) }
+pub(crate) fn square(pixels: Pixels, size: usize) -> Pixels {
+    if (pixels.width, pixels.height) == (size, size) { pixels } else { square_of(&pixels, size) }
 }
 
 /// As [`square`], leaving the image as it is.
-pub(crate) fn square_of(pixels: &Pixels, size: usize) -> Result<Pixels, String> {
+pub(crate) fn square_of(pixels: &Pixels, size: usize) -> Pixels {
     if (pixels.width, pixels.height) == (size, size) {
-        return Ok(pixels.clone());
+        return pixels.clone();
     }
     let whole = scaled_sides(pixels.width, pixels.height, size);
     scaled(pixels, whole, [half_even(whole[0] - size), half_even(whole[1] - size)], [size; 2])
@@ -167,34 +166,6 @@ pub(crate) fn seen_by_square(width: usize, height: usize, size: usize) -> Window
         (corner * by - reach).max(0.0) as usize..end.min(side)
     });
     Window { rows, columns }
-}
-
-/// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
-/// computed but seen by the filter.
-pub(crate) fn scaled(
-    pixels: &Pixels,
-    whole: [usize; 2],
-    corner: [usize; 2],
-    size: [usize; 2],
-) -> Result<Pixels, String> {
-    let Pixels { bytes, width, height, channels } = pixels;
-    let (width, height) = (*width, *height);
-    let error = |error: &dyn std::fmt::Display| format!("cannot be scaled ({error})");
-    let kind = if *channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-    let source =
-        fir::images::ImageRef::new(width as u32, height as u32, bytes, kind).map_err(|e| error(&e))?;
-    let mut target = fir::images::Image::new(size[0] as u32, size[1] as u32, kind);
-    let by = [width as f64 / whole[0] as f64, height as f64 / whole[1] as f64];
-    let (left, top) = (corner[0] as f64 * by[0], corner[1] as f64 * by[1]);
-    let (wide, tall) = (size[0] as f64 * by[0], size[1] as f64 * by[1]);
-    let options = fir::ResizeOptions::new()
-        .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear))
-        // Rounding may carry the far edge beyond the image.
-        .crop(left, top, wide.min(width as f64 - left), tall.min(height as f64 - top));
-    // Its memory serves again for the thread's next image.
-    thread_local!(static RESIZER: RefCell<fir::Resizer> = RefCell::new(fir::Resizer::new()));
-    RESIZER.with_borrow_mut(|it| it.resize(&source, &mut target, &options)).map_err(|e| error(&e))?;
-    Ok(Pixels { bytes: target.into_vec(), width: size[0], height: size[1], channels: *channels })
 }
 
 /// What EXIF says of how the camera was held, 1 to 8; 1 where nothing or nonsense is said.
@@ -350,7 +321,8 @@ pub(crate) mod tests {
         assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
     }
 
-    /// Against torchvision, by `tests/golden/resize.py`: a quarter, cut half a pixel off the middle, and full of edges.
+    /// Against torchvision, by `tests/golden/resize.py`: a quarter, cut half a pixel off the middle, and full of edges; and
+    /// enlarged by a half.
     #[test]
     fn a_picture_is_scaled_and_cut_as_by_torchvision() {
         let pixel = |at: usize| {
@@ -359,10 +331,8 @@ pub(crate) mod tests {
         };
         let bytes = (0..305 * 200).flat_map(pixel).collect();
         let picture = Pixels { bytes, width: 305, height: 200, channels: 3 };
-        let ours = square(picture, 48).unwrap().bytes;
-        let theirs = include_bytes!("../../../tests/golden/resize_made.bin");
-        assert_eq!(ours.len(), theirs.len());
-        // Both add weights of eight bits in another order.
-        assert!(ours.iter().zip(theirs).all(|(a, b)| a.abs_diff(*b) <= 1));
+        let enlarged: Vec<u8> = square_of(&picture, 300).bytes.into_iter().step_by(97).collect();
+        assert!(enlarged == include_bytes!("../../../tests/golden/resize_enlarged.bin"));
+        assert!(square(picture, 48).bytes == include_bytes!("../../../tests/golden/resize_made.bin"));
     }
 }

@@ -30,6 +30,7 @@ mod manifest;
 mod prepare;
 #[cfg(feature = "tensors")]
 mod preprocess;
+mod resize;
 mod shards;
 mod statistics;
 mod whole;

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
 
 use alexnet_ops::Key;
 use burn::data::dataloader::{DataLoader, DataLoaderIterator, Progress};
@@ -163,7 +164,7 @@ impl Loader {
         let queues = (0..workers.min(self.num_batches())).map(|worker| {
             let (send, receive) = sync_channel(AHEAD);
             let (shared, order) = (self.shared.clone(), order.clone());
-            std::thread::spawn(move || {
+            let thread = std::thread::spawn(move || {
                 let mut scratch = Default::default();
                 for number in (skipped + worker..order.len().div_ceil(size)).step_by(workers) {
                     // The receiver hangs up when the epoch is cut short.
@@ -172,7 +173,7 @@ impl Loader {
                     }
                 }
             });
-            receive
+            (receive, Some(thread))
         });
         let queues = queues.collect();
         Batches {
@@ -336,7 +337,8 @@ struct Batches<'a> {
     epoch: u64,
     order: Arc<Vec<u32>>,
     scratch: (Scratch, Vec<u8>),
-    queues: Vec<Receiver<Result<HostBatch, DataError>>>,
+    /// What each worker has ready, and its thread.
+    queues: Vec<(Receiver<Result<HostBatch, DataError>>, Option<JoinHandle<()>>)>,
     skipped: usize,
     next: usize,
     failed: bool,
@@ -344,8 +346,20 @@ struct Batches<'a> {
 
 /// A worker that stopped before it had delivered its batches.
 #[derive(Debug, thiserror::Error)]
-#[error("a data worker stopped in mid-epoch; its message is above")]
-struct WorkerStopped;
+#[error("a data worker stopped in mid-epoch: {0}")]
+struct WorkerStopped(String);
+
+impl WorkerStopped {
+    /// Of a thread that is at its end.
+    fn of(thread: Option<JoinHandle<()>>) -> Self {
+        let payload = thread.and_then(|thread| thread.join().err());
+        let text = payload.and_then(|payload| match payload.downcast::<String>() {
+            Ok(text) => Some(*text),
+            Err(payload) => payload.downcast_ref::<&str>().map(|text| (*text).to_owned()),
+        });
+        Self(text.unwrap_or_else(|| "no message".to_owned()))
+    }
+}
 
 impl Batches<'_> {
     fn host_batch(&mut self) -> Result<HostBatch, DatasetError> {
@@ -354,9 +368,11 @@ impl Batches<'_> {
             return batch.map_err(DatasetError::new);
         }
         // Batch i of the iterator comes from worker i mod workers, so the order never depends on who is faster.
-        match self.queues[(self.next - self.skipped) % self.queues.len()].recv() {
+        let worker = (self.next - self.skipped) % self.queues.len();
+        let (queue, thread) = &mut self.queues[worker];
+        match queue.recv() {
             Ok(batch) => batch.map_err(DatasetError::new),
-            Err(_) => Err(DatasetError::new(WorkerStopped)),
+            Err(_) => Err(DatasetError::new(WorkerStopped::of(thread.take()))),
         }
     }
 

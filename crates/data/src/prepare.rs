@@ -318,7 +318,7 @@ impl<'a> Work<'a> {
                 whole = decode::upright(whole, decode::orientation(file));
             }
             let sides = [whole.width, whole.height];
-            let pixels = decode::square_of(&whole, self.how.size)?.bytes;
+            let pixels = decode::square_of(&whole, self.how.size).bytes;
             *buffer = whole.bytes;
             let boxes = images.boxes(at).map_err(|error| error.to_string())?;
             let boxes = boxes.into_iter().map(|one| moved(one, sides, self.how.size)).collect();

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{self, half_even, scaled, scaled_sides};
+use crate::decode::{self, half_even, scaled_sides};
+use crate::resize::scaled;
 use crate::{MeanKind, PixelScale, Statistics, Views};
 
 /// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
@@ -188,7 +189,7 @@ impl Preprocessing {
         }
         let resized = match [wide, tall] == [width, height] {
             true => None,
-            false => Some(scaled(pixels, [wide, tall], [0, 0], [wide, tall])?),
+            false => Some(scaled(pixels, [wide, tall], [0, 0], [wide, tall])),
         };
         let pixels = &resized.as_ref().unwrap_or(pixels).bytes;
         let middle = |side: usize| half_even(side - self.crop);

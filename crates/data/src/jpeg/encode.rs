@@ -2,7 +2,18 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::{Block, TO_INTEGER, TRANSFORM_SCALE, ZIGZAG, transposed};
+use super::{ZIGZAG, transposed};
+
+/// Eight rows of eight values.
+type Block = [[f32; 8]; 8];
+
+/// The scale of each row and column that the fast cosine transform leaves in its results (Arai, Agui and Nakajima 1988):
+/// √2 cos(kπ/16), and 1 for k = 0.
+const TRANSFORM_SCALE: [f32; 8] =
+    [1.0, 1.387_039_8, 1.306_563, 1.175_875_6, 1.0, 0.785_694_96, 0.541_196_1, 0.275_899_38];
+
+/// Added to a float, this makes its lowest bits the nearest integer.
+const TO_INTEGER: f32 = 12_582_912.0;
 
 /// Steps of quantization at quality 50 (tables K.1 and K.2), by rows.
 const LUMINANCE: [u8; 64] = [

@@ -41,7 +41,7 @@ pub(super) fn labelled(
     })
 }
 
-/// The manifest's classes, or those that the training images are of, sorted.
+/// The manifest's classes, or those that the training images are of (or others, where there are none), sorted.
 pub(super) fn classes(manifest: Option<&Manifest>, train: &[(&str, &str)]) -> Vec<Class> {
     match manifest {
         Some(manifest) if !manifest.classes.is_empty() => {
@@ -61,10 +61,7 @@ pub(super) fn read(files: Files, manifest: Option<&Manifest>) -> Result<Source, 
         .into_iter()
         .filter(|(_, entries)| !entries.is_empty())
         .collect();
-    if splits.first().is_none_or(|(split, _)| *split != "train") {
-        if !splits.is_empty() {
-            return Err(DataError::file(files.display(""), "has no images in `train/<class>/`"));
-        }
+    if splits.is_empty() {
         splits = vec![("train", unsplit(&files)?)];
     }
     let classes = classes(manifest, &splits[0].1);
@@ -173,7 +170,9 @@ mod tests {
         assert_eq!(source.splits[1].1.labels, [1]);
         let error = read_folder(&["train/a/1.jpg", "val/c/1.jpg"]).unwrap_err();
         assert!(error.contains("`c` is not a class of the training images"), "{error}");
-        assert!(read_folder(&["val/c/1.jpg"]).unwrap_err().contains("has no images in `train/<class>/`"));
+        // To test weights on, that is enough.
+        let source = read_folder(&["val/c/1.jpg", "val/a/1.jpg"]).unwrap();
+        assert_eq!((source.splits[0].0.as_str(), source.classes.len()), ("val", 2));
     }
 
     #[test]
