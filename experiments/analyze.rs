@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use alexnet_data::{Preprocessing, Split, Views, write_whole};
 use alexnet_model::{AlexNet, Mode};
 use alexnet_ops::Key;
+use alexnet_train::averaged_softmax;
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::cli::{AnalyzeCommand, LookArgs};
 use crate::commands::{Interrupted, print};
 use crate::machine::backend;
-use crate::predict::{averaged_softmax, batch, values};
+use crate::predict::{batch, values};
 use crate::sheet::Canvas;
 use crate::weights::Loaded;
 

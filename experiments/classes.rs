@@ -30,30 +30,37 @@ pub(crate) fn labels(network: &Network, classes: Option<&[String]>) -> Vec<Strin
     }
 }
 
-/// Which output of the network each class of the data is. Classes called by WordNet ids are looked up among those of
-/// ILSVRC-2012 where the network has as many outputs, so that some of them will do.
-pub(crate) fn outputs(network: &Network, classes: &[Class]) -> Result<Vec<usize>> {
-    let known: HashMap<String, usize> =
-        ilsvrc().into_iter().enumerate().map(|(at, class)| (class.id, at)).collect();
-    if network.classes == known.len()
-        && let Some(found) = classes.iter().map(|class| known.get(&class.id).copied()).collect()
-    {
+/// Which output of the network each class of the data is. Classes are looked up by what files call them among those that the
+/// weights name, so that some of them, in any order, will do; where none is there, as many are taken in order.
+pub(crate) fn outputs(network: &Network, named: Option<&[String]>, classes: &[Class]) -> Result<Vec<usize>> {
+    let named = named.filter(|named| named.len() == network.classes).unwrap_or_default();
+    let places: HashMap<&str, usize> =
+        named.iter().enumerate().map(|(at, class)| (class.as_str(), at)).collect();
+    let found = classes.iter().map(|class| places.get(class.id.as_str()).copied());
+    if let Some(found) = found.clone().collect() {
         return Ok(found);
     }
+    if let Some((class, _)) = classes.iter().zip(found.clone()).find(|(_, place)| place.is_none())
+        && found.flatten().next().is_some()
+    {
+        bail!(
+            "the weights of `{}` tell classes apart of which the data has some, but `{}` is none of them",
+            network.name,
+            class.id
+        );
+    }
     if network.classes != classes.len() {
-        let other = classes.iter().find(|class| !known.contains_key(&class.id));
-        if let Some(other) = other.filter(|_| network.classes == known.len() && classes.len() < known.len()) {
-            bail!(
-                "network `{}` tells ILSVRC-2012's classes apart, and `{}` is none of their WordNet ids",
-                network.name,
-                other.id
-            );
-        }
         bail!(
             "network `{}` tells {} classes apart, the data has {}",
             network.name,
             network.classes,
             classes.len()
+        );
+    }
+    if let (Some(theirs), Some(ours)) = (named.first(), classes.first()) {
+        eprintln!(
+            "note: the data's classes are called otherwise than the weights' (`{}`, `{theirs}`); taken in their order",
+            ours.id
         );
     }
     Ok((0..classes.len()).collect())
@@ -72,6 +79,23 @@ mod tests {
         assert_eq!(labels(&network, Some(&classes))[9], "class 9");
         assert_eq!(labels(&network, None)[9], "class 9");
         assert_eq!(ilsvrc().len(), 1000);
-        assert!(outputs(&network, &ilsvrc()).unwrap_err().to_string().contains("tells 10 classes apart"));
+    }
+
+    #[test]
+    fn classes_of_the_data_are_found_among_those_of_the_weights() {
+        let network = Network { classes: 3, ..crate::network::load("mini").unwrap() };
+        let class = |id: &&str| Class { id: (*id).to_owned(), name: String::new() };
+        let of = |named: Option<&[String]>, ids: &[&str]| {
+            let classes: Vec<Class> = ids.iter().map(class).collect();
+            outputs(&network, named, &classes).map_err(|error| error.to_string())
+        };
+        let named = ["shoe", "bag", "coat"].map(str::to_owned);
+        assert_eq!(of(Some(&named), &["coat", "shoe", "bag"]), Ok(vec![2, 0, 1]));
+        assert_eq!(of(Some(&named), &["coat"]), Ok(vec![2]));
+        assert!(of(Some(&named), &["coat", "hat", "bag"]).unwrap_err().contains("`hat` is none of them"));
+        // Called otherwise, all of them, or not called anything.
+        assert_eq!(of(Some(&named), &["0", "1", "2"]), Ok(vec![0, 1, 2]));
+        assert_eq!(of(None, &["0", "1", "2"]), Ok(vec![0, 1, 2]));
+        assert!(of(None, &["0", "1"]).unwrap_err().contains("tells 3 classes apart, the data has 2"));
     }
 }

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use alexnet_data::{Dataset, Upload, Views};
+use alexnet_data::{Dataset, Upload};
 use alexnet_model::Network;
 use alexnet_ops::{Backend, fits, use_implementation};
-use alexnet_train::{Data, Environment, Initial, Predictions, Run, RunStatus, TrainError};
+use alexnet_train::{Data, Environment, Initial, Predictions, Run, RunStatus};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
 
@@ -316,7 +316,8 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let scale = Scale::load(&args.config)?.with_epochs(args.common.epochs);
     let mut config = scale.config(&changes(&args.common)?)?;
     freeze(&mut config.network, &args.freeze)?;
-    let beginning = args.from.as_deref().map(weights::Beginning::of).transpose()?;
+    let beginning =
+        args.from.as_deref().map(|from| weights::Beginning::of(from, &config.network)).transpose()?;
     use_implementation(args.common.ops);
     let machine = Machine::of(&args.common.machine)?;
     let environment = environment(
@@ -356,7 +357,7 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         environment.observer.note(note);
     }
     let result = match run.complete(&data, &environment, &label, args.common.fresh) {
-        Err(error @ TrainError::Interrupted { .. }) => return Err(Interrupted(error.to_string()).into()),
+        Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
         other => other?,
     };
     match args.format {
@@ -410,7 +411,11 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let mut data: Option<(String, Data)> = None;
     let mut all: Vec<Predictions> = Vec::new();
     let mut results = Vec::new();
-    let mut views = Views::Centre;
+    let views_of = |run: &Run| args.views.unwrap_or(run.config.evaluation.views);
+    if args.ensemble && runs.iter().any(|run| views_of(run) != views_of(&runs[0])) {
+        bail!("the runs are tested with different views; say which with `--views`");
+    }
+    let mut tested = Vec::new();
     for run in &runs {
         let RunStatus::Finished(_) = run.status()? else {
             bail!("{} is not finished; train it first", run.folder.display());
@@ -426,8 +431,12 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
                 run.folder.display()
             );
         }
-        views = args.views.unwrap_or(run.config.evaluation.views);
-        let predictions = run.predictions(data, &environment, views)?;
+        tested.push(data.dataset.checksum.clone());
+        let views = views_of(run);
+        let predictions = match run.predictions(data, &environment, views) {
+            Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
+            other => other?,
+        };
         let result = predictions.result(views);
         // Those of the test that the run's result has stay; another backend's may differ in some.
         if run.answers(views)?.is_none()
@@ -447,8 +456,8 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
             if runs.iter().any(|run| classes(run) != classes(&runs[0])) {
                 bail!("the runs were tested on images of different classes");
             }
-            let average = Predictions::average(&all).context("the runs were tested on different images")?;
-            Some(average.result(views))
+            let average = Predictions::average(&all).filter(|_| tested.iter().all(|it| *it == tested[0]));
+            Some(average.context("the runs were tested on different images")?.result(views_of(&runs[0])))
         }
         false => None,
     };
@@ -470,8 +479,9 @@ fn report(args: &ReportArgs) -> Result<()> {
         let (study, out) = (Study::read(folder)?, out_of(folder)?);
         let report = Report::of(&study, &out);
         report.write(folder)?;
-        Page::of(vec![Section::of(&study, report.clone(), &out)?]).write(&folder.join("report"))?;
-        sections.push(Section::of(&study, report.clone(), &out)?);
+        let section = Section::of(&study, report.clone(), &out)?;
+        Page::of(vec![section.clone()]).write(&folder.join("report"))?;
+        sections.push(section);
         reports.push(report);
     }
     let page = args.out.clone().unwrap_or_else(|| args.folders[0].join("report"));

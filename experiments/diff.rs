@@ -188,7 +188,7 @@ pub(crate) fn plain_values(config: &impl Serialize) -> Result<BTreeMap<String, S
 }
 
 /// A key in which two configs differ, with its value in each.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Difference {
     pub(crate) key: String,
     values: [Option<String>; 2],

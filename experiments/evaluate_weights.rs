@@ -7,16 +7,15 @@ use std::time::Instant;
 use alexnet_data::{Class, Dataset, Resize, Split, Views};
 use alexnet_model::Mode;
 use alexnet_ops::fits;
-use alexnet_train::Predictions;
+use alexnet_train::{Predictions, averaged_softmax};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
-use crate::classes::outputs;
 use crate::cli::{EvaluateArgs, Format};
 use crate::commands::{Interrupted, print, print_test};
 use crate::library;
 use crate::machine::backend;
-use crate::predict::{BATCH, averaged_softmax, batch, values};
+use crate::predict::{BATCH, batch, values};
 use crate::weights::{Loaded, PUBLISHED};
 
 /// The test images of a data set, or those to learn from, with their classes.
@@ -41,7 +40,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
     }
     let loaded = Loaded::open(weights, &args.origin)?;
     let (split, classes, name) = open_split(args.data.as_deref(), args.set.as_deref(), false)?;
-    let outputs = outputs(&loaded.network, &classes)?;
+    let outputs = loaded.outputs(&classes)?;
     let views = args.views.unwrap_or(Views::Centre);
     let backend = backend(args.backend)?;
     let at_once = (BATCH / views.count()).max(1);
@@ -90,7 +89,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
         }))?);
         return Ok(());
     }
-    print_test(&format!("`{}` on {name}", network.name), &result);
+    let on = if name == "all" { "all images" } else { name };
+    print_test(&format!("`{}` on {on}", network.name), &result);
     print(&format!(
         "accuracy: top-1 {:.3} %, top-5 {:.3} %",
         100.0 * (1.0 - result.top1_error),

@@ -96,7 +96,9 @@ fn one_line(error: &toml::de::Error) -> String {
 
 /// A data set's manifest.
 pub(crate) fn manifest(name: &str) -> Result<Manifest> {
-    load("data set", DATA_SETS, name)
+    let manifest: Manifest = load("data set", DATA_SETS, name)?;
+    check_name("data set", &manifest.name)?;
+    Ok(manifest)
 }
 
 /// Where data sets are looked for: the repository's `datasets`, then where `data fetch` puts them.

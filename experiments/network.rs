@@ -132,6 +132,9 @@ impl Description {
     /// Of a network whose towers lie on these devices in turn; none for wherever.
     pub(crate) fn of(network: &Network, devices: &[String], batch: usize) -> Result<Self> {
         let trace = network.trace()?;
+        if devices.iter().any(|device| device.trim().is_empty()) {
+            bail!("`--devices {}`: a device without a name", devices.join(","));
+        }
         if devices.len() > network.towers {
             bail!("{} devices for {} tower(s) of `{}`", devices.len(), network.towers, network.name);
         }
@@ -169,13 +172,16 @@ impl Description {
                 grouped(row.parameters),
                 grouped(row.multiply_adds)
             ));
-            let mut notes = row.stages.join(", ");
+            let megabytes = |bytes: usize| bytes as f64 / 1e6;
+            let mut notes = format!(
+                "weights {:.2} MB, output {:.2} MB{}{}",
+                megabytes(row.weight_bytes),
+                megabytes(row.output_bytes),
+                if row.stages.is_empty() { "" } else { "; " },
+                row.stages.join(", ")
+            );
             if !row.devices.is_empty() {
-                notes = format!(
-                    "{notes}{}on {}",
-                    if notes.is_empty() { "" } else { "; " },
-                    row.devices.join(" | ")
-                );
+                notes = format!("{notes}; on {}", row.devices.join(" | "));
             }
             if self.exchanged_bytes_per_step.is_some() && row.exchanged_bytes > 0 {
                 notes = format!(
@@ -183,9 +189,7 @@ impl Description {
                     grouped(row.exchanged_bytes)
                 );
             }
-            if !notes.is_empty() {
-                lines.push(format!("{:15} {notes}", ""));
-            }
+            lines.push(format!("{:8} {notes}", ""));
         }
         let (parameters, multiply_adds) = (grouped(self.parameters), grouped(self.multiply_adds));
         lines.push(format!("{:<45} {parameters:>12} {multiply_adds:>14}", "all"));

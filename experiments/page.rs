@@ -21,7 +21,7 @@ pub(crate) struct Page {
 }
 
 /// One study of a page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Section {
     report: Report,
     subject: String,
@@ -36,7 +36,7 @@ pub(crate) struct Section {
     out: PathBuf,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct ArmSection {
     verdict: String,
     /// From the base's config to this one's.
@@ -47,7 +47,7 @@ struct ArmSection {
 }
 
 /// The epochs of a run, each as epoch, seconds of training so far, top-1 error in percent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Curves {
     train: Vec<[f64; 3]>,
     train_evaluated: Vec<[f64; 3]>,

@@ -1,7 +1,10 @@
 //! What weights say of photographs.
 
+use std::path::{Path, PathBuf};
+
 use alexnet_data::{Views, write_whole};
 use alexnet_model::Network;
+use alexnet_train::averaged_softmax;
 use alexnet_weights::{Tensor, Weights};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, TensorData};
@@ -32,6 +35,9 @@ struct Guess {
 
 /// `experiments predict`.
 pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
+    if let Some(out) = &args.logits {
+        refuse_input("--logits", out, args.images.iter().chain([&args.weights]))?;
+    }
     let mut loaded = Loaded::open(&args.weights, &args.origin)?;
     let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
     let device = backend(args.backend)?.device()?;
@@ -102,6 +108,21 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to write over a file that is read.
+pub(crate) fn refuse_input<'a>(
+    option: &str,
+    out: &Path,
+    inputs: impl IntoIterator<Item = &'a PathBuf>,
+) -> Result<()> {
+    let whole = |path: &Path| std::fs::canonicalize(path).ok();
+    match whole(out) {
+        Some(found) if inputs.into_iter().any(|input| whole(input).as_ref() == Some(&found)) => {
+            bail!("`{option} {}`: is read too, and would be lost", out.display())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The extents of what a layer gives out for one image.
 fn feature_shape(network: &Network, layer: &str) -> Result<Vec<usize>> {
     let trace = network.trace()?;
@@ -125,18 +146,4 @@ pub(crate) fn batch(
 
 pub(crate) fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
-}
-
-/// The mean over views of their softmax outputs.
-pub(crate) fn averaged_softmax(scores: &[f32], classes: usize) -> Vec<f64> {
-    let mut mean = vec![0.0f64; classes];
-    let views = scores.chunks_exact(classes);
-    let count = views.len() as f64;
-    for view in views {
-        let most = view.iter().fold(f32::NEG_INFINITY, |most, score| most.max(*score));
-        let powers: Vec<f64> = view.iter().map(|score| f64::from(score - most).exp()).collect();
-        let sum: f64 = powers.iter().sum();
-        mean.iter_mut().zip(powers).for_each(|(mean, power)| *mean += power / sum / count);
-    }
-    mean
 }

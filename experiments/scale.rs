@@ -60,5 +60,7 @@ impl Scale {
 pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig> {
     let mut value = Value::try_from(config).context("a config that TOML cannot hold")?;
     changes.apply(&mut value)?;
-    library::from_value(value)
+    let config: RunConfig = library::from_value(value)?;
+    library::check_name("network", &config.network.name)?;
+    Ok(config)
 }

@@ -282,7 +282,7 @@ impl Study {
             if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
                 let source = self.train_source(task.seed, data, environment, &task.label, out, false);
                 if let Err(error) = &source
-                    && !matches!(error, TrainError::Interrupted { .. })
+                    && !error.is_interruption()
                 {
                     keep_failure(&run.folder, &format!("its source: {error}"));
                 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use alexnet_data::{Preprocessing, file_sha256, hex, write_whole};
+use alexnet_data::{Class, Preprocessing, file_sha256, hex, write_whole};
 use alexnet_model::{AlexNet, Network};
 use alexnet_train::{Classifier, Run};
 use alexnet_weights::{Names, Weights, read_caffe_mean};
@@ -13,10 +13,11 @@ use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
-use crate::classes::{ilsvrc, labels};
+use crate::classes::{ilsvrc, labels, outputs};
 use crate::cli::{Format, NamesArg, Origin};
 use crate::commands::print;
 use crate::machine::backend;
+use crate::predict::refuse_input;
 use crate::{diff, fetch, library, network};
 
 /// Where torchvision's weights are, and how their SHA-256 begins, which their name says.
@@ -37,6 +38,7 @@ pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
 
 /// Weights with all that is needed to use them.
 pub(crate) struct Loaded {
+    path: PathBuf,
     pub(crate) weights: Weights,
     pub(crate) network: Network,
     pub(crate) how: Preprocessing,
@@ -56,66 +58,54 @@ impl Loaded {
     }
 
     fn read(name: &Path, origin: &Origin) -> Result<Self> {
-        let path = find(name)?;
-        let run = match run_of(&path) {
-            // Nothing is to be known of it.
-            Err(_) if path.is_file() && origin.preset.is_some() && origin.preprocessing.is_some() => None,
-            run => run?,
-        };
-        let mut weights = match (&run, path.is_dir()) {
-            (Some(run), true) if !run.weights().is_file() => {
-                bail!("{} is not finished: it has no weights yet", path.display())
-            }
-            (Some(run), true) => Weights::read(&run.weights())?,
-            (None, true) => bail!("{} is a folder, and no run's", path.display()),
-            (_, false) => Weights::read(&path)?,
-        };
-        if run.is_none() && is_record(&path) {
-            weights.metadata.extend(beside(&path)?);
-        }
+        let opened = Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
+        let Opened { path, run, weights } = &opened;
         let mut guesses = Vec::new();
-        let said = match weights.metadata.get("name").map(String::as_str) {
-            Some("AlexNet") => Some("caffe-alexnet"),
-            Some("CaffeNet") => Some("caffenet"),
+        // Of Caffe's two, the order of the layers says which it is; where that is not kept, the name.
+        let of_caffe = |key: &str| weights.metadata.get(key).map(String::as_str);
+        let said = match (of_caffe("first"), of_caffe("name")) {
+            (Some("LRN"), _) | (None, Some("AlexNet")) => Some("caffe-alexnet"),
+            (Some("Pooling"), _) | (None, Some("CaffeNet")) => Some("caffenet"),
             _ => None,
         };
         let network = match (&origin.preset, &run, weights.metadata.get(NETWORK)) {
-            (Some(name), ..) => network::load(name)?,
+            (Some(name), ..) => with_head(network::load(name)?, weights),
             (None, Some(run), _) => run.config.network.clone(),
-            (None, None, Some(toml)) => library::parse(toml).with_context(|| said_by(&path, NETWORK))?,
-            (None, None, None) => match said.map(network::load).transpose()? {
-                Some(network) if weights.check(&network).is_ok() => network,
-                _ => {
-                    let network = fitting_one(&weights).with_context(|| path.display().to_string())?;
-                    // torchvision's names say whose they are; others do not.
-                    if Names::of(&weights, &network)? != Names::Torchvision {
-                        guesses.push(format!(
+            (None, None, Some(toml)) => library::parse(toml).with_context(|| said_by(path, NETWORK))?,
+            (None, None, None) => {
+                match said.map(network::load).transpose()?.map(|network| with_head(network, weights)) {
+                    Some(network) if weights.check(&network).is_ok() => network,
+                    _ => {
+                        let network = fitting_one(weights).with_context(|| path.display().to_string())?;
+                        // torchvision's names say whose they are; others do not.
+                        if Names::of(weights, &network)? != Names::Torchvision {
+                            guesses.push(format!(
                             "{} does not say which network it is of; taken for `{}`, whose shapes it has (`--preset`)",
                             path.display(),
                             network.name
                         ));
+                        }
+                        network
                     }
-                    network
                 }
-            },
+            }
         };
         network.trace()?; // what a file says may be no network
-        let mut how = match (&origin.preprocessing, &run, weights.metadata.get(PREPROCESSING)) {
+        let said = if origin.preprocessing.is_none() { opened.preparation()? } else { None };
+        let mut how = match (&origin.preprocessing, said, run) {
             (Some(how), ..) => preprocessing(how, &network)?,
-            (None, Some(run), _) => run.preprocessing()?.with_context(|| {
+            (None, Some(how), _) => how,
+            (None, None, Some(run)) => return Err({
                 let folder = run.folder.display();
                 match run.weights().is_file() {
-                    true => format!("{folder}: how its images are prepared was not kept; say it with `--preprocessing`"),
-                    false => format!(
+                    true => anyhow!("{folder}: how its images are prepared was not kept; say it with `--preprocessing`"),
+                    false => anyhow!(
                         "{folder} is not finished, and keeps how its images are prepared at the end; \
                          say it with `--preprocessing`"
                     ),
                 }
-            })?,
-            (None, None, Some(json)) => {
-                serde_json::from_str(json).with_context(|| said_by(&path, PREPROCESSING))?
-            }
-            (None, None, None) => of_origin(&weights, &network).unwrap_or_else(|how| {
+            }),
+            (None, None, None) => of_origin(weights, &network).unwrap_or_else(|how| {
                 let less = if network.input.channels == 1 { "with no mean taken off" } else { "less ImageNet's mean" };
                 guesses.push(format!(
                     "{} does not say how images are prepared for it; taken to be as in the paper, pixels of 0 to 255 \
@@ -144,14 +134,19 @@ impl Loaded {
         }
         let classes = match (&run, weights.metadata.get(CLASSES)) {
             (Some(run), _) => run.classes()?,
-            (None, Some(json)) => Some(serde_json::from_str(json).with_context(|| said_by(&path, CLASSES))?),
+            (None, Some(json)) => Some(serde_json::from_str(json).with_context(|| said_by(path, CLASSES))?),
             // As many outputs as published networks have, of a file from elsewhere.
             (None, None) => {
                 let ids: Vec<String> = ilsvrc().into_iter().map(|class| class.id).collect();
                 (ids.len() == network.classes).then_some(ids)
             }
         };
-        Ok(Self { weights, network, how, classes, guesses })
+        Ok(Self { path: opened.path, weights: opened.weights, network, how, classes, guesses })
+    }
+
+    /// Which output each class of the data is.
+    pub(crate) fn outputs(&self, classes: &[Class]) -> Result<Vec<usize>> {
+        outputs(&self.network, self.classes.as_deref(), classes)
     }
 
     /// What to call each output.
@@ -161,7 +156,7 @@ impl Loaded {
 
     /// The network with these weights.
     pub(crate) fn model(&self, device: &Device) -> Result<AlexNet> {
-        Ok(self.weights.network(&self.network, device)?)
+        self.weights.network(&self.network, device).with_context(|| self.path.display().to_string())
     }
 }
 
@@ -177,25 +172,70 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    pub(crate) fn of(name: &Path) -> Result<Self> {
-        let mut path = find(name)?;
-        // What cannot be used says so when the weights themselves are read.
-        let how = Loaded::read(&path, &Origin::default()).ok().map(|loaded| loaded.how);
-        if path.is_dir()
-            && let Some(run) = run_of(&path)?
-        {
-            path = run.weights();
+    /// Of a file of weights, a finished run's folder, or `torchvision`, for a network. Nothing is guessed.
+    pub(crate) fn of(name: &Path, network: &Network) -> Result<Self> {
+        let opened = Opened::new(name, false)?;
+        let how = match (opened.preparation()?, &opened.run) {
+            (None, None) => {
+                // With another head these are no preset's, but under torchvision's names still.
+                let theirs = fitting_one(&opened.weights).unwrap_or_else(|_| network.clone());
+                of_origin(&opened.weights, &theirs).ok()
+            }
+            (how, _) => how,
+        };
+        if let Some(Err(problem)) = how.as_ref().map(Preprocessing::check) {
+            bail!("{}: preprocessing: {problem}", name.display());
         }
-        if !path.is_file() {
-            bail!("{}: no file of weights, nor a finished run's folder", name.display());
-        }
-        Ok(Self { sha256: file_sha256(&path)?, path, how })
+        Ok(Self { sha256: file_sha256(&opened.path)?, path: opened.path, how })
     }
 
     /// What tells this beginning from others: the numbers, and how images are prepared for them.
     pub(crate) fn identity(&self) -> Result<String> {
         let how = Sha256::digest(serde_json::to_vec(&self.how)?);
         Ok(format!("{}-{}", self.sha256, hex(&how[..4])))
+    }
+}
+
+/// A file of weights, and the run whose it is.
+struct Opened {
+    path: PathBuf,
+    run: Option<Run>,
+    weights: Weights,
+}
+
+impl Opened {
+    /// Reads a file, the weights of a run's folder, or `torchvision`'s. What lies beside a file need not be in order where all
+    /// of that is `known`.
+    fn new(name: &Path, known: bool) -> Result<Self> {
+        let found = find(name)?;
+        let run = match run_of(&found) {
+            Err(_) if known && found.is_file() => None,
+            run => run?,
+        };
+        let path = match (&run, found.is_dir()) {
+            (Some(run), true) if !run.weights().is_file() => {
+                bail!("{} is not finished: it has no weights yet", found.display())
+            }
+            (Some(run), true) => run.weights(),
+            (None, true) => bail!("{} is a folder, and no run's", found.display()),
+            (_, false) => found,
+        };
+        let mut weights = Weights::read(&path)?;
+        if run.is_none() && is_record(&path) && !known {
+            weights.metadata.extend(beside(&path)?);
+        }
+        Ok(Self { path, run, weights })
+    }
+
+    /// How images are prepared, where run or file say it.
+    fn preparation(&self) -> Result<Option<Preprocessing>> {
+        match (&self.run, self.weights.metadata.get(PREPROCESSING)) {
+            (Some(run), _) => Ok(run.preprocessing()?),
+            (None, Some(json)) => {
+                serde_json::from_str(json).with_context(|| said_by(&self.path, PREPROCESSING)).map(Some)
+            }
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -298,13 +338,22 @@ fn find(name: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
+/// The network with as many outputs as the weights have: a preset's may have been fine-tuned for other classes.
+fn with_head(network: Network, weights: &Weights) -> Network {
+    match weights.outputs(&network) {
+        Some(classes) => with_classes(Network { classes, ..network }),
+        None => network,
+    }
+}
+
 fn presets() -> impl Iterator<Item = Network> {
     library::presets().into_iter().filter_map(|preset| network::load(preset.name).ok())
 }
 
 /// The presets whose parameters these weights are.
 fn fitting(weights: &Weights) -> Vec<Network> {
-    presets().filter(|network| weights.check(network).is_ok()).collect()
+    let presets = presets().map(|network| with_head(network, weights));
+    presets.filter(|network| weights.check(network).is_ok()).collect()
 }
 
 /// Why the preset that these weights have most in common with is not theirs.
@@ -312,7 +361,11 @@ fn nearest(weights: &Weights) -> String {
     let nearest = presets().max_by_key(|network| weights.in_common(network));
     let nearest = nearest.filter(|network| weights.in_common(network) > 0);
     let why = nearest.and_then(|network| Some((weights.check(&network).err()?, network)));
-    why.map_or_else(String::new, |(why, network)| format!(" (of the nearest, `{}`: {why})", network.name))
+    match (why, weights.tensors.keys().next()) {
+        (Some((why, network)), _) => format!(" (of the nearest, `{}`: {why})", network.name),
+        (None, Some(first)) => format!(" (the first tensor is `{}`)", first.escape_debug()),
+        (None, None) => String::new(),
+    }
 }
 
 /// The one preset that fits.
@@ -340,7 +393,13 @@ pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
     let path = find(name)?;
     let run = if path.is_dir() { run_of(&path)? } else { None };
     let weights = Weights::read(&run.map_or(path, |run| run.weights()))?;
-    let fitting: Vec<String> = fitting(&weights).into_iter().map(|network| network.name).collect();
+    let called = |network: Network| match network::load(&network.name) {
+        Ok(preset) if preset.classes != network.classes => {
+            format!("{} with {} classes", network.name, network.classes)
+        }
+        _ => network.name,
+    };
+    let fitting: Vec<String> = fitting(&weights).into_iter().map(called).collect();
     if format == Format::Json {
         let tensors = weights.tensors.iter().map(|(name, tensor)| {
             serde_json::json!({
@@ -394,6 +453,7 @@ fn not_finite(values: &[f32]) -> usize {
 
 /// `experiments weights export`.
 pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) -> Result<()> {
+    refuse_input("--out", out, [&file.to_owned()])?;
     let loaded = Loaded::open(file, origin)?;
     let names = match names {
         NamesArg::Ours => Names::Ours,
@@ -488,13 +548,16 @@ pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
             out.display()
         );
     }
-    if out.file_name().is_some_and(|name| name == "weights.bpk") && out.with_file_name("run.json").exists() {
-        bail!("`--out {}`: these are a run's own", out.display());
+    if out.with_file_name("run.json").exists() {
+        bail!("`--out {}`: a run's folder has its own weights alone", out.display());
+    }
+    let json = out.with_extension("json");
+    if json.exists() && !beside(out).is_ok_and(|metadata| metadata.contains_key(NETWORK)) {
+        bail!("`--out {}`: what goes with it would replace {}", out.display(), json.display());
     }
     let loaded = Loaded::open(file, origin)?;
     let model = Classifier::from(loaded.model(&backend(None)?.device()?)?);
     // First what goes with the record: without it, or with another's, the record would be used wrongly.
-    let json = out.with_extension("json");
     let before = fs::read(&json).ok();
     write(&json, &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
     if let Err(error) = model.save(out) {

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use alexnet_train::{Data, Environment, EpochRow, Observer, TrainError, keep_failure, spoken};
+use alexnet_train::{Data, Environment, EpochRow, Observer, keep_failure, spoken};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
@@ -78,7 +78,7 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
         while let Some(task) = queue.next() {
             check_stop(plan)?;
             match plan.study.train(&tasks[task], plan.data, plan.environment, plan.out, plan.fresh) {
-                Err(error @ TrainError::Interrupted { .. }) => {
+                Err(error) if error.is_interruption() => {
                     return Err(Interrupted(error.to_string()).into());
                 }
                 Err(error) => failed(task, error.to_string()),
@@ -361,7 +361,7 @@ pub(crate) fn serve(
         let task = tasks.get(number).with_context(|| format!("there is no task {number}"))?;
         tell(&Event::End(match study.train(task, data, &environment, out, fresh) {
             Ok(()) => End::Finished,
-            Err(error @ TrainError::Interrupted { .. }) => End::Interrupted(error.to_string()),
+            Err(error) if error.is_interruption() => End::Interrupted(error.to_string()),
             Err(error) => End::Failed(error.to_string()),
         }));
     }
@@ -391,7 +391,7 @@ pub(crate) fn one(
         bail!("there is no task {task}; the study has {}, counted from 0", tasks.len());
     };
     match study.train(task, data, environment, out, false) {
-        Err(error @ TrainError::Interrupted { .. }) => Err(Interrupted(error.to_string()).into()),
+        Err(error) if error.is_interruption() => Err(Interrupted(error.to_string()).into()),
         other => Ok(other?),
     }
 }

@@ -94,7 +94,10 @@ fn what_cannot_be_used_is_one_clear_line() {
         assert!(!output.status.success());
         assert!(message.contains(expected) && message.lines().count() == 1, "{message}");
     };
-    fails(&["predict", &weights, "a.png"], "fit no preset; say which network with `--preset`");
+    fails(
+        &["predict", &weights, "a.png"],
+        "fit no preset (the first tensor is `conv1.bias`); say which network with `--preset`",
+    );
     fails(&["predict", &weights, "a.png", "--preset", "torchvision"], "tensor `");
     fails(&["predict", "none.pth", "a.png"], "cannot read none.pth");
     fails(&["predict", "a.png", "a.png"], "neither PyTorch's, safetensors, Caffe's nor this project's");
@@ -119,6 +122,14 @@ fn what_cannot_be_used_is_one_clear_line() {
         change(&mut file);
         std::fs::write(folder.path().join("changed.safetensors"), file.to_bytes().unwrap()).unwrap();
     };
+    // What is read is not written over.
+    read(&|_| ());
+    let over = "is read too, and would be lost";
+    of(&["predict", "changed.safetensors", "a.png", "--logits", "changed.safetensors"], over);
+    of(&["predict", "changed.safetensors", "a.png", "--logits", "./a.png"], over);
+    of(&["weights", "export", "changed.safetensors", "--out", "changed.safetensors"], over);
+    std::fs::write(folder.path().join("notes.json"), "{\"mine\": 1}").unwrap();
+    of(&["weights", "import", "changed.safetensors", "--out", "notes.bpk"], "would replace notes.json");
     read(&|file| drop(file.tensors.remove("conv1.weight")));
     of(&["predict", "changed.safetensors", "a.png"], "tensor `conv1.weight`: is missing");
     read(&|file| file.tensors.get_mut("conv1.weight").unwrap().values.fill(-3e38));
@@ -163,6 +174,26 @@ fn what_cannot_be_used_is_one_clear_line() {
     std::fs::write(folder.path().join("run/run.json"), "{").unwrap();
     std::fs::write(folder.path().join("run/weights.bpk"), "").unwrap();
     fails(&["predict", "run/weights.bpk", "a.png"], "run.json is damaged");
+}
+
+#[test]
+fn a_last_layer_for_other_classes_is_taken_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    photograph(folder.path(), "a.png", [16, 16], [1, 2, 3]);
+    let (weights, network) = (golden("two_towers.pth"), golden("two_towers.toml"));
+    let mut file = alexnet_weights::Weights::read(Path::new(&weights)).unwrap();
+    for kind in ["weight", "bias"] {
+        let tensor = file.tensors.get_mut(&format!("fc8.{kind}")).unwrap();
+        tensor.values.truncate(tensor.values.len() / 2);
+        tensor.shape[0] = 2;
+    }
+    std::fs::write(folder.path().join("two.safetensors"), file.to_bytes().unwrap()).unwrap();
+    for (file, classes) in [(weights.as_str(), 4), ("two.safetensors", 2)] {
+        let predict = ["predict", file, "a.png", "--preset", &network, "--logits", "out.safetensors"];
+        succeed(experiments(folder.path()).args(predict));
+        let out = alexnet_weights::Weights::read(&folder.path().join("out.safetensors")).unwrap();
+        assert_eq!(out.tensors["logits"].shape, [1, classes]);
+    }
 }
 
 #[test]
@@ -262,7 +293,9 @@ fn weights_become_a_record_that_is_read_again_to_the_bit() {
 fn a_run_is_tested_and_asked_like_any_weights() {
     let folder = tempfile::tempdir().unwrap();
     let train = ["train", "mini", "--epochs", "1", "--plain", "--out", "runs", "--format", "json"];
-    let found = succeed(experiments(folder.path()).args(train).args(["--set", "recipe.batch_size=256"]));
+    // The order of the classes goes with the weights.
+    let order = ["--set", "recipe.batch_size=256", "--set", "data.classes=[9,8,7,6,5,4,3,2,1,0]"];
+    let found = succeed(experiments(folder.path()).args(train).args(order));
     let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
     let run = found["run"].as_str().unwrap();
     let weights = format!("{run}/weights.bpk");
@@ -278,7 +311,7 @@ fn a_run_is_tested_and_asked_like_any_weights() {
     assert!(stderr(&output).contains("a run is tested as it was trained"), "{}", stderr(&output));
     let import = ["weights", "import", "a.safetensors", "--out", &weights];
     let output = experiments(folder.path()).args(import).output().unwrap();
-    assert!(stderr(&output).contains("these are a run's own"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("a run's folder has its own weights alone"), "{}", stderr(&output));
     // Classes are called as the data call them; away from its folder a record knows nothing, and that is said.
     photograph(folder.path(), "a.png", [28, 28], [90, 90, 90]);
     std::fs::copy(folder.path().join(&weights), folder.path().join("away.bpk")).unwrap();

@@ -11,7 +11,6 @@ use serde::Serialize;
 
 use super::features::{Gallery, extracted, fingerprint, name_of};
 use super::{Look, TILE, check_stop, largest, shuffled};
-use crate::classes::outputs;
 use crate::cli::LocalizeArgs;
 use crate::commands::print;
 use crate::evaluate_weights::open_split;
@@ -101,7 +100,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     let last_conv = look.loaded.network.conv.last().map(|layer| layer.name.clone());
     let (test, classes, test_name) =
         open_split(args.gallery.inside.as_deref(), args.gallery.set.as_deref(), false)?;
-    let outputs = outputs(&look.loaded.network, &classes)?;
+    let outputs = look.loaded.outputs(&classes)?;
     let test_boxes = Boxed::of(&look, &test, test_name, stop)?;
     let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), Some(test_name), stop)?;
     let train_boxes = Boxed::of(&look, &gallery.split, "training", stop)?;

@@ -7,7 +7,6 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Look, TILE, check_stop, largest, names, shuffled};
-use crate::classes::outputs;
 use crate::cli::PredictionsArgs;
 use crate::commands::print;
 use crate::evaluate_weights::open_split;
@@ -53,7 +52,7 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     let look = Look::open(&args.look)?;
     let (split, classes, split_name) =
         open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
-    let outputs = outputs(&look.loaded.network, &classes)?;
+    let outputs = look.loaded.outputs(&classes)?;
     let names = names(&look.loaded, &classes, &outputs);
     let count = look.loaded.network.classes;
     // What the network takes each image for.

@@ -103,6 +103,6 @@ for task in 0 2; do
   grep -q 'goes on after epoch' "$work/there/ablations/lrn-mini/logs/task-$task.log"
 done
 # The one that was requeued had its warning, and wrote a checkpoint where it was.
-grep -q 'interrupted; the same command goes on in epoch' "$work/there/ablations/lrn-mini/logs/task-2.log"
+grep -q 'interrupted; the same command (but for `--fresh`) goes on in epoch' "$work/there/ablations/lrn-mini/logs/task-2.log"
 echo "$runs runs: the same weights and answers, bit by bit"
 [ "$runs" = 6 ]

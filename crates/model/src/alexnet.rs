@@ -175,6 +175,13 @@ impl AlexNet {
     }
 
     /// A convolutional layer and its stages, from what each tower reads to what each gives out.
+    ///
+    /// # Shapes
+    /// - `inputs`: a tower each, `[batch, channels, height, width]`
+    /// - output: a tower each, `[batch, filters / towers, height, width]`
+    ///
+    /// # Panics
+    /// If there is no convolutional layer `index`.
     pub fn conv_layer(
         &self,
         index: usize,
@@ -213,6 +220,13 @@ impl AlexNet {
     }
 
     /// A fully connected layer and its stages, from what each tower reads to what each gives out.
+    ///
+    /// # Shapes
+    /// - `inputs`: a tower each, `[batch, inputs]`
+    /// - output: a tower each, `[batch, units / towers]`; of the last layer one, `[batch, classes]`
+    ///
+    /// # Panics
+    /// If there is no fully connected layer `index`.
     pub fn fc_layer(&self, index: usize, inputs: Vec<Tensor<2>>, mode: Mode) -> Vec<Tensor<2>> {
         let config = &self.network.fc[index];
         let (relu, stages) = self.rectified(&config.stages);

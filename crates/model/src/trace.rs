@@ -87,8 +87,7 @@ impl Trace {
         largest.max().unwrap_or(0)
     }
 
-    /// `layer.stage:side` for every map and `layer:outputs` for every unit layer: two networks
-    /// with equal shapes compute on maps of equal size.
+    /// Every layer's name with the side of what it gives out, which is 1 for units.
     pub fn map_sizes(&self) -> Vec<(String, usize)> {
         let sides = |layer: &LayerTrace| layer.stages.last().map_or(layer.side, |stage| stage.side);
         self.layers.iter().map(|layer| (layer.name.clone(), sides(layer))).collect()
@@ -190,8 +189,8 @@ impl Network {
 impl Convolution {
     fn trace(&self, flow: &mut Flow) -> Result<LayerTrace, String> {
         check_gaussian(self.weight_std, self.bias)?;
-        if self.stride == 0 || self.kernel == 0 {
-            return Err("kernel and stride must be at least 1".into());
+        if self.stride == 0 || self.kernel == 0 || self.stride > LARGEST {
+            return Err(format!("kernel and stride must be at least 1; a stride of {LARGEST} is the most"));
         }
         let outputs = share("filters", self.filters, flow.towers, "tower(s)")?;
         let inputs = flow.read(self.reads);
@@ -317,19 +316,15 @@ fn check_batch_norm(norm: &BatchNormalization) -> Result<(), String> {
 }
 
 fn check_lrn(lrn: &Lrn) -> Result<(), String> {
-    if lrn.size == 0 {
-        return Err("lrn.size must be at least 1".into());
+    if !(1..=LARGEST).contains(&lrn.size) {
+        return Err(format!("lrn.size is {} and must be 1 to {LARGEST}", lrn.size));
     }
-    if ![lrn.k, lrn.alpha, lrn.beta].iter().all(|constant| constant.is_finite())
-        || lrn.k < 0.0
-        || lrn.alpha < 0.0
-        || lrn.k + lrn.alpha <= 0.0
-    {
-        return Err(
-            "lrn.k, lrn.alpha and lrn.beta must be finite; k and alpha not negative, nor both zero".into()
-        );
+    // In 32 bits, as they are computed with. Without k, where nothing is active there would be 0 / 0.
+    let [k, alpha, beta] = [lrn.k, lrn.alpha, lrn.beta].map(|constant| constant as f32);
+    if [k, alpha, beta].iter().all(|constant| constant.is_finite()) && k > 0.0 && alpha >= 0.0 {
+        return Ok(());
     }
-    Ok(())
+    Err("lrn.k, lrn.alpha and lrn.beta must be finite, k above 0 and alpha not negative".into())
 }
 
 fn check_dropout(drop: f64) -> Result<(), String> {
@@ -340,9 +335,10 @@ fn check_dropout(drop: f64) -> Result<(), String> {
 }
 
 fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {
-    if pool.size == 0 || pool.size > LARGEST || pool.stride == 0 || pool.padding > pool.size / 2 {
+    let sizes = 1..=LARGEST;
+    if !sizes.contains(&pool.size) || !sizes.contains(&pool.stride) || pool.padding > pool.size / 2 {
         let problem = "a pool needs size and stride of at least 1, and padding of at most half its size";
-        return Err(format!("{problem}; a size of {LARGEST} is the most"));
+        return Err(format!("{problem}; {LARGEST} are the most"));
     }
     pool.output_side(side)
         .ok_or_else(|| format!("a {side}×{side} map is smaller than the {0}×{0} pooling window", pool.size))

@@ -3,6 +3,7 @@ use std::path::Path;
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, Mode, Network};
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
@@ -72,6 +73,18 @@ impl Classifier {
         // Read last: a GPU would have to wait for the rest of the step to be sent to it.
         let score = Score::of(&to_host(logits.inner()), &batch.targets, 1, |_| {});
         TrainOutput::new(self, gradients, score)
+    }
+
+    /// Parameters that are no leaves of the graph have no gradients, and the optimizer leaves them alone without a word.
+    ///
+    /// # Errors
+    /// If not every parameter has a gradient.
+    pub(crate) fn check_gradients(&self, gradients: &GradientsParams) -> Result<(), TrainError> {
+        let (found, expected) = (gradients.len(), self.network.learned_tensors());
+        if found == expected {
+            return Ok(());
+        }
+        Err(TrainError::Backend { message: format!("{found} gradients for {expected} parameters") })
     }
 
     /// The logits of a batch in evaluation mode, on the host, `[images · views, classes]`.

@@ -1,5 +1,5 @@
 use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
-use alexnet_model::{Network, Trace};
+use alexnet_model::{Network, Trace, Update};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -100,6 +100,13 @@ pub struct TrainingError {
     pub stop_at: f64,
 }
 
+impl TrainingError {
+    /// Whether training ends at such an error.
+    pub(crate) fn ends_at(&self, error: f64) -> bool {
+        self.stop_at > 0.0 && error <= self.stop_at
+    }
+}
+
 /// How the final weights are tested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,7 +145,14 @@ impl RunConfig {
                 ),
             ));
         }
-        let padded = data.size + 2 * self.data.augmentation.crop.padding;
+        let padding = self.data.augmentation.crop.padding;
+        if padding >= network.input.size {
+            return Err(error(
+                "data.augmentation.crop.padding",
+                format!("{padding} leaves inputs of {} without a pixel of the image", network.input.size),
+            ));
+        }
+        let padded = data.size + 2 * padding;
         if network.input.size > padded {
             return Err(error(
                 "network.input.size",
@@ -162,18 +176,27 @@ impl RunConfig {
                 format!("{std} must be finite and at least 0"),
             ));
         }
-        let updates =
-            network.conv.iter().map(|layer| layer.update).chain(network.fc.iter().map(|fc| fc.update));
-        if let Some(share) =
-            updates.filter_map(|update| update.frozen_from).find(|s| !(0.0..=1.0).contains(s))
-        {
-            return Err(error("update.frozen_from", format!("{share} is not a share of the run, 0 to 1")));
+        let updates = network.conv.iter().map(|layer| (&layer.name, layer.update));
+        for (layer, update) in updates.chain(network.fc.iter().map(|fc| (&fc.name, fc.update))) {
+            if let Some(share) = update.frozen_from.filter(|share| !(0.0..=1.0).contains(share)) {
+                let problem = format!("{share} in layer `{layer}` is not a share of the run, 0 to 1");
+                return Err(error("update.frozen_from", problem));
+            }
+            let Update { weight_rate, weight_decay, bias_rate, bias_decay, .. } = update;
+            let factors = [weight_rate, weight_decay, bias_rate, bias_decay];
+            if let Some(factor) = factors.into_iter().find(|factor| !(*factor >= 0.0 && factor.is_finite())) {
+                let problem = format!("{factor} in layer `{layer}` must be finite and at least 0");
+                return Err(error("update", problem));
+            }
         }
         if let ([layer, ..], "") = (self.initial.anew.as_slice(), self.initial.weights.as_str()) {
             return Err(error("initial.anew", format!("`{layer}` is drawn anyway: no weights are given")));
         }
         if recipe.epochs == 0 {
             return Err(error("recipe.epochs", "must be at least 1".to_owned()));
+        }
+        if data.train.len().checked_mul(recipe.epochs).is_none() {
+            return Err(error("recipe.epochs", format!("{} are too many to count", recipe.epochs)));
         }
         if recipe.batch_size == 0 {
             return Err(error("recipe.batch_size", "must be at least 1".to_owned()));
@@ -199,8 +222,8 @@ impl RunConfig {
             .then_some("colour noise needs colour: these images are grey")
     }
 
-    /// What a run is known by: a hash of network, data, recipe, initial weights and seed, in hexadecimal. Names,
-    /// sources, backend and paths are not part of it, nor is how the weights are tested.
+    /// What a run is known by: a hash of network, data, recipe, initial weights and seed, in hexadecimal. The network's name
+    /// and sources, backend and paths are not part of it, nor is how the weights are tested.
     pub fn identity(&self, data: &Dataset, seed: u64) -> String {
         let network = Network { name: String::new(), sources: Vec::new(), ..self.network.clone() };
         let mut parts = serde_json::json!({

@@ -69,13 +69,16 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// Someone asked the run to stop.
-    #[error("interrupted; the same command goes on in epoch {epoch}, after step {step}")]
+    #[error("interrupted; the same command (but for `--fresh`) goes on in epoch {epoch}, after step {step}")]
     Interrupted {
         /// The epoch in which it goes on, from 1.
         epoch: usize,
         /// The last step, over all epochs.
         step: usize,
     },
+    /// Someone asked a test of final weights to stop.
+    #[error("interrupted in testing, of which nothing is kept; the same command tests again")]
+    InterruptedTest,
     /// Burn restores an optimizer on the first GPU backend of the build, if there is one, whatever the run's own is.
     #[error(
         "cannot go on from {}: Burn restores the optimizer on the first GPU backend of this build, which \
@@ -96,6 +99,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Whether it is no failure: someone asked to stop, and the same command goes on.
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Interrupted { .. } | Self::InterruptedTest)
+    }
+
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action: "read", path, source }

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
@@ -128,8 +130,13 @@ pub fn evaluation_loader(
 /// The probabilities that `model` gives the images of `loader`.
 ///
 /// # Errors
-/// If an image cannot be read.
-pub fn evaluate(model: &Classifier, loader: &Loader, classes: usize) -> Result<Predictions, TrainError> {
+/// If an image cannot be read, or `stop` is set.
+pub fn evaluate(
+    model: &Classifier,
+    loader: &Loader,
+    classes: usize,
+    stop: &AtomicBool,
+) -> Result<Predictions, TrainError> {
     let mut predictions = Predictions { classes, probabilities: Vec::new(), targets: Vec::new() };
     for batch in loader.iter() {
         let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
@@ -138,6 +145,9 @@ pub fn evaluate(model: &Classifier, loader: &Loader, classes: usize) -> Result<P
             predictions.probabilities.extend_from_slice(p);
         });
         predictions.targets.extend(batch.targets);
+        if stop.load(Ordering::SeqCst) {
+            return Err(TrainError::InterruptedTest);
+        }
     }
     Ok(predictions)
 }

@@ -34,7 +34,7 @@ pub use record::{EpochRow, read_metrics};
 pub use response::LrnResponse;
 pub use run::{Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};
-pub use score::Score;
+pub use score::{Score, averaged_softmax};
 pub use strategy::Observer;
 pub use update::{Elapsed, PaperSgd, optimizer};
 

@@ -49,7 +49,14 @@ impl Team {
     }
 
     /// A training step: the gradients of the batch's mean loss, on the first device.
-    pub(crate) fn step(&mut self, model: &Classifier, batch: Batch) -> TrainOutput<Score> {
+    ///
+    /// # Errors
+    /// If some device has not given all gradients: of the sum, the others' share would look whole.
+    pub(crate) fn step(
+        &mut self,
+        model: &Classifier,
+        batch: Batch,
+    ) -> Result<TrainOutput<Score>, TrainError> {
         let parts = parts(batch, self.devices.len());
         let shares: Vec<f64> = parts.iter().map(|(_, share)| *share).collect();
         let work = self.devices.iter().zip(parts).enumerate().map(|(number, (device, (part, share)))| {
@@ -77,6 +84,7 @@ impl Team {
                 resume_unwind(panic)
             }),
         };
+        outputs.iter().try_for_each(|output| model.check_gradients(&output.grads))?;
         let mut score = Score::default();
         for (output, share) in outputs.iter().zip(shares) {
             if share > 0.0 {
@@ -97,7 +105,7 @@ impl Team {
                 sum.grads()
             }
         };
-        TrainOutput { grads, item: score }
+        Ok(TrainOutput { grads, item: score })
     }
 
     /// Whether the devices' own weights are still those of `model`, to the bit.
@@ -243,6 +251,24 @@ mod tests {
             assert_eq!(targets, (0..images).collect::<Vec<_>>());
             assert!(parts.iter().all(|(part, _)| part.images.dims()[0] == part.targets.len().max(1)));
         }
+    }
+
+    #[test]
+    fn a_device_without_all_gradients_is_an_error() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap().autodiff();
+        let network = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let network: alexnet_model::Network = toml::from_str(network.toml).unwrap();
+        let model = Classifier::new(&network, 0, &device).unwrap();
+        let batch = Batch {
+            images: Tensor::ones([2, 1, network.input.size, network.input.size], &device),
+            targets: vec![0, 1],
+            keys: vec![Key::new([0; 4]); 2],
+        };
+        let whole = model.part_of_step(batch, 0.5).grads;
+        assert!(model.check_gradients(&whole).is_ok());
+        // As of a copy whose parameters are no leaves: the sum with another's would have them all.
+        let error = model.check_gradients(&GradientsParams::new()).unwrap_err().to_string();
+        assert!(error.contains("0 gradients for "), "{error}");
     }
 
     #[test]

@@ -26,11 +26,6 @@ pub enum Reduction {
 }
 
 impl Placement {
-    /// All on one device.
-    pub fn one(device: Device) -> Self {
-        Self::Towers(vec![device])
-    }
-
     /// The device that batches go to and that computes the loss.
     ///
     /// # Panics

@@ -38,7 +38,7 @@ pub(crate) fn responses(model: &Classifier, loader: &Loader) -> Result<Vec<LrnRe
     let mut layers: Vec<(String, Vec<f32>)> = Vec::new();
     model.network().forward_observed(batch.images, Mode::Evaluation, &mut |layer, stage, _, maps| {
         let Stage::Lrn(lrn) = stage else { return };
-        let values = to_host(lrn_scale(maps.clone(), lrn).div_scalar(lrn.k.max(f64::MIN_POSITIVE)));
+        let values = to_host(lrn_scale(maps.clone(), lrn).div_scalar(lrn.k));
         match layers.last_mut() {
             Some((name, all)) if name == layer => all.extend(values),
             _ => layers.push((layer.to_owned(), values)),

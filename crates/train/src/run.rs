@@ -87,9 +87,10 @@ impl Run {
         let _ = fs::remove_file(self.file(FAILURE));
         let data = data.of(&self.config, self.seed)?;
         let outcome = self.complete_locked(&data, environment, label);
-        match &outcome {
-            Ok(_) | Err(TrainError::Interrupted { .. }) => {}
-            Err(error) => keep_failure(&self.folder, &error.to_string()),
+        if let Err(error) = &outcome
+            && !error.is_interruption()
+        {
+            keep_failure(&self.folder, &error.to_string());
         }
         outcome
     }
@@ -163,7 +164,7 @@ impl Run {
             environment.placement.first(),
             environment.workers,
         )?;
-        evaluate(model, &loader, data.dataset.classes.len())
+        evaluate(model, &loader, data.dataset.classes.len(), &environment.stop)
     }
 
     fn train(&self, data: &Data, environment: &Environment, label: &str) -> Result<RunResult, TrainError> {

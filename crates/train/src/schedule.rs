@@ -120,6 +120,13 @@ impl Schedule {
             {
                 Err(format!("divide_by is {divide_by} and must be at least 1"))
             }
+            Schedule::Plateau(Plateau { improvement, minimum, .. })
+                if ![*improvement, *minimum].iter().all(|number| *number >= 0.0 && number.is_finite()) =>
+            {
+                Err(format!(
+                    "improvement of {improvement} and minimum of {minimum} must be finite and at least 0"
+                ))
+            }
             Schedule::Cosine { final_share } if !(0.0..=1.0).contains(final_share) => {
                 Err(format!("final_share is {final_share} and must be 0 to 1"))
             }
@@ -156,6 +163,13 @@ mod tests {
         }
         let floor = Schedule::Plateau(Plateau { minimum: 5e-4, ..plateau });
         assert_eq!(floor.rate(0.01, 0, place(1, 0), &state), 5e-4);
+    }
+
+    #[test]
+    fn training_that_shall_never_end_early_does_not_end_at_no_errors() {
+        let never = crate::TrainingError { images: 5, stop_at: 0.0 };
+        assert!(!never.ends_at(0.0));
+        assert!(crate::TrainingError { stop_at: 0.25, ..never }.ends_at(0.25));
     }
 
     #[test]

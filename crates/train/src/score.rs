@@ -30,15 +30,8 @@ impl Score {
     pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize, mut each: impl FnMut(&[f64])) -> Self {
         let classes = logits.len() / (targets.len() * views).max(1);
         let mut score = Self::default();
-        let mut average = vec![0.0; classes];
         for (logits, &target) in logits.chunks_exact(classes * views).zip(targets) {
-            average.fill(0.0);
-            for view in logits.chunks_exact(classes) {
-                let max = view.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let exps: Vec<f64> = view.iter().map(|&z| f64::from(z - max).exp()).collect();
-                let sum: f64 = exps.iter().sum();
-                average.iter_mut().zip(&exps).for_each(|(p, e)| *p += e / (sum * views as f64));
-            }
+            let average = averaged_softmax(logits, classes);
             score.add(&average, target);
             each(&average);
         }
@@ -83,6 +76,21 @@ impl Score {
     pub fn top5_error(&self) -> f64 {
         self.top5_errors as f64 / self.images as f64
     }
+}
+
+/// The class probabilities of one image, `[classes]`: the softmax outputs of its views' logits `[views, classes]`, averaged
+/// (Krizhevsky et al. 2012, §4.1).
+pub fn averaged_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
+    let views = logits.chunks_exact(classes);
+    let count = views.len() as f64;
+    let mut average = vec![0.0; classes];
+    for view in views {
+        let max = view.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exps: Vec<f64> = view.iter().map(|&z| f64::from(z - max).exp()).collect();
+        let sum: f64 = exps.iter().sum();
+        average.iter_mut().zip(&exps).for_each(|(p, e)| *p += e / (sum * count));
+    }
+    average
 }
 
 impl ItemLazy for Score {

@@ -185,7 +185,7 @@ impl Training {
                 let begun = Instant::now();
                 let score = self.evaluate_quietly(parts, loader, progress)?;
                 self.check_loss(score.loss(), progress)?;
-                reached = score.top1_error() <= self.recipe.training_error.stop_at;
+                reached = self.recipe.training_error.ends_at(score.top1_error());
                 rows.push(EpochRow::new(
                     epoch,
                     step,
@@ -246,11 +246,11 @@ impl Training {
             self.rate.set(rate(progress.step, progress));
             self.elapsed.set(progress.step as f64 / steps as f64);
             let output = match &mut parts.team {
-                Some(team) => team.step(&parts.learner.model(), batch),
+                Some(team) => team.step(&parts.learner.model(), batch)?,
                 None => parts.learner.train_step(batch),
             };
             progress.step += 1;
-            check_gradients(output.grads.len(), &parts.learner.model())?;
+            parts.learner.model().check_gradients(&output.grads)?;
             self.check_loss(output.item.loss(), progress)?;
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
@@ -352,15 +352,6 @@ impl Training {
         }
         Ok(())
     }
-}
-
-/// Parameters that are no leaves of the graph have no gradients, and the optimizer leaves them alone without a word.
-fn check_gradients(found: usize, model: &Classifier) -> Result<(), TrainError> {
-    let expected = model.network().learned_tensors();
-    if found == expected {
-        return Ok(());
-    }
-    Err(TrainError::Backend { message: format!("{found} gradients for {expected} parameters") })
 }
 
 /// A loader that ends early must not pass for a whole epoch.

@@ -24,15 +24,22 @@ struct Net {
 struct OldLayer {
     #[prost(string, optional, tag = "4")]
     name: Option<String>,
+    #[prost(int32, optional, tag = "5")]
+    kind: Option<i32>,
     #[prost(message, repeated, tag = "6")]
     blobs: Vec<Blob>,
 }
+
+/// `V1LayerParameter.LayerType`'s `LRN` and `POOLING`.
+const OLD_KINDS: [(i32, &str); 2] = [(15, "LRN"), (17, "Pooling")];
 
 /// `LayerParameter`.
 #[derive(Message)]
 struct Layer {
     #[prost(string, optional, tag = "1")]
     name: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    kind: Option<String>,
     #[prost(message, repeated, tag = "7")]
     blobs: Vec<Blob>,
 }
@@ -92,19 +99,23 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let damaged =
         |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
     let net = Net::decode(bytes).map_err(damaged)?;
+    let kind = |old: i32| OLD_KINDS.iter().find(|(number, _)| *number == old).map(|(_, kind)| *kind);
+    let old_kinds = net.old_layers.iter().filter_map(|layer| kind(layer.kind?));
+    let mut kinds = old_kinds.chain(net.layers.iter().filter_map(|layer| layer.kind.as_deref()));
+    let first = kinds.find(|kind| OLD_KINDS.iter().any(|(_, known)| known == kind)).map(str::to_owned);
     let old = net.old_layers.into_iter().map(|layer| (layer.name, layer.blobs));
     let new = net.layers.into_iter().map(|layer| (layer.name, layer.blobs));
     let mut tensors = BTreeMap::new();
-    let mut first = true;
+    let mut images = true;
     for (name, blobs) in old.chain(new).filter(|(_, blobs)| !blobs.is_empty()) {
         let name = name.unwrap_or_default();
         for (kind, blob) in ["weight", "bias"].into_iter().zip(blobs) {
             let tensor = format!("{name}.{kind}");
             let mut value =
                 blob.tensor().map_err(|problem| WeightsError::Tensor { tensor: tensor.clone(), problem })?;
-            if first && kind == "weight" {
+            if images && kind == "weight" {
                 reverse_channels(&mut value);
-                first = false;
+                images = false;
             }
             if tensors.insert(tensor.clone(), value).is_some() {
                 return Err(WeightsError::Tensor { tensor, problem: "is there twice".to_owned() });
@@ -114,8 +125,9 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     if tensors.is_empty() {
         return Err(problem(path, "holds no layers with weights"));
     }
-    let metadata = [("format", "caffe".to_owned()), ("name", net.name.unwrap_or_default())];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    let mut metadata = vec![("format", "caffe".to_owned()), ("name", net.name.unwrap_or_default())];
+    metadata.extend(first.map(|kind| ("first", kind)));
+    let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     Ok(Weights { tensors, metadata, ..Weights::default() })
 }
 
@@ -173,13 +185,17 @@ mod tests {
         let old = Net {
             name: Some("AlexNet".into()),
             old_layers: vec![
-                OldLayer { name: Some("data".into()), blobs: vec![] },
+                OldLayer { name: Some("data".into()), kind: Some(5), blobs: vec![] },
+                OldLayer { name: Some("norm1".into()), kind: Some(15), blobs: vec![] },
+                OldLayer { name: Some("pool1".into()), kind: Some(17), blobs: vec![] },
                 OldLayer {
                     name: Some("conv1".into()),
+                    kind: None,
                     blobs: vec![old_blob([2, 3, 1, 2], numbers(12)), old_blob([1, 1, 1, 2], numbers(2))],
                 },
                 OldLayer {
                     name: Some("fc8".into()),
+                    kind: None,
                     blobs: vec![old_blob([1, 1, 2, 3], numbers(6)), old_blob([1, 1, 1, 2], numbers(2))],
                 },
             ],
@@ -189,12 +205,16 @@ mod tests {
             name: Some("AlexNet".into()),
             old_layers: vec![],
             layers: vec![
+                Layer { name: Some("norm1".into()), kind: Some("LRN".into()), blobs: vec![] },
+                Layer { name: Some("pool1".into()), kind: Some("Pooling".into()), blobs: vec![] },
                 Layer {
                     name: Some("conv1".into()),
+                    kind: Some("Convolution".into()),
                     blobs: vec![blob(&[2, 3, 1, 2], numbers(12)), blob(&[2], numbers(2))],
                 },
                 Layer {
                     name: Some("fc8".into()),
+                    kind: None,
                     blobs: vec![blob(&[2, 3], numbers(6)), blob(&[2], numbers(2))],
                 },
             ],
@@ -202,7 +222,7 @@ mod tests {
         let path = Path::new("a.caffemodel");
         let read_old = read(path, &old.encode_to_vec()).unwrap();
         assert_eq!(read_old, read(path, &new.encode_to_vec()).unwrap());
-        assert_eq!(read_old.metadata["name"], "AlexNet");
+        assert_eq!((&*read_old.metadata["name"], &*read_old.metadata["first"]), ("AlexNet", "LRN"));
         assert_eq!(read_old.tensors["conv1.weight"].shape, [2, 3, 1, 2]);
         let turned = [4.0, 5.0, 2.0, 3.0, 0.0, 1.0, 10.0, 11.0, 8.0, 9.0, 6.0, 7.0];
         assert_eq!(read_old.tensors["conv1.weight"].values, turned);
@@ -214,7 +234,7 @@ mod tests {
     fn a_hostile_file_is_an_error_that_names_the_layer() {
         let path = Path::new("a.caffemodel");
         let of = |blob: Blob| Net {
-            layers: vec![Layer { name: Some("conv1".into()), blobs: vec![blob] }],
+            layers: vec![Layer { name: Some("conv1".into()), kind: None, blobs: vec![blob] }],
             ..Net::default()
         };
         let shapes = [(vec![i64::MAX, i64::MAX], 4), (vec![-1], 1), (vec![3], 2), (vec![5, 3, 0, 0], 0)];
@@ -232,7 +252,7 @@ mod tests {
             let _ = read(path, &damaged);
         }
         let mut twice = of(blob(&[1], numbers(1)));
-        let layer = Layer { name: Some("conv1".into()), blobs: vec![blob(&[1], numbers(1))] };
+        let layer = Layer { name: Some("conv1".into()), kind: None, blobs: vec![blob(&[1], numbers(1))] };
         twice.layers.push(layer);
         assert!(read(path, &twice.encode_to_vec()).unwrap_err().to_string().contains("twice"));
     }

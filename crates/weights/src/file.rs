@@ -6,7 +6,7 @@ use pytorch_reader::PytorchReader;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
-use crate::{WeightsError, caffe, record};
+use crate::{WeightsError, caffe, pickle, record};
 
 /// A tensor of a file, in f32.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +35,15 @@ const METADATA: &str = "alexnet-burn";
 /// Under which a training checkpoint of PyTorch's has the weights, beside the optimizer's state.
 const ROOTS: [&str; 3] = ["state_dict.", "model_state_dict.", "model."];
 
-/// What a module that was wrapped for several devices has before every name.
-const WRAPPED: &str = "module.";
+/// What names begin with where a module was part of another, or was wrapped or compiled.
+const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "net.", "network.", "alexnet."];
+
+/// What is in the middle of names where a part of a module was wrapped for several devices, as PyTorch's own example does with
+/// AlexNet's `features`.
+const WRAPPED: &str = ".module.";
+
+/// What to do where a file of PyTorch's holds something else.
+const STATE_DICT: &str = " (of PyTorch, what `torch.save(model.state_dict(), …)` writes is read)";
 
 /// Tensors of a PyTorch file may lie in the same bytes, but not so often that they take this much more than the file.
 const REUSE: u64 = 4;
@@ -94,7 +101,7 @@ impl Weights {
         let io = |source| WeightsError::Io { path: path.to_owned(), source };
         let mut start = Vec::new();
         std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
-        match start.as_slice() {
+        let weights = match start.as_slice() {
             // The length of a header in JSON, less than 4 GB, comes first: its lowest byte may be any of those below.
             [_, _, _, _, 0, 0, 0, 0, b'{'] => safetensors(path, &std::fs::read(path).map_err(io)?),
             // A zip archive, or a bare pickle.
@@ -105,6 +112,10 @@ impl Weights {
             // The name of a net, or its first layer in either form: Caffe's files begin with nothing else.
             [0x0a | 0x12 | 0x1a | 0xa2, ..] => caffe::read(path, &std::fs::read(path).map_err(io)?),
             _ => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
+        }?;
+        match weights.tensors.is_empty() {
+            true => Err(problem(path, format!("holds no tensors of floating-point numbers{STATE_DICT}"))),
+            false => Ok(weights),
         }
     }
 
@@ -160,7 +171,11 @@ fn named<T>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<BTreeMap<S
     }
     let mut named = BTreeMap::new();
     for (name, tensor) in tensors {
-        let name = name.strip_prefix(WRAPPED).map_or(name.clone(), str::to_owned);
+        let mut inner = name.as_str();
+        while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| inner.strip_prefix(wrapper)) {
+            inner = rest;
+        }
+        let name = inner.replace(WRAPPED, ".");
         if named.insert(name.clone(), tensor).is_some() {
             return Err(WeightsError::Tensor { tensor: name, problem: "is there twice".to_owned() });
         }
@@ -172,7 +187,10 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
     use pytorch_reader::DType;
     let io = |source| WeightsError::Io { path: path.to_owned(), source };
     let size = std::fs::metadata(path).map_err(io)?.len();
-    let reader = PytorchReader::new(path).map_err(|error| problem(path, error))?;
+    let reader = PytorchReader::new(path).map_err(|error| match pickle::misplaced(path) {
+        Some((tensor, problem)) => WeightsError::Tensor { tensor, problem },
+        None => problem(path, format!("{error}{STATE_DICT}")),
+    })?;
     let (mut weights, mut bytes) = (Weights::default(), 0usize);
     for (name, tensor) in named(reader.into_tensors())? {
         let kind = match tensor.dtype() {
@@ -196,9 +214,44 @@ fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
     Ok(weights)
 }
 
+/// The first tensor of a file of safetensors that is not where its header says.
+fn misplaced(bytes: &[u8]) -> Option<WeightsError> {
+    let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
+    let header = bytes.get(8..length.checked_add(8)?)?;
+    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
+    header.into_iter().filter(|(name, _)| name != "__metadata__").find_map(|(tensor, about)| {
+        let number = |value: &serde_json::Value| usize::try_from(value.as_u64()?).ok();
+        let ends: Option<Vec<usize>> = about["data_offsets"].as_array()?.iter().map(number).collect();
+        let shape: Option<Vec<usize>> = about["shape"].as_array()?.iter().map(number).collect();
+        let there = bytes.len() - 8 - length;
+        let (problem, shown) = (
+            |problem: String| Some(WeightsError::Tensor { tensor: tensor.clone(), problem }),
+            &about["shape"],
+        );
+        let (Some(&[begin, end]), Some(shape)) = (ends.as_deref(), shape) else {
+            return problem(format!("has a shape of {shown} at {}", about["data_offsets"]));
+        };
+        let bits = match about["dtype"].as_str()? {
+            "F64" | "I64" | "U64" => 64,
+            "F32" | "I32" | "U32" => 32,
+            "F16" | "BF16" | "I16" | "U16" => 16,
+            _ => return None,
+        };
+        let needed = shape.iter().try_fold(bits / 8, |all: usize, extent| all.checked_mul(*extent));
+        match end.checked_sub(begin) {
+            Some(found) if Some(found) == needed && end <= there => None,
+            Some(found) if Some(found) == needed => {
+                problem(format!("ends at byte {end}, and the file has {there} after its header"))
+            }
+            _ => problem(format!("has a shape of {shown}, which its bytes {begin} to {end} do not hold")),
+        }
+    })
+}
+
 fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     use safetensors::Dtype;
-    let file = SafeTensors::deserialize(bytes).map_err(|error| problem(path, error))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| misplaced(bytes).unwrap_or_else(|| problem(path, error)))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
     // Of others' entries nobody knows what they mean.
     let ours = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
@@ -257,6 +310,9 @@ mod tests {
         assert_eq!(found, ["a.weight", "b.bias"]);
         let found = names(&["state_dict.module.a.weight", "optimizer.state.0.exp_avg"]).unwrap();
         assert_eq!(found, ["a.weight"]);
+        let found =
+            names(&["state_dict.model._orig_mod.features.module.0.bias", "hyper_parameters.a"]).unwrap();
+        assert_eq!(found, ["features.0.bias"]);
         assert_eq!(names(&["module.a", "a"]).unwrap_err().to_string(), "tensor `a`: is there twice");
     }
 
@@ -271,6 +327,26 @@ mod tests {
             std::fs::write(&path, weights.to_bytes().unwrap()).unwrap();
             assert_eq!(Weights::read(&path).unwrap(), weights);
         }
+    }
+
+    #[test]
+    fn a_header_that_is_not_so_names_the_tensor() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let good = Weights { metadata: BTreeMap::new(), ..weights() }.to_bytes().unwrap();
+        let message = |from: &str, to: &str| {
+            let text: Vec<u8> = String::from_utf8_lossy(&good[8..]).bytes().take(good[0].into()).collect();
+            let header = String::from_utf8(text).unwrap().replacen(from, to, 1);
+            assert_eq!(header.len(), usize::from(good[0]), "{header}");
+            std::fs::write(&path, [&good[..8], header.as_bytes(), &good[8 + header.len()..]].concat())
+                .unwrap();
+            Weights::read(&path).unwrap_err().to_string()
+        };
+        let found = message("[2,3]", "[2,4]");
+        assert!(found.starts_with("tensor `a`: has a shape of [2,4], which its bytes"), "{found}");
+        std::fs::write(&path, &good[..good.len() - 1]).unwrap();
+        let found = Weights::read(&path).unwrap_err().to_string();
+        assert!(found.contains("after its header") && found.starts_with("tensor `"), "{found}");
     }
 
     #[test]

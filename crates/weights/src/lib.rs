@@ -10,6 +10,7 @@ mod caffe;
 mod error;
 mod file;
 mod names;
+mod pickle;
 mod record;
 
 pub use caffe::read_caffe_mean;

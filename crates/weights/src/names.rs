@@ -160,6 +160,14 @@ impl Weights {
         }
     }
 
+    /// How many numbers the last layer gives here: another number than `network`'s own where it was trained for other classes.
+    /// Returns `None` if there is no such layer.
+    pub fn outputs(&self, network: &Network) -> Option<usize> {
+        let last = (network.conv.len() + network.fc.len()).checked_sub(1)?;
+        let layer = Names::of(self, network).ok()?.layer(network, last)?;
+        self.tensors.get(&format!("{layer}.bias"))?.shape.first().copied()
+    }
+
     /// How many tensors are called as those of `network` and have their shapes.
     pub fn in_common(&self, network: &Network) -> usize {
         let layout = Names::of(self, network).and_then(|names| layout(network, names)).unwrap_or_default();

@@ -553,7 +553,9 @@ pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geome
         1 => Vec::new(),
         _ => vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]],
     };
-    for place in (0..shape.stride).flat_map(|y| (0..shape.stride).map(move |x| [y, x])) {
+    // Places beyond the kernel are of pixels that no output sees.
+    let [rows, columns] = shape.kernel.map(|side| side.min(shape.stride));
+    for place in (0..rows).flat_map(|y| (0..columns).map(move |x| [y, x])) {
         let (correlation, last) = shape.backward(place);
         if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
             continue; // pixels that no output sees
