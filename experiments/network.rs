@@ -183,13 +183,11 @@ impl Description {
             if !row.devices.is_empty() {
                 notes = format!("{notes}; on {}", row.devices.join(" | "));
             }
-            if self.exchanged_bytes_per_step.is_some() && row.exchanged_bytes > 0 {
-                notes = format!(
-                    "{notes}; takes in {} bytes an image of other towers",
-                    grouped(row.exchanged_bytes)
-                );
-            }
             lines.push(format!("{:8} {notes}", ""));
+            if self.exchanged_bytes_per_step.is_some() && row.exchanged_bytes > 0 {
+                let taken = grouped(row.exchanged_bytes);
+                lines.push(format!("{:8} takes in {taken} bytes an image of other towers", ""));
+            }
         }
         let (parameters, multiply_adds) = (grouped(self.parameters), grouped(self.multiply_adds));
         lines.push(format!("{:<45} {parameters:>12} {multiply_adds:>14}", "all"));

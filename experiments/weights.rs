@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use alexnet_data::{Class, Preprocessing, file_sha256, hex, write_whole};
 use alexnet_model::{AlexNet, Network};
 use alexnet_train::{Classifier, Run};
-use alexnet_weights::{Names, Weights, read_caffe_mean};
+use alexnet_weights::{Names, Weights, WeightsError, read_caffe_mean};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
@@ -220,7 +220,7 @@ impl Opened {
             (None, true) => bail!("{} is a folder, and no run's", found.display()),
             (_, false) => found,
         };
-        let mut weights = Weights::read(&path)?;
+        let mut weights = read(&path)?;
         if run.is_none() && is_record(&path) && !known {
             weights.metadata.extend(beside(&path)?);
         }
@@ -236,6 +236,14 @@ impl Opened {
             }
             (None, None) => Ok(None),
         }
+    }
+}
+
+/// Reads a file; of a tensor in it that cannot be read, the file is said too.
+fn read(path: &Path) -> Result<Weights> {
+    match Weights::read(path) {
+        Err(error @ WeightsError::Tensor { .. }) => Err(error).with_context(|| path.display().to_string()),
+        other => Ok(other?),
     }
 }
 
@@ -392,7 +400,7 @@ fn fitting_one(weights: &Weights) -> Result<Network> {
 pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
     let path = find(name)?;
     let run = if path.is_dir() { run_of(&path)? } else { None };
-    let weights = Weights::read(&run.map_or(path, |run| run.weights()))?;
+    let weights = read(&run.map_or(path, |run| run.weights()))?;
     let called = |network: Network| match network::load(&network.name) {
         Ok(preset) if preset.classes != network.classes => {
             format!("{} with {} classes", network.name, network.classes)

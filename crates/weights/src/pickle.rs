@@ -91,8 +91,13 @@ impl Pickles<'_> {
                     self.bytes = rest;
                     let sign = if taken.last().is_some_and(|byte| *byte > 0x7f) { 0xff } else { 0 };
                     let mut number = [sign; 8];
-                    number.get_mut(..length)?.copy_from_slice(taken);
-                    Value::Number(i64::from_le_bytes(number))
+                    match number.get_mut(..length) {
+                        Some(low) => {
+                            low.copy_from_slice(taken);
+                            Value::Number(i64::from_le_bytes(number))
+                        }
+                        None => Value::Other, // the first pickle of a file of before 2020: ten bytes
+                    }
                 }
                 b'X' => {
                     let length = u32::from_le_bytes(self.take()?);
@@ -251,8 +256,9 @@ mod tests {
             assert_eq!(name, "b.weight");
             assert!(problem.ends_with(what), "{problem}");
         }
-        // The second of several.
-        let several = [pickled(&[good]), pickled(&[("c", &[7], &[1])])].concat();
+        // The last of several, of which the first is a number of ten bytes.
+        let first = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec();
+        let several = [first, pickled(&[good]), pickled(&[("c", &[7], &[1])])].concat();
         assert_eq!(found(&several).unwrap().0, "c");
     }
 
