@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::decode::Pixels;
 
 /// Weights are whole numbers of this many bits after the point.
@@ -47,6 +49,7 @@ impl Line {
     }
 }
 
+#[inline(always)]
 fn level(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
@@ -54,41 +57,53 @@ fn level(sum: i32) -> u8 {
 /// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
 /// computed but seen by the filter. First across, then down, with whole levels between.
 pub(crate) fn scaled(pixels: &Pixels, whole: [usize; 2], corner: [usize; 2], size: [usize; 2]) -> Pixels {
-    match pixels.channels {
-        1 => scaled_of::<1>(pixels, whole, corner, size),
-        _ => scaled_of::<3>(pixels, whole, corner, size),
-    }
+    Arch::new().dispatch(Scaling { pixels, whole, corner, size })
 }
 
-fn scaled_of<const CHANNELS: usize>(
-    pixels: &Pixels,
+/// Compiled for the processor at hand.
+struct Scaling<'a> {
+    pixels: &'a Pixels,
     whole: [usize; 2],
     corner: [usize; 2],
     size: [usize; 2],
-) -> Pixels {
-    let across = Line::new(pixels.width, whole[0], corner[0]..corner[0] + size[0]);
-    let down = Line::new(pixels.height, whole[1], corner[1]..corner[1] + size[1]);
-    let (rows, line) = (down.seen(), size[0] * CHANNELS);
-    let mut narrowed = Vec::with_capacity(rows.len() * line);
-    for row in rows.clone() {
-        let row = &pixels.bytes[row * pixels.width * CHANNELS..][..pixels.width * CHANNELS];
-        for (first, weights) in across.pixels() {
-            let mut sums = [1 << (BITS - 1); CHANNELS];
-            let (seen, _) = row[first * CHANNELS..].as_chunks::<CHANNELS>();
-            for (pixel, weight) in seen.iter().zip(weights) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+}
+
+impl WithSimd for Scaling<'_> {
+    type Output = Pixels;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Pixels {
+        let Self { pixels: &Pixels { ref bytes, width, height, channels }, whole, corner, size } = self;
+        let across = Line::new(width, whole[0], corner[0]..corner[0] + size[0]);
+        let down = Line::new(height, whole[1], corner[1]..corner[1] + size[1]);
+        let (rows, line) = (down.seen(), size[0] * channels);
+        // A pixel is read as four bytes, the last of a row with a byte behind it.
+        let mut row = vec![0; width * channels + 4 - channels];
+        let mut narrowed = vec![0; rows.len() * line];
+        for (y, out) in rows.clone().zip(narrowed.chunks_exact_mut(line.max(1))) {
+            row[..width * channels].copy_from_slice(&bytes[y * width * channels..][..width * channels]);
+            for ((first, weights), out) in across.pixels().zip(out.chunks_exact_mut(channels)) {
+                let mut sums = [1 << (BITS - 1); 4];
+                let mut at = first * channels;
+                for weight in weights {
+                    let four: [u8; 4] = *row[at..].first_chunk().expect("four bytes");
+                    for (sum, level) in sums.iter_mut().zip(four) {
+                        *sum += i32::from(level) * weight;
+                    }
+                    at += channels;
+                }
+                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = level(sum));
             }
-            narrowed.extend(sums.map(level));
         }
-    }
-    let mut bytes = Vec::with_capacity(size[1] * line);
-    let mut sums = vec![0; line];
-    for (first, weights) in down.pixels() {
-        sums.fill(1 << (BITS - 1));
-        for (row, weight) in narrowed[(first - rows.start) * line..].chunks_exact(line).zip(weights) {
-            sums.iter_mut().zip(row).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+        let mut scaled = vec![0; size[1] * line];
+        let mut sums = vec![0; line];
+        for ((first, weights), out) in down.pixels().zip(scaled.chunks_exact_mut(line.max(1))) {
+            sums.fill(1 << (BITS - 1));
+            for (row, weight) in narrowed[(first - rows.start) * line..].chunks_exact(line).zip(weights) {
+                sums.iter_mut().zip(row).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+            }
+            out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
         }
-        bytes.extend(sums.iter().map(|&sum| level(sum)));
+        Pixels { bytes: scaled, width: size[0], height: size[1], channels }
     }
-    Pixels { bytes, width: size[0], height: size[1], channels: CHANNELS }
 }
