@@ -10,6 +10,9 @@ use crate::decode::Pixels;
 /// Weights are whole numbers of this many bits after the point.
 const BITS: u32 = 22;
 
+/// Rows that are scaled across side by side, each pixel with room for four bytes.
+const ROWS: usize = 4;
+
 /// Which pixels of a line go into each of some pixels of the scaled line, and with what weights.
 struct Line {
     /// One a scaled pixel: where the pixels begin, and which of `weights` are theirs.
@@ -73,26 +76,38 @@ impl WithSimd for Scaling<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> Pixels {
-        let Self { pixels: &Pixels { ref bytes, width, height, channels }, whole, corner, size } = self;
+        match self.pixels.channels {
+            1 => self.scaled::<1>(),
+            _ => self.scaled::<3>(),
+        }
+    }
+}
+
+impl Scaling<'_> {
+    #[inline(always)]
+    fn scaled<const CHANNELS: usize>(self) -> Pixels {
+        let Self { pixels: &Pixels { ref bytes, width, height, .. }, whole, corner, size } = self;
         let across = Line::new(width, whole[0], corner[0]..corner[0] + size[0]);
         let down = Line::new(height, whole[1], corner[1]..corner[1] + size[1]);
-        let (rows, line) = (down.seen(), size[0] * channels);
-        // A pixel is read as four bytes, the last of a row with a byte behind it.
-        let mut row = vec![0; width * channels + 4 - channels];
+        let (rows, line) = (down.seen(), size[0] * CHANNELS);
         let mut narrowed = vec![0; rows.len() * line];
-        for (y, out) in rows.clone().zip(narrowed.chunks_exact_mut(line.max(1))) {
-            row[..width * channels].copy_from_slice(&bytes[y * width * channels..][..width * channels]);
-            for ((first, weights), out) in across.pixels().zip(out.chunks_exact_mut(channels)) {
-                let mut sums = [1 << (BITS - 1); 4];
-                let mut at = first * channels;
-                for weight in weights {
-                    let four: [u8; 4] = *row[at..].first_chunk().expect("four bytes");
-                    for (sum, level) in sums.iter_mut().zip(four) {
-                        *sum += i32::from(level) * weight;
-                    }
-                    at += channels;
+        let mut columns = vec![[0; 4 * ROWS]; width];
+        for (y, out) in rows.clone().step_by(ROWS).zip(narrowed.chunks_mut((ROWS * line).max(1))) {
+            for (row, y) in (y..rows.end.min(y + ROWS)).enumerate() {
+                let pixels = bytes[y * width * CHANNELS..].chunks_exact(CHANNELS);
+                for (column, pixel) in columns.iter_mut().zip(pixels) {
+                    column[4 * row..][..CHANNELS].copy_from_slice(pixel);
                 }
-                out.iter_mut().zip(sums).for_each(|(out, sum)| *out = level(sum));
+            }
+            for (x, (first, weights)) in across.pixels().enumerate() {
+                let mut sums = [1 << (BITS - 1); 4 * ROWS];
+                for (column, weight) in columns[first..].iter().zip(weights) {
+                    sums.iter_mut().zip(column).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+                }
+                let levels = sums.map(level);
+                for (row, four) in out.chunks_exact_mut(line).zip(levels.as_chunks::<4>().0) {
+                    row[x * CHANNELS..][..CHANNELS].copy_from_slice(&four[..CHANNELS]);
+                }
             }
         }
         let mut scaled = vec![0; size[1] * line];
@@ -104,6 +119,6 @@ impl WithSimd for Scaling<'_> {
             }
             out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
         }
-        Pixels { bytes: scaled, width: size[0], height: size[1], channels }
+        Pixels { bytes: scaled, width: size[0], height: size[1], channels: CHANNELS }
     }
 }
