@@ -161,7 +161,7 @@ impl Loader {
         let order = Arc::new(self.shared.order(epoch));
         let skipped = self.skipped.load(Ordering::SeqCst);
         let (workers, size) = (self.shared.config.workers, self.shared.config.batch_size);
-        let queues = (0..workers.min(self.num_batches())).map(|worker| {
+        let threads = (0..workers.min(self.num_batches())).map(|worker| {
             let (send, receive) = sync_channel(AHEAD);
             let (shared, order) = (self.shared.clone(), order.clone());
             let thread = std::thread::spawn(move || {
@@ -173,11 +173,10 @@ impl Loader {
                     }
                 }
             });
-            (receive, Some(thread))
+            Worker { ready: receive, thread: Some(thread) }
         });
-        let queues = queues.collect();
         Batches {
-            queues,
+            workers: threads.collect(),
             loader: self,
             epoch,
             order,
@@ -332,13 +331,18 @@ impl DataLoader<Batch> for Loader {
     }
 }
 
+/// A thread that prepares batches.
+struct Worker {
+    ready: Receiver<Result<HostBatch, DataError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
 struct Batches<'a> {
     loader: &'a Loader,
     epoch: u64,
     order: Arc<Vec<u32>>,
     scratch: (Scratch, Vec<u8>),
-    /// What each worker has ready, and its thread.
-    queues: Vec<(Receiver<Result<HostBatch, DataError>>, Option<JoinHandle<()>>)>,
+    workers: Vec<Worker>,
     skipped: usize,
     next: usize,
     failed: bool,
@@ -363,14 +367,14 @@ impl WorkerStopped {
 
 impl Batches<'_> {
     fn host_batch(&mut self) -> Result<HostBatch, DatasetError> {
-        if self.queues.is_empty() {
+        if self.workers.is_empty() {
             let batch = self.loader.shared.batch(self.epoch, &self.order, self.next, &mut self.scratch);
             return batch.map_err(DatasetError::new);
         }
         // Batch i of the iterator comes from worker i mod workers, so the order never depends on who is faster.
-        let worker = (self.next - self.skipped) % self.queues.len();
-        let (queue, thread) = &mut self.queues[worker];
-        match queue.recv() {
+        let worker = (self.next - self.skipped) % self.workers.len();
+        let Worker { ready, thread } = &mut self.workers[worker];
+        match ready.recv() {
             Ok(batch) => batch.map_err(DatasetError::new),
             Err(_) => Err(DatasetError::new(WorkerStopped::of(thread.take()))),
         }
