@@ -80,6 +80,19 @@ pub enum BackendError {
         /// MiB the device can bind.
         limit: u64,
     },
+    /// A processor's memory cannot hold what is needed at once.
+    #[error(
+        "{purpose} takes at least {needed} MiB at once, and this machine has {limit} MiB; \
+         use a smaller network or batch"
+    )]
+    NoMemory {
+        /// What needs it.
+        purpose: &'static str,
+        /// MiB needed.
+        needed: u64,
+        /// MiB there are.
+        limit: u64,
+    },
 }
 
 fn names(wanted: impl Fn(bool) -> bool) -> String {
@@ -217,6 +230,21 @@ pub(crate) fn has_kernels(device: &Device) -> bool {
     true
 }
 
+const MIB: u64 = 1 << 20;
+
+/// Checks that the machine has `bytes` of memory, where the backend computes in it and the system tells how much there is.
+///
+/// # Errors
+/// [`BackendError::NoMemory`].
+pub fn fits_memory(backend: &Backend, purpose: &'static str, bytes: u64) -> Result<(), BackendError> {
+    match crate::memory::machine_memory().filter(|_| backend.is_processor()) {
+        Some(limit) if bytes > limit => {
+            Err(BackendError::NoMemory { purpose, needed: bytes.div_ceil(MIB), limit: limit / MIB })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks that `device` can hold a tensor of `bytes` in one binding.
 ///
 /// Only adapters behind wgpu limit this, some to 128 MiB; beyond it they panic in a thread of
@@ -225,7 +253,6 @@ pub(crate) fn has_kernels(device: &Device) -> bool {
 /// # Errors
 /// [`BackendError::TooLarge`].
 pub fn fits(backend: &Backend, bytes: u64) -> Result<(), BackendError> {
-    const MIB: u64 = 1 << 20;
     match binding_limit(backend) {
         Some(limit) if bytes > limit => {
             Err(BackendError::TooLarge { needed: bytes.div_ceil(MIB), limit: limit / MIB })
@@ -276,6 +303,15 @@ mod tests {
     fn a_backend_that_is_not_compiled_in_says_how_to_build_it() {
         let error = "rocm".parse::<Backend>().unwrap_err().to_string();
         assert!(error.contains("--features rocm"), "{error}");
+    }
+
+    #[cfg(all(feature = "flex", target_os = "linux"))]
+    #[test]
+    fn more_memory_than_the_machine_has_is_an_error_that_says_how_much() {
+        let flex: Backend = "flex".parse().unwrap();
+        assert_eq!(fits_memory(&flex, "training", 1 << 20), Ok(()));
+        let error = fits_memory(&flex, "training", 1 << 60).unwrap_err().to_string();
+        assert!(error.contains("training takes at least 1099511627776 MiB"), "{error}");
     }
 
     #[cfg(feature = "flex")]

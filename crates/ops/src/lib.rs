@@ -35,7 +35,7 @@ mod pool;
 mod sgd;
 mod tanh;
 
-pub use backend::{Backend, BackendError, fits};
+pub use backend::{Backend, BackendError, fits, fits_memory};
 pub use conv::{Conv2d, Padding, conv_max_pool2d, conv2d, locally_connected2d};
 pub use dropout::DropoutMask;
 pub use implementation::{Implementation, implementation, use_implementation};

@@ -63,7 +63,7 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         return maps.mul_scalar(lrn.k.powf(-lrn.beta));
     }
     #[cfg(any(feature = "flex", feature = "gpu"))]
-    if crate::normalize::takes(&maps) {
+    if crate::normalize::takes(&maps, lrn) {
         return crate::normalize::lrn(maps, lrn);
     }
     crate::composed::lrn(maps, lrn)
@@ -160,6 +160,21 @@ mod tests {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// GPUs have no kernels for these; the composed form is what is left.
+    #[test]
+    fn long_windows_agree_with_the_formula() {
+        let maps: Vec<f32> = (0..84).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
+        for size in [17, 255] {
+            let config = Lrn { size, alpha: 1e-4, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
+            let expected = by_the_formula(&maps, [2, 7, 6], &config);
+            for form in [lrn, crate::composed::lrn] {
+                let data = TensorData::new(maps.clone(), [2, 7, 2, 3]);
+                let ours = values(form(Tensor::<4>::from_data(data, &device()), &config));
+                assert!(ours.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 2e-6 * b.abs() + 1e-6));
             }
         }
     }

@@ -31,6 +31,20 @@ pub fn release_memory() {
     }
 }
 
+/// Bytes of memory and swap that this process may use, where Linux tells: the machine's, or its control group's memory.
+pub(crate) fn machine_memory() -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kibibytes = |key: &str| -> Option<u64> {
+        let line = table.lines().find_map(|line| line.strip_prefix(key))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    let machine = 1024 * (kibibytes("MemTotal:")? + kibibytes("SwapTotal:").unwrap_or(0));
+    // Versions 2 and 1 of control groups; "max" and huge numbers mean no limit.
+    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limits = limits.iter().filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok());
+    Some(limits.fold(machine, u64::min))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -32,10 +32,19 @@ pub(crate) trait Normalize: Backend {
     }
 }
 
-/// Whether there is a kernel for a tensor, and kernels are switched on.
-pub(crate) fn takes(maps: &Tensor<4>) -> bool {
+/// The longest window that GPU kernels are made for. They unroll it, in the gradient twice over, and a driver takes minutes
+/// over, or dies of, kernels of ten thousands of terms.
+const UNROLLED: usize = 16;
+
+/// Whether there is a kernel for a tensor and such a window, and kernels are switched on.
+pub(crate) fn takes(maps: &Tensor<4>, lrn: &Lrn) -> bool {
+    #[cfg(feature = "flex")]
+    if crate::flex::takes(maps) {
+        return true;
+    }
     crate::implementation() == Implementation::Fast
         && maps.dtype() == DType::F32
+        && lrn.size <= UNROLLED
         && crate::backend::has_kernels(&maps.device())
 }
 
