@@ -1,28 +1,48 @@
-"""What torchvision makes of photographs that Pillow opened: shorter side to 256, centre 256 x 256. Of each, 64 pixels are
-kept in resize.bin (64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see. And what it
-makes of a picture by a formula, 305 x 200 pixels: shorter side to 48, centre 48 x 48, all of it in resize_made.bin; and to
-300, enlarged, of which it keeps every 97th byte in resize_enlarged.bin.
+"""What Pillow, and so torchvision, makes of photographs: shorter side to 256, centre 256 x 256. Of each, 64 pixels are
+kept in resize.bin (64 x 3 bytes a photograph, in the order of their names): enough to compare with, not to see. And what
+it makes of a picture by a formula, of several shapes, made smaller and larger: resize_made.tsv has width, height, side
+and the CRC-32 of the centre square's pixels. Tall pictures are there because Pillow 13 scales some of them down before
+across.
 
     python tests/golden/resize.py imagenet-samples.tar
 
-Made with torchvision 0.29.2, Pillow 13.0.0."""
+Made with Pillow 13.0.0 and numpy 2.4.6; torchvision 0.29.2 gives the same."""
 
 import io
 import pathlib
 import sys
 import tarfile
+import zlib
 
 import numpy
 from PIL import Image
-from torchvision.transforms.v2 import functional
 
 SAMPLES = 64
+SHAPES = [(305, 200), (200, 305), (90, 400), (400, 90), (90, 181), (91, 300), (60, 60), (120, 500)]
+SIDES = [48, 90, 100, 300]
 HERE = pathlib.Path(__file__)
 
 
 def square(image, side):
-    return numpy.asarray(functional.center_crop(functional.resize(image, [side], antialias=True), [side, side]))
+    """torchvision's Resize(side) and CenterCrop(side)."""
+    width, height = image.size
+    short = min(width, height)
+    image = image.resize((side * width // short, side * height // short), Image.Resampling.BILINEAR)
+    left, top = (round((whole - side) / 2) for whole in image.size)
+    return numpy.asarray(image.crop((left, top, left + side, top + side)))
 
+
+def made(width, height):
+    y, x = numpy.mgrid[:height, :width]
+    channels = [(x * 7 + y * 3) % 256, x * y // 16 % 256, (x ^ y) * 5 % 256]
+    return Image.fromarray(numpy.stack(channels, 2).astype(numpy.uint8))
+
+
+rows = []
+for width, height in SHAPES:
+    for side in SIDES:
+        rows.append(f"{width}\t{height}\t{side}\t{zlib.crc32(square(made(width, height), side).tobytes()):08x}\n")
+HERE.with_name("resize_made.tsv").write_text("".join(rows))
 
 out = bytearray()
 with tarfile.open(sys.argv[1]) as tar:
@@ -33,9 +53,3 @@ with tarfile.open(sys.argv[1]) as tar:
         places = [(at * 7919 + sample * 104729) % 65536 for sample in range(SAMPLES)]
         out += flat[places].tobytes()
 HERE.with_name("resize.bin").write_bytes(out)
-
-y, x = numpy.mgrid[:200, :305]
-made = numpy.stack([(x * 7 + y * 3) % 256, x * y // 16 % 256, (x ^ y) * 5 % 256], 2).astype(numpy.uint8)
-made = Image.fromarray(made)
-HERE.with_name("resize_made.bin").write_bytes(square(made, 48).tobytes())
-HERE.with_name("resize_enlarged.bin").write_bytes(square(made, 300).tobytes()[::97])

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::DataError;
+use crate::{DataError, PassedOver, clutter};
+
+/// The kind that devices, sockets and pipes are counted under.
+pub(crate) const NO_FILES: &str = "devices, sockets and pipes";
 
 /// A regular file in a tar: where its bytes lie in the file that the tar is in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,12 +69,18 @@ pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
 }
 
 /// The regular files of the tar that fills `length` bytes of `file` from `start` on. `origin` is what messages call
-/// it.
+/// it. Clutter is counted instead.
 ///
 /// # Errors
 /// If it is cut short, no tar or empty, or a name cannot be trusted: not UTF-8, outside the archive, a link, twice.
-pub(crate) fn members(file: &File, start: u64, length: u64, origin: &str) -> Result<Vec<Member>, DataError> {
-    members_of(Slice::new(file, start, length), length, origin).map(|mut members| {
+pub(crate) fn members(
+    file: &File,
+    start: u64,
+    length: u64,
+    origin: &str,
+    passed: &mut PassedOver,
+) -> Result<Vec<Member>, DataError> {
+    members_of(Slice::new(file, start, length), length, origin, passed).map(|mut members| {
         members.iter_mut().for_each(|member| member.offset += start);
         members
     })
@@ -82,6 +91,7 @@ pub(crate) fn members_of(
     stream: impl Read + Seek,
     length: u64,
     origin: &str,
+    passed: &mut PassedOver,
 ) -> Result<Vec<Member>, DataError> {
     let no_tar = |error: io::Error| {
         let error = error.to_string().replace(char::is_control, " ");
@@ -89,18 +99,14 @@ pub(crate) fn members_of(
     };
     let mut archive = tar::Archive::new(stream);
     let mut members: Vec<Member> = Vec::new();
+    let mut empty = true;
     for entry in archive.entries_with_seek().map_err(no_tar)? {
         let entry = entry.map_err(no_tar)?;
         let header = entry.raw_header_position();
         let kind = entry.header().entry_type();
-        let name = name(&entry.path_bytes()).map_err(|problem| DataError::at(origin, header, problem))?;
-        if kind.is_symlink() || kind.is_hard_link() {
-            let problem = format!("`{name}` is a link, which is not followed; pack the file itself");
-            return Err(DataError::at(origin, header, problem));
-        }
-        if !kind.is_file() {
-            continue;
-        }
+        let kept = member_name(kind, &entry.path_bytes(), passed);
+        empty &= kind.is_dir();
+        let Some(name) = kept.map_err(|problem| DataError::at(origin, header, problem))? else { continue };
         let (offset, size) = (entry.raw_file_position(), entry.size());
         if offset.checked_add(size).is_none_or(|end| end > length) {
             return Err(DataError::at(
@@ -111,7 +117,7 @@ pub(crate) fn members_of(
         }
         members.push(Member { name, offset, length: size });
     }
-    if members.is_empty() {
+    if empty {
         return Err(DataError::file(origin, "not a tar archive, or it holds no file"));
     }
     let mut names = BTreeSet::new();
@@ -119,6 +125,36 @@ pub(crate) fn members_of(
         return Err(DataError::at(origin, twice.offset, format!("`{}` occurs twice", twice.name)));
     }
     Ok(members)
+}
+
+/// The name of a member of this kind; `None` if it is not to be read: a folder, or what is counted.
+///
+/// # Errors
+/// If the name cannot be trusted, or its data are not its own: links and sparse files.
+pub(crate) fn member_name(
+    kind: tar::EntryType,
+    path: &[u8],
+    passed: &mut PassedOver,
+) -> Result<Option<String>, String> {
+    let name = name(path)?;
+    if kind.is_dir() || kind.is_pax_global_extensions() {
+        return Ok(None);
+    }
+    if let Some(clutter) = clutter::kind(&name) {
+        passed.add(clutter, 1);
+        return Ok(None);
+    }
+    if kind.is_symlink() || kind.is_hard_link() {
+        return Err(format!("`{name}` is a link, which is not followed; pack the file itself"));
+    }
+    if kind.is_gnu_sparse() {
+        return Err(format!("`{name}` is packed as a sparse file; pack it whole"));
+    }
+    if !kind.is_file() && !kind.is_contiguous() {
+        passed.add(NO_FILES, 1);
+        return Ok(None);
+    }
+    Ok(Some(name))
 }
 
 /// A member's name, if it is one that may be trusted.
@@ -153,7 +189,8 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> Result<Vec<Member>, String> {
-        members_of(Cursor::new(bytes), bytes.len() as u64, "a.tar").map_err(|error| error.to_string())
+        members_of(Cursor::new(bytes), bytes.len() as u64, "a.tar", &mut PassedOver::default())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -166,6 +203,24 @@ mod tests {
         let found = read(&bytes).unwrap();
         let texts = found.iter().map(|m| (m.name.as_str(), &bytes[m.offset as usize..][..m.length as usize]));
         assert_eq!(texts.collect::<Vec<_>>(), [("a/x.jpg", &b"one"[..]), ("b.jpg", b"second")]);
+    }
+
+    #[test]
+    fn clutter_is_counted_and_not_read() {
+        use tar::EntryType::{Regular, Symlink};
+        let bytes = tar(&[
+            (b"._a.jpg", Regular, b"junk"),
+            (b"a.jpg", Regular, b"1"),
+            (b"a/._a.jpg", Regular, b"junk"),
+            (b"PaxHeaders.7/a.jpg", Regular, b"27 mtime=1"),
+            (b".latest", Symlink, b""),
+            (b"caf\xc3\xa9/Thumbs.db", Regular, b"x"),
+        ]);
+        let mut passed = PassedOver::default();
+        let members = members_of(Cursor::new(&bytes), bytes.len() as u64, "a.tar", &mut passed).unwrap();
+        assert_eq!(members.len(), 1);
+        let expected = "5 files passed over: 2 AppleDouble, 1 hidden, 1 tar headers, 1 thumbnails";
+        assert_eq!(passed.to_string(), expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::archive::{self, Member, read_exact_at};
 use crate::shards::{self, Encoding, Prepared, Shard, check_sums, for_each_row};
-use crate::{DataError, Progress, decode};
+use crate::{DataError, PassedOver, Progress, decode};
 
 /// What was found in a prepared data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn check_tar(
     let path = folder.join(&shard.file);
     let display = path.display().to_string();
     let file = File::open(&path).map_err(DataError::read(&path))?;
-    let members = archive::members(&file, 0, shard.bytes, &display)?;
+    let members = archive::members(&file, 0, shard.bytes, &display, &mut PassedOver::default())?;
     let members: HashMap<&str, &Member> =
         members.iter().map(|member| (member.name.as_str(), member)).collect();
     let read = |offset: u64, length: u64| -> Result<Vec<u8>, DataError> {

@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::augment::Cut;
-use crate::{Mean, Pixels, jpeg};
+use crate::{Mean, Pixels};
 
 /// Cuts inputs of `side` pixels out of images of `size`.
 #[derive(Debug, Clone)]
@@ -31,15 +31,6 @@ impl Cutter {
     /// The largest offset of an input in the padded image.
     pub(crate) fn span(&self) -> usize {
         self.size + 2 * self.padding - self.side
-    }
-
-    /// What a cut shows of an image.
-    pub(crate) fn seen(&self, cut: &Cut) -> jpeg::Window {
-        let [rows, columns] = [cut.top, cut.left].map(|corner| {
-            let window = self.window(corner);
-            window.start..window.end
-        });
-        jpeg::Window { rows, columns }
     }
 
     fn window(&self, corner: usize) -> Window {

@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::jpeg::{self, Window};
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::Shards;
-use crate::{DataError, Files, Manifest, decode};
+use crate::{DataError, Files, Manifest, PassedOver, decode, sample};
 #[cfg(feature = "tensors")]
 use crate::{Preprocessing, Views};
+#[cfg(feature = "parquet")]
+use {crate::archive, std::fs::File};
 
 #[cfg(feature = "tensors")]
 mod located;
@@ -33,9 +34,12 @@ const VALIDATION_SHARE: usize = 10;
 pub struct Dataset {
     /// Its manifest's name.
     pub name: String,
-    /// SHA-256 over pixels and labels (over names and labels where images stay on disk; over the shards' own
-    /// checksums), in hexadecimal: equal for equal images, however they were packed.
+    /// SHA-256 in hexadecimal: over pixels and labels, equal for equal images, however they were packed. Where images
+    /// stay on disk, it is over their names and labels, their files' lengths and some blocks of each file: the first,
+    /// the middle and the last 4 KiB and 4 KiB of each MiB. Of shards, it is over their own checksums.
     pub checksum: String,
+    /// Files that were not used.
+    pub passed_over: PassedOver,
     /// The folder, if it is a prepared set.
     pub prepared: Option<PathBuf>,
     /// Class names in the order of their labels.
@@ -155,12 +159,11 @@ impl LabelledImages {
         }
     }
 
-    /// An image's pixels, all of one shape; those outside `window` need not be right.
+    /// An image's pixels, all of one shape.
     fn pixels<'a>(
         &'a self,
         at: usize,
         [channels, size]: [usize; 2],
-        window: Window,
         scratch: &'a mut Scratch,
     ) -> Result<Pixels<'a>, DataError> {
         if let Images::Memory(pixels) = &self.images {
@@ -173,17 +176,10 @@ impl LabelledImages {
         {
             return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
         }
-        let mut buffer = std::mem::take(&mut scratch.pixels);
-        if channels == 3 {
-            match jpeg::decode_planes(buffer, &scratch.file, size, window) {
-                Ok(planes) => {
-                    scratch.pixels = planes;
-                    return Ok(Pixels::Planar(&scratch.pixels));
-                }
-                Err(unused) => buffer = unused,
-            }
-        }
-        let decoded = decode::pixels_in(buffer, &scratch.file, channels, Window::whole);
+        let buffer = std::mem::take(&mut scratch.pixels);
+        let decoded = decode::pixels_in(buffer, &scratch.file, channels, |width, height| {
+            decode::seen_by_square(width, height, size)
+        });
         let decoded = decoded.map(|pixels| decode::square(pixels, size));
         scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
         Ok(Pixels::Interleaved(&scratch.pixels))
@@ -287,7 +283,8 @@ impl Dataset {
     }
 
     /// Opens whatever `path` holds to be looked at by weights from elsewhere: its test images, or with `train` those to
-    /// learn from, or all if it has no splits; with the classes and what the split is called. Nothing is decoded. The
+    /// learn from, or all if it has no splits; with the classes, what the split is called and what was passed over. Nothing
+    /// is decoded. The
     /// manifest is needed where files do not speak for themselves.
     ///
     /// # Errors
@@ -296,7 +293,7 @@ impl Dataset {
         path: &Path,
         manifest: Option<&Manifest>,
         train: bool,
-    ) -> Result<(Split, Vec<Class>, &'static str), DataError> {
+    ) -> Result<(Split, Vec<Class>, &'static str, PassedOver), DataError> {
         let mut source = layout::read(path, manifest)?;
         let of_manifest = manifest.map_or([3, 0], |manifest| [manifest.channels, manifest.size]);
         let [channels, size] = source.shape.unwrap_or(of_manifest);
@@ -310,7 +307,7 @@ impl Dataset {
                 let images = Arc::new(images);
                 let split = Split { source: images, indices, channels, size, labels: None, stand_in: None };
                 let called = if single && name == "train" { "all" } else { name };
-                return Ok((split, source.classes, called));
+                return Ok((split, source.classes, called, source.passed_over));
             }
         }
         Err(DataError::file(
@@ -326,12 +323,15 @@ impl Dataset {
         [train, test]: [Arc<LabelledImages>; 2],
         [channels, size]: [usize; 2],
     ) -> Result<Self, DataError> {
-        let checksum = source.checksum.unwrap_or_else(|| {
-            let mut hash = Sha256::new();
-            digest(&mut hash, &train);
-            digest(&mut hash, &test);
-            hex(&hash.finalize())
-        });
+        let checksum = match source.checksum {
+            Some(checksum) => checksum,
+            None => {
+                let mut hash = Sha256::new();
+                digest(&mut hash, &train)?;
+                digest(&mut hash, &test)?;
+                hex(&hash.finalize())
+            }
+        };
         let (rest, validation) = set_aside(&train, source.classes.len())?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
             source: source.clone(),
@@ -345,6 +345,7 @@ impl Dataset {
         Ok(Self {
             name: name.to_owned(),
             checksum,
+            passed_over: source.passed_over,
             prepared: crate::shards::is_prepared(path).then(|| path.to_owned()),
             classes,
             class_names,
@@ -363,14 +364,42 @@ impl Dataset {
     }
 }
 
-fn digest(hash: &mut Sha256, set: &LabelledImages) {
+fn digest(hash: &mut Sha256, set: &LabelledImages) -> Result<(), DataError> {
     for label in &set.labels {
         hash.update(label.to_le_bytes());
     }
     match &set.images {
         Images::Memory(pixels) => hash.update(pixels),
-        _ => set.keys.iter().for_each(|key| hash.update(key)),
+        Images::Files(files) => {
+            let of_file =
+                |name: &String| files.by_position(name, |length, read| sample::digest(length, read));
+            for (name, sample) in set.keys.iter().zip(in_parallel(&set.keys, of_file)?) {
+                hash.update(name);
+                hash.update(sample);
+            }
+        }
+        // They have a checksum of their own.
+        Images::Shards(_) => {}
+        #[cfg(feature = "parquet")]
+        Images::Table(table) => {
+            set.keys.iter().for_each(|key| hash.update(key));
+            let of_file = |path: &PathBuf| {
+                let file = File::open(path).map_err(DataError::read(path))?;
+                let length = file.metadata().map_err(DataError::read(path))?.len();
+                sample::digest(length, |offset, buffer| archive::read_exact_at(&file, buffer, offset))
+                    .map_err(DataError::read(path))
+            };
+            in_parallel(table.files(), of_file)?.iter().for_each(|sample| hash.update(sample));
+        }
     }
+    Ok(())
+}
+
+fn in_parallel<T: Sync>(
+    files: &[T],
+    digest: impl Fn(&T) -> Result<[u8; 32], DataError> + Send + Sync,
+) -> Result<Vec<[u8; 32]>, DataError> {
+    files.par_iter().map(digest).collect()
 }
 
 /// Sets a tenth of each class aside for validation: the samples whose keys hash lowest. Which they
@@ -466,21 +495,11 @@ impl Split {
     /// # Errors
     /// If it has to be read from disk and cannot.
     pub fn pixels<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<Pixels<'a>, DataError> {
-        self.pixels_in(index, Window::whole(self.size, self.size), scratch)
-    }
-
-    /// As [`pixels`](Self::pixels); those outside `window` need not be right.
-    pub(crate) fn pixels_in<'a>(
-        &'a self,
-        index: usize,
-        window: Window,
-        scratch: &'a mut Scratch,
-    ) -> Result<Pixels<'a>, DataError> {
         if let Some(pixels) = &self.stand_in {
             self.source.file(self.sample(index), &mut scratch.file)?;
             return Ok(Pixels::Planar(pixels));
         }
-        self.source.pixels(self.sample(index), [self.channels, self.size], window, scratch)
+        self.source.pixels(self.sample(index), [self.channels, self.size], scratch)
     }
 
     /// The same split with every image read as before but not decoded: its pixels are those of the first. To measure
@@ -528,7 +547,7 @@ impl Split {
                 (0..planes.len()).map(|i| planes[i % self.channels * area + i / self.channels]).collect()
             }
         };
-        let pixels = decode::Pixels { bytes, width: self.size, height: self.size, channels: self.channels };
+        let pixels = decode::Pixels::whole(bytes, self.size, self.size, self.channels);
         how.views_of(&pixels, views).map_err(problem)
     }
 
@@ -544,5 +563,38 @@ impl Split {
                 (0..self.channels * area).map(|i| pixels[(i % area) * self.channels + i / area]).collect()
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_image_under_the_same_name_is_another_data_set() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = vec![7; 100_000];
+        let checksum = |name: &str, bytes: &[u8], label: u32| {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+            let files = Arc::new(Files::open(folder.path()).unwrap());
+            let keys = vec![name.to_owned()];
+            let images = Images::Files(files);
+            let mut hash = Sha256::new();
+            digest(&mut hash, &LabelledImages { images, labels: vec![label], keys, boxes: Vec::new() })
+                .unwrap();
+            hex(&hash.finalize())
+        };
+        let first = checksum("1.jpg", &whole, 0);
+        assert_eq!(first, checksum("1.jpg", &whole, 0));
+        let mut changed = whole.clone();
+        changed[99_999] = 8;
+        for other in [
+            checksum("1.jpg", &changed, 0),
+            checksum("1.jpg", &whole[1..], 0),
+            checksum("1.jpg", &whole, 1),
+            checksum("2.jpg", &whole, 0),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 }

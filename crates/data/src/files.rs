@@ -1,63 +1,115 @@
+//! The files of a data set, wherever they lie: in folders, in archives, in archives within archives.
+
 use std::borrow::Cow;
-use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use flate2::read::GzDecoder;
+use crate::archive::{self, Member, Slice, read_exact_at};
+use crate::format::{SNIFFED, sniff};
+use crate::gzip::{self, Gzip};
+use crate::open_files::OpenFiles;
+use crate::{DataError, PassedOver, clutter};
 
-use crate::DataError;
-use crate::archive::{self, read_exact_at};
-
-/// A tar.gz is unpacked into memory up to this many bytes: what a small file can grow to is not bounded otherwise.
+/// Compressed archives are unpacked into memory up to this many bytes altogether: what a small file can grow to is not
+/// bounded otherwise.
 const UNPACKED_LIMIT: u64 = 4 << 30;
+
+/// Archives within archives are opened to this depth; ILSVRC-2012 needs one.
+const DEPTH_LIMIT: usize = 3;
+
+/// How files that explain a data set begin.
+const DOCUMENTS: [&str; 5] = ["readme", "license", "licence", "copying", "citation"];
+
+/// Members of an archive that are compared with files beside it.
+const COMPARED: usize = 8;
 
 /// The files of a data set by relative path, whether they lie in a folder, in a tar that is read in place, or in a
 /// tar.gz that is unpacked into memory. Archives inside are folders too, under their own names without the ending:
-/// ILSVRC-2012 comes as a folder of tars, one of which is a tar of a thousand.
+/// ILSVRC-2012 comes as a folder of tars, one of which is a tar of a thousand. What systems and tools leave behind is
+/// not among them but counted.
 #[derive(Debug)]
 pub struct Files {
     root: PathBuf,
     /// By name.
     entries: Vec<Entry>,
-    tars: Vec<(PathBuf, File)>,
+    archives: Vec<Archive>,
+    /// The tars that are read in place.
+    open: OpenFiles,
     /// Folders with nothing in them.
     empty: Vec<String>,
+    passed: Mutex<PassedOver>,
+    /// Bytes that may still be unpacked.
+    left: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     name: Box<str>,
     place: Place,
+    /// The innermost archive that it is in.
+    archive: Option<u32>,
+    /// Whether it was read, or will be as an image.
+    used: AtomicBool,
 }
 
 #[derive(Debug)]
 enum Place {
     Folder,
-    Tar { tar: usize, offset: u64, length: u64 },
+    Tar { file: u32, offset: u64, length: u64 },
     Memory(Vec<u8>),
 }
 
+#[derive(Debug)]
+struct Archive {
+    /// Its name in messages.
+    origin: String,
+    /// The prefix of its members' names.
+    prefix: String,
+}
+
+/// Where an archive's bytes are.
+enum Stored<'a> {
+    File { number: usize, file: &'a File, offset: u64, length: u64 },
+    Memory(&'a [u8]),
+}
+
 impl Files {
-    /// Opens a folder, a `.tar` or a `.tar.gz`.
+    /// Opens a folder, a `.tar` or a `.tar.gz`, or a parquet file, as if it were alone in its folder.
     ///
     /// # Errors
-    /// If it cannot be read or, for an archive, is cut short, not a tar, or has names that cannot be trusted.
+    /// If it cannot be read, a link in it leads nowhere, an archive lies beside what it was unpacked to, or an archive
+    /// is cut short, not a tar, or has names that cannot be trusted.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let mut files =
-            Self { root: path.to_owned(), entries: Vec::new(), tars: Vec::new(), empty: Vec::new() };
+        let mut files = Self {
+            root: path.to_owned(),
+            entries: Vec::new(),
+            archives: Vec::new(),
+            open: OpenFiles::default(),
+            empty: Vec::new(),
+            passed: Mutex::default(),
+            left: UNPACKED_LIMIT,
+        };
         if path.is_dir() {
             files.list(path, "", &mut Vec::new())?;
+        } else if let Some(name) = path.file_name().and_then(|name| name.to_str())
+            && name.ends_with(".parquet")
+        {
+            files.root = path.parent().unwrap_or(Path::new("")).to_owned();
+            files.add(name.to_owned(), Place::Folder, None);
         } else {
-            files.mount(path, "")?;
+            files.open_archive(path, "")?;
         }
         files.entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         if let Some(pair) = files.entries.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Err(DataError::file(
-                files.display(&pair[0].name),
-                "is there twice, once inside an archive",
-            ));
+            let [first, second] = [&pair[0], &pair[1]].map(|entry| files.origin(entry));
+            let problem = format!("is there twice, in {first} and in {second}; remove one of them");
+            return Err(DataError::file(files.display(&pair[0].name), problem));
         }
+        files.no_archive_beside_its_files()?;
         Ok(files)
     }
 
@@ -73,8 +125,10 @@ impl Files {
 
     /// The first file whose path ends in `suffix` at a folder boundary.
     pub fn find(&self, suffix: &str) -> Option<&str> {
-        self.names()
-            .find(|name| name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
+        let ends = |name: &&str| {
+            name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+        };
+        self.names().find(ends)
     }
 
     fn entry(&self, name: &str) -> Result<&Entry, DataError> {
@@ -87,16 +141,58 @@ impl Files {
     /// # Errors
     /// If there is no such file or it cannot be read.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, DataError> {
-        let error = |source| DataError::Read { path: self.root.join(name), source };
-        match &self.entry(name)?.place {
-            Place::Folder => std::fs::read(self.root.join(name)).map_err(error),
+        let entry = self.entry(name)?;
+        entry.used.store(true, Ordering::Relaxed);
+        self.bytes(entry).map_err(|source| DataError::Read { path: self.root.join(name), source })
+    }
+
+    fn bytes(&self, entry: &Entry) -> io::Result<Vec<u8>> {
+        match &entry.place {
+            Place::Folder => fs::read(self.root.join(&*entry.name)),
             Place::Memory(bytes) => Ok(bytes.clone()),
-            Place::Tar { tar, offset, length } => {
+            Place::Tar { file, offset, length } => {
                 let mut bytes = vec![0; *length as usize];
-                read_exact_at(&self.tars[*tar].1, &mut bytes, *offset).map_err(error)?;
+                read_exact_at(&*self.open.get(*file as usize)?, &mut bytes, *offset)?;
                 Ok(bytes)
             }
         }
+    }
+
+    /// Has `read` read a file by position: it is given the length, and a reader of the bytes from an offset on.
+    ///
+    /// # Errors
+    /// If there is no such file or it cannot be read.
+    pub(crate) fn by_position<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(u64, &dyn Fn(u64, &mut [u8]) -> io::Result<()>) -> io::Result<T>,
+    ) -> Result<T, DataError> {
+        let path = || self.root.join(name);
+        let result = match &self.entry(name)?.place {
+            Place::Folder => File::open(path()).and_then(|file| {
+                read(file.metadata()?.len(), &|offset, buffer| read_exact_at(&file, buffer, offset))
+            }),
+            Place::Memory(bytes) => read(bytes.len() as u64, &|offset, buffer| {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                rest.unwrap_or_default().read_exact(buffer)
+            }),
+            Place::Tar { file, offset: start, length } => self.open.get(*file as usize).and_then(|file| {
+                read(*length, &|offset, buffer| read_exact_at(&file, buffer, start + offset))
+            }),
+        };
+        result.map_err(|source| DataError::Read { path: path(), source })
+    }
+
+    /// A file's first bytes, at most `count`.
+    ///
+    /// # Errors
+    /// If there is no such file or it cannot be read.
+    pub(crate) fn first(&self, name: &str, count: usize) -> Result<Vec<u8>, DataError> {
+        self.by_position(name, |length, read| {
+            let mut bytes = vec![0; count.min(usize::try_from(length).unwrap_or(count))];
+            read(0, &mut bytes)?;
+            Ok(bytes)
+        })
     }
 
     /// A file's length in bytes.
@@ -107,7 +203,7 @@ impl Files {
         Ok(match &self.entry(name)?.place {
             Place::Folder => {
                 let path = self.root.join(name);
-                std::fs::metadata(&path).map_err(DataError::read(&path))?.len()
+                fs::metadata(&path).map_err(DataError::read(&path))?.len()
             }
             Place::Memory(bytes) => bytes.len() as u64,
             Place::Tar { length, .. } => *length,
@@ -120,6 +216,60 @@ impl Files {
         path.display().to_string()
     }
 
+    /// The file or folder that was opened.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of the innermost archive that a file is in, without the ending and with a slash at the end; empty if
+    /// it is the one that was opened. `None` for a file that is in no archive.
+    pub(crate) fn archive(&self, name: &str) -> Option<&str> {
+        let archive = self.entry(name).ok()?.archive?;
+        Some(&self.archives[archive as usize].prefix)
+    }
+
+    /// Says that a file is part of a layout, though it is not read from here.
+    pub(crate) fn mark_used(&self, name: &str) {
+        if let Ok(entry) = self.entry(name) {
+            entry.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a file that is not used under this kind.
+    pub(crate) fn pass_over(&self, name: &str, kind: &str) {
+        if let Ok(entry) = self.entry(name)
+            && !entry.used.swap(true, Ordering::Relaxed)
+        {
+            self.count(kind, 1);
+        }
+    }
+
+    /// Counts what is not used, under this kind.
+    pub(crate) fn count(&self, kind: &str, number: usize) {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).add(kind, number);
+    }
+
+    /// What was passed over, if of the files that were not read these alone are still going to be: the rest is counted
+    /// by ending.
+    pub(crate) fn passed_over<'a>(&self, images: impl Iterator<Item = &'a String>) -> PassedOver {
+        images
+            .filter_map(|name| self.entry(name).ok())
+            .for_each(|entry| entry.used.store(true, Ordering::Relaxed));
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for entry in self.entries.iter().filter(|entry| !entry.used.load(Ordering::Relaxed)) {
+            passed.add(&ending(&entry.name), 1);
+        }
+        passed
+    }
+
+    /// The place that an entry comes from, for messages.
+    fn origin(&self, entry: &Entry) -> String {
+        match entry.archive {
+            Some(archive) => self.archives[archive as usize].origin.clone(),
+            None => self.display(entry.name.rsplit_once('/').map_or("", |(folder, _)| folder)),
+        }
+    }
+
     /// Lists a folder; `above` are the folders it lies in, by their real paths, so that a link to one of them ends.
     fn list(&mut self, folder: &Path, prefix: &str, above: &mut Vec<PathBuf>) -> Result<(), DataError> {
         let real = folder.canonicalize().map_err(DataError::read(folder))?;
@@ -128,86 +278,317 @@ impl Files {
         }
         above.push(real);
         let mut entries: Vec<_> =
-            std::fs::read_dir(folder).and_then(Iterator::collect).map_err(DataError::read(folder))?;
-        entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
-        if entries.is_empty() && !prefix.is_empty() {
-            self.empty.push(prefix.trim_end_matches('/').to_owned());
-        }
+            fs::read_dir(folder).and_then(Iterator::collect).map_err(DataError::read(folder))?;
+        entries.sort_unstable_by_key(fs::DirEntry::file_name);
+        let mut nothing = true;
         for entry in entries {
             let path = entry.path();
+            let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
+            if let Some(clutter) = clutter::kind_of_name(&entry.file_name().to_string_lossy()) {
+                passed.add(clutter, files_below(&path));
+                continue;
+            }
+            nothing = false;
             let name = entry.file_name().into_string().map_err(|name| {
                 let problem = format!("the name `{}` is not UTF-8", name.to_string_lossy().escape_debug());
                 DataError::file(folder.display().to_string(), problem)
             })?;
+            let kind = kind_of_file(&entry)?;
             // A link to a folder of images is as good as the folder.
-            if path.is_dir() {
+            if kind.is_dir() {
                 self.list(&path, &format!("{prefix}{name}/"), above)?;
+            } else if !kind.is_file() {
+                passed.add(archive::NO_FILES, 1);
             } else if let Some(stem) = stem(&name) {
-                self.mount(&path, &format!("{prefix}{stem}/"))?;
+                self.open_archive(&path, &format!("{prefix}{stem}/"))?;
             } else {
-                self.entries.push(Entry { name: format!("{prefix}{name}").into(), place: Place::Folder });
+                self.add(format!("{prefix}{name}"), Place::Folder, None);
             }
+        }
+        if nothing && !prefix.is_empty() {
+            self.empty.push(prefix.trim_end_matches('/').to_owned());
         }
         above.pop();
         Ok(())
     }
 
+    fn add(&mut self, name: String, place: Place, archive: Option<u32>) {
+        self.entries.push(Entry { name: name.into(), place, archive, used: AtomicBool::new(false) });
+    }
+
     /// Adds the members of an archive, each under `prefix`.
-    fn mount(&mut self, path: &Path, prefix: &str) -> Result<(), DataError> {
-        let file = File::open(path).map_err(DataError::read(path))?;
-        if path.extension().is_some_and(|extension| extension == "gz" || extension == "tgz") {
-            return self.unpack(GzDecoder::new(file), path, prefix);
-        }
+    fn open_archive(&mut self, path: &Path, prefix: &str) -> Result<(), DataError> {
+        let number = self.open.add(path.to_owned());
+        let file = self.open.get(number).map_err(DataError::read(path))?;
         let length = file.metadata().map_err(DataError::read(path))?.len();
-        let origin = path.display().to_string();
-        let tar = self.tars.len();
-        let mut place = |name: String, member: &archive::Member| {
-            let place = Place::Tar { tar, offset: member.offset, length: member.length };
-            self.entries.push(Entry { name: name.into(), place });
-        };
-        for member in archive::members(&file, 0, length, &origin)? {
-            match member.name.strip_suffix(".tar") {
-                None => place(format!("{prefix}{}", member.name), &member),
-                Some(stem) => {
-                    let inner = format!("{origin}/{}", member.name);
-                    for one in archive::members(&file, member.offset, member.length, &inner)? {
-                        place(format!("{prefix}{stem}/{}", one.name), &one);
-                    }
-                }
-            }
+        let stored = Stored::File { number, file: &file, offset: 0, length };
+        self.mount(&stored, prefix, path.display().to_string(), 0)
+    }
+
+    /// Adds the members of an archive and of those in it.
+    fn mount(
+        &mut self,
+        stored: &Stored<'_>,
+        prefix: &str,
+        origin: String,
+        depth: usize,
+    ) -> Result<(), DataError> {
+        let first = stored.first().map_err(DataError::read(Path::new(&origin)))?;
+        if let Some(kind) = other_archive(&first) {
+            return Err(DataError::file(
+                origin,
+                format!("is {kind}, which is not read; unpack it and give the folder"),
+            ));
         }
-        self.tars.push((path.to_owned(), file));
+        let archive = self.archives.len() as u32;
+        self.archives.push(Archive { origin: origin.clone(), prefix: prefix.to_owned() });
+        if first.starts_with(&gzip::MAGIC) {
+            return match stored {
+                Stored::File { file, offset, length, .. } => {
+                    self.unpack(Slice::new(file, *offset, *length), archive, depth)
+                }
+                Stored::Memory(bytes) => self.unpack(*bytes, archive, depth),
+            };
+        }
+        let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let members = match stored {
+            Stored::File { file, offset, length, .. } => {
+                archive::members(file, *offset, *length, &origin, passed)?
+            }
+            Stored::Memory(bytes) => {
+                archive::members_of(Cursor::new(*bytes), bytes.len() as u64, &origin, passed)?
+            }
+        };
+        for Member { name, offset, length } in members {
+            let member = match stored {
+                Stored::File { number, file, .. } => Stored::File { number: *number, file, offset, length },
+                Stored::Memory(bytes) => Stored::Memory(&bytes[offset as usize..][..length as usize]),
+            };
+            self.member(&name, &member, archive, depth)?;
+        }
         Ok(())
     }
 
-    fn unpack(&mut self, stream: impl Read, path: &Path, prefix: &str) -> Result<(), DataError> {
-        let origin = path.display().to_string();
+    /// Adds a member of an archive, or its own members.
+    fn member(
+        &mut self,
+        name: &str,
+        member: &Stored<'_>,
+        archive: u32,
+        depth: usize,
+    ) -> Result<(), DataError> {
+        let Archive { origin, prefix } = &self.archives[archive as usize];
+        let whole = format!("{prefix}{name}");
+        if depth < DEPTH_LIMIT
+            && let Some(stem) = stem(name)
+        {
+            let (prefix, origin) = (format!("{prefix}{stem}/"), format!("{origin}/{name}"));
+            return self.mount(member, &prefix, origin, depth + 1);
+        }
+        let place = match *member {
+            Stored::File { number, offset, length, .. } => Place::Tar { file: number as u32, offset, length },
+            Stored::Memory(bytes) => Place::Memory(bytes.to_vec()),
+        };
+        self.add(whole, place, Some(archive));
+        Ok(())
+    }
+
+    fn unpack(&mut self, stream: impl Read, archive: u32, depth: usize) -> Result<(), DataError> {
+        let origin = self.archives[archive as usize].origin.clone();
         let no_tar =
-            |error: std::io::Error| DataError::file(&origin, format!("not a whole tar.gz archive ({error})"));
-        let mut left = UNPACKED_LIMIT;
+            |error: io::Error| DataError::file(&origin, format!("not a whole tar.gz archive ({error})"));
         let mut names = BTreeSet::new();
-        for entry in tar::Archive::new(stream.take(UNPACKED_LIMIT)).entries().map_err(no_tar)? {
+        let mut tar = tar::Archive::new(Gzip::new(stream).take(UNPACKED_LIMIT));
+        for entry in tar.entries().map_err(no_tar)? {
             let mut entry = entry.map_err(no_tar)?;
-            if !entry.header().entry_type().is_file() {
-                continue;
-            }
+            let kind = entry.header().entry_type();
             let at = entry.raw_header_position();
-            let name =
-                archive::name(&entry.path_bytes()).map_err(|problem| DataError::at(&origin, at, problem))?;
-            left = left.checked_sub(entry.size()).ok_or_else(|| {
-                DataError::at(&origin, at, "more than 4 GiB unpacked; unpack it and give the folder")
-            })?;
+            let problem = |problem: String| DataError::at(&origin, at, problem);
+            let passed = self.passed.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let name = archive::member_name(kind, &entry.path_bytes(), passed).map_err(problem)?;
+            let Some(name) = name else { continue };
+            self.left = self
+                .left
+                .checked_sub(entry.size())
+                .ok_or_else(|| problem("more than 4 GiB unpacked; unpack it and give the folder".into()))?;
             if !names.insert(name.clone()) {
-                return Err(DataError::at(&origin, at, format!("`{name}` occurs twice")));
+                return Err(problem(format!("`{name}` occurs twice")));
             }
             let mut bytes = Vec::new();
             entry.read_to_end(&mut bytes).map_err(no_tar)?;
             if (bytes.len() as u64) < entry.size() {
-                return Err(DataError::at(&origin, at, format!("it ends inside `{name}`")));
+                return Err(problem(format!("it ends inside `{name}`")));
             }
-            self.entries.push(Entry { name: format!("{prefix}{name}").into(), place: Place::Memory(bytes) });
+            self.member(&name, &Stored::Memory(&bytes), archive, depth)?;
+        }
+        // The rest is padding, and the checksum.
+        io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(no_tar)?;
+        Ok(())
+    }
+
+    /// An error if an archive holds images that also lie beside it as files, under a path that ends as theirs does: it
+    /// was unpacked there, and each image would count twice.
+    fn no_archive_beside_its_files(&self) -> Result<(), DataError> {
+        let mut members: BTreeMap<u32, Vec<&Entry>> = BTreeMap::new();
+        for entry in &self.entries {
+            if let Some(archive) = entry.archive {
+                members.entry(archive).or_default().push(entry);
+            }
+        }
+        let mut by_base: HashMap<&str, Vec<&Entry>> = HashMap::new();
+        for of_archive in members.values_mut() {
+            *of_archive = self.some_images(of_archive)?;
+            for member in of_archive {
+                by_base.entry(base(&member.name)).or_default();
+            }
+        }
+        for entry in self.entries.iter().filter(|entry| entry.archive.is_none()) {
+            if let Some(files) = by_base.get_mut(base(&entry.name)) {
+                files.push(entry);
+            }
+        }
+        for (archive, members) in &members {
+            let Archive { origin, prefix } = &self.archives[*archive as usize];
+            let mut same: BTreeMap<String, usize> = BTreeMap::new();
+            for member in members {
+                let inside = &member.name[prefix.len()..];
+                for file in &by_base[base(&member.name)] {
+                    if self.equal(member, file)? {
+                        *same.entry(self.beside(file, inside)).or_default() += 1;
+                    }
+                }
+            }
+            if let Some((other, _)) = same.iter().find(|(_, same)| **same * 2 >= members.len()) {
+                let problem = format!(
+                    "holds the images that lie in {other} too, and each would count twice; move one of them away"
+                );
+                return Err(DataError::file(origin, problem));
+            }
         }
         Ok(())
+    }
+
+    /// The folder that holds a copy of an archive's member: the archive's first folder, if it kept its name.
+    fn beside(&self, copy: &Entry, inside: &str) -> String {
+        match without_common_end(&copy.name, inside) {
+            "" => self.display(inside.split_once('/').map_or("", |(first, _)| first)),
+            folder => match inside.split_once('/').filter(|(first, _)| {
+                copy.name
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.trim_start_matches('/').starts_with(first))
+            }) {
+                Some((first, _)) => self.display(&format!("{folder}/{first}")),
+                None => self.display(folder),
+            },
+        }
+    }
+
+    /// Some of these that are images: by their endings or, if none is, by their first bytes.
+    fn some_images<'a>(&self, members: &[&'a Entry]) -> Result<Vec<&'a Entry>, DataError> {
+        let some = |members: Vec<&'a Entry>| -> Vec<&'a Entry> {
+            let step = members.len().div_ceil(COMPARED).max(1);
+            members.into_iter().step_by(step).collect()
+        };
+        let named: Vec<_> = members.iter().copied().filter(|member| is_image(&member.name)).collect();
+        if !named.is_empty() {
+            return Ok(some(named));
+        }
+        let mut images = Vec::new();
+        for member in some(members.to_vec()) {
+            if sniff(&self.first(&member.name, SNIFFED)?).is_some() {
+                images.push(member);
+            }
+        }
+        Ok(images)
+    }
+
+    fn equal(&self, a: &Entry, b: &Entry) -> Result<bool, DataError> {
+        let read = |entry: &Entry| {
+            let error = |source| DataError::Read { path: self.root.join(&*entry.name), source };
+            self.bytes(entry).map_err(error)
+        };
+        Ok(self.length(&a.name)? == self.length(&b.name)? && read(a)? == read(b)?)
+    }
+}
+
+impl Stored<'_> {
+    /// The first bytes.
+    fn first(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self {
+            Self::File { file, offset, length, .. } => {
+                Slice::new(file, *offset, *length).take(8).read_to_end(&mut bytes)?;
+            }
+            Self::Memory(all) => bytes.extend_from_slice(&all[..all.len().min(8)]),
+        }
+        Ok(bytes)
+    }
+}
+
+/// What begins like this, if it is an archive that is not read.
+fn other_archive(first: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 6] = [
+        (b"PK\x03\x04", "a zip archive"),
+        (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+        (b"\xfd7zXZ\0", "an xz archive"),
+        (b"BZh", "a bzip2 archive"),
+        (b"\x28\xb5\x2f\xfd", "a zstd archive"),
+        (b"Rar!\x1a\x07", "a rar archive"),
+    ];
+    KINDS.iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, kind)| *kind)
+}
+
+/// What a file is, or what a link to it leads to.
+fn kind_of_file(entry: &fs::DirEntry) -> Result<fs::FileType, DataError> {
+    let path = entry.path();
+    let kind = entry.file_type().map_err(DataError::read(&path))?;
+    if !kind.is_symlink() {
+        return Ok(kind);
+    }
+    fs::metadata(&path).map(|metadata| metadata.file_type()).map_err(|error| {
+        let target = fs::read_link(&path).unwrap_or_default();
+        let problem = format!("a link to `{}`, which leads nowhere ({error}); remove it", target.display());
+        DataError::file(path.display().to_string(), problem)
+    })
+}
+
+/// How many files there are at and below a path; links are not followed.
+fn files_below(path: &Path) -> usize {
+    if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+        return 1;
+    }
+    fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| files_below(&entry.path())).sum())
+}
+
+/// A path without the folders and the name that it shares, at its end, with another.
+fn without_common_end<'a>(path: &'a str, other: &str) -> &'a str {
+    let common = path.rsplit('/').zip(other.rsplit('/')).take_while(|(a, b)| a == b);
+    let length: usize = common.map(|(part, _)| part.len() + 1).sum();
+    &path[..path.len().saturating_sub(length)]
+}
+
+/// A path's last part.
+pub(crate) fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Whether a file is called as JPEG and PNG files are.
+pub(crate) fn is_image(name: &str) -> bool {
+    let ending = base(name).rsplit_once('.').map_or("", |(_, ending)| ending);
+    ["jpg", "jpeg", "jpe", "jfif", "png"].iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+/// The ending of a file's name, by which those that are not used are counted.
+fn ending(name: &str) -> String {
+    const IMAGES: [&str; 10] = ["webp", "gif", "bmp", "tif", "tiff", "heic", "avif", "jxl", "ppm", "pgm"];
+    let name = base(name).to_ascii_lowercase();
+    if DOCUMENTS.iter().any(|document| name.starts_with(document)) {
+        return PassedOver::DOCUMENTS.into();
+    }
+    match name.rsplit_once('.') {
+        Some((_, ending)) if IMAGES.contains(&ending) => format!(".{ending} (not read)"),
+        Some((_, ending)) if !ending.is_empty() && ending.len() <= 8 => format!(".{ending}"),
+        _ => "without an ending".into(),
     }
 }
 
@@ -215,8 +596,11 @@ impl Files {
 fn stem(name: &str) -> Option<&str> {
     [".tar", ".tar.gz", ".tgz"]
         .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-        .filter(|stem| !stem.is_empty())
+        .filter_map(|ending| {
+            let at = name.len().checked_sub(ending.len())?;
+            name.get(at..)?.eq_ignore_ascii_case(ending).then_some(&name[..at])
+        })
+        .find(|stem| !base(stem).is_empty())
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! has found. Each must return, whatever it is given, in memory that the input's length bounds (an image's by the
 //! limit on its pixels).
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 
-use crate::{archive, decode, layout, shards};
+use crate::gzip::Gzip;
+use crate::{PassedOver, archive, decode, layout, shards};
 
 /// A reader of bytes.
 pub type Reader = fn(&[u8]);
@@ -14,7 +15,10 @@ pub const READERS: &[(&str, Reader)] = &[
     ("tar", tar),
     ("idx", idx),
     ("cifar", cifar),
+    ("pickle", pickle),
+    ("gzip", gzip),
     ("image", image),
+    ("jpeg", jpeg),
     ("meta", meta),
     ("index", index),
     ("annotation", annotation),
@@ -32,7 +36,8 @@ pub fn read(name: &str, bytes: &[u8]) {
 }
 
 fn tar(bytes: &[u8]) {
-    let _ = archive::members_of(Cursor::new(bytes), bytes.len() as u64, "fuzz.tar");
+    let _ =
+        archive::members_of(Cursor::new(bytes), bytes.len() as u64, "fuzz.tar", &mut PassedOver::default());
 }
 
 fn idx(bytes: &[u8]) {
@@ -47,6 +52,15 @@ fn cifar(bytes: &[u8]) {
     }
 }
 
+fn pickle(bytes: &[u8]) {
+    layout::cifar_python(bytes);
+}
+
+fn gzip(bytes: &[u8]) {
+    let mut unpacked = Gzip::new(bytes).take(1 << 24);
+    let _ = std::io::copy(&mut unpacked, &mut std::io::sink());
+}
+
 fn image(bytes: &[u8]) {
     let turned = decode::orientation(bytes);
     for channels in [1, 3] {
@@ -54,6 +68,21 @@ fn image(bytes: &[u8]) {
             assert_eq!(pixels.bytes.len(), pixels.width * pixels.height * channels);
             let square = decode::square(decode::upright(pixels, turned), 16);
             assert_eq!(square.bytes.len(), 16 * 16 * channels);
+        }
+    }
+}
+
+/// The last two bytes choose which columns are asked for.
+fn jpeg(bytes: &[u8]) {
+    let part = |at: usize, width: usize| {
+        bytes.get(bytes.len().wrapping_sub(at)).map_or(0, |&byte| width * usize::from(byte) / 256)
+    };
+    for channels in [1, 3] {
+        let seen = |width: usize, _: usize| {
+            part(1, width).min(part(2, width))..part(1, width).max(part(2, width)) + 1
+        };
+        if let Ok(pixels) = crate::jpeg::decode(Vec::new(), bytes, channels, seen) {
+            assert_eq!(pixels.bytes.len(), pixels.columns.len() * pixels.height * channels);
         }
     }
 }

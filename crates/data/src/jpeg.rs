@@ -1,28 +1,225 @@
-//! One kind of JPEG (ITU-R T.81), baseline and eight bits, written and read fast: preparing and feeding photographs is
-//! little else, and it was most of the time with libraries. Every other kind is left to one.
+//! JPEG files to pixels and back, by libjpeg-turbo-rs: libjpeg-turbo's pixels to the bit, so those of Pillow and
+//! torchvision.
 
-mod decode;
-mod encode;
+use std::ops::Range;
 
-pub(crate) use decode::{Window, decode, decode_planes};
-pub(crate) use encode::Encoder;
+use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat, Subsampling};
 
-/// Place in a block, by rows, of each coefficient as they are coded (figure A.6).
-const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
-    14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39,
-    46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
+use crate::decode::{Pixels, check_size, luma};
 
-/// Rows to columns, by three rounds of interleaving, for each of which processors have an instruction.
-#[inline(always)]
-fn transposed<T: Copy>(x: &[[T; 8]; 8]) -> [[T; 8]; 8] {
-    let mut x = *x;
-    for _ in 0..3 {
-        let half = |from: usize, row: usize| -> [T; 8] {
-            std::array::from_fn(|at| x[row + 4 * (at % 2)][from + at / 2])
-        };
-        x = std::array::from_fn(|row| half(4 * (row % 2), row / 2));
+/// Scans of a progressive file, at most: each costs a pass over the whole image, and takes few bytes.
+const SCANS_LIMIT: usize = 1000;
+
+/// Columns around those that are asked for: interpolated colour reaches this far at most.
+const MARGIN: usize = 8;
+
+/// Decodes a JPEG in a vector that has served before. Told width and height, `seen` says which columns are looked at;
+/// only those are converted to colours where that is as exact.
+///
+/// Damage is an error, where libjpeg itself goes on with a warning.
+pub(crate) fn decode(
+    mut buffer: Vec<u8>,
+    bytes: &[u8],
+    channels: usize,
+    seen: impl Fn(usize, usize) -> Range<usize>,
+) -> Result<Pixels, String> {
+    let broken = |error: JpegError| format!("broken JPEG ({error})");
+    let limits = DecodeLimits { max_scans: SCANS_LIMIT, ..DecodeLimits::default() };
+    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(broken)?;
+    let frame = decoder.header();
+    let (width, height) = (usize::from(frame.width), usize::from(frame.height));
+    let (components, lossless) = (frame.components.len(), frame.is_lossless);
+    check_size(width, height)?;
+    if !has_end(bytes) {
+        return Err("broken JPEG (it ends early, without an end marker)".into());
     }
-    x
+    if frame.precision != 8 {
+        return Err(format!("a JPEG of {} bits a sample, of which only 8 are read", frame.precision));
+    }
+    let format = match (components, channels) {
+        (4, _) => PixelFormat::Cmyk,
+        (_, 1) => PixelFormat::Grayscale,
+        _ => PixelFormat::Rgb,
+    };
+    decoder.set_output_format(format);
+    // libjpeg's default; it shows in progressive files that leave the last refinements out.
+    decoder.set_block_smoothing(true);
+    let mut columns = 0..width;
+    if components < 4 && !lossless {
+        let seen = seen(width, height);
+        let block = 8 * decoder
+            .header()
+            .components
+            .iter()
+            .map(|one| usize::from(one.horizontal_sampling))
+            .max()
+            .unwrap_or(1);
+        let first = seen.start.saturating_sub(MARGIN) / block * block;
+        let end = (seen.end + MARGIN).min(width);
+        // Colour of very few columns is interpolated in another way.
+        if end - first >= 8 * block && end - first < width {
+            columns = first..end;
+            decoder.set_crop(first, end - first);
+        }
+    }
+    buffer.resize(decoder.output_buffer_size().map_err(broken)?, 0);
+    let info = decoder.decode_image_into(&mut buffer).map_err(broken)?;
+    if (info.width, info.height, info.pixel_format) != (columns.len(), height, format) {
+        return Err("a JPEG whose colours cannot be converted".into());
+    }
+    buffer.truncate(info.bytes_written);
+    if format == PixelFormat::Cmyk {
+        buffer = from_ink(&buffer, channels);
+    }
+    Ok(Pixels { bytes: buffer, width, height, channels, columns })
+}
+
+/// Whether a file has an end marker: of one that is cut short between two scans all that is there can be decoded.
+fn has_end(bytes: &[u8]) -> bool {
+    if bytes.ends_with(&[0xff, 0xd9]) {
+        return true;
+    }
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let Some(at) = rest.iter().position(|&byte| byte == 0xff) {
+        rest = &rest[at + 1..];
+        match *rest {
+            [0xd9, ..] => return true,
+            // A coded byte of ones, padding, a restart: nothing to pass over.
+            [0 | 1 | 0xd0..=0xd8 | 0xff, ..] => {}
+            [_, high, low, ..] => {
+                rest = rest.get(1 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Cyan, magenta, yellow and black as Adobe stores them, inverted, to red, green and blue or grey: as Pillow's
+/// `convert("RGB")` does, whatever the file says of its inks.
+fn from_ink(inks: &[u8], channels: usize) -> Vec<u8> {
+    // a · b / 255, rounded.
+    let product = |a: u8, b: u8| {
+        let product = u32::from(a) * u32::from(b) + 128;
+        (((product >> 8) + product) >> 8) as u8
+    };
+    let pixel = |&[cyan, magenta, yellow, black]: &[u8; 4]| {
+        let rgb = [cyan, magenta, yellow].map(|ink| black - product(255 - ink, black));
+        let out = if channels == 1 { [luma(rgb); 3] } else { rgb };
+        out.into_iter().take(channels)
+    };
+    inks.as_chunks::<4>().0.iter().flat_map(pixel).collect()
+}
+
+/// Encodes an image of `[side, side, 3]` as libjpeg does by default: colours at half the resolution, standard tables.
+pub(crate) fn encode(pixels: &[u8], side: usize, quality: u8) -> Result<Vec<u8>, String> {
+    let encoded =
+        libjpeg_turbo_rs::compress(pixels, side, side, PixelFormat::Rgb, quality, Subsampling::S420);
+    encoded.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> Vec<u8> {
+        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/jpeg/");
+        std::fs::read(format!("{corpus}{name}.jpg")).unwrap()
+    }
+
+    fn whole(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+        decode(Vec::new(), bytes, channels, |width, _| 0..width)
+    }
+
+    /// The names of `tests/golden/jpegs.tsv` with width, height and checksum; `None` where Pillow, or we, refuse the file.
+    fn golden() -> impl Iterator<Item = (&'static str, Option<(usize, usize, u32)>)> {
+        include_str!("../../../tests/golden/jpegs.tsv").lines().map(|line| {
+            let fields: Vec<&str> = line.split('\t').collect();
+            let [name, width, height, checksum] = fields[..] else { return (fields[0], None) };
+            let checksum = u32::from_str_radix(checksum, 16).unwrap();
+            (name, Some((width.parse().unwrap(), height.parse().unwrap(), checksum)))
+        })
+    }
+
+    #[test]
+    fn every_kind_has_pillows_pixels_or_is_refused() {
+        let mut wrong = Vec::new();
+        for (name, expected) in golden() {
+            let found = whole(&file(name), 3).map(|pixels| {
+                let mut checksum = flate2::Crc::new();
+                checksum.update(&pixels.bytes);
+                (pixels.width, pixels.height, checksum.sum())
+            });
+            if found.clone().ok() != expected {
+                wrong.push(format!("{name}: {found:x?}, expected {expected:x?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    #[test]
+    fn some_columns_are_those_of_the_whole_image() {
+        let mut parts = 0;
+        for (name, _) in golden().filter(|(name, _)| name.starts_with("wide")) {
+            let bytes = file(name);
+            for channels in [1, 3] {
+                let all = whole(&bytes, channels).unwrap();
+                for seen in [100..280, 0..150, 130..400, 129..271, 200..201, 0..400] {
+                    let part = decode(vec![7; 9], &bytes, channels, |_, _| seen.clone()).unwrap();
+                    assert!(part.columns.start <= seen.start && seen.end <= part.columns.end);
+                    parts += usize::from(part.columns.len() < all.width);
+                    let rows = all.bytes.chunks_exact(all.width * channels);
+                    for (row, held) in rows.zip(part.bytes.chunks_exact(part.columns.len() * channels)) {
+                        let from = |row: &[u8], first: usize| {
+                            row[(seen.start - first) * channels..(seen.end - first) * channels].to_vec()
+                        };
+                        assert_eq!(from(held, part.columns.start), from(row, 0), "{name} {seen:?}");
+                    }
+                }
+            }
+        }
+        assert!(parts > 40, "{parts}");
+    }
+
+    #[test]
+    fn a_file_cut_short_anywhere_is_an_error() {
+        for name in ["baseline", "progressive", "scans", "arithmetic", "grey", "cmyk"] {
+            let bytes = file(name);
+            for length in 2..bytes.len() {
+                assert!(whole(&bytes[..length], 3).is_err(), "{name}: {length} of {} bytes", bytes.len());
+            }
+            // What follows the end is nobody's.
+            assert!(whole(&[&bytes[..], b"and more"].concat(), 3).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn grey_is_luma_and_colour_three_times_grey() {
+        let (grey, colour) = (whole(&file("grey"), 1).unwrap(), whole(&file("grey"), 3).unwrap());
+        assert!(colour.bytes.chunks_exact(3).zip(&grey.bytes).all(|(rgb, &grey)| rgb == [grey; 3]));
+        for name in ["baseline", "rgb", "cmyk", "progressive"] {
+            let (grey, colour) = (whole(&file(name), 1).unwrap(), whole(&file(name), 3).unwrap());
+            assert_eq!(grey.bytes.len() * 3, colour.bytes.len(), "{name}");
+            let far = colour.bytes.chunks_exact(3).zip(&grey.bytes).filter(|(rgb, grey)| {
+                // Colours that are none are cut off, and their luma is not.
+                luma([rgb[0], rgb[1], rgb[2]]).abs_diff(**grey) > 2
+                    && !rgb.contains(&0)
+                    && !rgb.contains(&255)
+            });
+            assert_eq!(far.count(), 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_comes_back() {
+        for side in [1, 8, 33, 64] {
+            let pixel =
+                |at: usize| [at % side * 255 / side, at / side * 255 / side, 90].map(|level| level as u8);
+            let pixels: Vec<u8> = (0..side * side).flat_map(pixel).collect();
+            let decoded = whole(&encode(&pixels, side, 95).unwrap(), 3).unwrap();
+            assert_eq!((decoded.width, decoded.height), (side, side));
+            let error: u32 = decoded.bytes.iter().zip(&pixels).map(|(&a, &b)| u32::from(a.abs_diff(b))).sum();
+            assert!(error < 8 * pixels.len() as u32, "{side}: {error}");
+        }
+    }
 }

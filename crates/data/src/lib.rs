@@ -14,23 +14,30 @@ mod archive;
 mod augment;
 mod check;
 mod checksum;
+mod clutter;
 #[cfg(feature = "tensors")]
 mod cut;
 mod dataset;
 mod decode;
 mod error;
 mod files;
+mod format;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gzip;
+pub mod hook;
 mod jpeg;
 mod layout;
 #[cfg(feature = "tensors")]
 mod loader;
 mod manifest;
+mod open_files;
+mod passed_over;
 mod prepare;
 #[cfg(feature = "tensors")]
 mod preprocess;
 mod resize;
+mod sample;
 mod shards;
 mod statistics;
 mod whole;
@@ -44,13 +51,14 @@ pub use dataset::Located;
 pub use dataset::{Dataset, Pixels, Scratch, Split};
 pub use error::DataError;
 pub use files::Files;
-pub use layout::{BoundingBox, Class};
+pub use layout::{BoundingBox, Class, tables as layout_tables};
 #[cfg(feature = "tensors")]
 pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
+pub use passed_over::PassedOver;
 pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]
 pub use preprocess::{Preprocessing, Resize};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
-pub use whole::write_whole;
+pub use whole::{sync_folder, write_whole};

@@ -257,10 +257,7 @@ impl Shared {
                 }
                 Draws::Views(which) => views(*which, self.cutter.span()),
             };
-            let image = match cuts.as_slice() {
-                [one] => self.split.pixels_in(index, self.cutter.seen(one), &mut scratch.0)?,
-                _ => self.split.pixels(index, &mut scratch.0)?,
-            };
+            let image = self.split.pixels(index, &mut scratch.0)?;
             for cut in cuts {
                 match &mut pixels {
                     HostPixels::Floats(out) => self.cutter.append(image, &cut, &mut scratch.1, out),

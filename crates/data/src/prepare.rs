@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 
@@ -14,12 +14,11 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
 use crate::dataset::{Images, LabelledImages};
-use crate::jpeg::{self, Window};
 use crate::layout::{self, BoundingBox, Class};
 use crate::shards::{
     self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
 };
-use crate::{DataError, decode, write_whole};
+use crate::{DataError, decode, hook, jpeg, write_whole};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
@@ -83,8 +82,8 @@ struct Rejected {
 /// to the byte for any number of jobs and interruptions.
 ///
 /// # Errors
-/// If the source cannot be read, more than ten and more than one in a thousand images are broken, `out` cannot be
-/// written or holds something else, or `stop` was set.
+/// If the source cannot be read, more than ten and more than one in a thousand images are broken, or all of them, `out`
+/// cannot be written or holds something else, or `stop` was set.
 pub fn prepare(
     source: &Path,
     out: &Path,
@@ -103,6 +102,10 @@ pub fn prepare(
     if shards::is_prepared(out) && !out.join(STATE).exists() {
         let problem = "holds a prepared data set already; choose another folder or remove it";
         return Err(DataError::file(out.display().to_string(), problem));
+    }
+    if let Some(shard) = foreign_shard(out) {
+        let problem = "lies where shards would be written, and would be lost; choose another folder";
+        return Err(DataError::file(shard.display().to_string(), problem));
     }
     let data = layout::read(source, None)?;
     for (split, images) in &data.splits {
@@ -124,11 +127,20 @@ pub fn prepare(
     pool.install(|| work.carry_out(stop, progress))
 }
 
+/// A shard in a folder that no preparation has been begun in.
+fn foreign_shard(out: &Path) -> Option<PathBuf> {
+    if out.join(STATE).exists() {
+        return None;
+    }
+    let entries = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
+    let shard = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tar" || ending == "tsv");
+    entries.map(|entry| entry.path()).find(shard)
+}
+
 struct Work<'a> {
     data: &'a layout::Source,
     how: Preparation,
     out: &'a Path,
-    encoder: jpeg::Encoder,
     /// The keys of each split's images in the shards.
     keys: Vec<Vec<String>>,
     /// Dies with the process.
@@ -157,7 +169,7 @@ impl<'a> Work<'a> {
                 write(&plan_path, &to_json(&plan))?;
             }
         }
-        Ok(Self { data, how, out, encoder: jpeg::Encoder::new(how.quality), keys, _lock: lock })
+        Ok(Self { data, how, out, keys, _lock: lock })
     }
 
     fn carry_out(
@@ -181,6 +193,7 @@ impl<'a> Work<'a> {
                         progress(Progress { done, total, rejected });
                     })?,
                 };
+                hook::step(stop);
                 so_far.done = so_far.done + end - start;
                 so_far.rejected += done.rejected.len();
                 progress(so_far);
@@ -199,6 +212,11 @@ impl<'a> Work<'a> {
             splits.push(PreparedSplit { name: name.clone(), shards });
         }
         self.write_rejected(&rejected)?;
+        if rejected.len() == total {
+            let Rejected { key, reason } = &rejected[0];
+            let problem = format!("no image could be read, see {REJECTED}; the first is {key}: {reason}");
+            return Err(DataError::file(self.out.display().to_string(), problem));
+        }
         let prepared = Prepared {
             format: FORMAT.to_owned(),
             source: self.data.layout.to_owned(),
@@ -208,6 +226,7 @@ impl<'a> Work<'a> {
             quality: self.how.quality,
             upright: self.how.upright,
             rejected: rejected.len(),
+            passed_over: self.data.passed_over.clone(),
             classes: self.data.classes.clone(),
             splits,
         };
@@ -308,12 +327,12 @@ impl<'a> Work<'a> {
         let mut make = || -> Result<Image, String> {
             let Buffers { file, pixels: buffer } = buffers;
             images.file(at, file).map_err(|error| error.to_string())?;
-            // Of an image that is turned the window would be another.
-            let window = |width, height| match self.how.upright {
-                true => Window::whole(width, height),
+            // Rotation changes which columns are needed.
+            let seen = |width, height| match self.how.upright {
+                true => 0..width,
                 false => decode::seen_by_square(width, height, self.how.size),
             };
-            let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3, window)?;
+            let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3, seen)?;
             if self.how.upright {
                 whole = decode::upright(whole, decode::orientation(file));
             }
@@ -324,7 +343,7 @@ impl<'a> Work<'a> {
             let boxes = boxes.into_iter().map(|one| moved(one, sides, self.how.size)).collect();
             let (label, extension) = (images.labels[at], self.how.encoding.extension());
             let bytes = match self.how.encoding {
-                Encoding::Jpeg => self.encoder.encode(&pixels, self.how.size),
+                Encoding::Jpeg => jpeg::encode(&pixels, self.how.size, self.how.quality)?,
                 Encoding::Raw => [&numpy_header(self.how.size)[..], &pixels].concat(),
             };
             Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })

@@ -1,6 +1,5 @@
-//! Scaling pixels as Pillow does, and so `torchvision.transforms.Resize`: to the bit, since a level of a pixel more or less
-//! moves logits by a thousandth. (Pillow 13 scales pictures more than twice as tall as wide down before across; that is not
-//! done here.)
+//! Scaling pixels as Pillow does, and so `torchvision.transforms.Resize`: to the bit, since a level of a pixel more or
+//! less moves logits by a thousandth.
 
 use std::ops::Range;
 
@@ -59,7 +58,7 @@ fn level(sum: i32) -> u8 {
 }
 
 /// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
-/// computed but seen by the filter. First across, then down, with whole levels between.
+/// computed but seen by the filter. One axis after the other, with whole levels between.
 pub(crate) fn scaled(pixels: &Pixels, whole: [usize; 2], corner: [usize; 2], size: [usize; 2]) -> Pixels {
     Arch::new().dispatch(Scaling { pixels, whole, corner, size })
 }
@@ -84,42 +83,75 @@ impl WithSimd for Scaling<'_> {
     }
 }
 
+/// Whether the rows are scaled first: as Pillow 13 (`ImagingResampleInner`), if the height shrinks by more than twice as
+/// many pixels as the width.
+fn down_first([width, height]: [usize; 2], [wide, tall]: [usize; 2]) -> bool {
+    let [across, down] = [(width, wide), (height, tall)].map(|(from, to)| from as i64 - to as i64);
+    down > 0 && down > 2 * across
+}
+
 impl Scaling<'_> {
     #[inline(always)]
     fn scaled<const CHANNELS: usize>(self) -> Pixels {
-        let Self { pixels: &Pixels { ref bytes, width, height, .. }, whole, corner, size } = self;
+        let Self { pixels: &Pixels { ref bytes, width, height, columns: ref held, .. }, whole, corner, size } =
+            self;
         let across = Line::new(width, whole[0], corner[0]..corner[0] + size[0]);
         let down = Line::new(height, whole[1], corner[1]..corner[1] + size[1]);
-        let (rows, line) = (down.seen(), size[0] * CHANNELS);
-        let mut narrowed = vec![0; rows.len() * line];
-        let mut columns = vec![[0; 4 * ROWS]; width];
-        for (y, out) in rows.clone().step_by(ROWS).zip(narrowed.chunks_mut((ROWS * line).max(1))) {
-            for (row, y) in (y..rows.end.min(y + ROWS)).enumerate() {
-                let pixels = bytes[y * width * CHANNELS..].chunks_exact(CHANNELS);
-                for (column, pixel) in columns.iter_mut().zip(pixels) {
-                    column[4 * row..][..CHANNELS].copy_from_slice(pixel);
-                }
-            }
-            for (x, (first, weights)) in across.pixels().enumerate() {
-                let mut sums = [1 << (BITS - 1); 4 * ROWS];
-                for (column, weight) in columns[first..].iter().zip(weights) {
-                    sums.iter_mut().zip(column).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
-                }
-                let levels = sums.map(level);
-                for (row, four) in out.chunks_exact_mut(line).zip(levels.as_chunks::<4>().0) {
-                    row[x * CHANNELS..][..CHANNELS].copy_from_slice(&four[..CHANNELS]);
-                }
-            }
-        }
-        let mut scaled = vec![0; size[1] * line];
-        let mut sums = vec![0; line];
-        for ((first, weights), out) in down.pixels().zip(scaled.chunks_exact_mut(line.max(1))) {
-            sums.fill(1 << (BITS - 1));
-            for (row, weight) in narrowed[(first - rows.start) * line..].chunks_exact(line).zip(weights) {
-                sums.iter_mut().zip(row).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
-            }
-            out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
-        }
-        Pixels { bytes: scaled, width: size[0], height: size[1], channels: CHANNELS }
+        let (rows, columns) = (down.seen(), across.seen());
+        let stride = held.len() * CHANNELS;
+        let seen = &bytes[rows.start * stride + (columns.start - held.start) * CHANNELS..];
+        let bytes = if down_first([width, height], whole) {
+            let line = columns.len() * CHANNELS;
+            let lowered = scaled_down(seen, [line, stride], &down);
+            scaled_across::<CHANNELS>(&lowered, size[1], line, &across)
+        } else {
+            let narrowed = scaled_across::<CHANNELS>(seen, rows.len(), stride, &across);
+            let line = size[0] * CHANNELS;
+            scaled_down(&narrowed, [line, line], &down)
+        };
+        Pixels::whole(bytes, size[0], size[1], CHANNELS)
     }
+}
+
+/// Scales `count` rows, each `stride` bytes after the one before it, which begin at the first column that is seen.
+#[inline(always)]
+fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize, across: &Line) -> Vec<u8> {
+    let (seen, line) = (across.seen(), across.taps.len() * CHANNELS);
+    let mut narrowed = vec![0; count * line];
+    let mut columns = vec![[0; 4 * ROWS]; seen.len()];
+    for (y, out) in (0..count).step_by(ROWS).zip(narrowed.chunks_mut((ROWS * line).max(1))) {
+        for (row, y) in (y..count.min(y + ROWS)).enumerate() {
+            let pixels = rows[y * stride..].chunks_exact(CHANNELS);
+            for (column, pixel) in columns.iter_mut().zip(pixels) {
+                column[4 * row..][..CHANNELS].copy_from_slice(pixel);
+            }
+        }
+        for (x, (first, weights)) in across.pixels().enumerate() {
+            let mut sums = [1 << (BITS - 1); 4 * ROWS];
+            for (column, weight) in columns[first - seen.start..].iter().zip(weights) {
+                sums.iter_mut().zip(column).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+            }
+            let levels = sums.map(level);
+            for (row, four) in out.chunks_exact_mut(line).zip(levels.as_chunks::<4>().0) {
+                row[x * CHANNELS..][..CHANNELS].copy_from_slice(&four[..CHANNELS]);
+            }
+        }
+    }
+    narrowed
+}
+
+/// Scales rows of `line` bytes, each `stride` after the one before it, which begin at the first row that is seen.
+#[inline(always)]
+fn scaled_down(rows: &[u8], [line, stride]: [usize; 2], down: &Line) -> Vec<u8> {
+    let seen = down.seen();
+    let mut scaled = vec![0; down.taps.len() * line];
+    let mut sums = vec![0; line];
+    for ((first, weights), out) in down.pixels().zip(scaled.chunks_exact_mut(line.max(1))) {
+        sums.fill(1 << (BITS - 1));
+        for (row, weight) in rows[(first - seen.start) * stride..].chunks(stride).zip(weights) {
+            sums.iter_mut().zip(row).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
+        }
+        out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
+    }
+    scaled
 }

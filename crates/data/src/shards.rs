@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,7 +20,8 @@ use crate::archive::read_exact_at;
 use crate::checksum::hex;
 use crate::dataset::{Images, LabelledImages};
 use crate::layout::{BoundingBox, Class, Source};
-use crate::{DataError, checksum};
+use crate::open_files::OpenFiles;
+use crate::{DataError, PassedOver, checksum};
 
 /// The manifest's name in a prepared folder.
 pub(crate) const MANIFEST: &str = "manifest.json";
@@ -28,8 +29,6 @@ pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const INDEX_HEADER: &str = "key\toffset\tlength\tlabel\tboxes";
 /// What a manifest says it is.
 pub(crate) const FORMAT: &str = "alexnet-burn shards 1";
-/// Shards kept open at a time, of a split: systems allow a process about a thousand files.
-const OPEN_LIMIT: usize = 400;
 /// A side beyond this is no image that was prepared.
 const SIDE_LIMIT: usize = 1 << 14;
 
@@ -72,6 +71,9 @@ pub struct Prepared {
     pub upright: bool,
     /// Images of the source that could not be read.
     pub rejected: usize,
+    /// Files of the source that were not used.
+    #[serde(default, skip_serializing_if = "PassedOver::is_empty")]
+    pub passed_over: PassedOver,
     /// The classes in the order of their labels.
     pub classes: Vec<Class>,
     /// What it is split into.
@@ -181,6 +183,7 @@ pub(crate) fn open(folder: &Path) -> Result<Source, DataError> {
         splits: splits.collect::<Result<_, DataError>>()?,
         shape: Some([manifest.channels, manifest.size]),
         checksum: Some(manifest.checksum()),
+        passed_over: manifest.passed_over,
         classes: manifest.classes,
     })
 }
@@ -190,17 +193,17 @@ pub(crate) fn open(folder: &Path) -> Result<Source, DataError> {
 /// sixteen bytes; its key and boxes stay in the index on disk.
 #[derive(Debug)]
 pub(crate) struct Shards {
-    files: Vec<OpenShard>,
+    files: Vec<ShardFile>,
+    tars: OpenFiles,
     places: Vec<Place>,
     /// The length of an image's bytes where it is raw.
     raw: Option<usize>,
 }
 
 #[derive(Debug)]
-struct OpenShard {
-    path: PathBuf,
-    /// Kept open, or opened for each image where there are too many.
-    tar: Option<File>,
+struct ShardFile {
+    /// Its number among the open files.
+    tar: usize,
     /// The number of its first image.
     first: usize,
 }
@@ -305,12 +308,13 @@ impl Shards {
     ) -> Result<(Self, Vec<u32>), DataError> {
         let raw =
             (manifest.encoding == Encoding::Raw).then(|| manifest.size * manifest.size * manifest.channels);
-        let mut shards = Self { files: Vec::new(), places: Vec::new(), raw };
+        let mut shards = Self { files: Vec::new(), tars: OpenFiles::default(), places: Vec::new(), raw };
         let mut labels = Vec::with_capacity(split.images());
         for shard in &split.shards {
             let path = folder.join(&shard.file);
-            let tar = File::open(&path).map_err(DataError::read(&path))?;
-            let bytes = tar.metadata().map_err(DataError::read(&path))?.len();
+            let tar = shards.tars.add(path.clone());
+            let bytes = shards.tars.get(tar).and_then(|tar| tar.metadata());
+            let bytes = bytes.map_err(DataError::read(&path))?.len();
             if bytes != shard.bytes {
                 let problem =
                     format!("has {bytes} bytes, and {} in {MANIFEST}; copy or prepare it again", shard.bytes);
@@ -333,27 +337,28 @@ impl Shards {
                 let problem = format!("has {found} images, and {} in {MANIFEST}", shard.images);
                 return Err(DataError::file(index_path.display().to_string(), problem));
             }
-            let tar = (shards.files.len() < OPEN_LIMIT).then_some(tar);
-            shards.files.push(OpenShard { path, tar, first });
+            shards.files.push(ShardFile { tar, first });
         }
         Ok((shards, labels))
     }
 
-    fn shard(&self, at: usize) -> &OpenShard {
+    fn shard(&self, at: usize) -> &ShardFile {
         &self.files[self.files.partition_point(|shard| shard.first <= at) - 1]
+    }
+
+    /// The path of the shard that an image is in.
+    fn path(&self, at: usize) -> &Path {
+        self.tars.path(self.shard(at).tar)
     }
 
     /// Reads an image's file.
     pub(crate) fn read(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
         let (shard, place) = (self.shard(at), &self.places[at]);
         file.resize(place.length as usize, 0);
-        let read = match &shard.tar {
-            Some(tar) => read_exact_at(tar, file, place.offset),
-            None => File::open(&shard.path).and_then(|tar| read_exact_at(&tar, file, place.offset)),
-        };
+        let read = self.tars.get(shard.tar).and_then(|tar| read_exact_at(&tar, file, place.offset));
         read.map_err(|error| {
             let problem = format!("cannot be read ({error}); was it cut short? See `data check`");
-            DataError::at(&shard.path.display().to_string(), place.offset, problem)
+            DataError::at(&self.path(at).display().to_string(), place.offset, problem)
         })
     }
 
@@ -376,14 +381,13 @@ impl Shards {
     /// Where an image is, for messages.
     pub(crate) fn place(&self, at: usize) -> String {
         let key = self.key(at).unwrap_or_default();
-        format!("{}, `{key}` at byte {}", self.shard(at).path.display(), self.places[at].offset)
+        format!("{}, `{key}` at byte {}", self.path(at).display(), self.places[at].offset)
     }
 
     /// An image's line in the index.
     fn line(&self, at: usize) -> Result<String, DataError> {
-        let shard = self.shard(at);
         let start = u64::from(self.places[at].line);
-        let path = shard.path.with_extension("tsv");
+        let path = self.path(at).with_extension("tsv");
         let index = File::open(&path).map_err(DataError::read(&path))?;
         let mut reader = BufReader::with_capacity(512, index);
         reader.seek(SeekFrom::Start(start)).map_err(DataError::read(&path))?;
@@ -406,7 +410,7 @@ impl Shards {
     pub(crate) fn for_each_key(&self, each: &mut impl FnMut(usize, &str)) -> Result<(), DataError> {
         let mut at = 0;
         for shard in &self.files {
-            for_each_row(&shard.path.with_extension("tsv"), |_, row| {
+            for_each_row(&self.tars.path(shard.tar).with_extension("tsv"), |_, row| {
                 each(at, row.key);
                 at += 1;
                 Ok(())

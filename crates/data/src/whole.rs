@@ -1,9 +1,12 @@
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Writes a file under another name, synced, then renames it: it is there whole or not at all, and readers see the old
-/// file or the new one. Others may read it, as far as the process's mask lets them. A link stays one.
+use crate::hook;
+
+/// Writes a file under another name, syncs it, renames it and syncs the folder: the file is there whole or not at all,
+/// also after a power cut, and readers see the old file or the new one. Others may read it, as far as the process's mask
+/// lets them. A link stays one.
 ///
 /// # Errors
 /// What the operating system says; nothing is left behind then. What is there and no regular file, a pipe or `/dev/stdout`, is
@@ -24,7 +27,25 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
+    sync_folder(folder)?;
+    hook::changed();
     Ok(())
+}
+
+/// Makes renames and removals in a folder last through a power cut, where the system lets folders be synced.
+///
+/// # Errors
+/// What the operating system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    if !cfg!(unix) {
+        return Ok(());
+    }
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some network file systems cannot, and a folder may be writable and not readable.
+        Err(error) if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ impl Dataset {
         Ok(Self {
             name: self.name.clone(),
             checksum: self.checksum.clone(),
+            passed_over: self.passed_over.clone(),
             prepared: self.prepared.clone(),
             classes: names(&self.classes),
             class_names: names(&self.class_names),
@@ -97,6 +98,7 @@ mod tests {
         Dataset {
             name: "four".to_owned(),
             checksum: String::new(),
+            passed_over: crate::PassedOver::default(),
             prepared: None,
             class_names: classes.clone(),
             classes,

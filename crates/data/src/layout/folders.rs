@@ -3,22 +3,71 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Class, Source, is_image};
+use super::images::images_of;
+use super::split::{self, Found, SPLITS};
+use super::{Class, Source, names};
 use crate::dataset::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
-/// Splits `…/<split>/<class>/…/<file>` and returns (class, whole path).
-pub(super) fn by_split<'a>(files: &'a Files, split: &str) -> Vec<(&'a str, &'a str)> {
-    let images = files.names().filter(|name| is_image(name));
-    let parts = images.filter_map(|name| {
-        let rest = match name.strip_prefix(split).and_then(|rest| rest.strip_prefix('/')) {
-            Some(rest) => rest,
-            None => name.split_once(&format!("/{split}/"))?.1,
-        };
-        let (class, _) = rest.split_once('/')?;
-        Some((class, name))
+/// An image and its class by the folder that it is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sorted<'a> {
+    pub(super) class: &'a str,
+    /// The whole path.
+    pub(super) name: &'a str,
+    /// Where the folder of the class lies: empty, or with a slash at the end.
+    above: &'a str,
+}
+
+/// What is below the folder `images`, if a path begins with it: some sets have it between a split and its classes.
+pub(super) fn below_images(path: &str) -> &str {
+    match path.split_once('/') {
+        Some((folder, rest)) if folder.eq_ignore_ascii_case("images") => rest,
+        _ => path,
+    }
+}
+
+impl<'a> Sorted<'a> {
+    /// An image in the folder of its class, `below` which is the end of its path.
+    pub(super) fn new(name: &'a str, below: &'a str) -> Option<Self> {
+        let (class, _) = below.split_once('/')?;
+        Some(Self { class, name, above: &name[..name.len() - below.len()] })
+    }
+}
+
+/// The images of a split that are sorted into class folders. The others are counted as without a label.
+pub(super) fn sorted<'a>(files: &Files, found: &[(&'a str, Found<'a>)], split: &str) -> Vec<Sorted<'a>> {
+    let of_split = || found.iter().filter(|(_, found)| found.split == split);
+    // Beside other folders, `images` is a class.
+    let in_images = of_split().all(|(_, found)| below_images(found.below) != found.below);
+    let sorted = of_split().filter_map(|(name, found)| {
+        let below = if in_images { below_images(found.below) } else { found.below };
+        let sorted = Sorted::new(name, below);
+        if sorted.is_none() {
+            files.pass_over(name, &without_label(split));
+        }
+        sorted
     });
-    parts.collect()
+    sorted.collect()
+}
+
+pub(super) fn without_label(split: &str) -> String {
+    format!("{split} images without a label")
+}
+
+/// The images with the split's folder that each is in; those in none are counted.
+pub(super) fn found<'a>(
+    files: &Files,
+    images: &[&'a str],
+    places: Vec<Option<Found<'a>>>,
+) -> Vec<(&'a str, Found<'a>)> {
+    let found = images.iter().zip(places).filter_map(|(name, place)| {
+        if place.is_none() {
+            files.pass_over(name, "images in no split's folder");
+        }
+        Some((*name, place?))
+    });
+    found.collect()
 }
 
 pub(super) fn labelled(
@@ -41,89 +90,119 @@ pub(super) fn labelled(
     })
 }
 
-/// The manifest's classes, or those that the training images are of (or others, where there are none), sorted.
-pub(super) fn classes(manifest: Option<&Manifest>, train: &[(&str, &str)]) -> Vec<Class> {
+/// The manifest's classes, or those that these images are of, sorted.
+pub(super) fn classes(manifest: Option<&Manifest>, images: &[Sorted<'_>]) -> Vec<Class> {
     match manifest {
         Some(manifest) if !manifest.classes.is_empty() => {
             manifest.classes.iter().map(Class::unnamed).collect()
         }
         _ => {
-            let found: BTreeSet<&str> = train.iter().map(|(class, _)| *class).collect();
+            let found: BTreeSet<&str> = images.iter().map(|image| image.class).collect();
             found.into_iter().map(Class::unnamed).collect()
         }
     }
 }
 
-pub(super) fn read(files: Files, manifest: Option<&Manifest>) -> Result<Source, DataError> {
-    let files = Arc::new(files);
-    let mut splits: Vec<(&str, Vec<(&str, &str)>)> = ["train", "val", "validation", "test"]
-        .map(|split| (split, by_split(&files, split)))
-        .into_iter()
-        .filter(|(_, entries)| !entries.is_empty())
-        .collect();
-    if splits.is_empty() {
-        splits = vec![("train", unsplit(&files)?)];
+/// Images as [`labelled`] takes them.
+pub(super) fn pairs<'a>(images: &[Sorted<'a>]) -> Vec<(&'a str, &'a str)> {
+    images.iter().map(|image| (image.class, image.name)).collect()
+}
+
+pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<Source, DataError> {
+    let images = images_of(files, files.names())?;
+    let mut splits: Vec<(&str, Vec<Sorted<'_>>)> = match split::folders(files, &images, false)? {
+        Some(places) => {
+            let found = found(files, &images, places);
+            SPLITS.iter().map(|(split, _)| (*split, sorted(files, &found, split))).collect()
+        }
+        None => vec![("train", unsplit(files, &images)?)],
+    };
+    splits.retain(|(_, images)| !images.is_empty());
+    if splits.iter().any(|(_, images)| images.iter().any(|image| split::of_folder(image.above).is_some())) {
+        let missing = |folder: &&String| {
+            split::of_folder(folder).is_some_and(|split| splits.iter().all(|(other, _)| *other != split))
+        };
+        if let Some(folder) = files.empty_folders().iter().find(missing) {
+            let problem = "is empty, and so is its split; fill it or remove it";
+            return Err(DataError::file(files.display(folder), problem));
+        }
     }
-    let classes = classes(manifest, &splits[0].1);
-    for (split, entries) in &splits {
-        no_empty_class(&files, split, entries)?;
-    }
-    let splits = splits.into_iter().map(|(split, entries)| {
-        let name = if split == "validation" { "val" } else { split };
-        Ok((name.to_owned(), labelled(&files, &classes, &entries)?))
+    let Some((_, first)) = splits.first() else { return Err(no_class_folders(files)) };
+    let mut classes = classes(manifest, first);
+    names::give(files, &mut classes)?;
+    let known: BTreeSet<&str> = classes.iter().map(|class| class.id.as_str()).collect();
+    splits.retain(|(split, images)| {
+        let unsorted = *split == "test" && are_unsorted(images, &known);
+        if unsorted {
+            images.iter().for_each(|image| files.pass_over(image.name, &without_label(split)));
+        }
+        !unsorted
     });
+    for (split, images) in &splits {
+        no_empty_class(files, split, images)?;
+    }
+    let splits = splits
+        .into_iter()
+        .map(|(split, images)| Ok((split.to_owned(), labelled(files, &classes, &pairs(&images))?)));
     let splits = splits.collect::<Result<_, DataError>>()?;
     Ok(Source::new("class folders", classes, splits))
 }
 
+/// Whether images are in one folder, which is no class: that is how test images without labels are kept.
+fn are_unsorted(images: &[Sorted<'_>], known: &BTreeSet<&str>) -> bool {
+    let first = images.first().map_or("", |image| image.class);
+    !known.contains(first) && images.iter().all(|image| image.class == first)
+}
+
+fn no_class_folders(files: &Files) -> DataError {
+    DataError::file(files.display(""), "has no class folders with JPEG or PNG images in them")
+}
+
 /// Images of class folders without splits: the class is the first folder in which paths differ.
-fn unsplit(files: &Files) -> Result<Vec<(&str, &str)>, DataError> {
-    let images: Vec<&str> = files.names().filter(|name| is_image(name)).collect();
+fn unsplit<'a>(files: &Files, images: &[&'a str]) -> Result<Vec<Sorted<'a>>, DataError> {
     let folders = || images.iter().filter_map(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
-    let Some(first) = folders().next() else {
-        return Err(DataError::file(
-            files.display(""),
-            "has no class folders with JPEG or PNG images in them",
-        ));
-    };
+    let Some(first) = folders().next() else { return Err(no_class_folders(files)) };
     // Folders that all images share, but for the last one if it holds images itself.
     let common = folders().fold(first.split('/').collect::<Vec<_>>(), |common, folder| {
         common.into_iter().zip(folder.split('/')).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
     });
     let deepest = folders().any(|folder| folder.split('/').count() == common.len());
     let depth = common.len() - usize::from(deepest && !common.is_empty());
-    let entries = images.iter().filter_map(|name| {
-        let parts: Vec<&str> = name.split('/').collect();
-        (parts.len() > depth + 1).then(|| (parts[depth], *name))
+    let above: usize = common[..depth].iter().map(|folder| folder.len() + 1).sum();
+    let sorted = images.iter().filter_map(|name| {
+        let class = name.get(above..).and_then(|below| below.split_once('/')).map(|(class, _)| class);
+        if class.is_none() {
+            files.pass_over(name, "images in no class folder");
+        }
+        Some(Sorted { class: class?, name, above: &name[..above] })
     });
-    Ok(entries.collect())
+    let sorted: Vec<_> = sorted.collect();
+    if sorted.iter().all(|image| split::exact(image.class).is_some()) {
+        let folder = sorted.first().map_or("", |image| &image.name[..above + image.class.len()]);
+        let problem = "holds images that are in no class folder, so they have no labels; sort them into folders \
+                       called by their classes";
+        return Err(DataError::file(files.display(folder), problem));
+    }
+    Ok(sorted)
 }
 
 /// A class folder without images is an error: it would be a class that nothing is ever of.
-fn no_empty_class(files: &Files, split: &str, entries: &[(&str, &str)]) -> Result<(), DataError> {
-    let Some((class, name)) = entries.first() else { return Ok(()) };
-    // What stands before the class in a path of this split.
-    let Some(before) = name.find(&format!("{class}/")).map(|at| &name[..at]) else { return Ok(()) };
-    let known: BTreeSet<&str> = entries.iter().map(|(class, _)| *class).collect();
-    let class_of = |name: &'_ str| -> Option<String> {
-        let rest = name.strip_prefix(before)?;
-        Some(rest.split('/').next().unwrap_or(rest).to_owned())
-    };
-    let empty = files.empty_folders().iter().filter_map(|folder| class_of(folder));
-    let without =
-        files.names().filter(|name| name.strip_prefix(before).is_some_and(|rest| rest.contains('/')));
-    let beside = without.filter_map(class_of);
-    let splits = ["train", "val", "validation", "test"];
-    match empty
-        .chain(beside)
-        .find(|class| !known.contains(class.as_str()) && !splits.contains(&class.as_str()))
-    {
-        Some(class) => Err(DataError::file(
-            files.display(&format!("{before}{class}")),
-            format!("a class folder of `{split}` without a JPEG or PNG image; fill it or remove it"),
-        )),
-        None => Ok(()),
+fn no_empty_class(files: &Files, split: &str, images: &[Sorted<'_>]) -> Result<(), DataError> {
+    let above: BTreeSet<&str> = images.iter().map(|image| image.above).collect();
+    let known: BTreeSet<&str> = images.iter().map(|image| image.class).collect();
+    for above in above {
+        let empty = files.empty_folders().iter().filter_map(|folder| folder.strip_prefix(above));
+        let empty = empty.map(|below| below.split('/').next().unwrap_or(below));
+        let beside = files.names().filter_map(|name| name.strip_prefix(above)?.split_once('/'));
+        let is_other = |class: &&str| !known.contains(class) && split::one_in(class).is_none();
+        if let Some(class) = empty.chain(beside.map(|(class, _)| class)).find(is_other) {
+            return Err(DataError::file(
+                files.display(&format!("{above}{class}")),
+                format!("a class folder of `{split}` without a JPEG or PNG image; fill it or remove it"),
+            ));
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -143,7 +222,7 @@ mod tests {
     fn read_folder(names: &[&str]) -> Result<Source, String> {
         let folder = tempfile::tempdir().unwrap();
         touch(folder.path(), names);
-        read(Files::open(folder.path()).unwrap(), None).map_err(|error| error.to_string())
+        read(&Arc::new(Files::open(folder.path()).unwrap()), None).map_err(|error| error.to_string())
     }
 
     fn classes_of(names: &[&str]) -> Vec<String> {
@@ -182,7 +261,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         touch(folder.path(), &["set/a/1.jpg", "set/b/1.jpg"]);
         fs::create_dir(folder.path().join("set/c")).unwrap();
-        let error = read(Files::open(folder.path()).unwrap(), None).unwrap_err().to_string();
+        let error = read(&Arc::new(Files::open(folder.path()).unwrap()), None).unwrap_err().to_string();
         assert!(error.contains("set/c: a class folder"), "{error}");
     }
 }

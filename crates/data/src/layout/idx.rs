@@ -2,28 +2,62 @@
 
 use std::io::Read;
 
-use flate2::read::GzDecoder;
-
 use super::{LabelledImages, Source, in_memory};
+use crate::files::base;
+use crate::gzip::{self, Gzip};
 use crate::{DataError, Files, Manifest};
 
 /// A file is unpacked up to this many bytes; what is longer does not have the length its header announces.
 const UNPACKED_LIMIT: u64 = 1 << 32;
 
-/// Reads `name` or `name.gz`.
-fn read_gz(files: &Files, name: &str) -> Result<(String, Vec<u8>), DataError> {
-    if let Some(found) = files.find(&format!("{name}.gz")) {
-        let mut bytes = Vec::new();
-        let packed = files.read(found)?;
-        GzDecoder::new(packed.as_slice()).take(UNPACKED_LIMIT).read_to_end(&mut bytes).map_err(|error| {
-            DataError::file(files.display(found), format!("broken or truncated gzip file ({error})"))
-        })?;
-        return Ok((files.display(found), bytes));
+/// The files of training images and labels, as MNIST has them.
+const TRAIN: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
+/// Those of test images and labels.
+const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+
+/// Whether a file is the one that is called `known`, packed or not, with dots or lines between the words: unpacked files
+/// have their older names, with a dot.
+fn is_called(name: &str, known: &str) -> bool {
+    let name = base(name).to_ascii_lowercase().replace(['.', '_'], "-");
+    name.strip_suffix("-gz").unwrap_or(&name) == known
+}
+
+pub(super) fn is_laid_out(files: &Files) -> bool {
+    files.names().any(|name| is_called(name, TRAIN[0]))
+}
+
+/// Reads the file that is called `known`. If there are several, all must hold the same.
+fn read_called(files: &Files, known: &str) -> Result<(String, Vec<u8>), DataError> {
+    let mut found: Option<(&str, Vec<u8>)> = None;
+    for name in files.names().filter(|name| is_called(name, known)) {
+        let bytes = unpacked(files, name)?;
+        match &found {
+            None => found = Some((name, bytes)),
+            Some((_, first)) if *first == bytes => files.count("second copies", 1),
+            Some((first, _)) => {
+                let problem =
+                    format!("holds something else than {}; remove one of them", files.display(first));
+                return Err(DataError::file(files.display(name), problem));
+            }
+        }
     }
-    let found = files.find(name).ok_or_else(|| {
-        DataError::file(files.display(""), format!("holds neither `{name}.gz` nor `{name}`"))
+    let (name, bytes) = found.ok_or_else(|| {
+        DataError::file(files.display(""), format!("holds neither `{known}.gz` nor `{known}`"))
     })?;
-    Ok((files.display(found), files.read(found)?))
+    Ok((files.display(name), bytes))
+}
+
+/// A file's bytes, unpacked if they are packed, whatever it is called.
+fn unpacked(files: &Files, name: &str) -> Result<Vec<u8>, DataError> {
+    let packed = files.read(name)?;
+    if !packed.starts_with(&gzip::MAGIC) {
+        return Ok(packed);
+    }
+    let mut bytes = Vec::new();
+    Gzip::new(packed.as_slice()).take(UNPACKED_LIMIT).read_to_end(&mut bytes).map_err(|error| {
+        DataError::file(files.display(name), format!("broken or truncated gzip file ({error})"))
+    })?;
+    Ok(bytes)
 }
 
 /// The data behind an IDX header of unsigned bytes with these dimensions.
@@ -48,21 +82,21 @@ pub(crate) fn body(bytes: &[u8], dimensions: usize) -> Result<(Vec<usize>, &[u8]
 }
 
 pub(super) fn read(files: &Files, manifest: &Manifest) -> Result<Source, DataError> {
-    let split = |prefix: &str| -> Result<LabelledImages, DataError> {
-        let (name, bytes) = read_gz(files, &format!("{prefix}-images-idx3-ubyte"))?;
+    let split = |[images, labels]: [&str; 2], prefix: &str| -> Result<LabelledImages, DataError> {
+        let (name, bytes) = read_called(files, images)?;
         let (sizes, pixels) = body(&bytes, 3).map_err(|problem| DataError::file(&name, problem))?;
         if sizes[1..] != [manifest.size; 2] {
             let problem = format!("images of {}×{}, expected {2}×{2}", sizes[1], sizes[2], manifest.size);
             return Err(DataError::file(name, problem));
         }
-        let (label_name, bytes) = read_gz(files, &format!("{prefix}-labels-idx1-ubyte"))?;
+        let (label_name, bytes) = read_called(files, labels)?;
         let (_, labels) = body(&bytes, 1).map_err(|problem| DataError::file(&label_name, problem))?;
         if labels.len() != sizes[0] {
             let problem = format!("{} labels for {} images", labels.len(), sizes[0]);
             return Err(DataError::file(label_name, problem));
         }
         let labels = labels.iter().map(|&label| label.into()).collect();
-        in_memory(manifest, &label_name, prefix, pixels.to_vec(), labels)
+        in_memory(&manifest.classes, &label_name, prefix, pixels.to_vec(), labels)
     };
-    Ok(Source::of_two("IDX", manifest, split("train")?, split("t10k")?))
+    Ok(Source::of_two("IDX", manifest, split(TRAIN, "train")?, split(TEST, "t10k")?))
 }

@@ -1,105 +1,206 @@
-//! ILSVRC-2012 as it is distributed: tars or folders of training images by WordNet id, validation images in one
-//! folder or sorted into such folders, the development kit, bounding boxes.
+//! ILSVRC-2012 as it is distributed and as Kaggle packs it: tars or folders of training images by WordNet id,
+//! validation images in one folder or sorted into such folders, their labels in the development kit, in Kaggle's table or
+//! in the annotations, bounding boxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{BoundingBox, Class, Source, bounding_box, is_image, matlab, tiny_imagenet};
+use super::folders::without_label;
+use super::images::images_of;
+use super::names::{self, is_wnid};
+use super::split;
+use super::{BoundingBox, Class, Source, bounding_box, matlab};
 use crate::dataset::{Images, LabelledImages};
+use crate::files::base;
 use crate::{DataError, Files};
 
 /// The development kit's file of labels, one a line, in the order of the validation images.
 pub(super) const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 
+/// Kaggle's tables of labels and boxes by image; the one of the validation images is where their labels are.
+pub(super) const SOLUTION: &str = "LOC_val_solution.csv";
+const TRAIN_SOLUTION: &str = "LOC_train_solution.csv";
+
 /// The development kit's table of classes, with their numbers there.
 const META: &str = "meta.mat";
-
-/// A WordNet id: `n` and eight digits.
-fn is_wnid(text: &str) -> bool {
-    text.len() == 9 && text.starts_with('n') && text[1..].bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
 
 fn parent(path: &str) -> &str {
     path.rsplit('/').nth(1).unwrap_or_default()
 }
 
-/// The number, from 1, of `…/ILSVRC2012_val_00000001.JPEG`.
-pub(super) fn validation_number(path: &str) -> Option<usize> {
-    let (stem, _) = file_name(path).strip_prefix("ILSVRC2012_val_")?.split_once('.')?;
-    is_image(path).then(|| stem.parse().ok()).flatten()
+/// A file's name without its ending: what tables and annotations call an image.
+fn stem(path: &str) -> &str {
+    let base = base(path);
+    base.rsplit_once('.').map_or(base, |(stem, _)| stem)
 }
 
-pub(super) fn read(files: Files) -> Result<Source, DataError> {
-    let files = Arc::new(files);
-    let (mut train, mut val) = (Vec::new(), Vec::new());
-    for name in files.names().filter(|name| is_image(name)) {
-        if let Some(number) = validation_number(name) {
-            val.push((number, name));
-        } else if is_wnid(parent(name)) {
-            train.push((parent(name), name));
+/// The number, from 1, of `…/ILSVRC2012_val_00000001.JPEG`.
+fn validation_number(path: &str) -> Option<usize> {
+    stem(path).strip_prefix("ILSVRC2012_val_")?.parse().ok()
+}
+
+/// Whether the validation images lie as they are distributed, by number and not by class.
+pub(super) fn has_flat_validation_images(files: &Files) -> bool {
+    files.names().filter(|name| validation_number(name).is_some() && !name.ends_with(".xml")).any(|name| {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = base(folder.strip_suffix("/images").unwrap_or(folder));
+        folder.is_empty() || split::one_in(folder).is_some_and(|named| named.split == "val")
+    })
+}
+
+pub(super) fn read(files: &Arc<Files>) -> Result<Source, DataError> {
+    let tables = ["xml", "txt", "csv", "mat"];
+    let is_table = |name: &&str| base(name).rsplit_once('.').is_some_and(|(_, end)| tables.contains(&end));
+    let images = images_of(files, files.names().filter(|name| !is_table(name)))?;
+    let places = split::folders(files, &images, true)?.unwrap_or_else(|| vec![None; images.len()]);
+    // WordNet id, if the folder is called by one, and path.
+    let (mut train, mut val, mut test) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, place) in images.iter().zip(places) {
+        let wnid = Some(parent(name)).filter(|folder| is_wnid(folder));
+        let split = place.map(|place| place.split);
+        match (split, wnid) {
+            (Some("train") | None, Some(wnid)) => train.push((wnid, *name)),
+            (Some("val"), _) => val.push((wnid, *name)),
+            (Some("test"), Some(wnid)) => test.push((wnid, *name)),
+            (None, None) if validation_number(name).is_some() => val.push((None, *name)),
+            (Some(split), None) => files.pass_over(name, &without_label(split)),
+            _ => files.pass_over(name, "images in no split's folder"),
         }
     }
-    let kit = Kit::read(&files)?;
-    let mut classes: Vec<Class> = match train.is_empty() {
-        false => train
-            .iter()
-            .map(|(wnid, _)| *wnid)
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .map(Class::unnamed)
-            .collect(),
-        true => kit.wnids().into_iter().map(Class::unnamed).collect(),
+    let labels = Labels::read(files)?;
+    val.sort_unstable_by_key(|(_, name)| (validation_number(name), *name));
+    let val = val.into_iter().map(|(wnid, name)| {
+        let wnid = match wnid {
+            Some(wnid) => wnid.to_owned(),
+            None => {
+                labels.of(files, name).map_err(|problem| DataError::file(files.display(name), problem))?
+            }
+        };
+        Ok((wnid, name))
+    });
+    let val: Vec<(String, &str)> = val.collect::<Result<_, DataError>>()?;
+    let ids: BTreeSet<&str> = match train.is_empty() {
+        false => train.iter().map(|(wnid, _)| *wnid).collect(),
+        true if !labels.kit.classes.is_empty() => labels.kit.wnids(),
+        true if !labels.ids.is_empty() => labels.ids.iter().map(String::as_str).collect(),
+        true => val.iter().map(|(wnid, _)| wnid.as_str()).chain(test.iter().map(|(wnid, _)| *wnid)).collect(),
     };
-    kit.name(&mut classes);
-    name_by_synset_words(&files, &mut classes)?;
+    let mut classes: Vec<Class> = ids.into_iter().map(Class::unnamed).collect();
+    labels.kit.name(&mut classes);
+    names::give(files, &mut classes)?;
     let order: BTreeMap<&str, u32> = classes.iter().map(|class| class.id.as_str()).zip(0..).collect();
-    let label = |wnid: &str, name: &str| {
-        order.get(wnid).copied().ok_or_else(|| {
-            let problem =
-                format!("is of class {wnid}, which is not among the {} classes here", classes.len());
-            DataError::file(files.display(name), problem)
+    let split = |entries: Vec<(&str, &str)>| -> Result<LabelledImages, DataError> {
+        let label = |(wnid, name): &(&str, &str)| {
+            order.get(wnid).copied().ok_or_else(|| {
+                let problem =
+                    format!("is of class {wnid}, which is not among the {} classes here", classes.len());
+                DataError::file(files.display(name), problem)
+            })
+        };
+        Ok(LabelledImages {
+            images: Images::Files(files.clone()),
+            labels: entries.iter().map(label).collect::<Result<_, _>>()?,
+            keys: entries.iter().map(|(_, name)| (*name).to_owned()).collect(),
+            boxes: Vec::new(),
         })
     };
-
-    let split = |entries: Vec<(u32, &str)>| LabelledImages {
-        images: Images::Files(files.clone()),
-        labels: entries.iter().map(|(label, _)| *label).collect(),
-        keys: entries.iter().map(|(_, name)| (*name).to_owned()).collect(),
-        boxes: Vec::new(),
-    };
-    let train = train.into_iter().map(|(wnid, name)| Ok((label(wnid, name)?, name)));
-    let mut train = split(train.collect::<Result<_, DataError>>()?);
-    val.sort_unstable();
-    let val = val.into_iter().map(|(number, name)| {
-        let wnid = match parent(name) {
-            folder if is_wnid(folder) => folder,
-            _ => kit
-                .validation_class(number)
-                .map_err(|problem| DataError::file(files.display(name), problem))?,
-        };
-        Ok((label(wnid, name)?, name))
-    });
-    let mut val = split(val.collect::<Result<_, DataError>>()?);
-    let annotations: BTreeMap<&str, &str> = files
-        .names()
-        .filter(|name| name.ends_with(".xml"))
-        .map(|name| (file_name(name).trim_end_matches(".xml"), name))
-        .collect();
-    if !annotations.is_empty() {
-        for split in [&mut train, &mut val] {
-            split.boxes = boxes(&files, &annotations, &split.keys)?;
+    let val = val.iter().map(|(wnid, name)| (wnid.as_str(), *name)).collect();
+    let mut splits = Vec::new();
+    for (name, entries) in [("train", train), ("val", val), ("test", test)] {
+        let mut images = split(entries)?;
+        images.boxes = labels.boxes(files, &images.keys)?;
+        if !images.labels.is_empty() {
+            splits.push((name.to_owned(), images));
         }
     }
-    let splits = [("train", train), ("val", val)].map(|(name, split)| (name.to_owned(), split));
-    let splits: Vec<_> = splits.into_iter().filter(|(_, split)| !split.labels.is_empty()).collect();
     if splits.is_empty() {
         return Err(DataError::file(files.display(""), "is laid out as ILSVRC-2012 but holds no images"));
     }
     Ok(Source::new("ILSVRC-2012", classes, splits))
+}
+
+/// All that says what is in which image.
+struct Labels<'a> {
+    kit: Kit,
+    /// Kaggle's rows by the image's name without its ending: the first object's WordNet id, and all boxes.
+    rows: BTreeMap<String, (String, Vec<BoundingBox>)>,
+    /// The thousand ids of Kaggle's table of classes.
+    ids: Vec<String>,
+    /// Paths of annotations by the image's name without its ending.
+    annotations: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> Labels<'a> {
+    fn read(files: &'a Files) -> Result<Self, DataError> {
+        let mut rows = BTreeMap::new();
+        for table in [SOLUTION, TRAIN_SOLUTION] {
+            let Some(name) = files.find(table) else { continue };
+            for (number, line) in names::text(files, name)?.lines().enumerate().skip(1) {
+                let row = solution(line).map_err(|problem| {
+                    DataError::file(files.display(name), format!("line {}: {problem}", number + 1))
+                })?;
+                rows.insert(row.0.to_owned(), (row.1.to_owned(), row.2));
+            }
+        }
+        let annotations = files.names().filter(|name| name.ends_with(".xml"));
+        Ok(Self {
+            kit: Kit::read(files)?,
+            rows,
+            ids: names::kaggles_ids(files)?,
+            annotations: annotations.map(|name| (stem(name), name)).collect(),
+        })
+    }
+
+    /// The class of a validation image that no folder tells.
+    fn of(&self, files: &Files, name: &str) -> Result<String, String> {
+        if let Some((wnid, _)) = self.rows.get(stem(name)) {
+            return Ok(wnid.clone());
+        }
+        let without_kit = self.kit.truth.is_empty() || self.kit.meta.is_none();
+        if without_kit && let Some(annotation) = self.annotations.get(stem(name)) {
+            let bytes = files.read(annotation).map_err(|error| error.to_string())?;
+            let named = self::annotation(&bytes).and_then(|(classes, _)| {
+                let first = classes.first().filter(|first| is_wnid(first));
+                let first = first.ok_or("names no object by a WordNet id")?;
+                match classes.iter().all(|class| class == first) {
+                    true => Ok(first.clone()),
+                    false => Err("names objects of several classes".into()),
+                }
+            });
+            return named.map_err(|problem| format!("its annotation {annotation} {problem}"));
+        }
+        let number = validation_number(name);
+        let number =
+            number.ok_or("is not called `ILSVRC2012_val_` and a number, and has no label elsewhere")?;
+        self.kit.validation_class(number).map(str::to_owned)
+    }
+
+    /// The boxes of each image, from its annotation or Kaggle's row; nothing where there is none for any.
+    fn boxes(&self, files: &Files, keys: &[String]) -> Result<Vec<Vec<BoundingBox>>, DataError> {
+        if self.annotations.is_empty() && self.rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of = |key: &String| {
+            let Some(name) = self.annotations.get(stem(key)) else {
+                return Ok(self.rows.get(stem(key)).map_or_else(Vec::new, |(_, boxes)| boxes.clone()));
+            };
+            let parsed = annotation(&files.read(name)?);
+            parsed.map(|(_, boxes)| boxes).map_err(|problem| DataError::file(files.display(name), problem))
+        };
+        keys.iter().map(of).collect()
+    }
+}
+
+/// An image's name, its class and boxes in a row of Kaggle's tables: `name,n03995372 85 1 499 272 n03995372 …`.
+fn solution(line: &str) -> Result<(&str, &str, Vec<BoundingBox>), String> {
+    let (image, objects) = line.split_once(',').ok_or("has no comma")?;
+    let fields: Vec<&str> = objects.split_whitespace().collect();
+    let class = *fields.first().filter(|id| is_wnid(id)).ok_or("names no class by a WordNet id")?;
+    let boxes = fields.chunks(5).map(|object| match object[0] == class {
+        true => bounding_box(object[1..].iter().copied()),
+        false => Err(format!("has the classes {class} and {}", object[0])),
+    });
+    Ok((image, class, boxes.collect::<Result<_, _>>()?))
 }
 
 /// What the development kit says. Its numbers of classes are in an order of its own; what everybody uses is the
@@ -161,7 +262,7 @@ impl Kit {
         if self.truth.is_empty() || self.meta.is_none() {
             return Err(format!(
                 "the labels of validation images are in the development kit ({GROUND_TRUTH} and {META}); put \
-                 ILSVRC2012_devkit_t12.tar.gz beside them, or sort them into folders by class"
+                 ILSVRC2012_devkit_t12.tar.gz or Kaggle's {SOLUTION} beside them, or sort them into folders by class"
             ));
         }
         let class = number.checked_sub(1).and_then(|at| self.truth.get(at));
@@ -170,38 +271,8 @@ impl Kit {
     }
 }
 
-/// Names from `synset_words.txt` (Caffe) or `LOC_synset_mapping.txt` (Kaggle): `n01440764 tench, Tinca tinca`; or from
-/// `words.txt`.
-fn name_by_synset_words(files: &Files, classes: &mut [Class]) -> Result<(), DataError> {
-    tiny_imagenet::name(files, classes)?;
-    let Some(name) = files.find("synset_words.txt").or_else(|| files.find("LOC_synset_mapping.txt")) else {
-        return Ok(());
-    };
-    let text = String::from_utf8_lossy(&files.read(name)?).into_owned();
-    let words: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once(' ')).collect();
-    for class in classes {
-        if let Some(words) = words.get(class.id.as_str()) {
-            class.name = words.trim().to_owned();
-        }
-    }
-    Ok(())
-}
-
-fn boxes(
-    files: &Files,
-    annotations: &BTreeMap<&str, &str>,
-    keys: &[String],
-) -> Result<Vec<Vec<BoundingBox>>, DataError> {
-    let of = |key: &String| {
-        let stem = file_name(key).rsplit_once('.').map_or(key.as_str(), |(stem, _)| stem);
-        let Some(name) = annotations.get(stem) else { return Ok(Vec::new()) };
-        annotation(&files.read(name)?).map_err(|problem| DataError::file(files.display(name), problem))
-    };
-    keys.iter().map(of).collect()
-}
-
-/// The boxes of an annotation in PASCAL VOC's XML.
-pub(crate) fn annotation(bytes: &[u8]) -> Result<Vec<BoundingBox>, String> {
+/// The classes and boxes of the objects of an annotation in PASCAL VOC's XML.
+pub(crate) fn annotation(bytes: &[u8]) -> Result<(Vec<String>, Vec<BoundingBox>), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let document = roxmltree::Document::parse(text).map_err(|error| format!("broken XML ({error})"))?;
     let boxes = document.descendants().filter(|node| node.has_tag_name("bndbox")).map(|node| {
@@ -210,7 +281,9 @@ pub(crate) fn annotation(bytes: &[u8]) -> Result<Vec<BoundingBox>, String> {
         let sides = sides.ok_or("a `bndbox` without `xmin`, `ymin`, `xmax` or `ymax`")?;
         bounding_box(sides.into_iter())
     });
-    boxes.collect()
+    let objects = document.descendants().filter(|node| node.has_tag_name("object"));
+    let names = objects.filter_map(|node| node.children().find(|child| child.has_tag_name("name"))?.text());
+    Ok((names.map(|name| name.trim().to_owned()).collect(), boxes.collect::<Result<_, _>>()?))
 }
 
 #[cfg(test)]
@@ -235,7 +308,7 @@ mod tests {
     }
 
     fn read_folder(root: &Path) -> Result<Source, String> {
-        read(Files::open(root).unwrap()).map_err(|error| error.to_string())
+        read(&Arc::new(Files::open(root).unwrap())).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -4,20 +4,26 @@ mod cifar;
 mod folders;
 mod idx;
 mod ilsvrc;
+mod images;
 mod matlab;
+mod names;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod pickle;
+mod rules;
+mod split;
 mod tiny_imagenet;
 mod webdataset;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Images, LabelledImages};
-use crate::{DataError, Files, Layout, Manifest, shards};
+use crate::{DataError, Files, Manifest, PassedOver, shards};
 
-pub(crate) use cifar::records as cifar_records;
+pub(crate) use cifar::{fuzz_python as cifar_python, records as cifar_records};
 pub(crate) use idx::body as idx_body;
 pub(crate) use ilsvrc::annotation;
 pub(crate) use matlab::synsets as matlab_synsets;
@@ -53,6 +59,8 @@ pub(crate) struct Source {
     pub(crate) shape: Option<[usize; 2]>,
     /// A checksum of images and labels, where it is known without reading them.
     pub(crate) checksum: Option<String>,
+    /// Files that were not used.
+    pub(crate) passed_over: PassedOver,
 }
 
 impl Source {
@@ -67,7 +75,7 @@ impl Source {
     }
 
     fn new(layout: &'static str, classes: Vec<Class>, splits: Vec<(String, LabelledImages)>) -> Self {
-        Self { layout, classes, splits, shape: None, checksum: None }
+        Self { layout, classes, splits, shape: None, checksum: None, passed_over: PassedOver::default() }
     }
 
     /// A split, taken out.
@@ -84,89 +92,41 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
     if shards::is_prepared(path) {
         return shards::open(path);
     }
-    if is_parquet(path) {
-        #[cfg(feature = "parquet")]
-        return parquet::read(path);
-        #[cfg(not(feature = "parquet"))]
-        return Err(DataError::file(
-            path.display().to_string(),
-            "parquet files, which this build cannot read; build with `--features parquet`",
-        ));
-    }
-    let files = Files::open(path)?;
-    let nothing = || DataError::file(files.display(""), "holds no file of a layout that is known here");
-    let layout = recognize(&files);
-    if layout.is_none() && files.names().next().is_none() {
-        return Err(nothing());
-    }
-    let with_manifest = |what: &str| {
-        manifest.ok_or_else(|| {
-            let problem =
-                format!("{what} files; give the data set's name (see `list`) and these with `--data`");
-            DataError::file(files.display(""), problem)
-        })
+    let files = Arc::new(Files::open(path)?);
+    let Some(rule) = rules::of(&files, manifest) else {
+        let passed = files.passed_over(std::iter::empty());
+        let passed = if passed.is_empty() { String::new() } else { format!(" ({passed})") };
+        let problem = format!("holds no file of a layout that is known here{passed}");
+        return Err(DataError::file(files.display(""), problem));
     };
-    match layout.or(manifest.map(|manifest| manifest.layout)).unwrap_or(Layout::Folders) {
-        Layout::Idx => idx::read(&files, with_manifest("IDX")?),
-        Layout::Cifar10 => cifar::read(&files, with_manifest("CIFAR")?, cifar::CIFAR10),
-        Layout::Cifar100 => cifar::read(&files, with_manifest("CIFAR")?, cifar::CIFAR100),
-        Layout::Folders => folders::read(files, manifest),
-        Layout::TinyImagenet => tiny_imagenet::read(files, manifest),
-        Layout::Ilsvrc => ilsvrc::read(files),
-        Layout::Webdataset => webdataset::read(files, manifest),
+    let mut source = (rule.read)(&files, manifest)?;
+    if source.splits.is_empty() {
+        return Err(DataError::file(files.display(""), "holds no image with a label"));
     }
+    let in_files = source.splits.iter().filter(|(_, images)| matches!(images.images, Images::Files(_)));
+    source.passed_over = files.passed_over(in_files.flat_map(|(_, images)| &images.keys));
+    Ok(source)
 }
 
-fn recognize(files: &Files) -> Option<Layout> {
-    let has = |name: &str| files.find(name).is_some();
-    if has("train-images-idx3-ubyte") || has("train-images-idx3-ubyte.gz") {
-        Some(Layout::Idx)
-    } else if has("data_batch_1.bin") {
-        Some(Layout::Cifar10)
-    } else if has("train.bin") && has("test.bin") {
-        Some(Layout::Cifar100)
-    } else if has("val/val_annotations.txt") {
-        Some(Layout::TinyImagenet)
-    } else if has(ilsvrc::GROUND_TRUTH) || files.names().any(|name| ilsvrc::validation_number(name).is_some())
-    {
-        Some(Layout::Ilsvrc)
-    } else if files.names().any(|name| name.ends_with(".cls")) {
-        Some(Layout::Webdataset)
-    } else if files.names().any(is_image) {
-        Some(Layout::Folders)
-    } else {
-        None
-    }
-}
-
-fn is_parquet(path: &Path) -> bool {
-    let parquet = |path: &Path| path.extension().is_some_and(|extension| extension == "parquet");
-    let inside = |folder: &Path| {
-        std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(|entry| parquet(&entry.path())))
-    };
-    parquet(path) || inside(path) || inside(&path.join("data"))
+/// The tables of `docs/data.md` in Markdown: layouts, words for splits, what is passed over.
+pub fn tables() -> [String; 3] {
+    [rules::table(), split::table(), crate::clutter::table()]
 }
 
 /// Images already decoded, with labels checked against the classes.
 fn in_memory(
-    manifest: &Manifest,
+    classes: &[String],
     file: &str,
     prefix: &str,
     pixels: Vec<u8>,
     labels: Vec<u32>,
 ) -> Result<LabelledImages, DataError> {
-    if let Some(at) = labels.iter().position(|&label| label as usize >= manifest.classes.len()) {
-        let problem =
-            format!("label {} of image {at} is not below {} classes", labels[at], manifest.classes.len());
+    if let Some(at) = labels.iter().position(|&label| label as usize >= classes.len()) {
+        let problem = format!("label {} of image {at} is not below {} classes", labels[at], classes.len());
         return Err(DataError::file(file, problem));
     }
     let keys = (0..labels.len()).map(|index| format!("{prefix}/{index}")).collect();
     Ok(LabelledImages { images: Images::Memory(pixels), labels, keys, boxes: Vec::new() })
-}
-
-fn is_image(name: &str) -> bool {
-    let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    matches!(extension.as_str(), "jpg" | "jpeg" | "png")
 }
 
 /// A box around an object: left, top, right and bottom in pixels.
@@ -187,14 +147,16 @@ fn bounding_box<'a>(fields: impl Iterator<Item = &'a str>) -> Result<BoundingBox
 }
 
 #[cfg(test)]
+mod cases;
+
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
     use super::cifar::CIFAR_PIXELS;
-    use super::*;
     use crate::decode::tests::encode_png;
-    use crate::{Dataset, Manifest};
+    use crate::{Dataset, Layout, Manifest};
 
     fn manifest(layout: Layout, classes: usize, size: usize) -> Manifest {
         Manifest {

@@ -1,18 +1,23 @@
 //! Parquet files as the Hugging Face hub ships image data sets: a column of structures with an image's `bytes` (and
-//! `path`), a column of class numbers, the classes' names in the file's metadata. Files are called after their split.
+//! `path`) or of plain bytes, a column of class numbers, the classes' names in the file's metadata. Files or their folders
+//! are called after their split.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 
+use super::folders::without_label;
+use super::split::{self, SPLITS, Words};
 use super::{Class, Source};
-use crate::DataError;
 use crate::dataset::{Images, LabelledImages};
+use crate::{DataError, Files};
 
 /// Rows of a row group, at most: a header that claims more is not believed.
 const ROWS_LIMIT: usize = 1 << 24;
@@ -35,7 +40,7 @@ pub(crate) struct Table {
 }
 
 /// A group's place, file and number, and its images.
-type Group = ((u32, u32), Arc<Vec<ByteArray>>);
+type Group = ((u32, u32), Arc<Vec<Option<ByteArray>>>);
 
 impl Table {
     pub(crate) fn place(&self, at: usize) -> String {
@@ -62,7 +67,15 @@ impl Table {
         let images = used.1.clone();
         recent.push(used);
         drop(recent);
-        Ok(images[row as usize].data().to_vec())
+        let image = images[row as usize].as_ref();
+        image
+            .map(|image| image.data().to_vec())
+            .ok_or_else(|| DataError::file(self.place(at), "has no image (null)"))
+    }
+
+    /// The files.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 }
 
@@ -85,12 +98,12 @@ fn column(metadata: &ParquetMetaData, fits: impl Fn(&str) -> bool) -> Option<usi
     columns.iter().position(|column| fits(&column.path().string()))
 }
 
-/// The values of a column without nulls, in one group.
+/// The values of a column in one group, `None` where there is none.
 fn values<T: parquet::data_type::DataType>(
     mut reader: parquet::column::reader::ColumnReaderImpl<T>,
-    rows: usize,
+    (rows, defined): (usize, i16),
     what: &str,
-) -> Result<Vec<T::T>, String> {
+) -> Result<Vec<Option<T::T>>, String> {
     let (mut values, mut levels) = (Vec::new(), Vec::new());
     let mut read = 0;
     while read < rows {
@@ -102,10 +115,16 @@ fn values<T: parquet::data_type::DataType>(
         }
         read += records;
     }
-    if values.len() != rows {
+    // A column whose values are all there has no levels.
+    if levels.is_empty() {
+        levels = vec![defined; values.len()];
+    }
+    let there = levels.iter().filter(|level| **level == defined).count();
+    if levels.len() != rows || there != values.len() {
         return Err(format!("{what}: {} values in {rows} rows", values.len()));
     }
-    Ok(values)
+    let mut values = values.into_iter();
+    Ok(levels.into_iter().map(|level| (level == defined).then(|| values.next()).flatten()).collect())
 }
 
 fn rows_of(metadata: &ParquetMetaData, group: usize) -> Result<usize, String> {
@@ -123,31 +142,79 @@ fn column_reader<R: ChunkReader + 'static>(
     column.map_err(|error| format!("broken parquet file ({error})"))
 }
 
+/// The column of images: one of structures called as images are, any of structures, or the only one of plain bytes.
+fn image_column(metadata: &ParquetMetaData) -> Result<usize, String> {
+    let called = |name: &str| column(metadata, |path| path == name);
+    if let Some(at) = called("image.bytes")
+        .or_else(|| called("img.bytes"))
+        .or_else(|| column(metadata, |path| path.ends_with(".bytes")))
+    {
+        return Ok(at);
+    }
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let plain = |at: &usize| {
+        let column = &columns[*at];
+        column.physical_type() == Type::BYTE_ARRAY
+            && column.logical_type_ref().is_none()
+            && column.converted_type() == ConvertedType::NONE
+    };
+    let plain: Vec<usize> = (0..columns.len()).filter(plain).collect();
+    match plain[..] {
+        [at] => Ok(at),
+        [] => Err("has no column of images (structures with `bytes`, or plain bytes)".into()),
+        _ => plain
+            .into_iter()
+            .find(|at| columns[*at].name().starts_with("im"))
+            .ok_or_else(|| "has several columns of bytes, and none of them is called `image`".into()),
+    }
+}
+
+/// The rows of a group, and the level at which a column's values are there.
+fn shape(metadata: &ParquetMetaData, group: usize, column: usize) -> Result<(usize, i16), String> {
+    let column = metadata.file_metadata().schema_descr().column(column);
+    match column.max_rep_level() {
+        0 => Ok((rows_of(metadata, group)?, column.max_def_level())),
+        _ => Err(format!("its column `{}` holds lists", column.path().string())),
+    }
+}
+
 fn images<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     group: usize,
-) -> Result<Vec<ByteArray>, String> {
+) -> Result<Vec<Option<ByteArray>>, String> {
     let metadata = reader.metadata();
-    let at = column(metadata, |path| path.ends_with(".bytes"));
-    let at = at.ok_or("has no column of images (a structure with `bytes`)")?;
+    let at = image_column(metadata)?;
     match column_reader(reader, group, at)? {
-        ColumnReader::ByteArrayColumnReader(column) => values(column, rows_of(metadata, group)?, "images"),
+        ColumnReader::ByteArrayColumnReader(column) => values(column, shape(metadata, group, at)?, "images"),
         _ => Err("its images are no bytes".into()),
+    }
+}
+
+/// The first row of a group that has no image, if the file's own count of such rows is not zero.
+fn row_without_image<R: ChunkReader + 'static>(
+    reader: &SerializedFileReader<R>,
+    group: usize,
+) -> Result<Option<usize>, String> {
+    let column = reader.metadata().row_group(group).column(image_column(reader.metadata())?);
+    let missing = column.statistics().and_then(|statistics| statistics.null_count_opt());
+    match missing {
+        None | Some(0) => Ok(None),
+        Some(_) => Ok(images(reader, group)?.iter().position(Option::is_none)),
     }
 }
 
 fn labels<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     group: usize,
-) -> Result<Vec<i64>, String> {
+) -> Result<Vec<Option<i64>>, String> {
     let metadata = reader.metadata();
     let at = LABELS.iter().find_map(|name| column(metadata, |path| path == *name));
     let at = at.ok_or("has no column `label`")?;
-    let rows = rows_of(metadata, group)?;
+    let shape = shape(metadata, group, at)?;
     match column_reader(reader, group, at)? {
-        ColumnReader::Int64ColumnReader(column) => values(column, rows, "labels"),
+        ColumnReader::Int64ColumnReader(column) => values(column, shape, "labels"),
         ColumnReader::Int32ColumnReader(column) => {
-            Ok(values(column, rows, "labels")?.into_iter().map(i64::from).collect())
+            Ok(values(column, shape, "labels")?.into_iter().map(|label| label.map(i64::from)).collect())
         }
         _ => Err("its labels are no whole numbers".into()),
     }
@@ -164,53 +231,69 @@ fn class_names(metadata: &ParquetMetaData) -> Option<Vec<String>> {
     })
 }
 
-/// `train-00000-of-00294.parquet` → `train`.
-fn split_of(path: &Path) -> &'static str {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let first = name.split(['-', '_', '.']).next().unwrap_or_default();
-    match first {
-        "validation" | "valid" | "val" => "val",
-        "test" => "test",
-        _ => "train",
+/// The files of each split.
+///
+/// # Errors
+/// If nobody can tell which split a file is of, or files of one split lie in several folders: those are other versions of
+/// the same images.
+fn by_split(files: &Files) -> Result<BTreeMap<&'static str, Vec<PathBuf>>, DataError> {
+    let (mut words, mut found) = (Words::default(), BTreeMap::<_, Vec<PathBuf>>::new());
+    let mut places: BTreeMap<&str, String> = BTreeMap::new();
+    for name in files.names() {
+        let Some(stem) = name.strip_suffix(".parquet") else { continue };
+        if files.archive(name).is_some() {
+            return Err(DataError::file(files.display(name), "a parquet file in an archive; unpack it"));
+        }
+        let split = split::of_shard(files, stem, &mut words)?;
+        let folders = name.split('/').rev().skip(1).filter(|folder| split::exact(folder).is_none());
+        let place = folders.collect::<Vec<_>>().join("/");
+        let first = places.entry(split).or_insert_with(|| place.clone());
+        if *first != place {
+            let problem = "lies in another folder than other files of its split, as another version of the same images \
+                           does; give the folder of one version";
+            return Err(DataError::file(files.display(name), problem));
+        }
+        files.mark_used(name);
+        found.entry(split).or_default().push(files.root().join(name));
     }
+    Ok(found)
 }
 
-pub(super) fn read(path: &Path) -> Result<Source, DataError> {
-    let mut files = Vec::new();
-    for folder in [path.to_owned(), path.join("data")] {
-        let Ok(entries) = std::fs::read_dir(folder) else { continue };
-        files.extend(entries.flatten().map(|entry| entry.path()));
-    }
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
-    files.sort_unstable();
-    if path.is_file() {
-        files = vec![path.to_owned()];
-    }
+pub(super) fn read(source: &Files) -> Result<Source, DataError> {
+    let mut by_split = by_split(source)?;
     let (mut names, mut most) = (None, 0);
     let mut splits: Vec<(String, LabelledImages)> = Vec::new();
-    for split in ["train", "val", "test"] {
-        let files: Vec<PathBuf> = files.iter().filter(|file| split_of(file) == split).cloned().collect();
+    for (split, _) in SPLITS {
+        let files = by_split.remove(split).unwrap_or_default();
         let mut table = Table { files: files.clone(), rows: Vec::new(), recent: Mutex::default() };
         let (mut split_labels, mut keys) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
             let problem = |problem: String| DataError::file(file.display().to_string(), problem);
             let reader = open(file)?;
-            names = names.or_else(|| class_names(reader.metadata()));
+            if let Some(own) = class_names(reader.metadata())
+                && *names.get_or_insert_with(|| own.clone()) != own
+            {
+                return Err(problem("names its classes otherwise than the files before it".into()));
+            }
             for group in 0..reader.num_row_groups() {
+                let at_row =
+                    |row: usize, what: &str| problem(format!("row {row} of row group {group}: {what}"));
+                if let Some(row) = without_panic(|| row_without_image(&reader, group)).map_err(problem)? {
+                    return Err(at_row(row, "has no image (null)"));
+                }
                 for (row, label) in
                     without_panic(|| labels(&reader, group)).map_err(problem)?.into_iter().enumerate()
                 {
-                    // Test images have no label: they cannot be used.
-                    if label < 0 && split == "test" {
+                    // The hub's test images often have -1.
+                    if split == "test" && label.is_none_or(|label| label < 0) {
+                        source.count(&without_label(split), 1);
                         continue;
                     }
+                    let label = label.ok_or_else(|| at_row(row, "has no label (null)"))?;
                     let limit = names.as_ref().map_or(1 << 20, |names: &Vec<String>| names.len());
                     let label = u32::try_from(label).ok().filter(|label| (*label as usize) < limit);
-                    let label = label.ok_or_else(|| {
-                        problem(format!(
-                            "row {row} of row group {group}: its label is not one of {limit} classes"
-                        ))
-                    })?;
+                    let label = label
+                        .ok_or_else(|| at_row(row, &format!("its label is not one of {limit} classes")))?;
                     most = most.max(label);
                     keys.push(format!("{split}/{:08}.jpg", keys.len()));
                     split_labels.push(label);
@@ -225,7 +308,7 @@ pub(super) fn read(path: &Path) -> Result<Source, DataError> {
         }
     }
     if splits.is_empty() {
-        return Err(DataError::file(path.display().to_string(), "its parquet files hold no labelled image"));
+        return Err(DataError::file(source.display(""), "its parquet files hold no labelled image"));
     }
     let classes = match names {
         Some(names) => names.into_iter().map(Class::unnamed).collect(),
@@ -241,6 +324,7 @@ pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
     let _ = class_names(reader.metadata());
     for group in 0..reader.num_row_groups() {
         without_panic(|| labels(&reader, group))?;
+        without_panic(|| row_without_image(&reader, group))?;
         without_panic(|| images(&reader, group))?;
     }
     Ok(())
@@ -277,6 +361,167 @@ mod tests {
             images.file(at, &mut file).unwrap();
             assert!(file.starts_with(&[0xff, 0xd8]));
         }
+    }
+
+    use parquet::basic::{BrotliLevel, Compression, GzipLevel, ZstdLevel};
+    use parquet::data_type::{ByteArrayType, Int64Type};
+    use parquet::file::properties::{
+        EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+    };
+    use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+    use parquet::schema::parser::parse_message_type;
+
+    /// Images as structures with bytes and path, and as plain bytes.
+    const STRUCTURES: &str = "message m { optional group image { optional binary bytes; \
+                              optional binary path (STRING); } optional int64 label; }";
+    const PLAIN: &str =
+        "message m { optional binary image; required int64 label; optional binary note (STRING); }";
+
+    type Row<'a> = (Option<&'a [u8]>, Option<i64>);
+
+    fn bytes_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, rows: &[Row<'_>], level: i16) {
+        let levels: Vec<i16> =
+            rows.iter().map(|(image, _)| if image.is_some() { level } else { 0 }).collect();
+        let values: Vec<ByteArray> =
+            rows.iter().filter_map(|(image, _)| Some(image.as_ref()?.to_vec().into())).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
+        column.close().unwrap();
+    }
+
+    fn labels_column(group: &mut SerializedRowGroupWriter<'_, Vec<u8>>, rows: &[Row<'_>], optional: bool) {
+        let levels: Vec<i16> = rows.iter().map(|(_, label)| label.is_some().into()).collect();
+        let values: Vec<i64> = rows.iter().filter_map(|(_, label)| *label).collect();
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&values, optional.then_some(&levels[..]), None).unwrap();
+        column.close().unwrap();
+    }
+
+    /// A file with these rows in its groups.
+    fn file(schema: &str, properties: WriterPropertiesBuilder, groups: &[&[Row<'_>]]) -> Vec<u8> {
+        let message = Arc::new(parse_message_type(schema).unwrap());
+        let mut writer =
+            SerializedFileWriter::new(Vec::new(), message, Arc::new(properties.build())).unwrap();
+        for rows in groups {
+            let mut group = writer.next_row_group().unwrap();
+            if schema == STRUCTURES {
+                bytes_column(&mut group, rows, 2);
+                bytes_column(&mut group, rows, 2);
+                labels_column(&mut group, rows, true);
+            } else {
+                bytes_column(&mut group, rows, 1);
+                labels_column(&mut group, rows, false);
+                bytes_column(&mut group, rows, 1);
+            }
+            group.close().unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
+
+    fn properties() -> WriterPropertiesBuilder {
+        WriterProperties::builder()
+    }
+
+    fn put(root: &Path, name: &str, bytes: &[u8]) {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    const ROWS: &[&[Row<'_>]] = &[
+        &[(Some(b"first"), Some(0)), (Some(b"second"), Some(2)), (Some(b"first"), Some(0))],
+        &[(Some(b"third"), Some(1))],
+    ];
+
+    #[test]
+    fn all_pages_and_packings_are_read() {
+        for compression in [
+            Compression::UNCOMPRESSED,
+            Compression::SNAPPY,
+            Compression::GZIP(GzipLevel::default()),
+            Compression::BROTLI(BrotliLevel::default()),
+            Compression::LZ4,
+            Compression::LZ4_RAW,
+            Compression::ZSTD(ZstdLevel::default()),
+        ] {
+            for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+                for (schema, dictionary) in
+                    [(STRUCTURES, true), (STRUCTURES, false), (PLAIN, true), (PLAIN, false)]
+                {
+                    let properties = properties().set_compression(compression).set_writer_version(version);
+                    let properties = properties.set_dictionary_enabled(dictionary);
+                    let properties = properties.set_data_page_row_count_limit(2).set_write_batch_size(1);
+                    let folder = tempfile::tempdir().unwrap();
+                    put(folder.path(), "train-00000-of-00001.parquet", &file(schema, properties, ROWS));
+                    let source = layout::read(folder.path(), None).unwrap();
+                    let images = &source.splits[0].1;
+                    assert_eq!(images.labels, [0, 2, 0, 1], "{compression:?}");
+                    let mut bytes = Vec::new();
+                    for (at, expected) in [(3, &b"third"[..]), (0, b"first"), (1, b"second"), (2, b"first")] {
+                        images.file(at, &mut bytes).unwrap();
+                        assert_eq!(bytes, expected, "{compression:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn splits_are_in_the_names_of_files_or_folders() {
+        let bytes = file(STRUCTURES, properties(), ROWS);
+        let read = |names: &[&str]| {
+            let folder = tempfile::tempdir().unwrap();
+            names.iter().for_each(|name| put(folder.path(), name, &bytes));
+            put(folder.path(), "README.md", b"x");
+            let source = layout::read(folder.path(), None).map_err(|error| error.to_string())?;
+            assert_eq!(source.passed_over.files(), 1);
+            let told = source.splits.iter().map(|(split, images)| format!("{split} {}", images.labels.len()));
+            Ok::<_, String>(told.collect::<Vec<_>>().join(", "))
+        };
+        for (names, expected) in [
+            (&["train/0000.parquet", "train/0001.parquet", "validation/0000.parquet"][..], "train 8, val 4"),
+            (&["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"], "train 4, test 4"),
+            (&["plain_text/partial-train/0.parquet", "plain_text/partial-test/0.parquet"], "train 4, test 4"),
+            (&["contest.parquet"], "train 4"),
+        ] {
+            assert_eq!(read(names).unwrap(), expected);
+        }
+        for (names, expected) in [
+            (["train/0.parquet", "other/train/0.parquet"], "in another folder than other files of its split"),
+            (["val/0.parquet", "valid/0.parquet"], "is called after the split `val`, and so is"),
+            (["val/train-0.parquet", "x/0.parquet"], "called after more than one split"),
+        ] {
+            let error = read(&names).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        put(folder.path(), "val-0.parquet", &bytes);
+        let source = layout::read(&folder.path().join("val-0.parquet"), None).unwrap();
+        assert_eq!((source.splits[0].0.as_str(), source.splits.len()), ("val", 1));
+    }
+
+    #[test]
+    fn rows_without_image_or_label_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |split: &str, rows: &[Row<'_>], statistics: EnabledStatistics| {
+            let _ = std::fs::remove_file(folder.path().join("train.parquet"));
+            let properties = properties().set_statistics_enabled(statistics);
+            put(folder.path(), &format!("{split}.parquet"), &file(STRUCTURES, properties, &[ROWS[0], rows]));
+            layout::read(folder.path(), None).map_err(|error| error.to_string())
+        };
+        let no_image: &[Row<'_>] = &[(Some(b"a"), Some(1)), (None, Some(1))];
+        let error = read("train", no_image, EnabledStatistics::Chunk).unwrap_err();
+        assert!(error.contains("train.parquet: row 1 of row group 1: has no image (null)"), "{error}");
+        // A file that does not count them is found out where the image is read.
+        let source = read("train", no_image, EnabledStatistics::None).unwrap();
+        let error = source.splits[0].1.file(4, &mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("train.parquet, row 1 of row group 1: has no image (null)"), "{error}");
+        let no_label: &[Row<'_>] = &[(Some(b"a"), None), (Some(b"b"), Some(-1)), (Some(b"c"), Some(1))];
+        let error = read("train", no_label, EnabledStatistics::Chunk).unwrap_err();
+        assert!(error.contains("train.parquet: row 0 of row group 1: has no label (null)"), "{error}");
+        let source = read("test", no_label, EnabledStatistics::Chunk).unwrap();
+        assert_eq!(source.splits[0].1.labels, [0, 2, 0, 1]);
+        assert_eq!(source.passed_over.to_string(), "2 files passed over: 2 test images without a label");
     }
 
     #[test]

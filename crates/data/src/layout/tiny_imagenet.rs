@@ -1,10 +1,20 @@
-//! Tiny-ImageNet-200 as it is distributed: `train/<wnid>/images`, boxes beside them, and `val/val_annotations.txt`.
+//! Tiny-ImageNet-200: `train/<wnid>/images`, boxes beside them, and validation images as they are distributed, with
+//! `val/val_annotations.txt`, or sorted into folders by class, as many do with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Class, Source, bounding_box, folders};
+use super::folders::{self, Sorted};
+use super::images::images_of;
+use super::{BoundingBox, Source, bounding_box, names, split};
+use crate::dataset::LabelledImages;
+use crate::files::base;
 use crate::{DataError, Files, Manifest};
+
+/// The labels and boxes of the validation images.
+pub(super) const ANNOTATIONS: &str = "val_annotations.txt";
+/// How the file of a training class's boxes ends.
+pub(super) const BOXES: &str = "_boxes.txt";
 
 /// Lines of a text file with tabs between fields, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
@@ -12,66 +22,83 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
     lines.map(|(number, line)| (number + 1, line.split('\t').collect()))
 }
 
-pub(super) fn read(files: Files, manifest: Option<&Manifest>) -> Result<Source, DataError> {
-    let files = Arc::new(files);
-    let train = folders::by_split(&files, "train");
+pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<Source, DataError> {
+    let images = images_of(files, files.names().filter(|name| !name.ends_with(".txt")))?;
+    let places = split::folders(files, &images, true)?.unwrap_or_else(|| vec![None; images.len()]);
+    let found = folders::found(files, &images, places);
+    let train = folders::sorted(files, &found, "train");
     let mut classes = folders::classes(manifest, &train);
-    name(&files, &mut classes)?;
-    let annotations = files
-        .find("val/val_annotations.txt")
-        .ok_or_else(|| DataError::file(files.display(""), "holds no `val/val_annotations.txt`"))?;
-    let text = text(&files, annotations)?;
-    let folder = annotations.trim_end_matches("val_annotations.txt");
-    let (mut val, mut val_boxes) = (Vec::new(), Vec::new());
-    for (number, fields) in lines(&text) {
-        let problem = |problem: String| {
-            DataError::file(files.display(annotations), format!("line {number}: {problem}"))
-        };
+    names::give(files, &mut classes)?;
+    // The classes once more.
+    files.find("wnids.txt").into_iter().for_each(|name| files.mark_used(name));
+    let annotated = annotations(files)?;
+    let mut val: Vec<(String, &str)> = Vec::new();
+    for (name, place) in found.iter().filter(|(_, place)| place.split == "val") {
+        // The folder decides, if there is one.
+        let by_folder = folders::Sorted::new(name, folders::below_images(place.below))
+            .map(|image| image.class.to_owned());
+        let class = by_folder.or_else(|| annotated.get(base(name)).map(|(class, _)| class.clone()));
+        match class {
+            Some(class) => val.push((class, *name)),
+            None => files.pass_over(name, &folders::without_label("val")),
+        }
+    }
+    let present: BTreeSet<&str> = val.iter().map(|(_, name)| base(name)).collect();
+    if let Some(absent) = annotated.keys().find(|file| !present.contains(file.as_str())) {
+        let problem = format!("names `{absent}`, which is not there");
+        return Err(DataError::file(files.display(files.find(ANNOTATIONS).unwrap_or_default()), problem));
+    }
+    let test: Vec<Sorted<'_>> = folders::sorted(files, &found, "test");
+    let val: Vec<(&str, &str)> = val.iter().map(|(class, name)| (class.as_str(), *name)).collect();
+    let mut train = folders::labelled(files, &classes, &folders::pairs(&train))?;
+    train.boxes = boxes(files, &train.keys)?;
+    let mut val = folders::labelled(files, &classes, &val)?;
+    if !annotated.is_empty() {
+        let boxes = |key: &String| annotated.get(base(key)).map(|(_, one)| *one).into_iter().collect();
+        val.boxes = val.keys.iter().map(boxes).collect();
+    }
+    let test = folders::labelled(files, &classes, &folders::pairs(&test))?;
+    let mut splits = vec![("train".to_owned(), train), ("val".to_owned(), val), ("test".to_owned(), test)];
+    splits.retain(|(_, images): &(String, LabelledImages)| !images.labels.is_empty());
+    Ok(Source::new("Tiny-ImageNet", classes, splits))
+}
+
+/// Class and box of each validation image, by its file's name; nothing if the file with them is not here.
+fn annotations(files: &Files) -> Result<BTreeMap<String, (String, BoundingBox)>, DataError> {
+    let Some(name) = files.find(ANNOTATIONS) else { return Ok(BTreeMap::new()) };
+    let text = names::text(files, name)?;
+    let parsed = lines(&text).map(|(number, fields)| {
+        let problem =
+            |problem: String| DataError::file(files.display(name), format!("line {number}: {problem}"));
         let [file, class, rest @ ..] = fields.as_slice() else {
             return Err(problem(format!("cannot read `{}`", fields.join(" "))));
         };
-        val.push((*class, format!("{folder}images/{file}")));
-        val_boxes.push(vec![bounding_box(rest.iter().copied()).map_err(problem)?]);
-    }
-    let val: Vec<(&str, &str)> = val.iter().map(|(class, name)| (*class, name.as_str())).collect();
-    let mut train = folders::labelled(&files, &classes, &train)?;
-    train.boxes = boxes(&files, &train.keys)?;
-    let mut val = folders::labelled(&files, &classes, &val)?;
-    val.boxes = val_boxes;
-    Ok(Source::new("Tiny-ImageNet", classes, vec![("train".into(), train), ("val".into(), val)]))
+        let one = bounding_box(rest.iter().copied()).map_err(problem)?;
+        Ok(((*file).to_owned(), ((*class).to_owned(), one)))
+    });
+    parsed.collect()
 }
 
-fn text(files: &Files, name: &str) -> Result<String, DataError> {
-    String::from_utf8(files.read(name)?).map_err(|_| DataError::file(files.display(name), "is not UTF-8"))
-}
-
-/// What `words.txt` calls the classes, if it is there.
-pub(super) fn name(files: &Files, classes: &mut [Class]) -> Result<(), DataError> {
-    let Some(words) = files.find("words.txt") else { return Ok(()) };
-    let text = text(files, words)?;
-    let names: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('\t')).collect();
-    for class in classes {
-        if let Some(name) = names.get(class.id.as_str()) {
-            class.name = (*name).to_owned();
-        }
-    }
-    Ok(())
-}
-
-/// The box of each training image, from the `<wnid>_boxes.txt` of its class; none where a class has no such file.
-fn boxes(files: &Files, keys: &[String]) -> Result<Vec<Vec<[f32; 4]>>, DataError> {
+/// The box of each training image, from the `<wnid>_boxes.txt` of its class, by its file's name, which begins with the
+/// class; none where a class has no such file.
+fn boxes(files: &Files, keys: &[String]) -> Result<Vec<Vec<BoundingBox>>, DataError> {
     let mut found = BTreeMap::new();
-    for name in files.names().filter(|name| name.ends_with("_boxes.txt")) {
+    for name in files.names().filter(|name| name.ends_with(BOXES)) {
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for (number, fields) in lines(&text(files, name)?) {
+        for (number, fields) in lines(&names::text(files, name)?) {
             let parsed = bounding_box(fields[1..].iter().copied()).map_err(|problem| {
                 DataError::file(files.display(name), format!("line {number}: {problem}"))
             })?;
-            found.insert(format!("{folder}/images/{}", fields[0]), parsed);
+            found.insert((folder.to_owned(), fields[0].to_owned()), parsed);
         }
     }
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(keys.iter().map(|key| found.get(key).into_iter().copied().collect()).collect())
+    let of = |key: &String| {
+        let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let folder = folder.strip_suffix("/images").unwrap_or(folder);
+        found.get(&(folder.to_owned(), base(key).to_owned())).into_iter().copied().collect()
+    };
+    Ok(keys.iter().map(of).collect())
 }

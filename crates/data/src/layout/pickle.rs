@@ -1,0 +1,412 @@
+//! Python's pickles as data: what the opcodes build is kept as a table of values that refer to each other by number.
+//! Nothing is imported or called, no value holds another, and each opcode adds at most one: memory and depth are
+//! bounded by the input's length (pickle protocols 1 to 5, <https://github.com/python/cpython/blob/main/Lib/pickletools.py>).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The number of a value.
+pub(super) type Id = usize;
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Value<'a> {
+    /// `None` or a float: of no use here.
+    Other,
+    Bool(bool),
+    Int(i64),
+    Bytes(&'a [u8]),
+    Text(&'a str),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    Dict(Vec<(Id, Id)>),
+    /// A name in a module, which is not looked up.
+    Global(&'a str, &'a str),
+    /// What calling something would make, and the state it would be given.
+    Object {
+        callable: Id,
+        arguments: Id,
+        state: Option<Id>,
+    },
+}
+
+/// All values of a pickle.
+#[derive(Debug)]
+pub(super) struct Pickle<'a> {
+    values: Vec<Value<'a>>,
+    root: Id,
+}
+
+/// A NumPy array of bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Array<'a> {
+    pub(super) shape: Vec<usize>,
+    pub(super) bytes: Cow<'a, [u8]>,
+}
+
+/// Takes opcodes' arguments off the input.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
+        let (first, rest) = self.0.split_at_checked(length).ok_or("ends inside an opcode")?;
+        self.0 = rest;
+        Ok(first)
+    }
+
+    /// An unsigned number of `bytes` bytes, at most 8.
+    fn number(&mut self, bytes: usize) -> Result<u64, String> {
+        let mut all = [0; 8];
+        all[..bytes].copy_from_slice(self.take(bytes)?);
+        Ok(u64::from_le_bytes(all))
+    }
+
+    /// Bytes behind their length, which has `width` bytes.
+    fn counted(&mut self, width: usize) -> Result<&'a [u8], String> {
+        let length = self.number(width)?;
+        self.take(usize::try_from(length).map_err(|_| "ends inside an opcode")?)
+    }
+
+    fn line(&mut self) -> Result<&'a str, String> {
+        let end = self.0.iter().position(|byte| *byte == b'\n').ok_or("ends inside an opcode")?;
+        let line = self.take(end + 1)?;
+        text(&line[..end])
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| "a text that is not UTF-8".into())
+}
+
+/// What the opcodes work on.
+#[derive(Default)]
+struct Machine<'a> {
+    values: Vec<Value<'a>>,
+    stack: Vec<Id>,
+    /// Heights of the stack.
+    marks: Vec<usize>,
+    memo: BTreeMap<u64, Id>,
+}
+
+impl<'a> Machine<'a> {
+    fn push(&mut self, value: Value<'a>) {
+        self.values.push(value);
+        self.stack.push(self.values.len() - 1);
+    }
+
+    fn pop(&mut self) -> Result<Id, String> {
+        // What is below a mark stays there until the mark is taken off.
+        let floor = self.marks.last().copied().unwrap_or(0);
+        (self.stack.len() > floor)
+            .then(|| self.stack.pop())
+            .flatten()
+            .ok_or_else(|| "takes more than there is".into())
+    }
+
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Id>, String> {
+        let mut ids = (0..count).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
+        ids.reverse();
+        Ok(ids)
+    }
+
+    /// Everything above the last mark.
+    fn pop_marked(&mut self) -> Result<Vec<Id>, String> {
+        let mark = self.marks.pop().ok_or("has no mark")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn top(&self) -> Result<Id, String> {
+        self.stack.last().copied().ok_or_else(|| "takes more than there is".into())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::List(list) => list.extend(items),
+            _ => return Err("appends to what is no list".into()),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, items: &[Id]) -> Result<(), String> {
+        let top = self.top()?;
+        match &mut self.values[top] {
+            Value::Dict(dict) => dict.extend(items.chunks_exact(2).map(|pair| (pair[0], pair[1]))),
+            _ => return Err("sets items of what is no dictionary".into()),
+        }
+        Ok(())
+    }
+
+    fn text(&self, id: Id) -> Result<&'a str, String> {
+        match self.values[id] {
+            Value::Text(text) => Ok(text),
+            _ => Err("a name that is no text".into()),
+        }
+    }
+
+    fn remember(&mut self, key: u64) -> Result<(), String> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u64) -> Result<(), String> {
+        self.stack.push(*self.memo.get(&key).ok_or("refers to what is not there")?);
+        Ok(())
+    }
+
+    /// Carries one opcode out; `false` at the end.
+    fn step(&mut self, opcode: u8, input: &mut Input<'a>) -> Result<bool, String> {
+        match opcode {
+            b'.' => return Ok(false),
+            0x80 => drop(input.take(1)?),
+            0x95 => drop(input.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_marked()?),
+            b'2' => self.stack.push(self.top()?),
+            b'q' => {
+                let key = input.number(1)?;
+                self.remember(key)?;
+            }
+            b'r' => {
+                let key = input.number(4)?;
+                self.remember(key)?;
+            }
+            0x94 => self.remember(self.memo.len() as u64)?,
+            b'h' => {
+                let key = input.number(1)?;
+                self.recall(key)?;
+            }
+            b'j' => {
+                let key = input.number(4)?;
+                self.recall(key)?;
+            }
+            b'N' => self.push(Value::Other),
+            0x88 | 0x89 => self.push(Value::Bool(opcode == 0x88)),
+            b'G' => {
+                input.take(8)?;
+                self.push(Value::Other);
+            }
+            b'J' => {
+                let number = input.number(4)? as u32 as i32;
+                self.push(Value::Int(number.into()));
+            }
+            b'K' => {
+                let number = input.number(1)?;
+                self.push(Value::Int(number as i64));
+            }
+            b'M' => {
+                let number = input.number(2)?;
+                self.push(Value::Int(number as i64));
+            }
+            0x8a => {
+                let bytes = input.counted(1)?;
+                self.push(long(bytes)?);
+            }
+            b'U' | b'C' => {
+                let bytes = input.counted(1)?;
+                self.push(Value::Bytes(bytes));
+            }
+            b'T' | b'B' => {
+                let bytes = input.counted(4)?;
+                self.push(Value::Bytes(bytes));
+            }
+            0x8e | 0x96 => {
+                let bytes = input.counted(8)?;
+                self.push(Value::Bytes(bytes));
+            }
+            0x8c => {
+                let bytes = input.counted(1)?;
+                self.push(Value::Text(text(bytes)?));
+            }
+            b'X' => {
+                let bytes = input.counted(4)?;
+                self.push(Value::Text(text(bytes)?));
+            }
+            0x8d => {
+                let bytes = input.counted(8)?;
+                self.push(Value::Text(text(bytes)?));
+            }
+            b')' => self.push(Value::Tuple(Vec::new())),
+            0x85..=0x87 => {
+                let items = self.pop_many(usize::from(opcode - 0x84))?;
+                self.push(Value::Tuple(items));
+            }
+            b't' => {
+                let items = self.pop_marked()?;
+                self.push(Value::Tuple(items));
+            }
+            b']' => self.push(Value::List(Vec::new())),
+            b'l' => {
+                let items = self.pop_marked()?;
+                self.push(Value::List(items));
+            }
+            b'a' => {
+                let items = self.pop_many(1)?;
+                self.append(items)?;
+            }
+            b'e' => {
+                let items = self.pop_marked()?;
+                self.append(items)?;
+            }
+            b'}' => self.push(Value::Dict(Vec::new())),
+            b'd' => {
+                let items = self.pop_marked()?;
+                self.push(Value::Dict(Vec::new()));
+                self.set(&items)?;
+            }
+            b's' => {
+                let items = self.pop_many(2)?;
+                self.set(&items)?;
+            }
+            b'u' => {
+                let items = self.pop_marked()?;
+                self.set(&items)?;
+            }
+            b'c' => {
+                let (module, name) = (input.line()?, input.line()?);
+                self.push(Value::Global(module, name));
+            }
+            0x93 => {
+                let names = self.pop_many(2)?;
+                let (module, name) = (self.text(names[0])?, self.text(names[1])?);
+                self.push(Value::Global(module, name));
+            }
+            b'R' => {
+                let both = self.pop_many(2)?;
+                self.push(Value::Object { callable: both[0], arguments: both[1], state: None });
+            }
+            b'b' => {
+                let given = self.pop()?;
+                let top = self.top()?;
+                match &mut self.values[top] {
+                    Value::Object { state, .. } => *state = Some(given),
+                    _ => return Err("gives a state to what is no object".into()),
+                }
+            }
+            _ => return Err(format!("opcode {opcode:#04x}, which data sets do not need")),
+        }
+        Ok(true)
+    }
+}
+
+/// A little-endian number in two's complement.
+fn long(bytes: &[u8]) -> Result<Value<'_>, String> {
+    if bytes.len() > 8 {
+        return Err("a number of more than 8 bytes".into());
+    }
+    let sign = bytes.last().is_some_and(|last| last & 0x80 != 0);
+    let mut all = if sign { [0xff; 8] } else { [0; 8] };
+    all[..bytes.len()].copy_from_slice(bytes);
+    Ok(Value::Int(i64::from_le_bytes(all)))
+}
+
+impl<'a> Pickle<'a> {
+    /// Reads a pickle.
+    ///
+    /// # Errors
+    /// At which byte it is broken or has what is not read.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
+        let (mut machine, mut input) = (Machine::default(), Input(bytes));
+        loop {
+            let at = bytes.len() - input.0.len();
+            let problem = |problem: String| format!("no pickle of a data set: at byte {at}: {problem}");
+            let opcode = input.take(1).map_err(problem)?[0];
+            if !machine.step(opcode, &mut input).map_err(problem)? {
+                let root = machine.pop().map_err(problem)?;
+                return Ok(Self { values: machine.values, root });
+            }
+        }
+    }
+
+    /// What the pickled dictionary has under this key, a text or bytes.
+    pub(super) fn get(&self, key: &str) -> Result<&Value<'a>, String> {
+        let Value::Dict(items) = &self.values[self.root] else { return Err("is no dictionary".into()) };
+        let is_key = |id: Id| match self.values[id] {
+            Value::Text(text) => text == key,
+            Value::Bytes(bytes) => bytes == key.as_bytes(),
+            _ => false,
+        };
+        // The last one set counts, as in Python.
+        let found = items.iter().rev().find(|(id, _)| is_key(*id));
+        found.map(|(_, value)| &self.values[*value]).ok_or_else(|| format!("has no `{key}`"))
+    }
+
+    fn items<'b>(&self, value: &'b Value<'a>) -> Option<&'b [Id]> {
+        match value {
+            Value::List(items) | Value::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// A list of numbers that are not negative.
+    pub(super) fn numbers(&self, value: &Value<'a>) -> Option<Vec<u32>> {
+        let number = |id: &Id| match self.values[*id] {
+            Value::Int(number) => u32::try_from(number).ok(),
+            _ => None,
+        };
+        self.items(value)?.iter().map(number).collect()
+    }
+
+    /// A list of names.
+    pub(super) fn names(&self, value: &Value<'a>) -> Option<Vec<String>> {
+        let name = |id: &Id| match self.values[*id] {
+            Value::Text(text) => Some(text.to_owned()),
+            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+            _ => None,
+        };
+        self.items(value)?.iter().map(name).collect()
+    }
+
+    /// An array of unsigned bytes in C order, as NumPy pickles them: reconstructed with a state, or from a buffer.
+    pub(super) fn array(&self, value: &Value<'a>) -> Option<Array<'a>> {
+        let (module, name, arguments, state) = self.object(value)?;
+        if !module.starts_with("numpy") {
+            return None;
+        }
+        let (kind, shape, bytes) = match name {
+            "_reconstruct" => {
+                let [_, shape, kind, fortran, bytes] = self.items(&self.values[state?])? else { return None };
+                if !matches!(self.values[*fortran], Value::Bool(false) | Value::Int(0)) {
+                    return None;
+                }
+                (*kind, *shape, *bytes)
+            }
+            "_frombuffer" => {
+                let [bytes, kind, shape, order] = arguments else { return None };
+                if !matches!(self.values[*order], Value::Text("C")) {
+                    return None;
+                }
+                (*kind, *shape, *bytes)
+            }
+            _ => return None,
+        };
+        let (_, "dtype", kind, _) = self.object(&self.values[kind])? else { return None };
+        if !matches!(self.values[*kind.first()?], Value::Text("u1" | "|u1") | Value::Bytes(b"u1" | b"|u1")) {
+            return None;
+        }
+        let shape: Vec<usize> =
+            self.numbers(&self.values[shape])?.into_iter().map(|side| side as usize).collect();
+        let bytes = self.bytes(&self.values[bytes])?;
+        let expected = shape.iter().try_fold(1usize, |product, side| product.checked_mul(*side));
+        (expected == Some(bytes.len())).then_some(Array { shape, bytes })
+    }
+
+    /// Module, name, arguments and state of an object.
+    fn object<'b>(&'b self, value: &Value<'a>) -> Option<(&'a str, &'a str, &'b [Id], Option<Id>)> {
+        let Value::Object { callable, arguments, state } = value else { return None };
+        let Value::Global(module, name) = self.values[*callable] else { return None };
+        let Value::Tuple(arguments) = &self.values[*arguments] else { return None };
+        Some((module, name, arguments, *state))
+    }
+
+    /// Bytes; before Python had an opcode for them they were pickled as a Latin-1 text to encode.
+    fn bytes(&self, value: &Value<'a>) -> Option<Cow<'a, [u8]>> {
+        if let Value::Bytes(bytes) = value {
+            return Some(Cow::from(*bytes));
+        }
+        let ("_codecs", "encode", arguments, None) = self.object(value)? else { return None };
+        let Value::Text(text) = self.values[*arguments.first()?] else { return None };
+        text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>().map(Cow::from)
+    }
+}

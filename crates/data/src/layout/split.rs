@@ -1,0 +1,213 @@
+//! Names of splits. They come from folders and shards, never from the names of images.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{DataError, Files};
+
+/// A split and the words that name it, whole and in any case.
+pub(super) const SPLITS: [(&str, &[&str]); 3] = [
+    ("train", &["train", "training"]),
+    ("val", &["val", "valid", "validation"]),
+    ("test", &["test", "testing"]),
+];
+
+/// A split by a word that names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) split: &'static str,
+    word: &'static str,
+}
+
+/// The split that this word names.
+pub(super) fn exact(word: &str) -> Option<Named> {
+    SPLITS.iter().find_map(|(split, words)| {
+        let word = words.iter().find(|known| known.eq_ignore_ascii_case(word))?;
+        Some(Named { split, word })
+    })
+}
+
+/// The splits that words of a name stand for; whatever is no letter separates words.
+pub(super) fn all_in(name: &str) -> Vec<Named> {
+    name.split(|c: char| !c.is_alphabetic()).filter_map(exact).collect()
+}
+
+/// The split that words of a name stand for, if it is one.
+pub(super) fn one_in(name: &str) -> Option<Named> {
+    let found = all_in(name);
+    found.first().copied().filter(|first| found.iter().all(|named| named.split == first.split))
+}
+
+/// Which word names each split in a data set: if there are two, nobody can tell what the split is.
+#[derive(Default)]
+pub(super) struct Words(BTreeMap<&'static str, (&'static str, String)>);
+
+impl Words {
+    /// Notes that `place` is called by a split's name.
+    ///
+    /// # Errors
+    /// If another place has the split by another word.
+    pub(super) fn note(&mut self, files: &Files, named: Named, place: &str) -> Result<(), DataError> {
+        let (word, first) = self.0.entry(named.split).or_insert_with(|| (named.word, place.to_owned()));
+        if *word == named.word {
+            return Ok(());
+        }
+        let first = files.display(first);
+        let problem = format!(
+            "is called after the split `{}`, and so is {first}; rename or move one of them",
+            named.split
+        );
+        Err(DataError::file(files.display(place), problem))
+    }
+}
+
+/// The split of a shard or table, whose path is given without its ending: by words of its own name or of the nearest
+/// folder's. Without any, training images.
+///
+/// # Errors
+/// If its name stands for several splits, or for another than the folder that it is in.
+pub(super) fn of_shard(files: &Files, path: &str, words: &mut Words) -> Result<&'static str, DataError> {
+    let (folders, own) = path.rsplit_once('/').unwrap_or(("", path));
+    let (by_name, all) = (one_in(own), all_in(own));
+    let folder = folders.rsplit('/').find_map(exact);
+    if let Some(first) = all.first()
+        && (by_name.is_none() || folder.is_some_and(|folder| folder.split != first.split))
+    {
+        let problem = "is called after more than one split, itself or by its folder; rename or move it";
+        return Err(DataError::file(files.display(path), problem));
+    }
+    let named = by_name.or_else(|| folders.rsplit('/').find_map(one_in));
+    let Some(named) = named else { return Ok(SPLITS[0].0) };
+    words.note(files, named, path)?;
+    Ok(named.split)
+}
+
+/// Where an image lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found<'a> {
+    pub(super) split: &'static str,
+    /// The path up to the split's folder and with it, a slash at the end.
+    pub(super) folder: &'a str,
+    /// How much of that is the outermost folder of the split.
+    outer: usize,
+    /// The rest of the path.
+    pub(super) below: &'a str,
+}
+
+/// The outermost folder of a path whose name fits, with those of the same split directly in it.
+fn outermost<'a>(name: &'a str, fits: impl Fn(&str) -> Option<Named>) -> Option<(Named, &'a str, Found<'a>)> {
+    let mut start = 0;
+    let mut found: Option<(Named, usize, usize, usize)> = None;
+    while let Some(length) = name[start..].find('/') {
+        let end = start + length + 1;
+        found = match (found, fits(&name[start..end - 1])) {
+            (None, Some(named)) => Some((named, start, end, end)),
+            (Some((first, from, outer, _)), Some(named)) if first.split == named.split => {
+                Some((first, from, outer, end))
+            }
+            (Some(_), _) => break,
+            (None, None) => None,
+        };
+        start = end;
+    }
+    let (named, from, outer, end) = found?;
+    let (folder, below) = name.split_at(end);
+    Some((named, &name[..from], Found { split: named.split, folder, outer, below }))
+}
+
+/// `train/train/…` is one folder of a split, unless another folder is beside the inner one: then that is a class.
+fn tell_classes_apart<'a>(images: &[&'a str], found: &mut [Option<(Named, &'a str, Found<'a>)>]) {
+    let unfolded = found.iter().flatten().map(|(_, _, found)| found);
+    let unfolded = unfolded.filter(|found| found.folder.len() == found.outer && found.below.contains('/'));
+    let classes: BTreeSet<&str> = unfolded.map(|found| found.folder).collect();
+    for (name, found) in
+        images.iter().zip(found).filter_map(|(name, found)| Some((name, &mut found.as_mut()?.2)))
+    {
+        if found.folder.len() > found.outer && classes.contains(&name[..found.outer]) {
+            (found.folder, found.below) = name.split_at(found.outer);
+        }
+    }
+}
+
+/// The split that a folder is called after, or lies in.
+pub(super) fn of_folder(folder: &str) -> Option<&'static str> {
+    folder.split('/').find_map(exact).map(|named| named.split)
+}
+
+/// The folder of a split that each image lies in, if there are such folders. A folder called after a split and nothing
+/// else counts if anything in it lies in a folder further down, or `flat` images do; one beside it may have other words
+/// too. Otherwise folders with other words count if all images are in such, or there is one of training images and one
+/// of others: a class may have the name of a split.
+///
+/// # Errors
+/// If two words name one split.
+pub(super) fn folders<'a>(
+    files: &Files,
+    images: &[&'a str],
+    flat: bool,
+) -> Result<Option<Vec<Option<Found<'a>>>>, DataError> {
+    let mut words = Words::default();
+    let mut note = |named, found: Found<'a>| {
+        let place = found.folder.trim_end_matches('/');
+        words.note(files, named, place).map(|()| found)
+    };
+    let deep = |found: &Found<'_>| flat || found.below.contains('/');
+    let mut by_exact: Vec<_> = images.iter().map(|name| outermost(name, exact)).collect();
+    tell_classes_apart(images, &mut by_exact);
+    if by_exact.iter().flatten().any(|(_, _, found)| deep(found)) {
+        let parents: BTreeSet<&str> = by_exact.iter().flatten().map(|(_, parent, _)| *parent).collect();
+        let beside = |name: &'a str| {
+            let found = outermost(name, one_in)?;
+            parents.contains(found.1).then_some(found)
+        };
+        let found = images.iter().zip(by_exact).map(|(name, found)| {
+            let Some((named, _, found)) = found.or_else(|| beside(name)) else { return Ok(None) };
+            note(named, found).map(Some)
+        });
+        return found.collect::<Result<_, _>>().map(Some);
+    }
+    let mut by_words: Vec<_> = images.iter().map(|name| outermost(name, one_in)).collect();
+    tell_classes_apart(images, &mut by_words);
+    let splits: BTreeSet<&str> = by_words.iter().flatten().map(|(named, ..)| named.split).collect();
+    let all = by_words.iter().all(Option::is_some) || (splits.contains("train") && splits.len() > 1);
+    if !all || !by_words.iter().flatten().any(|(_, _, found)| deep(found)) {
+        return Ok(None);
+    }
+    let found =
+        by_words.into_iter().map(|found| found.map(|(named, _, found)| note(named, found)).transpose());
+    found.collect::<Result<_, _>>().map(Some)
+}
+
+/// The table of these in Markdown.
+pub(crate) fn table() -> String {
+    let rows = SPLITS.iter().map(|(split, words)| {
+        let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        format!("| `{split}` | {} |\n", words.join(", "))
+    });
+    format!("| split | words |\n|---|---|\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_are_named_by_whole_words() {
+        for (name, expected) in [
+            ("train", Some("train")),
+            ("imagenet-train-000000", Some("train")),
+            ("ILSVRC2012_img_val", Some("val")),
+            ("VALID_01", Some("val")),
+            ("validation2017", Some("val")),
+            ("testing.set", Some("test")),
+            ("contest-000000", None),
+            ("festival-000000", None),
+            ("trains", None),
+            ("trainval", None),
+            ("train-and-test", None),
+        ] {
+            assert_eq!(one_in(name).map(|named| named.split), expected, "{name}");
+        }
+        assert_eq!(all_in("train-and-test").len(), 2);
+        assert_eq!(exact("train-0"), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! How many files of a data set are not used, by kind.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Kinds that are written out; the files of others are counted together.
+const KINDS_SHOWN: usize = 8;
+
+/// Files that were passed over when a data set was read, by kind: `hidden`, `.webp (not read)`. Displays as
+/// `12 files passed over: 3 .webp (not read), 9 hidden`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PassedOver(BTreeMap<String, usize>);
+
+impl PassedOver {
+    /// The kind of files that explain a data set.
+    pub(crate) const DOCUMENTS: &'static str = "README, LICENSE and the like";
+
+    /// Whether anything but documents was passed over, so that it is worth a note wherever the data is used.
+    pub fn is_of_note(&self) -> bool {
+        self.0.keys().any(|kind| kind != Self::DOCUMENTS)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many files.
+    pub fn files(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// The number of files of each kind.
+    pub fn kinds(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0.iter().map(|(kind, files)| (kind.as_str(), *files))
+    }
+
+    pub(crate) fn add(&mut self, kind: &str, files: usize) {
+        if files > 0 {
+            *self.0.entry(kind.to_owned()).or_default() += files;
+        }
+    }
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files = self.files();
+        write!(out, "{files} file{} passed over", if files == 1 { "" } else { "s" })?;
+        for (at, (kind, files)) in self.kinds().take(KINDS_SHOWN).enumerate() {
+            write!(
+                out,
+                "{} {files} {}",
+                if at == 0 { ":" } else { "," },
+                kind.replace(char::is_control, "?")
+            )?;
+        }
+        let others: usize = self.kinds().skip(KINDS_SHOWN).map(|(_, files)| files).sum();
+        if others > 0 {
+            write!(out, ", {others} of other kinds")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_counted_in_one_line() {
+        let mut passed = PassedOver::default();
+        passed.add("hidden", 4);
+        passed.add(".webp (not read)", 3);
+        passed.add("hidden", 5);
+        passed.add("backups", 0);
+        assert_eq!(passed.to_string(), "12 files passed over: 3 .webp (not read), 9 hidden");
+        (0..9).for_each(|n| passed.add(&format!(".{n}"), 1));
+        assert!(passed.to_string().ends_with(".7, 13 of other kinds"), "{passed}");
+    }
+}
