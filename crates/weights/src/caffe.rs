@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use prost::Message;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use crate::file::problem;
 use crate::{Tensor, Weights, WeightsError};
 
-/// `NetParameter`. The oldest form of layers, before 2014, is not read.
+/// `NetParameter`. Its layers have three forms: of 2013, of 2014, and today's.
 #[derive(Message)]
 struct Net {
     #[prost(string, optional, tag = "1")]
@@ -19,9 +20,11 @@ struct Net {
     layers: Vec<Layer>,
 }
 
-/// `V1LayerParameter`, in which the published models are.
+/// `V1LayerParameter`, in which the published models are; `V0LayerParameter` is inside one that has nothing else.
 #[derive(Message)]
 struct OldLayer {
+    #[prost(message, optional, boxed, tag = "1")]
+    oldest: Option<Box<OldestLayer>>,
     #[prost(string, optional, tag = "4")]
     name: Option<String>,
     #[prost(int32, optional, tag = "5")]
@@ -30,8 +33,38 @@ struct OldLayer {
     blobs: Vec<Blob>,
 }
 
+/// `V0LayerParameter`.
+#[derive(Message)]
+struct OldestLayer {
+    #[prost(string, optional, tag = "1")]
+    name: Option<String>,
+    #[prost(string, optional, tag = "2")]
+    kind: Option<String>,
+    #[prost(message, repeated, tag = "50")]
+    blobs: Vec<Blob>,
+}
+
 /// `V1LayerParameter.LayerType`'s `LRN` and `POOLING`.
 const OLD_KINDS: [(i32, &str); 2] = [(15, "LRN"), (17, "Pooling")];
+
+/// What `V0LayerParameter` calls these.
+const OLDEST_KINDS: [(&str, &str); 2] = [("lrn", "LRN"), ("pool", "Pooling")];
+
+impl OldLayer {
+    /// The layer in today's form; of its kind only what tells the two networks apart.
+    fn today(self) -> Layer {
+        let number = self.kind;
+        let kind = OLD_KINDS.iter().find(|(old, _)| Some(*old) == number).map(|(_, kind)| (*kind).to_owned());
+        match self.oldest {
+            None => Layer { name: self.name, kind, blobs: self.blobs },
+            Some(oldest) => {
+                let kind = OLDEST_KINDS.iter().find(|(old, _)| oldest.kind.as_deref() == Some(*old));
+                let kind = kind.map(|(_, kind)| (*kind).to_owned());
+                Layer { name: oldest.name, kind, blobs: oldest.blobs }
+            }
+        }
+    }
+}
 
 /// `LayerParameter`.
 #[derive(Message)]
@@ -94,20 +127,45 @@ impl Blob {
     }
 }
 
+/// The fields that are messages, and of which there may be many: a net's, a layer's, and a layer's of 2013.
+const MESSAGES: [&[u32]; 3] = [&[2, 100], &[1, 6, 7], &[50]];
+
+/// A net has at most so many layers and blobs. An empty one takes two bytes in a file and a hundred in memory.
+const MANY: usize = 100_000;
+
+/// How many of these messages there are, up to where the bytes are damaged.
+fn messages(mut bytes: &[u8], levels: &[&[u32]]) -> usize {
+    let [fields, inner @ ..] = levels else { return 0 };
+    let mut count = 0;
+    while let Ok((tag, wire)) = decode_key(&mut bytes) {
+        if wire == WireType::LengthDelimited && fields.contains(&tag) {
+            let length = decode_varint(&mut bytes).ok().and_then(|length| usize::try_from(length).ok());
+            let Some((message, rest)) = length.and_then(|length| bytes.split_at_checked(length)) else {
+                break;
+            };
+            count += 1 + messages(message, inner);
+            bytes = rest;
+        } else if skip_field(wire, tag, &mut bytes, DecodeContext::default()).is_err() {
+            break;
+        }
+    }
+    count
+}
+
 /// Reads a `.caffemodel`, with its first layer turned from blue, green, red to red, green, blue.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let damaged =
         |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
+    if messages(bytes, &MESSAGES) > MANY {
+        return Err(problem(path, format!("has more than {MANY} layers and blobs")));
+    }
     let net = Net::decode(bytes).map_err(damaged)?;
-    let kind = |old: i32| OLD_KINDS.iter().find(|(number, _)| *number == old).map(|(_, kind)| *kind);
-    let old_kinds = net.old_layers.iter().filter_map(|layer| kind(layer.kind?));
-    let mut kinds = old_kinds.chain(net.layers.iter().filter_map(|layer| layer.kind.as_deref()));
+    let layers: Vec<Layer> = net.old_layers.into_iter().map(OldLayer::today).chain(net.layers).collect();
+    let mut kinds = layers.iter().filter_map(|layer| layer.kind.as_deref());
     let first = kinds.find(|kind| OLD_KINDS.iter().any(|(_, known)| known == kind)).map(str::to_owned);
-    let old = net.old_layers.into_iter().map(|layer| (layer.name, layer.blobs));
-    let new = net.layers.into_iter().map(|layer| (layer.name, layer.blobs));
     let mut tensors = BTreeMap::new();
     let mut images = true;
-    for (name, blobs) in old.chain(new).filter(|(_, blobs)| !blobs.is_empty()) {
+    for Layer { name, blobs, .. } in layers {
         let name = name.unwrap_or_default();
         for (kind, blob) in ["weight", "bias"].into_iter().zip(blobs) {
             let tensor = format!("{name}.{kind}");
@@ -136,8 +194,13 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
 /// # Errors
 /// If the file cannot be read or is no square image of three channels.
 pub fn read_caffe_mean(path: &Path) -> Result<Vec<f32>, WeightsError> {
-    let io = |source| WeightsError::Io { path: path.to_owned(), source };
-    let blob = Blob::decode(std::fs::read(path).map_err(io)?.as_slice());
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
+    mean(path, &bytes)
+}
+
+/// Reads the bytes of a `mean.binaryproto`.
+pub(crate) fn mean(path: &Path, bytes: &[u8]) -> Result<Vec<f32>, WeightsError> {
+    let blob = Blob::decode(bytes);
     let blob = blob.map_err(|error| problem(path, format!("no mean.binaryproto of Caffe's ({error})")))?;
     let mut mean = blob.tensor().map_err(|what| problem(path, what))?;
     match mean.shape.as_slice() {
@@ -173,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_of_layers_give_the_same_weights_with_red_first() {
+    fn all_forms_of_layers_give_the_same_weights_with_red_first() {
         let old_blob = |[num, channels, height, width]: [i32; 4], values: Vec<f32>| Blob {
             num: Some(num),
             channels: Some(channels),
@@ -185,18 +248,18 @@ mod tests {
         let old = Net {
             name: Some("AlexNet".into()),
             old_layers: vec![
-                OldLayer { name: Some("data".into()), kind: Some(5), blobs: vec![] },
-                OldLayer { name: Some("norm1".into()), kind: Some(15), blobs: vec![] },
-                OldLayer { name: Some("pool1".into()), kind: Some(17), blobs: vec![] },
+                OldLayer { name: Some("data".into()), kind: Some(5), ..OldLayer::default() },
+                OldLayer { name: Some("norm1".into()), kind: Some(15), ..OldLayer::default() },
+                OldLayer { name: Some("pool1".into()), kind: Some(17), ..OldLayer::default() },
                 OldLayer {
                     name: Some("conv1".into()),
-                    kind: None,
                     blobs: vec![old_blob([2, 3, 1, 2], numbers(12)), old_blob([1, 1, 1, 2], numbers(2))],
+                    ..OldLayer::default()
                 },
                 OldLayer {
                     name: Some("fc8".into()),
-                    kind: None,
                     blobs: vec![old_blob([1, 1, 2, 3], numbers(6)), old_blob([1, 1, 1, 2], numbers(2))],
+                    ..OldLayer::default()
                 },
             ],
             layers: vec![],
@@ -219,8 +282,37 @@ mod tests {
                 },
             ],
         };
+        let oldest = |name: &str, kind: &str, blobs: Vec<Blob>| OldLayer {
+            oldest: Some(Box::new(OldestLayer { name: Some(name.into()), kind: Some(kind.into()), blobs })),
+            ..OldLayer::default()
+        };
+        // Numbers as f64, as nets that were trained so have them.
+        let wide = |blob: Blob| Blob {
+            double_data: blob.data.iter().map(|value| f64::from(*value)).collect(),
+            data: vec![],
+            ..blob
+        };
+        let oldest = Net {
+            name: Some("AlexNet".into()),
+            old_layers: vec![
+                oldest("norm1", "lrn", vec![]),
+                oldest("pool1", "pool", vec![]),
+                oldest(
+                    "conv1",
+                    "conv",
+                    vec![old_blob([2, 3, 1, 2], numbers(12)), wide(old_blob([1, 1, 1, 2], numbers(2)))],
+                ),
+                oldest(
+                    "fc8",
+                    "innerproduct",
+                    vec![wide(old_blob([1, 1, 2, 3], numbers(6))), old_blob([1, 1, 1, 2], numbers(2))],
+                ),
+            ],
+            layers: vec![],
+        };
         let path = Path::new("a.caffemodel");
         let read_old = read(path, &old.encode_to_vec()).unwrap();
+        assert_eq!(read_old, read(path, &oldest.encode_to_vec()).unwrap());
         assert_eq!(read_old, read(path, &new.encode_to_vec()).unwrap());
         assert_eq!((&*read_old.metadata["name"], &*read_old.metadata["first"]), ("AlexNet", "LRN"));
         assert_eq!(read_old.tensors["conv1.weight"].shape, [2, 3, 1, 2]);
@@ -228,6 +320,38 @@ mod tests {
         assert_eq!(read_old.tensors["conv1.weight"].values, turned);
         assert_eq!(read_old.tensors["fc8.weight"], Tensor { shape: vec![2, 3], values: numbers(6) });
         assert_eq!(read_old.tensors["fc8.bias"].shape, [2]);
+    }
+
+    #[test]
+    fn numbers_that_are_not_packed_are_read_too() {
+        let packed = Net {
+            layers: vec![Layer {
+                name: Some("a".into()),
+                kind: None,
+                blobs: vec![blob(&[2], vec![1.0, -2.0])],
+            }],
+            ..Net::default()
+        };
+        // Each number and each extent with its own tag: a blob, its layer, the net.
+        let single = vec![0x2d, 0, 0, 0x80, 0x3f, 0x2d, 0, 0, 0, 0xc0, 0x3a, 2, 0x08, 2];
+        let layer = [&[0x0a, 1, b'a', 0x3a, single.len() as u8][..], &single].concat();
+        let net = [&[0xa2, 0x06, layer.len() as u8][..], &layer].concat();
+        let path = Path::new("a.caffemodel");
+        assert_eq!(read(path, &net).unwrap(), read(path, &packed.encode_to_vec()).unwrap());
+    }
+
+    #[test]
+    fn layers_and_blobs_without_end_are_an_error() {
+        let blobs = |layer: u8, blob: u8, count: usize| {
+            let inside = [blob, 0].repeat(count);
+            let mut net = vec![layer];
+            prost::encoding::encode_varint(inside.len() as u64, &mut net);
+            [net, inside].concat()
+        };
+        for file in [[0x12, 0].repeat(MANY + 1), blobs(0x12, 0x32, MANY), [0xa2, 6, 0].repeat(MANY + 1)] {
+            let error = read(Path::new("a.caffemodel"), &file).unwrap_err().to_string();
+            assert!(error.ends_with("has more than 100000 layers and blobs"), "{error}");
+        }
     }
 
     #[test]

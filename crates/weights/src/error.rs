@@ -1,6 +1,10 @@
 use std::path::PathBuf;
 
+#[cfg(feature = "network")]
 use alexnet_model::NetworkError;
+
+/// Longer names of tensors are cut.
+const NAME: usize = 200;
 
 /// Why weights cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +27,7 @@ pub enum WeightsError {
         problem: String,
     },
     /// A tensor is not what the network needs.
-    #[error("tensor `{}`: {problem}", tensor.escape_debug())]
+    #[error("tensor `{}`: {problem}", shown(tensor))]
     Tensor {
         /// The tensor's name in the file.
         tensor: String,
@@ -46,6 +50,16 @@ pub enum WeightsError {
         found: String,
     },
     /// The network cannot be built.
+    #[cfg(feature = "network")]
     #[error(transparent)]
     Network(#[from] NetworkError),
+}
+
+/// A name in one line of bounded length.
+fn shown(name: &str) -> String {
+    let end = name.char_indices().nth(NAME);
+    end.map_or_else(
+        || name.escape_debug().to_string(),
+        |(end, _)| format!("{} …", name[..end].escape_debug()),
+    )
 }

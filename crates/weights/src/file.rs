@@ -2,11 +2,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use half::{bf16, f16};
-use pytorch_reader::PytorchReader;
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
 
-use crate::{WeightsError, caffe, pickle, record};
+use crate::{WeightsError, caffe, foreign, pytorch, record, safetensors};
 
 /// A tensor of a file, in f32.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,14 +23,18 @@ pub struct Weights {
     pub metadata: BTreeMap<String, String>,
     /// What tensors hold that were left out, because it is no floating-point numbers, by name.
     pub left_out: BTreeMap<String, String>,
+    /// The entry of a training checkpoint of PyTorch's that the tensors come from.
+    pub checkpoint: Option<Checkpoint>,
 }
 
-/// The one entry under which this project's metadata is written, so that the same weights give the same bytes: a file's entries
-/// have no order.
-const METADATA: &str = "alexnet-burn";
-
-/// Under which a training checkpoint of PyTorch's has the weights, beside the optimizer's state.
-const ROOTS: [&str; 3] = ["state_dict.", "model_state_dict.", "model."];
+/// Where in a training checkpoint the weights are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The entry that they were taken from, such as `state_dict`.
+    pub taken: String,
+    /// Other entries that have weights, such as `ema`.
+    pub others: Vec<String>,
+}
 
 /// What names begin with where a module was part of another, or was wrapped or compiled.
 const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "net.", "network.", "alexnet."];
@@ -42,11 +43,37 @@ const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "net.", "network
 /// AlexNet's `features`.
 const WRAPPED: &str = ".module.";
 
-/// What to do where a file of PyTorch's holds something else.
-const STATE_DICT: &str = " (of PyTorch, what `torch.save(model.state_dict(), …)` writes is read)";
+/// Tensors of a file may lie in the same bytes, but not so often that they take this much more than the file.
+pub(crate) const REUSE: u64 = 4;
 
-/// Tensors of a PyTorch file may lie in the same bytes, but not so often that they take this much more than the file.
-const REUSE: u64 = 4;
+/// Longer messages are cut: a library's may show a whole file.
+const MESSAGE: usize = 400;
+
+/// A file begins with so many bytes of what tells it from others.
+const START: u64 = 512;
+
+/// How many bytes of tensors have been read of a file.
+pub(crate) struct Budget {
+    size: u64,
+    read: u64,
+}
+
+impl Budget {
+    /// Of a file of so many bytes.
+    pub(crate) fn of(size: u64) -> Self {
+        Self { size, read: 0 }
+    }
+
+    /// Refuses a tensor for which too much would be read.
+    pub(crate) fn spend(&mut self, tensor: &str, bytes: usize) -> Result<(), WeightsError> {
+        self.read = self.read.saturating_add(bytes as u64);
+        if self.read <= self.size.saturating_mul(REUSE) {
+            return Ok(());
+        }
+        let problem = format!("would have read {} bytes by now, out of a file of {}", self.read, self.size);
+        Err(WeightsError::Tensor { tensor: tensor.to_owned(), problem })
+    }
+}
 
 /// How a number is stored.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +85,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) fn of_burn(dtype: burn::tensor::DType) -> Option<Self> {
-        use burn::tensor::DType;
+    pub(crate) fn of_burn(dtype: burn_pack::DType) -> Option<Self> {
+        use burn_pack::DType;
         Some(match dtype {
             DType::F64 => Self::F64,
             DType::F32 | DType::Flex32 => Self::F32,
@@ -89,7 +116,8 @@ impl Weights {
     /// floating-point numbers, such as counters, are left out.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged or is none of these.
+    /// If the file cannot be read, is damaged, is none of these (the error says what it is instead, where that is known), or
+    /// would take far more memory than its size.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         use std::io::Read;
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
@@ -100,21 +128,23 @@ impl Weights {
         }
         let io = |source| WeightsError::Io { path: path.to_owned(), source };
         let mut start = Vec::new();
-        std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
+        std::fs::File::open(path).map_err(io)?.take(START).read_to_end(&mut start).map_err(io)?;
+        let whole = || std::fs::read(path).map_err(io);
         let weights = match start.as_slice() {
             // The length of a header in JSON, less than 4 GB, comes first: its lowest byte may be any of those below.
-            [_, _, _, _, 0, 0, 0, 0, b'{'] => safetensors(path, &std::fs::read(path).map_err(io)?),
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => safetensors::read(path, &whole()?),
             // A zip archive, or a bare pickle.
-            [b'P', b'K', ..] | [0x80, ..] => pytorch(path),
-            [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => {
-                record::read(path, std::fs::read(path).map_err(io)?)
-            }
-            // The name of a net, or its first layer in either form: Caffe's files begin with nothing else.
-            [0x0a | 0x12 | 0x1a | 0xa2, ..] => caffe::read(path, &std::fs::read(path).map_err(io)?),
-            _ => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
+            [b'P', b'K', ..] | [0x80, ..] => pytorch::read(path),
+            [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, whole()?),
+            start => match (foreign::file(start), start) {
+                (Some(what), _) => Err(problem(path, what)),
+                // The name of a net, or its first layer in either form: Caffe's files begin with nothing else.
+                (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &whole()?),
+                (None, _) => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
+            },
         }?;
         match weights.tensors.is_empty() {
-            true => Err(problem(path, format!("holds no tensors of floating-point numbers{STATE_DICT}"))),
+            true => Err(problem(path, "holds no tensors of floating-point numbers")),
             false => Ok(weights),
         }
     }
@@ -124,27 +154,7 @@ impl Weights {
     /// # Errors
     /// If a tensor has more or fewer numbers than its shape says.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        let bytes: Vec<(&String, &Tensor, Vec<u8>)> = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| {
-                (name, tensor, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-            })
-            .collect();
-        let views = bytes.iter().map(|(name, tensor, bytes)| {
-            let view = TensorView::new(safetensors::Dtype::F32, tensor.shape.clone(), bytes);
-            let wrong = |error: safetensors::SafeTensorError| WeightsError::Tensor {
-                tensor: (*name).clone(),
-                problem: error.to_string(),
-            };
-            view.map(|view| (name.as_str(), view)).map_err(wrong)
-        });
-        let views = views.collect::<Result<Vec<_>, _>>()?;
-        let metadata = (!self.metadata.is_empty()).then(|| {
-            let text = serde_json::to_string(&self.metadata).expect("texts");
-            [(METADATA.to_owned(), text)].into()
-        });
-        Ok(safetensors::serialize(views, metadata).expect("views that were checked"))
+        safetensors::write(self)
     }
 }
 
@@ -155,20 +165,22 @@ pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
 }
 
 pub(crate) fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsError {
-    let problem = problem.to_string().replace(char::is_control, " ");
-    WeightsError::File { path: path.to_owned(), problem }
+    WeightsError::File { path: path.to_owned(), problem: shortened(&problem.to_string()) }
 }
 
-/// A file's tensors under the names that a network has for them.
-fn named<T>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<BTreeMap<String, T>, WeightsError> {
-    let mut tensors: Vec<(String, T)> = tensors.into_iter().collect();
-    let has = |root: &&str| tensors.iter().any(|(name, _)| name.starts_with(root));
-    if let Some(root) = ROOTS.iter().copied().find(has) {
-        tensors.retain_mut(|(name, _)| {
-            let inside = name.strip_prefix(root).map(str::to_owned);
-            inside.map(|inside| *name = inside).is_some()
-        });
+/// A message in one line of bounded length.
+pub(crate) fn shortened(text: &str) -> String {
+    let line = |text: &str| text.replace(char::is_control, " ");
+    match text.char_indices().nth(MESSAGE) {
+        None => line(text),
+        Some((end, _)) => line(&text[..end]) + " …",
     }
+}
+
+/// A file's tensors without the prefixes that training puts before their names.
+pub(crate) fn named<T>(
+    tensors: impl IntoIterator<Item = (String, T)>,
+) -> Result<BTreeMap<String, T>, WeightsError> {
     let mut named = BTreeMap::new();
     for (name, tensor) in tensors {
         let mut inner = name.as_str();
@@ -181,98 +193,6 @@ fn named<T>(tensors: impl IntoIterator<Item = (String, T)>) -> Result<BTreeMap<S
         }
     }
     Ok(named)
-}
-
-fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
-    use pytorch_reader::DType;
-    let io = |source| WeightsError::Io { path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    let reader = PytorchReader::new(path).map_err(|error| match pickle::misplaced(path) {
-        Some((tensor, problem)) => WeightsError::Tensor { tensor, problem },
-        None => problem(path, format!("{error}{STATE_DICT}")),
-    })?;
-    let (mut weights, mut bytes) = (Weights::default(), 0usize);
-    for (name, tensor) in named(reader.into_tensors())? {
-        let kind = match tensor.dtype() {
-            DType::F64 => Kind::F64,
-            DType::F32 => Kind::F32,
-            DType::F16 => Kind::F16,
-            DType::BF16 => Kind::Bf16,
-            other => {
-                weights.left_out.insert(name, format!("{other:?}"));
-                continue;
-            }
-        };
-        bytes = tensor.byte_len().saturating_add(bytes);
-        if bytes as u64 > REUSE.saturating_mul(size) {
-            let problem = format!("would have read {bytes} bytes by now, out of a file of {size}");
-            return Err(WeightsError::Tensor { tensor: name, problem });
-        }
-        let read = tensor.read().map_err(|error| problem(path, error))?;
-        weights.tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&read) });
-    }
-    Ok(weights)
-}
-
-/// The first tensor of a file of safetensors that is not where its header says.
-fn misplaced(bytes: &[u8]) -> Option<WeightsError> {
-    let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
-    let header = bytes.get(8..length.checked_add(8)?)?;
-    let header: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
-    header.into_iter().filter(|(name, _)| name != "__metadata__").find_map(|(tensor, about)| {
-        let number = |value: &serde_json::Value| usize::try_from(value.as_u64()?).ok();
-        let ends: Option<Vec<usize>> = about["data_offsets"].as_array()?.iter().map(number).collect();
-        let shape: Option<Vec<usize>> = about["shape"].as_array()?.iter().map(number).collect();
-        let there = bytes.len() - 8 - length;
-        let (problem, shown) = (
-            |problem: String| Some(WeightsError::Tensor { tensor: tensor.clone(), problem }),
-            &about["shape"],
-        );
-        let (Some(&[begin, end]), Some(shape)) = (ends.as_deref(), shape) else {
-            return problem(format!("has a shape of {shown} at {}", about["data_offsets"]));
-        };
-        let bits = match about["dtype"].as_str()? {
-            "F64" | "I64" | "U64" => 64,
-            "F32" | "I32" | "U32" => 32,
-            "F16" | "BF16" | "I16" | "U16" => 16,
-            _ => return None,
-        };
-        let needed = shape.iter().try_fold(bits / 8, |all: usize, extent| all.checked_mul(*extent));
-        match end.checked_sub(begin) {
-            Some(found) if Some(found) == needed && end <= there => None,
-            Some(found) if Some(found) == needed => {
-                problem(format!("ends at byte {end}, and the file has {there} after its header"))
-            }
-            _ => problem(format!("has a shape of {shown}, which its bytes {begin} to {end} do not hold")),
-        }
-    })
-}
-
-fn safetensors(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
-    use safetensors::Dtype;
-    let file = SafeTensors::deserialize(bytes)
-        .map_err(|error| misplaced(bytes).unwrap_or_else(|| problem(path, error)))?;
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
-    // Of others' entries nobody knows what they mean.
-    let ours = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
-    let metadata = ours.map_or_else(|| Ok(BTreeMap::new()), |ours| serde_json::from_str(ours));
-    let metadata = metadata.map_err(|error| problem(path, format!("the metadata `{METADATA}`: {error}")))?;
-    let mut weights = Weights { metadata, ..Weights::default() };
-    for (name, view) in named(file.tensors())? {
-        let kind = match view.dtype() {
-            Dtype::F64 => Kind::F64,
-            Dtype::F32 => Kind::F32,
-            Dtype::F16 => Kind::F16,
-            Dtype::BF16 => Kind::Bf16,
-            other => {
-                weights.left_out.insert(name, format!("{other:?}"));
-                continue;
-            }
-        };
-        let tensor = Tensor { shape: view.shape().to_vec(), values: kind.read(view.data()) };
-        weights.tensors.insert(name, tensor);
-    }
-    Ok(weights)
 }
 
 #[cfg(test)]
@@ -308,10 +228,7 @@ mod tests {
         };
         let found: Vec<String> = names(&["module.a.weight", "b.bias"]).unwrap();
         assert_eq!(found, ["a.weight", "b.bias"]);
-        let found = names(&["state_dict.module.a.weight", "optimizer.state.0.exp_avg"]).unwrap();
-        assert_eq!(found, ["a.weight"]);
-        let found =
-            names(&["state_dict.model._orig_mod.features.module.0.bias", "hyper_parameters.a"]).unwrap();
+        let found = names(&["model._orig_mod.features.module.0.bias"]).unwrap();
         assert_eq!(found, ["features.0.bias"]);
         assert_eq!(names(&["module.a", "a"]).unwrap_err().to_string(), "tensor `a`: is there twice");
     }

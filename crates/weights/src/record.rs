@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn_pack::Reader;
 
-use crate::file::{Kind, problem, transpose};
+use crate::file::{Budget, Kind, problem, transpose};
 use crate::{Tensor, Weights, WeightsError};
 
 /// What the file begins with.
@@ -13,7 +13,8 @@ pub(crate) const MAGIC: [u8; 4] = *b"NRUB";
 
 /// Reads a record: `conv.0.towers.1.weight` and so on become whole layers, `conv.0.weight`.
 pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError> {
-    let reader = Reader::from_bytes(burn::tensor::Bytes::from_bytes_vec(bytes));
+    let mut budget = Budget::of(bytes.len() as u64);
+    let reader = Reader::from_bytes(burn_pack::Bytes::from_bytes_vec(bytes));
     let tensors = reader.and_then(Reader::into_tensors).map_err(|error| problem(path, error))?;
     // By layer and tower.
     let mut parts: BTreeMap<String, BTreeMap<usize, Tensor>> = BTreeMap::new();
@@ -37,10 +38,11 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         });
         let (whole, tower): (String, usize) =
             place.ok_or_else(|| error("is no parameter of a network of this project's"))?;
+        budget.spend(&name, bytes.len())?;
         let mut tensor = Tensor { shape: shape.to_vec(), values: kind.read(&bytes) };
         let count = tensor.shape.iter().try_fold(1usize, |all, extent| all.checked_mul(*extent));
-        if tensor.shape.is_empty() || count != Some(tensor.values.len()) {
-            return Err(error("has another number of numbers than its shape"));
+        if tensor.shape.is_empty() || tensor.values.is_empty() || count != Some(tensor.values.len()) {
+            return Err(error("has no numbers, or another number of them than its shape"));
         }
         // Units by inputs, as every other file has it.
         if let ([inputs, units], true) = (&tensor.shape[..], whole.starts_with("fc.")) {
@@ -67,4 +69,61 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         tensors.extend(whole.map(|whole| (name, whole)));
     }
     Ok(Weights { tensors, ..Weights::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A number in CBOR, as the head of a value of this kind.
+    fn head(kind: u8, number: u64) -> Vec<u8> {
+        [&[kind << 5 | 27][..], &number.to_be_bytes()].concat()
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [head(3, text.len() as u64), text.as_bytes().to_vec()].concat()
+    }
+
+    fn list(numbers: &[u64]) -> Vec<u8> {
+        [head(4, numbers.len() as u64), numbers.iter().flat_map(|number| head(0, *number)).collect()].concat()
+    }
+
+    /// A record of tensors of f32, all of which begin with the file's first number.
+    fn pack(tensors: &[(String, Vec<u64>)], numbers: usize) -> Vec<u8> {
+        let descriptor = |(name, shape): &(String, Vec<u64>)| {
+            let bytes = 4 * shape.iter().fold(1u64, |all, extent| all.wrapping_mul(*extent));
+            let about = [text("dtype"), text("F32"), text("shape"), list(shape)].concat();
+            [text(name), head(5, 3), about, text("data_offsets"), list(&[0, bytes])].concat()
+        };
+        let count = head(5, tensors.len() as u64);
+        let descriptors: Vec<u8> = tensors.iter().flat_map(descriptor).collect();
+        let about = [head(5, 1), text("tensors"), count, descriptors].concat();
+        let mut file = [&MAGIC[..], &[1, 0], &(about.len() as u32).to_le_bytes(), &about].concat();
+        file.resize(file.len().next_multiple_of(256) + 4 * numbers, 0);
+        file
+    }
+
+    fn read_towers(shapes: &[&[u64]], numbers: usize) -> Result<Weights, WeightsError> {
+        let named = |(at, shape): (usize, &&[u64])| (format!("conv.0.towers.{at}.weight"), shape.to_vec());
+        let tensors: Vec<_> = shapes.iter().enumerate().map(named).collect();
+        read(Path::new("a.bpk"), pack(&tensors, numbers))
+    }
+
+    #[test]
+    fn towers_become_one_layer() {
+        let read = read_towers(&[&[2, 3], &[1, 3]], 6).unwrap();
+        assert_eq!(read.tensors["conv.0.weight"], Tensor { shape: vec![3, 3], values: vec![0.0; 9] });
+    }
+
+    #[test]
+    fn tensors_in_the_same_bytes_may_not_take_much_more_than_the_file() {
+        let error = read_towers(&[&[100_000][..]; 100], 100_000).map(drop).unwrap_err().to_string();
+        assert!(error.starts_with("tensor `conv.0.towers.") && error.contains("out of a file of"), "{error}");
+    }
+
+    #[test]
+    fn extents_without_numbers_are_an_error() {
+        let error = read_towers(&[&[u64::MAX, 0], &[u64::MAX, 0]], 6).map(drop).unwrap_err().to_string();
+        assert!(error.contains("has no numbers"), "{error}");
+    }
 }

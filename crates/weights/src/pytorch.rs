@@ -1,0 +1,416 @@
+//! PyTorch's files: the zip archives of today and the bare pickles of before 2020. Nothing in a pickle is executed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::path::Path;
+
+use pytorch_reader::{DType, PickleError, PytorchError, PytorchReader};
+use tempfile::NamedTempFile;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use crate::file::{Budget, Kind, REUSE, named, problem, shortened};
+use crate::foreign;
+use crate::unpickling::{LIMIT, Scan, Stop};
+use crate::{Checkpoint, Tensor, Weights, WeightsError};
+
+/// The entries of a training checkpoint that may have the weights; the first that is there is taken. Moving averages
+/// come last: training goes on from the others.
+pub(crate) const ENTRIES: [&str; 11] = [
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "ema",
+    "model_ema",
+    "ema_state_dict",
+    "state_dict_ema",
+];
+
+/// The remedy where a file holds Python objects.
+const SAVE: &str = "save the weights with `torch.save(model.state_dict(), PATH)`";
+
+/// An archive may unpack to this many bytes more than [`REUSE`] times its size. PyTorch does not compress.
+const UNPACKED: u64 = 1 << 24;
+
+/// No tensor has more extents.
+const RANK: usize = 64;
+
+/// How many pickles a file of before 2020 has: a number, a version, the machine, the weights, the keys of the numbers.
+const PICKLES: usize = 5;
+
+/// A tensor at which reading stops is named if it is within this many bytes of pickle.
+const NAMED: u64 = 1 << 20;
+
+/// What a file of before 2020 has before the pickle of its weights: its number, its version, and the machine.
+pub(crate) const BEFORE: &[u8] =
+    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\0\0\0little_endian\x88s.";
+
+/// Reads a `.pth`.
+pub(crate) fn read(path: &Path) -> Result<Weights, WeightsError> {
+    let size = std::fs::metadata(path).map_err(|source| io(path, source))?.len();
+    check(path, size)?;
+    let (tensors, checkpoint) = tensors_of(path)?;
+    let mut weights = Weights { checkpoint, ..Weights::default() };
+    let mut budget = Budget::of(size);
+    for (name, tensor) in named(tensors)? {
+        let kind = match tensor.dtype() {
+            DType::F64 => Kind::F64,
+            DType::F32 => Kind::F32,
+            DType::F16 => Kind::F16,
+            DType::BF16 => Kind::Bf16,
+            other => {
+                weights.left_out.insert(name, format!("{other:?}"));
+                continue;
+            }
+        };
+        if tensor.shape().len() > RANK {
+            let problem = format!("has {} extents; at most {RANK} are read", tensor.shape().len());
+            return Err(WeightsError::Tensor { tensor: name, problem });
+        }
+        budget.spend(&name, tensor.byte_len())?;
+        let read = tensor.read().map_err(|error| problem(path, error))?;
+        weights.tensors.insert(name, Tensor { shape: tensor.shape().to_vec(), values: kind.read(&read) });
+    }
+    if weights.tensors.is_empty() {
+        return Err(problem(path, format!("holds no tensors of floating-point numbers; {SAVE}")));
+    }
+    Ok(weights)
+}
+
+/// The tensors of a file; of a training checkpoint, those of the entry that has the weights.
+fn tensors_of(
+    path: &Path,
+) -> Result<(HashMap<String, pytorch_reader::Tensor>, Option<Checkpoint>), WeightsError> {
+    let open = || PytorchReader::new(path).map_err(|error| refused(path, &error));
+    let all = open()?;
+    let begins = |name: &str, entry: &str| name.strip_prefix(entry).is_some_and(|rest| rest.starts_with('.'));
+    let there = |entry: &&str| all.tensors().keys().any(|name| begins(name, entry));
+    let entries: Vec<&str> = ENTRIES.into_iter().filter(there).collect();
+    if entries.is_empty() {
+        return Ok((all.into_tensors(), None));
+    }
+    // One at a time, as each may be large.
+    drop(all);
+    // `model.` may also be how the names of a state dict begin, which is no entry.
+    let entry = |entry: &str| {
+        let reader = PytorchReader::with_top_level_key(path, entry).ok()?;
+        (!reader.is_empty()).then(|| (entry.to_owned(), reader.into_tensors()))
+    };
+    let mut found = entries.into_iter().filter_map(entry);
+    let Some((taken, tensors)) = found.next() else { return Ok((open()?.into_tensors(), None)) };
+    let others = found.map(|(name, _)| name).collect();
+    Ok((tensors, Some(Checkpoint { taken, others })))
+}
+
+/// Refuses a file for which `pytorch-reader` would take more memory than the file justifies.
+fn check(path: &Path, size: u64) -> Result<(), WeightsError> {
+    let mut file = open(path)?;
+    let mut start = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut start).map_err(|source| io(path, source))?;
+    if !is_archive(&start) {
+        if start.get(257..262) == Some(b"ustar") {
+            return Err(problem(path, "is a tar archive; unpack it first"));
+        }
+        return scan(path, open(path)?, PICKLES);
+    }
+    let damaged = |error| damaged(path, error);
+    let mut archive = ZipArchive::new(file).map_err(damaged)?;
+    let names = archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<Vec<_>, _>>();
+    let names = names.map_err(damaged)?;
+    let Some(pickle) = pickle_of(&names) else {
+        return Err(problem(path, foreign::archive(&names)));
+    };
+    if names.iter().any(|name| name.ends_with("constants.pkl")) {
+        return Err(problem(path, format!("is a TorchScript archive; {SAVE}")));
+    }
+    let mut unpacked = 0u64;
+    for at in 0..archive.len() {
+        unpacked = unpacked.saturating_add(archive.by_index_raw(at).map_err(damaged)?.size());
+    }
+    if unpacked > size.saturating_mul(REUSE).saturating_add(UNPACKED) {
+        return Err(problem(path, format!("would unpack to {unpacked} bytes, out of a file of {size}")));
+    }
+    let pickle = archive.by_name(pickle).map_err(damaged)?;
+    scan(path, BufReader::new(pickle), 1)
+}
+
+fn is_archive(start: &[u8]) -> bool {
+    start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06")
+}
+
+/// The entry of an archive that has the pickle, found as `pytorch-reader` does.
+fn pickle_of(names: &[String]) -> Option<&str> {
+    let pickles = names.iter().filter(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
+    pickles.min_by_key(|name| name.len()).map(String::as_str)
+}
+
+fn scan(path: &Path, reader: impl BufRead, pickles: usize) -> Result<(), WeightsError> {
+    let mut scan = Scan::new(reader);
+    for _ in 0..pickles {
+        match scan.pickle() {
+            Ok(()) => {}
+            Err(Stop::TooLarge) => {
+                let problem_is = format!("its pickle would take more than {} MiB of memory", LIMIT >> 20);
+                return Err(problem(path, problem_is));
+            }
+            // Whoever reads it says what is wrong there.
+            Err(Stop::Damaged) => break,
+        }
+    }
+    Ok(())
+}
+
+/// Why `pytorch-reader` does not open a file.
+fn refused(path: &Path, error: &PytorchError) -> WeightsError {
+    let cut = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::UnexpectedEof;
+    if matches!(error, PytorchError::Pickle(PickleError::Io(cause)) if cut(cause)) {
+        return problem(path, "ends within its pickle; the file is cut short");
+    }
+    let mut text = error.to_string();
+    let objects = ["unsupported Python type", "a dictionary at the root", "persistent id tag"];
+    // Of PyTorch's own, such as a sparse tensor, the state dict has the same.
+    if objects.iter().any(|object| text.contains(object)) && !text.contains("type 'torch.") {
+        text = format!("{text}; {SAVE}");
+    }
+    match tensor_at(path, error) {
+        Some(tensor) => WeightsError::Tensor { tensor, problem: shortened(&text) },
+        None => problem(path, text),
+    }
+}
+
+/// The tensor at which `pytorch-reader` stops with this error, which names none: it reads ever longer beginnings of the
+/// pickle, and the key before the end of the shortest that gives the same error is the tensor's name.
+fn tensor_at(path: &Path, error: &PytorchError) -> Option<String> {
+    let PytorchError::Pickle(cause) = error else { return None };
+    if matches!(cause, PickleError::Io(_)) {
+        return None;
+    }
+    let mut pickles = Vec::new();
+    open(path).ok()?.take(NAMED).read_to_end(&mut pickles).ok()?;
+    if is_archive(&pickles) {
+        let mut archive = ZipArchive::new(open(path).ok()?).ok()?;
+        let names: Vec<String> = archive.file_names().flatten().map(|name| name.into_owned()).collect();
+        pickles = BEFORE.to_vec();
+        archive.by_name(pickle_of(&names)?).ok()?.take(NAMED).read_to_end(&mut pickles).ok()?;
+    }
+    let error = error.to_string();
+    let beginning = NamedTempFile::new().ok()?;
+    let stops = |length: usize| {
+        overwrite(&beginning, &pickles[..length]).is_ok()
+            && PytorchReader::new(beginning.path()).is_err_and(|found| found.to_string() == error)
+    };
+    let (mut fine, mut stopped) = (0, pickles.len());
+    if !stops(stopped) {
+        return None;
+    }
+    while fine + 1 < stopped {
+        let middle = fine.midpoint(stopped);
+        if stops(middle) { stopped = middle } else { fine = middle }
+    }
+    // A call, or the look-up of a storage; the instruction itself is left out.
+    if !matches!(pickles[fine], b'R' | b'Q') {
+        return None;
+    }
+    let mut scan = Scan::new(&pickles[..fine]);
+    while scan.pickle().is_ok() {}
+    let (start, length) = scan.last_text()?;
+    let text = pickles.get(usize::try_from(start).ok()?..)?.get(..usize::try_from(length).ok()?)?;
+    Some(shortened(&String::from_utf8_lossy(text)))
+}
+
+/// Replaces what is in a file. File systems that write a file through when it is emptied and closed would take long.
+pub(crate) fn overwrite(file: &NamedTempFile, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = file.as_file();
+    file.rewind()?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
+}
+
+fn open(path: &Path) -> Result<BufReader<File>, WeightsError> {
+    File::open(path).map(BufReader::new).map_err(|source| io(path, source))
+}
+
+fn io(path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Io { path: path.to_owned(), source }
+}
+
+fn damaged(path: &Path, error: ZipError) -> WeightsError {
+    problem(path, format!("is a damaged zip archive ({error})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Vec<u8> {
+        [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
+    }
+
+    /// The tensor of this shape in a storage of 6 numbers, as `torch.save` pickles it.
+    fn tensor(shape: &[u8], strides: &[u8]) -> Vec<u8> {
+        let tuple = |numbers: &[u8]| {
+            let each = numbers.iter().flat_map(|number| [b'K', *number]);
+            [b'('].into_iter().chain(each).chain([b't']).collect::<Vec<u8>>()
+        };
+        let storage = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
+            X\x01\0\0\x000X\x03\0\0\0cpuK\x06tQK\0";
+        [&storage[..], &tuple(shape), &tuple(strides), b"\x89ccollections\nOrderedDict\n)RtR"].concat()
+    }
+
+    /// A dictionary.
+    fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let entries = entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat());
+        [b"}("[..].to_vec(), entries.collect(), b"u".to_vec()].concat()
+    }
+
+    fn good() -> Vec<u8> {
+        tensor(&[2, 3], &[3, 1])
+    }
+
+    /// Reads a value as a file of before 2020, and as the archive of today.
+    fn read_both(value: &[u8]) -> [Result<Weights, String>; 2] {
+        let numbers: Vec<u8> = (0..6).flat_map(|number| (number as f32).to_le_bytes()).collect();
+        // The storages that tensors refer to, by their keys, and how many numbers they have.
+        let keys: &[u8] = match value.windows(7).any(|bytes| bytes == b"storage") {
+            true => b".\x80\x02]X\x01\0\0\x000a.\x06\0\0\0\0\0\0\0",
+            false => b".\x80\x02].",
+        };
+        let legacy = [BEFORE, b"\x80\x02", value, keys, &numbers].concat();
+        let pickle = [b"\x80\x02", value, b"."].concat();
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, bytes) in [("a/data.pkl", &pickle), ("a/data/0", &numbers)] {
+            let stored = zip::write::SimpleFileOptions::default();
+            archive.start_file(name, stored.compression_method(zip::CompressionMethod::Stored)).unwrap();
+            std::io::Write::write_all(&mut archive, bytes).unwrap();
+        }
+        [legacy, archive.finish().unwrap().into_inner()].map(|file| read_file(&file))
+    }
+
+    fn read_file(bytes: &[u8]) -> Result<Weights, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pth");
+        std::fs::write(&path, bytes).unwrap();
+        Weights::read(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "a.pth"))
+    }
+
+    #[test]
+    fn both_formats_are_read() {
+        for read in read_both(&dictionary(&[("a", good())])) {
+            let read = read.unwrap();
+            assert_eq!(
+                read.tensors["a"],
+                Tensor { shape: vec![2, 3], values: vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0] }
+            );
+            assert_eq!(read.checkpoint, None);
+        }
+    }
+
+    #[test]
+    fn the_tensor_at_which_reading_stops_is_named() {
+        for (bad, what) in [
+            (tensor(&[2, 4], &[4, 1]), "needs 8 elements"),
+            (tensor(&[2, 3], &[1]), "rank"),
+            (
+                good().into_iter().map(|byte| if byte == b'F' { b'C' } else { byte }).collect(),
+                "torch.CloatStorage",
+            ),
+        ] {
+            let state = dictionary(&[("a", good()), ("b.weight", bad), ("c", good())]);
+            let checkpoint = dictionary(&[("epoch", b"K\x01".to_vec()), ("model", state.clone())]);
+            for error in [state, checkpoint].iter().flat_map(|value| read_both(value)).map(Result::unwrap_err)
+            {
+                assert!(error.starts_with("tensor `b.weight`: ") && error.contains(what), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_gives_its_weights_and_says_whose_they_are() {
+        let state = |prefix: &str| dictionary(&[(&format!("{prefix}a"), good())]);
+        let optimizer = dictionary(&[("state", dictionary(&[("momentum", good())]))]);
+        for (entry, prefix) in [
+            ("state_dict", ""),
+            ("model_state_dict", "module."),
+            ("model", "module."),
+            ("net", "_orig_mod."),
+            ("network", "model."),
+            ("ema", "module."),
+        ] {
+            let others =
+                [("epoch", b"K\x03".to_vec()), ("optimizer", optimizer.clone()), (entry, state(prefix))];
+            for read in read_both(&dictionary(&others)) {
+                let read = read.unwrap();
+                assert_eq!(read.tensors.keys().collect::<Vec<_>>(), ["a"], "{entry}");
+                assert_eq!(read.checkpoint, Some(Checkpoint { taken: entry.to_owned(), others: vec![] }));
+            }
+        }
+        // In whatever order they are in the file.
+        let several = dictionary(&[("ema", state("")), ("net", state("")), ("model", state("module."))]);
+        for read in read_both(&several) {
+            let others = ["net", "ema"].map(str::to_owned).to_vec();
+            assert_eq!(read.unwrap().checkpoint, Some(Checkpoint { taken: "model".to_owned(), others }));
+        }
+        // Names that begin so are no entries, and nothing is left out.
+        for read in read_both(&dictionary(&[("model.a", good()), ("head", good())])) {
+            let read = read.unwrap();
+            assert_eq!((read.tensors.len(), read.checkpoint), (2, None));
+        }
+    }
+
+    #[test]
+    fn objects_are_an_error_that_says_what_to_save() {
+        let object = b"cmine\nNet\n)R".to_vec();
+        let holds_a_tensor = [b"cmine\nNet\n(", &good()[..], b"tR"].concat();
+        for value in
+            [object.clone(), dictionary(&[("model", object)]), dictionary(&[("model", holds_a_tensor)])]
+        {
+            for error in read_both(&value).map(Result::unwrap_err) {
+                assert!(
+                    error.ends_with("save the weights with `torch.save(model.state_dict(), PATH)`"),
+                    "{error}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_would_take_too_much_memory_is_one_line() {
+        let doubling = [b"\x80\x02)q\0", &b"h\0h\0\x86q\0".repeat(40)[..], b"."].concat();
+        assert_eq!(
+            read_file(&doubling).unwrap_err(),
+            "a.pth: its pickle would take more than 256 MiB of memory"
+        );
+        let deep = [b"\x80\x02)", &b"\x85".repeat(2_000_000)[..], b"."].concat();
+        assert!(read_file(&deep).unwrap_err().contains("nesting exceeds 1000 levels"));
+        // Zeros, of which an archive makes next to nothing.
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let options = zip::write::SimpleFileOptions::default();
+        for (name, megabytes) in [("a/data.pkl", 0), ("a/data/0", 40)] {
+            archive.start_file(name, options.compression_method(zip::CompressionMethod::Deflated)).unwrap();
+            std::io::Write::write_all(&mut archive, &vec![0; megabytes << 20]).unwrap();
+        }
+        let error = read_file(&archive.finish().unwrap().into_inner()).unwrap_err();
+        assert!(error.starts_with("a.pth: would unpack to 41943040 bytes, out of a file of"), "{error}");
+    }
+
+    #[test]
+    fn what_is_cut_short_or_something_else_is_said() {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        archive.start_file("notes.txt", zip::write::SimpleFileOptions::default()).unwrap();
+        let error = read_file(&archive.finish().unwrap().into_inner()).unwrap_err();
+        assert_eq!(
+            error,
+            "a.pth: is a zip archive without `data.pkl`, so no file of PyTorch's; it has notes.txt"
+        );
+        assert_eq!(
+            read_file(b"\x80\x02}X").unwrap_err(),
+            "a.pth: ends within its pickle; the file is cut short"
+        );
+        assert!(read_file(b"PK\x03\x04 and no more").unwrap_err().contains("damaged zip archive"));
+    }
+}
