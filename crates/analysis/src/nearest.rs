@@ -13,12 +13,16 @@ const BLOCK_NUMBERS: usize = 6 << 20;
 /// Queries that one thread looks after: a few lines of memory of each row of products.
 const TOGETHER: usize = 64;
 
+/// What TF32 adds to the error of a product of two vectors, as a share of the sum of their squared lengths: each factor is
+/// off by up to 2^-11 of itself.
+const TF32: f32 = 1.0 / 1024.0;
+
 /// A row that is near.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Neighbour {
     /// Its number.
     pub row: usize,
-    /// The squared Euclidean distance.
+    /// The squared Euclidean distance, rounded once from a sum of squared differences in f64.
     pub distance: f32,
 }
 
@@ -62,7 +66,9 @@ impl Rows for Table {
 
 /// The `k` nearest of `count` rows to each query, nearest first, the earlier of equals first; all are compared.
 ///
-/// `queries` are `[n, width]`. A block of rows is compared with all queries by one matrix product on `device`.
+/// `queries` are `[n, width]`. One matrix product on `device` compares a block of rows with all queries, and tells within a
+/// bound on its rounding which rows cannot be among the nearest. All others are measured by their differences in f64, so
+/// that order and distances are right for any norms, and where a device multiplies in TF32.
 ///
 /// # Errors
 /// If rows cannot be read.
@@ -83,22 +89,30 @@ pub fn nearest<R: Rows>(
     for start in (0..count).step_by(together) {
         search.compare(start, rows.read(start..(start + together).min(count))?);
     }
-    Ok(search.found)
+    Ok(search.finish())
 }
 
 /// What does not depend on where rows come from, and so is compiled here, where it is optimized whatever the caller is.
-struct Search {
+struct Search<'a> {
     k: usize,
     width: usize,
+    asked: &'a [f32],
     /// |q|² of each query.
     lengths: Vec<f32>,
     /// `[width, queries]`.
     queries: Tensor<2>,
-    found: Vec<Vec<Neighbour>>,
+    found: Vec<Vec<Measured>>,
 }
 
-impl Search {
-    fn new(queries: &[f32], width: usize, k: usize, device: &Device) -> Self {
+/// A row and its squared distance.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    row: usize,
+    distance: f64,
+}
+
+impl<'a> Search<'a> {
+    fn new(queries: &'a [f32], width: usize, k: usize, device: &Device) -> Self {
         let asked = queries.len() / width;
         // Turned around once, where turning every block would be as much work as reading it.
         let turned: Vec<f32> =
@@ -106,6 +120,7 @@ impl Search {
         Self {
             k,
             width,
+            asked: queries,
             lengths: queries.chunks_exact(width).map(squared_length).collect(),
             queries: Tensor::from_data(TensorData::new(turned, [width, asked]), device),
             found: vec![Vec::with_capacity(k + 1); asked],
@@ -114,25 +129,32 @@ impl Search {
 
     /// Compares a block of rows, the first of which is number `start`, with all queries.
     fn compare(&mut self, start: usize, values: Vec<f32>) {
-        let Self { k, width, lengths, queries, found } = self;
-        let (k, asked) = (*k, found.len());
-        let of_rows: Vec<f32> = values.par_chunks_exact(*width).map(squared_length).collect();
-        let values = TensorData::new(values, [of_rows.len(), *width]);
+        let Self { k, width, asked, lengths, queries, found } = self;
+        let (k, width, count) = (*k, *width, found.len());
+        let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
+        let values = TensorData::new(values, [of_rows.len(), width]);
+        let values = Tensor::<2>::from_data(values, &queries.device());
         // |q − x|² = |q|² + |x|² − 2 q·x: the last is all that is not told by one of them alone.
-        let products = Tensor::<2>::from_data(values, &queries.device()).matmul(queries.clone()).into_data();
+        let products = values.clone().matmul(queries.clone()).into_data();
         let products = products.try_to_vec::<f32>().expect("an f32 tensor");
+        let values = values.into_data();
+        let rows = values.as_slice::<f32>().expect("an f32 tensor");
+        // The error of a comparison, at most, as a share of |q|² + |x|²: the sum of `width` products in any order, and factors
+        // that TF32 rounds to eleven bits.
+        let slack = TF32 + width as f32 * f32::EPSILON;
         found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
             |(chunk, (found, lengths))| {
                 // What a distance must be below to count: hardly any is, and rows where none is are passed over at once.
-                let limit = |found: &[Neighbour]| found.last().map_or(f32::INFINITY, |last| last.distance);
-                let mut limits: Vec<f32> = found.iter().map(|found| limit(found)).collect();
-                for (at, (row, of_row)) in products.chunks_exact(asked).zip(&of_rows).enumerate() {
+                let limit = |found: &[Measured]| found.last().map_or(f64::INFINITY, |last| last.distance);
+                let mut limits: Vec<f32> = found.iter().map(|found| above(limit(found))).collect();
+                for (at, (row, of_row)) in products.chunks_exact(count).zip(&of_rows).enumerate() {
                     let products = &row[chunk * TOGETHER..][..found.len()];
-                    let distance = |length: f32, product: f32| length + of_row - 2.0 * product;
+                    let least = |length: f32, product: f32| (length + of_row) * (1.0 - slack) - 2.0 * product;
                     let all = limits.iter().zip(lengths).zip(products);
-                    // No number (NaN) is below no limit: it is far from everything.
+                    // A NaN comes from overflow, and the row may still be near: it has to be measured.
+                    #[allow(clippy::neg_cmp_op_on_partial_ord)]
                     let counts = |any, ((limit, length), product): ((&f32, &f32), &f32)| {
-                        any | (distance(*length, *product) < *limit)
+                        any | !(least(*length, *product) >= *limit)
                     };
                     // All queries have found as many rows so far.
                     let full = found.first().is_none_or(|found| found.len() == k);
@@ -140,20 +162,49 @@ impl Search {
                         continue;
                     }
                     for (query, found) in found.iter_mut().enumerate() {
-                        let distance = distance(lengths[query], products[query]);
-                        let distance = if distance.is_nan() { f32::INFINITY } else { distance.max(0.0) };
-                        if found.len() == k && distance >= limits[query] {
+                        if found.len() == k && least(lengths[query], products[query]) >= limits[query] {
+                            continue;
+                        }
+                        let query_row = &asked[(chunk * TOGETHER + query) * width..][..width];
+                        let distance = squared_distance(query_row, &rows[at * width..][..width]);
+                        // No number is far from everything.
+                        let distance = if distance.is_nan() { f64::INFINITY } else { distance };
+                        if found.len() == k && distance >= limit(found) {
                             continue;
                         }
                         let place = found.partition_point(|other| other.distance <= distance);
-                        found.insert(place, Neighbour { row: start + at, distance });
+                        found.insert(place, Measured { row: start + at, distance });
                         found.truncate(k);
-                        limits[query] = limit(found);
+                        limits[query] = above(limit(found));
                     }
                 }
             },
         );
     }
+
+    fn finish(self) -> Vec<Vec<Neighbour>> {
+        let rounded = |one: Measured| Neighbour { row: one.row, distance: one.distance as f32 };
+        self.found.into_iter().map(|found| found.into_iter().map(rounded).collect()).collect()
+    }
+}
+
+/// The least f32 above a limit; NaN, which nothing reaches, where f32 has none.
+fn above(limit: f64) -> f32 {
+    let above = (limit as f32).next_up();
+    if above.is_finite() { above } else { f32::NAN }
+}
+
+/// The sum of squared differences, in f64: exact but for its own rounding, some 1e-16 of it a term.
+fn squared_distance(one: &[f32], other: &[f32]) -> f64 {
+    let (eights, rest) = one.as_chunks::<8>();
+    let (other_eights, other_rest) = other.as_chunks::<8>();
+    let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
+    // Eight sums side by side.
+    let mut sums = [0.0f64; 8];
+    for (eight, other) in eights.iter().zip(other_eights) {
+        sums.iter_mut().zip(eight.iter().zip(other)).for_each(|(sum, pair)| *sum += square(pair));
+    }
+    sums.iter().sum::<f64>() + rest.iter().zip(other_rest).map(square).sum::<f64>()
 }
 
 fn squared_length(row: &[f32]) -> f32 {
@@ -183,7 +234,7 @@ mod tests {
             let distance = |row: &[f32]| row.iter().zip(query).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
             let mut expected: Vec<f32> = rows.chunks_exact(width).map(distance).collect();
             let exact = |neighbour: &Neighbour| expected[neighbour.row];
-            assert!(found.iter().all(|one| (exact(one) - one.distance).abs() < 1e-2), "{found:?}");
+            assert!(found.iter().all(|one| (exact(one) - one.distance).abs() < 1e-3), "{found:?}");
             expected.sort_by(f32::total_cmp);
             assert!(found.iter().zip(&expected).all(|(one, best)| (one.distance - best).abs() < 1e-2));
         }
@@ -193,5 +244,30 @@ mod tests {
         assert!(near.iter().all(|near| near[count - 1].row == 0), "no number is far from everything");
         let few = nearest(&queries, width, &mut table(&rows), 2, k, &device).unwrap();
         assert!(few.iter().all(|found| found.len() == 2), "fewer rows than asked for");
+    }
+    /// |q|² + |x|² − 2 q·x in f32 is off by more than the distances here, and by more than f32 holds in the last case.
+    #[test]
+    fn order_and_ties_are_right_where_norms_are_large() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let (width, count, k) = (16, 500, 60);
+        for far in [3000.0f32, 1e20] {
+            // A step that f32 still tells apart from `far`; many rows are equally near.
+            let step = far * f32::EPSILON * 4.0;
+            let rows: Vec<f32> = (0..count * width)
+                .map(|at| far + step * ((at / width * 7919 + at % width * 31) % 40) as f32)
+                .collect();
+            let query: Vec<f32> = (0..width).map(|at| far + step * (at % 5) as f32).collect();
+            let found = nearest(&query, width, &mut Table { values: rows.clone(), width }, count, k, &device)
+                .unwrap();
+            let distance = |row: usize| -> f64 {
+                let row = &rows[row * width..][..width];
+                row.iter().zip(&query).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+            };
+            let mut expected: Vec<usize> = (0..count).collect();
+            expected.sort_by(|a, b| distance(*a).total_cmp(&distance(*b)).then(a.cmp(b)));
+            let rows: Vec<usize> = found[0].iter().map(|one| one.row).collect();
+            assert_eq!(rows, expected[..k], "{far}");
+            assert!(found[0].iter().all(|one| one.distance == distance(one.row) as f32));
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use alexnet_data::{DataError, file_sha256, hex, hook, sync_folder};
+
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
@@ -13,6 +15,7 @@ use burn::train::checkpoint::{
 };
 use burn::train::metric::store::EventStoreClient;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::TrainError;
 use crate::schedule::PlateauState;
@@ -35,6 +38,17 @@ pub(crate) struct Progress {
     /// The part of the next epoch that is done.
     #[serde(default)]
     pub(crate) part: Part,
+    /// SHA-256 of the checkpoint's other files; absent in checkpoints of earlier versions.
+    #[serde(default)]
+    pub(crate) checksums: Option<Checksums>,
+}
+
+/// SHA-256 of a checkpoint's files, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Checksums {
+    model: String,
+    optimizer: String,
 }
 
 /// The part of an epoch's training pass that is done.
@@ -56,6 +70,7 @@ impl Progress {
             best: None,
             done: false,
             part: Part::default(),
+            checksums: None,
         }
     }
 }
@@ -120,27 +135,96 @@ impl Checkpoints {
         self.path(Moment::after(epoch)).join(MODEL)
     }
 
-    /// The newest checkpoint's progress.
+    /// The progress of the newest checkpoint that says what it is.
     pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
-        let mut gone = None;
-        loop {
-            let Some(moment) = self.moments()?.into_iter().max() else {
-                return Ok(None);
-            };
-            let path = self.path(moment).join(PROGRESS);
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                // The run is being trained, and this checkpoint has just made way for a newer one.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && gone != Some(moment) => {
-                    gone = Some(moment);
-                    continue;
+        let mut damaged = None;
+        // A run that is being trained replaces its checkpoints while this looks at them: what is gone is looked for again.
+        for _ in 0..3 {
+            for moment in self.newest_first()? {
+                match self.progress(moment) {
+                    Ok(Some(progress)) => return Ok(Some(progress)),
+                    Ok(None) => {}
+                    Err(error) => damaged = damaged.or(Some(error)),
                 }
-                Err(error) => return Err(TrainError::read(&path)(error)),
-            };
-            return serde_json::from_str(&text)
-                .map(Some)
-                .map_err(|error| TrainError::Damaged { path, problem: error.to_string() });
+            }
+            if damaged.is_some() {
+                break;
+            }
         }
+        damaged.map_or(Ok(None), |error| Err(lost(error)))
+    }
+
+    /// The progress of the newest checkpoint all of whose files are whole. Newer ones that are damaged are removed, and
+    /// `note` is told.
+    ///
+    /// # Errors
+    /// If there are checkpoints and none is whole.
+    pub(crate) fn newest_whole(&self, note: impl Fn(&str)) -> Result<Option<Progress>, TrainError> {
+        let mut damaged: Vec<(Moment, TrainError)> = Vec::new();
+        for moment in self.newest_first()? {
+            match self.verified(moment) {
+                Ok(progress) => {
+                    for (moment, error) in &damaged {
+                        note(&format!("{error}; going on from {} instead", Moment::of(&progress).folder()));
+                        self.remove(*moment);
+                        let left = self.path(*moment);
+                        if left.exists() {
+                            // It would pass for the state that training comes to again.
+                            let cannot = std::io::Error::other("cannot be removed");
+                            return Err(TrainError::write(left)(cannot));
+                        }
+                    }
+                    return Ok(Some(progress));
+                }
+                Err(error @ TrainError::DamagedCheckpoint { .. }) => damaged.push((moment, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        damaged.into_iter().next().map_or(Ok(None), |(_, error)| Err(lost(error)))
+    }
+
+    fn newest_first(&self) -> Result<Vec<Moment>, TrainError> {
+        let mut moments = self.moments()?;
+        moments.sort_by(|a, b| b.cmp(a));
+        Ok(moments)
+    }
+
+    /// A checkpoint's progress, if it is there.
+    fn progress(&self, moment: Moment) -> Result<Option<Progress>, TrainError> {
+        let path = self.path(moment).join(PROGRESS);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(TrainError::read(&path)(error)),
+        };
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| TrainError::DamagedCheckpoint { path, problem: error.to_string() })
+    }
+
+    /// A checkpoint's progress, once its other files have been compared with their checksums.
+    fn verified(&self, moment: Moment) -> Result<Progress, TrainError> {
+        let damaged = |name: &str, problem: &str| TrainError::DamagedCheckpoint {
+            path: self.path(moment).join(name),
+            problem: problem.to_owned(),
+        };
+        let progress = self.progress(moment)?.ok_or_else(|| damaged(PROGRESS, "it is missing"))?;
+        if let Some(Checksums { model, optimizer }) = &progress.checksums {
+            for (name, expected) in [(MODEL, model), (OPTIMIZER, optimizer)] {
+                let found = match file_sha256(&self.path(moment).join(name)) {
+                    Ok(found) => found,
+                    Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                        return Err(damaged(name, "it is missing"));
+                    }
+                    // A disk that cannot be read now may be later: that is no reason to remove anything.
+                    Err(error) => return Err(error.into()),
+                };
+                if found != *expected {
+                    return Err(damaged(name, "checksum mismatch"));
+                }
+            }
+        }
+        Ok(progress)
     }
 
     fn moments(&self) -> Result<Vec<Moment>, TrainError> {
@@ -153,7 +237,7 @@ impl Checkpoints {
         Ok(names.filter_map(|name| Moment::parse(&name)).collect())
     }
 
-    /// Writes a checkpoint, then deletes those that are neither it nor that of epoch `best`.
+    /// Writes a checkpoint, then deletes all but it, the one before it and that of epoch `best`.
     pub(crate) fn save(
         &self,
         progress: &Progress,
@@ -167,27 +251,48 @@ impl Checkpoints {
         if target.exists() {
             return Ok(()); // interrupted where it was interrupted before: the same state
         }
-        let written = (|| {
+        let written: Result<(), TrainError> = (|| {
             let _ = fs::remove_dir_all(&unfinished);
             fs::create_dir_all(&unfinished).map_err(TrainError::write(&unfinished))?;
-            write_synced(&unfinished.join(MODEL), &bytes(model.into_bytes(), &target)?)?;
-            write_synced(&unfinished.join(OPTIMIZER), &bytes(optimizer.into_bytes(), &target)?)?;
-            let progress = serde_json::to_vec(progress).expect("plain numbers");
+            let checksums = Checksums {
+                model: write_synced(&unfinished.join(MODEL), &bytes(model.into_bytes(), &target)?)?,
+                optimizer: write_synced(
+                    &unfinished.join(OPTIMIZER),
+                    &bytes(optimizer.into_bytes(), &target)?,
+                )?,
+            };
+            let progress = Progress { checksums: Some(checksums), ..progress.clone() };
+            let progress = serde_json::to_vec(&progress).expect("plain numbers");
             write_synced(&unfinished.join(PROGRESS), &progress)?;
+            sync_folder(&unfinished).map_err(TrainError::write(&unfinished))?;
             fs::rename(&unfinished, &target).map_err(TrainError::write(&target))?;
-            sync_folder(&self.folder)
+            sync_folder(&self.folder).map_err(TrainError::write(&self.folder))?;
+            hook::changed();
+            Ok(())
         })();
         if written.is_err() {
             let _ = fs::remove_dir_all(&unfinished);
         }
         written?;
         let best = best.map(Moment::after);
+        let before = self.newest_first()?.into_iter().find(|moment| *moment < now);
         for moment in self.moments()? {
-            if moment != now && Some(moment) != best {
-                let _ = fs::remove_dir_all(self.path(moment));
+            if moment != now && Some(moment) != best && Some(moment) != before {
+                self.remove(moment);
             }
         }
         Ok(())
+    }
+
+    /// Removes a checkpoint: first its name, so that no half of it is ever taken for one.
+    fn remove(&self, moment: Moment) {
+        let unfinished = self.folder.join("unfinished");
+        let _ = fs::remove_dir_all(&unfinished);
+        // A failed removal only costs disk space.
+        let _ = fs::rename(self.path(moment), &unfinished);
+        hook::changed();
+        let _ = fs::remove_dir_all(&unfinished);
+        hook::changed();
     }
 
     /// The records of the checkpoint with this progress.
@@ -198,12 +303,21 @@ impl Checkpoints {
     }
 
     pub(crate) fn delete_all(&self) -> Result<(), TrainError> {
+        self.moments()?.into_iter().for_each(|moment| self.remove(moment));
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(TrainError::write(&self.folder)(error))
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The error of a run that has no checkpoint left to go on from.
+fn lost(error: TrainError) -> TrainError {
+    match error {
+        TrainError::DamagedCheckpoint { path, problem } => TrainError::Damaged { path, problem },
+        other => other,
     }
 }
 
@@ -230,17 +344,12 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     alexnet_data::write_whole(path, bytes).map_err(TrainError::write(path))
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+/// Writes a file that nobody looks for yet; returns its SHA-256.
+fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     let mut file = File::create(path).map_err(TrainError::write(path))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))
-}
-
-/// Makes a rename last through a power cut, where the system lets folders be synced.
-fn sync_folder(folder: &Path) -> Result<(), TrainError> {
-    if cfg!(unix) {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(TrainError::write(folder))?;
-    }
-    Ok(())
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))?;
+    hook::changed();
+    Ok(hex(&Sha256::digest(bytes)))
 }
 
 /// A burn-train checkpointer that hands the record over: the learner's optimizer is private, its

@@ -1,9 +1,11 @@
 use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
 use alexnet_model::{Network, Trace, Update};
+use alexnet_ops::Implementation;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TrainError;
+use crate::provenance::RESULTS;
 use crate::schedule::Schedule;
 
 /// Everything that determines a run but its seed and the images themselves.
@@ -222,16 +224,22 @@ impl RunConfig {
             .then_some("colour noise needs colour: these images are grey")
     }
 
-    /// What a run is known by: a hash of network, data, recipe, initial weights and seed, in hexadecimal. The network's name
-    /// and sources, backend and paths are not part of it, nor is how the weights are tested.
-    pub fn identity(&self, data: &Dataset, seed: u64) -> String {
+    /// The name of a run: a hash of [`RESULTS`], the form of the operations, network, data, recipe, initial weights and seed, in
+    /// hexadecimal. The network's name and sources, the backend, the machine and paths are not part of it, nor is how the
+    /// weights are tested.
+    pub fn identity(&self, data: &Dataset, seed: u64, operations: Implementation) -> String {
+        self.identity_on(&data.name, &data.checksum, seed, operations)
+    }
+
+    fn identity_on(&self, data: &str, checksum: &str, seed: u64, operations: Implementation) -> String {
         let network = Network { name: String::new(), sources: Vec::new(), ..self.network.clone() };
         let mut parts = serde_json::json!({
-            "format": 1,
+            "results": RESULTS,
+            "operations": operations.to_string(),
             "network": network,
             "data": {
-                "name": data.name,
-                "checksum": data.checksum,
+                "name": data,
+                "checksum": checksum,
                 "mean": self.data.mean,
                 "augmentation": self.data.augmentation,
             },
@@ -257,5 +265,76 @@ impl RunConfig {
             parts["initial"] = serde_json::json!(self.initial);
         }
         alexnet_data::hex(&Sha256::digest(parts.to_string())[..6])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> RunConfig {
+        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let rest = r#"
+            initial = { weights = "", anew = [] }
+            [data]
+            set = "a-set"
+            mean = "image"
+            [data.augmentation]
+            crop = { random = true, padding = 1 }
+            flip = 0.5
+            shared_by = 1
+            colour = { std = 0.1, reading = "standard-deviation", rescale = true }
+            [recipe]
+            epochs = 8
+            batch_size = 32
+            learning_rate = 0.004
+            momentum = 0.9
+            weight_decay = 0.0005
+            schedule = { cosine = { final_share = 0.02 } }
+            warmup_steps = 0
+            final_weights = "last"
+            training_error = { images = 0, stop_at = 0.0 }
+            [evaluation]
+            views = "centre"
+        "#;
+        let mut all: toml::Table = toml::from_str(rest).unwrap();
+        all.insert("network".to_owned(), toml::from_str(preset.toml).unwrap());
+        all.try_into().unwrap()
+    }
+
+    fn identity(config: &RunConfig, operations: Implementation) -> String {
+        config.identity_on("a-set", "0123456789abcdef", 3, operations)
+    }
+
+    /// A change here gives every run another name, and users' finished runs are trained again: raise [`RESULTS`] if results
+    /// change, and else leave new keys out of the hash where they have their old meaning.
+    #[test]
+    fn identities_are_what_they_were() {
+        assert_eq!(RESULTS, 2, "with another version there are other identities: replace those below");
+        let plain = config();
+        let mut other = config();
+        other.data.scale = PixelScale::Unit;
+        other.data.classes = vec![1, 2];
+        other.data.labelled = 5;
+        other.data.augmentation.shared_by = 32;
+        other.initial = Initial { weights: "fedcba".to_owned(), anew: vec!["fc8".to_owned()] };
+        let found = [
+            identity(&plain, Implementation::Fast),
+            identity(&plain, Implementation::Composed),
+            identity(&other, Implementation::Fast),
+        ];
+        assert_eq!(found, ["69e8432ab94b", "48239b7d5cdc", "da805d43a663"]);
+    }
+
+    #[test]
+    fn names_paths_and_tests_are_no_part_of_an_identity() {
+        let (plain, mut other) = (config(), config());
+        other.network.name = "other".to_owned();
+        other.network.sources.clear();
+        other.data.set = "/elsewhere/a-set.toml".to_owned();
+        other.evaluation.views = Views::Ten;
+        assert_eq!(identity(&plain, Implementation::Fast), identity(&other, Implementation::Fast));
+        other.recipe.epochs += 1;
+        assert_ne!(identity(&plain, Implementation::Fast), identity(&other, Implementation::Fast));
     }
 }

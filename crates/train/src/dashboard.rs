@@ -16,12 +16,14 @@ use burn::train::renderer::{
 };
 
 use crate::score::Score;
+use crate::strategy::Observer;
 
 /// How long a pass may go on before plain output says how far it is.
 const QUIET: Duration = Duration::from_secs(15);
 
 /// A renderer without a terminal: silent but for a line now and then during a long pass.
 pub(crate) struct Plain {
+    observer: Arc<dyn Observer>,
     label: String,
     epoch: usize,
     total: usize,
@@ -30,8 +32,8 @@ pub(crate) struct Plain {
 
 impl Plain {
     /// `finished`: epochs that an earlier session trained, of which burn-train does not know.
-    pub(crate) fn new(finished: usize) -> Self {
-        Self { label: String::new(), epoch: finished + 1, total: 0, last: Instant::now() }
+    pub(crate) fn new(observer: Arc<dyn Observer>, finished: usize) -> Self {
+        Self { observer, label: String::new(), epoch: finished + 1, total: 0, last: Instant::now() }
     }
 }
 
@@ -51,7 +53,8 @@ impl TrainingProgressLogger for Plain {
     fn update_split(&mut self, items_processed: usize) {
         if self.last.elapsed() >= QUIET {
             self.last = Instant::now();
-            eprintln!("{}: epoch {}, {items_processed} of {} images", self.label, self.epoch, self.total);
+            let Self { label, epoch, total, .. } = self;
+            self.observer.note(&format!("{label}: epoch {epoch}, {items_processed} of {total} images"));
         }
     }
 

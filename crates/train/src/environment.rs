@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Statistics, Upload};
+use alexnet_ops::Implementation;
 
 use crate::TrainError;
 use crate::config::RunConfig;
@@ -33,13 +34,15 @@ impl Data {
     }
 }
 
-/// Where and how runs are carried out; recorded, but no part of what a run is.
+/// Where and how runs are carried out; recorded, but no part of what a run is except for the form of the operations.
 #[derive(Clone)]
 pub struct Environment {
     /// The devices, without automatic differentiation.
     pub placement: Placement,
     /// What `--backend` names.
     pub backend: String,
+    /// The form of the operations, which must be the one that the process uses.
+    pub operations: Implementation,
     /// Threads that prepare batches.
     pub workers: usize,
     /// What goes to the device of a training image.
@@ -52,25 +55,4 @@ pub struct Environment {
     pub stop: Arc<AtomicBool>,
     /// Hears what runs do.
     pub observer: Arc<dyn Observer>,
-}
-
-/// Results are bit-identical only between processors with the same vector instructions.
-pub(crate) fn processor() -> String {
-    let level = {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                "avx512f"
-            } else if is_x86_feature_detected!("avx2") {
-                "avx2"
-            } else {
-                "sse"
-            }
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        {
-            "baseline"
-        }
-    };
-    format!("{}-{level}", std::env::consts::ARCH)
 }

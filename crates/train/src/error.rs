@@ -39,6 +39,14 @@ pub enum TrainError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A checkpoint is damaged; an older one may serve.
+    #[error("the checkpoint {} is damaged ({problem})", path.display())]
+    DamagedCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The weights that training begins with cannot be used.
     #[error("the weights to begin with, {}: {source}", path.display())]
     Initial {
@@ -52,6 +60,18 @@ pub enum TrainError {
     Locked {
         /// The run folder.
         path: PathBuf,
+    },
+    /// The run's name is of other results than this program and its settings give.
+    #[error(
+        "{}: results of version {} with these images and operations belong to the run {identity}; begin it instead",
+        path.display(),
+        crate::RESULTS
+    )]
+    Identity {
+        /// The run folder.
+        path: PathBuf,
+        /// The identity that the run would have now.
+        identity: String,
     },
     /// The loss is not a number any more.
     #[error(
@@ -68,6 +88,21 @@ pub enum TrainError {
         /// The learning rate of that step.
         learning_rate: f64,
     },
+    /// A gradient has infinities or NaN, although the loss is a number.
+    #[error(
+        "the gradient of layer `{layer}` is not finite in epoch {epoch}, step {step}, at learning rate \
+         {learning_rate:.3e}; lower `recipe.learning_rate` (the last checkpoint before it is kept)"
+    )]
+    Gradient {
+        /// The layer.
+        layer: String,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step, from 1, over all epochs.
+        step: usize,
+        /// The learning rate of that step.
+        learning_rate: f64,
+    },
     /// Someone asked the run to stop.
     #[error("interrupted; the same command (but for `--fresh`) goes on in epoch {epoch}, after step {step}")]
     Interrupted {
@@ -76,6 +111,9 @@ pub enum TrainError {
         /// The last step, over all epochs.
         step: usize,
     },
+    /// Someone ended the training at once, in the dashboard.
+    #[error("ended at once; the same command goes on from the last checkpoint")]
+    Killed,
     /// Someone asked a test of final weights to stop.
     #[error("interrupted in testing, of which nothing is kept; the same command tests again")]
     InterruptedTest,
@@ -90,6 +128,16 @@ pub enum TrainError {
         /// What the backend said.
         message: String,
     },
+    /// The program, Burn or a driver panicked.
+    #[error("unexpected failure at {place}: {message} (full report: {report})")]
+    Unexpected {
+        /// The first line of the message.
+        message: String,
+        /// The source file and line.
+        place: String,
+        /// The file with message, place, thread and backtrace.
+        report: String,
+    },
     /// Burn or a driver gave up.
     #[error("the training stopped with a failure of the backend: {message}")]
     Backend {
@@ -101,7 +149,7 @@ pub enum TrainError {
 impl TrainError {
     /// Whether it is no failure: someone asked to stop, and the same command goes on.
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted { .. } | Self::InterruptedTest)
+        matches!(self, Self::Interrupted { .. } | Self::InterruptedTest | Self::Killed)
     }
 
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

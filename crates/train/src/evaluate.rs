@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views};
+use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views, hook};
 use burn::data::dataloader::DataLoader;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -100,7 +100,7 @@ impl Predictions {
     }
 }
 
-/// A loader of `split` in order, as `views`.
+/// A loader of `split` in order, as `views`: with as many inputs a batch as a training batch has, or the views of one image.
 ///
 /// # Errors
 /// If the network's input cannot be cut from the images.
@@ -113,7 +113,8 @@ pub fn evaluation_loader(
     workers: usize,
 ) -> Result<Loader, TrainError> {
     let loader = LoaderConfig {
-        batch_size: config.recipe.batch_size,
+        // An image's views come together, so that few images are as many inputs as a training batch.
+        batch_size: (config.recipe.batch_size / views.count()).max(1),
         side: config.network.input.size,
         // The views of a small image lie in its padded frame, as its training crops do.
         padding: config.data.augmentation.crop.padding,
@@ -127,7 +128,7 @@ pub fn evaluation_loader(
     Ok(Loader::new(split, statistics, loader, device.clone())?)
 }
 
-/// The probabilities that `model` gives the images of `loader`.
+/// The probabilities that `model` gives the images of `loader`, at most `at_once` inputs (views) a forward pass.
 ///
 /// # Errors
 /// If an image cannot be read, or `stop` is set.
@@ -135,16 +136,21 @@ pub fn evaluate(
     model: &Classifier,
     loader: &Loader,
     classes: usize,
+    at_once: usize,
     stop: &AtomicBool,
 ) -> Result<Predictions, TrainError> {
     let mut predictions = Predictions { classes, probabilities: Vec::new(), targets: Vec::new() };
     for batch in loader.iter() {
         let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
-        let logits = model.logits(batch.images);
+        let logits: Vec<f32> = match batch.images.dims()[0] <= at_once {
+            true => model.logits(batch.images),
+            false => batch.images.split(at_once, 0).into_iter().flat_map(|part| model.logits(part)).collect(),
+        };
         Score::of(&logits, &batch.targets, loader.views(), |p| {
             predictions.probabilities.extend_from_slice(p);
         });
         predictions.targets.extend(batch.targets);
+        hook::step(stop);
         if stop.load(Ordering::SeqCst) {
             return Err(TrainError::InterruptedTest);
         }

@@ -11,15 +11,18 @@ mod environment;
 mod error;
 mod evaluate;
 mod events;
+mod gradients;
 mod memory;
 mod parallel;
 mod placement;
+mod provenance;
 mod record;
 mod response;
 mod run;
 mod schedule;
 mod score;
 mod strategy;
+mod unexpected;
 mod update;
 
 pub use classifier::Classifier;
@@ -28,14 +31,16 @@ pub use dashboard::spoken;
 pub use environment::{Data, Environment};
 pub use error::TrainError;
 pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};
-pub use memory::peak as peak_memory;
+pub use memory::{LeastMemory, peak as peak_memory};
 pub use placement::{Placement, Reduction};
+pub use provenance::RESULTS;
 pub use record::{EpochRow, read_metrics};
 pub use response::LrnResponse;
 pub use run::{Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::{Score, averaged_softmax};
 pub use strategy::Observer;
+pub use unexpected::{Unexpected, catch, keep_panics};
 pub use update::{Elapsed, PaperSgd, optimizer};
 
 // `derive(RecordState)` outside Burn expands to these names at the crate root.

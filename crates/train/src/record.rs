@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
+use alexnet_data::hook;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -73,12 +74,14 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochRow>, TrainError> {
     whole.lines().map(parse).collect()
 }
 
-/// Appends rows.
+/// Appends rows, which are on the disk when this returns: the checkpoint that comes next counts on them.
 pub(crate) fn append(path: &Path, rows: &[EpochRow]) -> Result<(), TrainError> {
     let mut file =
         OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::write(path))?;
     let lines: String = rows.iter().map(line).collect();
-    file.write_all(lines.as_bytes()).map_err(TrainError::write(path))
+    file.write_all(lines.as_bytes()).and_then(|()| file.sync_all()).map_err(TrainError::write(path))?;
+    hook::changed();
+    Ok(())
 }
 
 /// Cuts the file back to what was known after `epoch`.

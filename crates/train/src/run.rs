@@ -2,10 +2,10 @@ mod fit;
 mod folder;
 
 use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use alexnet_data::{Dataset, Views};
+use alexnet_ops::Implementation;
 
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 
@@ -19,7 +19,8 @@ use crate::events::Events;
 use crate::memory;
 use crate::record::{EpochRow, append, cut_back};
 use crate::response::responses;
-use folder::FAILURE;
+use crate::unexpected::catch;
+use folder::{FAILURE, REPORT};
 
 /// One training: a config, a seed, and a folder named after both and the data.
 #[derive(Debug, Clone)]
@@ -36,10 +37,13 @@ pub struct Run {
     pub begins_with: Option<PathBuf>,
 }
 
+/// What burn-train's dashboard panics with where its user ends the training at once.
+const DASHBOARD_KILL: &str = "Killing training";
+
 impl Run {
-    /// The run of `config` with `seed`, somewhere in `out`.
-    pub fn new(config: RunConfig, seed: u64, data: &Dataset, out: &Path) -> Self {
-        let identity = config.identity(data, seed);
+    /// The run of `config` with `seed`, computed by this form of the operations, somewhere in `out`.
+    pub fn new(config: RunConfig, seed: u64, operations: Implementation, data: &Dataset, out: &Path) -> Self {
+        let identity = config.identity(data, seed, operations);
         let folder = out.join(format!("{}-{}-seed{seed}-{identity}", config.network.name, data.name));
         Self { config, seed, identity, folder, begins_with: None }
     }
@@ -73,8 +77,10 @@ impl Run {
     ) -> Result<RunResult, TrainError> {
         self.config.check(&data.dataset)?;
         environment.placement.check(&self.config.network)?;
+        self.check_identity(data, environment)?;
         let views = self.config.evaluation.views;
-        if let (false, RunStatus::Finished(result)) = (fresh, self.status()?)
+        if !fresh
+            && let RunStatus::Finished(result) = self.status()?
             && result.test(views).is_some()
         {
             return Ok(result);
@@ -85,6 +91,7 @@ impl Run {
             self.clear()?;
         }
         let _ = fs::remove_file(self.file(FAILURE));
+        let _ = fs::remove_file(self.file(REPORT));
         let data = data.of(&self.config, self.seed)?;
         let outcome = self.complete_locked(&data, environment, label);
         if let Err(error) = &outcome
@@ -95,6 +102,16 @@ impl Run {
         outcome
     }
 
+    /// A run's name says what its bits are of, so nothing else may compute them.
+    fn check_identity(&self, data: &Data, environment: &Environment) -> Result<(), TrainError> {
+        let operations = environment.operations;
+        let identity = self.config.identity(&data.dataset, self.seed, operations);
+        if identity == self.identity && operations == alexnet_ops::implementation() {
+            return Ok(());
+        }
+        Err(TrainError::Identity { path: self.folder.clone(), identity })
+    }
+
     fn complete_locked(
         &self,
         data: &Data,
@@ -103,8 +120,13 @@ impl Run {
     ) -> Result<RunResult, TrainError> {
         let views = self.config.evaluation.views;
         let mut result = match self.status()? {
-            RunStatus::Finished(result) => result,
-            _ => guarded(|| self.train(data, environment, label))?,
+            RunStatus::Finished(result) => {
+                // Its training is done; this is another test, perhaps by another version of the code.
+                self.record_session(data, environment, result.epochs + 1)?;
+                let _ = self.checkpoints().delete_all(); // left by a kill just after the result was written
+                result
+            }
+            _ => self.guarded(|| self.train(data, environment, label))?,
         };
         if result.test(views).is_none() {
             let predictions = self.predictions_on(data, environment, views)?;
@@ -142,7 +164,7 @@ impl Run {
         environment: &Environment,
         views: Views,
     ) -> Result<Predictions, TrainError> {
-        guarded(|| {
+        self.guarded(|| {
             let model = self.load(&self.weights(), &environment.placement)?;
             self.predict(&model, data, environment, views)
         })
@@ -164,11 +186,30 @@ impl Run {
             environment.placement.first(),
             environment.workers,
         )?;
-        evaluate(model, &loader, data.dataset.classes.len(), &environment.stop)
+        let at_once = self.config.recipe.batch_size;
+        evaluate(model, &loader, data.dataset.classes.len(), at_once, &environment.stop)
+    }
+
+    /// Does work that may panic, since Burn and drivers do where they fail: the run then says so and leaves the others
+    /// alone.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
+        catch(work).unwrap_or_else(|unexpected| {
+            if unexpected.message.starts_with(DASHBOARD_KILL) {
+                return Err(TrainError::Killed);
+            }
+            let report = self.file(REPORT);
+            let written = fs::write(&report, &unexpected.report).is_ok();
+            Err(TrainError::Unexpected {
+                message: unexpected.message,
+                place: unexpected.place,
+                report: if written { report.display().to_string() } else { "not written".to_owned() },
+            })
+        })
     }
 
     fn train(&self, data: &Data, environment: &Environment, label: &str) -> Result<RunResult, TrainError> {
-        let progress = self.checkpoints().newest()?.unwrap_or_else(Progress::start);
+        let note = |text: &str| environment.observer.note(&format!("{label}: {text}"));
+        let progress = self.checkpoints().newest_whole(note)?.unwrap_or_else(Progress::start);
         self.record_session(data, environment, progress.epoch + 1)?;
         let rows = cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
         alexnet_ops::release_memory(); // or the run would be charged with what those before it needed
@@ -232,13 +273,4 @@ impl Run {
         let _ = self.checkpoints().delete_all(); // the result stands without
         Ok(result)
     }
-}
-
-/// Burn and drivers panic where they fail; a run reports it and leaves the others alone.
-fn guarded<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let text = payload.downcast_ref::<String>().map(String::as_str);
-        let message = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(TrainError::Backend { message: message.lines().next().unwrap_or_default().to_owned() })
-    })
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! for each epoch:
 //!     train:     order, augmentation and dropout are functions of (seed, epoch, sample)
-//!                a loss that is no number ends the run before it touches the weights
+//!                a loss or a gradient that is not finite ends the run before it touches the weights
 //!                an interruption, and every ten minutes: a checkpoint in mid-epoch
 //!     train-evaluated, if asked for; validation
 //!     plateau and best epoch are decided
@@ -19,11 +19,11 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use alexnet_data::Loader;
+use alexnet_data::{Loader, hook};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
 use burn::optim::lr_scheduler::{LrScheduler, LrSchedulerRecord};
-use burn::optim::{LearningRate, OptimizerRecord};
+use burn::optim::{GradientsParams, LearningRate, OptimizerRecord};
 use burn::store::ModuleRecord;
 use burn::tensor::Device;
 use burn::train::metric::store::EventStoreClient;
@@ -39,6 +39,7 @@ use crate::classifier::Classifier;
 use crate::config::{FinalWeights, Recipe};
 use crate::dashboard::TimeLeft;
 use crate::events::Events;
+use crate::gradients;
 use crate::parallel::Team;
 use crate::placement::Placement;
 use crate::record::{EpochRow, append};
@@ -252,6 +253,7 @@ impl Training {
             progress.step += 1;
             parts.learner.model().check_gradients(&output.grads)?;
             self.check_loss(output.item.loss(), progress)?;
+            self.check_finite(&parts.learner.model(), &output.grads, progress)?;
             parts.learner.lr_step();
             parts.learner.optimizer_step(output.grads);
             parts.team.iter_mut().for_each(Team::update);
@@ -341,7 +343,21 @@ impl Training {
         Err(TrainError::Diverged { loss, epoch, step, learning_rate: self.rate.get() })
     }
 
+    /// A loss that is a number may still have gradients that are none; they would reach the weights and every checkpoint
+    /// after that.
+    fn check_finite(
+        &self,
+        model: &Classifier,
+        gradients: &GradientsParams,
+        progress: &Progress,
+    ) -> Result<(), TrainError> {
+        let Some(layer) = gradients::non_finite(model, gradients) else { return Ok(()) };
+        let (epoch, step) = (progress.epoch + 1, progress.step);
+        Err(TrainError::Gradient { layer, epoch, step, learning_rate: self.rate.get() })
+    }
+
     fn check_stop(&self, parts: &Parts, progress: &Progress) -> Result<(), TrainError> {
+        hook::step(&self.stop);
         if let Some(error) = parts.interrupter.error() {
             return Err(TrainError::Backend { message: error.to_string() });
         }

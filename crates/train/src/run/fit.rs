@@ -13,7 +13,7 @@ use burn::train::metric::LearningRateMetric;
 use burn::train::renderer::MetricsRenderer;
 use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
 
-use super::{Run, guarded};
+use super::Run;
 use crate::TrainError;
 use crate::checkpoint::{Always, Progress, hand_over, load_model};
 use crate::classifier::Classifier;
@@ -24,6 +24,7 @@ use crate::events::Events;
 use crate::placement::Placement;
 use crate::score::ScoreMetric;
 use crate::strategy::{SharedRate, Stopwatch, Training};
+use crate::unexpected::catch;
 use crate::update::{Elapsed, optimizer};
 
 impl Run {
@@ -82,15 +83,9 @@ impl Run {
             let (model, optimizer) = self.checkpoints().load(&start)?;
             learner.load_model(model);
             // Burn reads the velocities to `Device::default()` before they come to the run's device.
-            let restored = guarded(|| {
-                learner.load_optim(optimizer);
-                Ok(())
-            });
-            restored.map_err(|error| match error {
-                TrainError::Backend { message } => {
-                    TrainError::Restore { path: self.checkpoints().folder().to_owned(), message }
-                }
-                other => other,
+            catch(|| learner.load_optim(optimizer)).map_err(|unexpected| TrainError::Restore {
+                path: self.checkpoints().folder().to_owned(),
+                message: format!("{}, at {}", unexpected.message, unexpected.place),
             })?;
         }
         let (model_saver, model_records) = hand_over();
@@ -141,7 +136,7 @@ impl Run {
                     burn::train::renderer::tui::TuiMetricsRendererWrapper::new(training.interrupter(), from);
                 training.renderer(Box::new(renderer) as Box<dyn MetricsRenderer>)
             }
-            false => training.renderer(Box::new(Plain::new(first_epoch))),
+            false => training.renderer(Box::new(Plain::new(environment.observer.clone(), first_epoch))),
         };
         #[allow(clippy::arc_with_non_send_sync)]
         // burn-train asks for an Arc and stays on this thread

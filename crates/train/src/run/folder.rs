@@ -4,17 +4,18 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_data::{Preprocessing, Views};
+use alexnet_data::{Preprocessing, Views, hook, sync_folder};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::TrainError;
 use crate::checkpoint::{Checkpoints, write_whole};
 use crate::config::RunConfig;
-use crate::environment::{Data, Environment, processor};
+use crate::environment::{Data, Environment};
 use crate::evaluate::{Answers, EvaluationResult, Predictions};
 use crate::events;
 use crate::placement::Placement;
+use crate::provenance::{RESULTS, host, processor};
 use crate::record::{EpochRow, read_metrics};
 use crate::response::LrnResponse;
 
@@ -28,6 +29,9 @@ const CLASSES: &str = "classes.json";
 
 /// Why a run could not go on, for people and reports that come later.
 pub(super) const FAILURE: &str = "failure.txt";
+
+/// Where and how the program failed unexpectedly, for whoever mends it.
+pub(super) const REPORT: &str = "failure-report.txt";
 
 /// `run.json`: what a run is, and each time it was worked on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +61,9 @@ pub struct Session {
     pub from_epoch: usize,
     /// The version of the code.
     pub code_version: String,
+    /// The version of the results, [`RESULTS`]; absent in older records.
+    #[serde(default)]
+    pub results: Option<u32>,
     /// The backend.
     pub backend: String,
     /// Which form of the operations computed: `fast` or `composed`.
@@ -65,6 +72,9 @@ pub struct Session {
     pub device: String,
     /// The processor's architecture and the widest vector instructions it has.
     pub processor: String,
+    /// The machine's name, if it is known.
+    #[serde(default)]
+    pub host: Option<String>,
     /// Threads that computed.
     pub threads: usize,
     /// Threads that prepared batches.
@@ -263,28 +273,28 @@ impl Run {
     }
 
     pub(super) fn clear(&self) -> Result<(), TrainError> {
-        // The result first: without it, nothing else passes for finished.
+        let remove = |name: &str| match fs::remove_file(self.file(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(TrainError::write(self.file(name))(error))
+            }
+            _ => {
+                hook::changed();
+                Ok(())
+            }
+        };
+        // The result first, since without it nothing else passes for finished; then the checkpoints, since none may be left
+        // that counts on rows of `metrics.jsonl`.
+        remove("result.json")?;
+        sync_folder(&self.folder).map_err(TrainError::write(&self.folder))?;
+        self.checkpoints().delete_all()?;
         let [centre, ten] = [Views::Centre, Views::Ten].map(Self::answers_file);
         events::files(&self.folder).iter().for_each(|path| drop(fs::remove_file(path)));
-        for name in [
-            "result.json",
-            "weights.bpk",
-            PREPROCESSING,
-            CLASSES,
-            centre,
-            ten,
-            "metrics.jsonl",
-            "run.json",
-            FAILURE,
-        ] {
-            match fs::remove_file(self.file(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(TrainError::write(self.file(name))(error));
-                }
-                _ => {}
-            }
+        for name in
+            ["weights.bpk", PREPROCESSING, CLASSES, centre, ten, "metrics.jsonl", "run.json", FAILURE, REPORT]
+        {
+            remove(name)?;
         }
-        self.checkpoints().delete_all()
+        Ok(())
     }
 
     pub(super) fn record_session(
@@ -306,13 +316,15 @@ impl Run {
             started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
             from_epoch,
             code_version: environment.code_version.clone(),
+            results: Some(RESULTS),
             backend: environment.backend.clone(),
-            operations: alexnet_ops::implementation().to_string(),
+            operations: environment.operations.to_string(),
             device: match &environment.placement {
                 Placement::Towers(devices) if devices.len() == 1 => format!("{:?}", devices[0]),
                 placement => format!("{placement:?}"),
             },
             processor: processor(),
+            host: host(),
             threads: rayon::current_num_threads(),
             workers: environment.workers,
         };

@@ -1,0 +1,118 @@
+//! Checks that gradients are finite before they change a weight.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor};
+
+use crate::classifier::{Classifier, to_host};
+
+/// The layer with a gradient that is not finite, if there is one.
+///
+/// Each gradient is read once, by a sum on its device; what is read back is one number a device.
+pub(crate) fn non_finite(model: &Classifier, gradients: &GradientsParams) -> Option<String> {
+    let mut sums = Sums { gradients, of_devices: Vec::new() };
+    model.visit(&mut sums);
+    if sums.of_devices.into_iter().all(|(_, sum)| to_host(sum)[0].is_finite()) {
+        return None; // no sum of infinities or NaN is finite
+    }
+    // Finite numbers may have a sum that is not: only their own values tell.
+    let mut search = Search { gradients, path: Vec::new(), found: None };
+    model.visit(&mut search);
+    let path = search.found?;
+    let network = model.network().network();
+    let layer = match path.as_slice() {
+        [_, list, index, ..] => index.parse::<usize>().ok().and_then(|index| match list.as_str() {
+            "conv" => network.conv.get(index).map(|layer| layer.name.clone()),
+            _ => network.fc.get(index).map(|layer| layer.name.clone()),
+        }),
+        _ => None,
+    };
+    Some(layer.unwrap_or_else(|| path.join(".")))
+}
+
+/// The sum of all gradients on each device.
+struct Sums<'a> {
+    gradients: &'a GradientsParams,
+    of_devices: Vec<(Device, Tensor<1>)>,
+}
+
+impl ModuleVisitor for Sums<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+        let (device, sum) = (gradient.device(), gradient.sum());
+        match self.of_devices.iter_mut().find(|(other, _)| *other == device) {
+            Some((_, total)) => *total = total.clone() + sum,
+            None => self.of_devices.push((device, sum)),
+        }
+    }
+}
+
+struct Search<'a> {
+    gradients: &'a GradientsParams,
+    path: Vec<String>,
+    found: Option<Vec<String>>,
+}
+
+impl ModuleVisitor for Search<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.found.is_none()
+            && let Some(gradient) = self.gradients.get::<D>(param.id)
+            && to_host(gradient).iter().any(|value| !value.is_finite())
+        {
+            self.found = Some(self.path.clone());
+        }
+    }
+
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every gradient is `value`, but for those of the first parameter that has `dimensions`, which are `other`.
+    struct Fill {
+        gradients: GradientsParams,
+        value: f32,
+        other: f32,
+        dimensions: usize,
+    }
+
+    impl ModuleVisitor for Fill {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let value = if D == self.dimensions {
+                self.dimensions = 0;
+                self.other
+            } else {
+                self.value
+            };
+            self.gradients.register(param.id, param.val().inner().zeros_like().add_scalar(value));
+        }
+    }
+
+    #[test]
+    fn the_layer_of_a_gradient_that_is_not_finite_is_named() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let model = Classifier::new(&toml::from_str(preset.toml).unwrap(), 0, &device).unwrap();
+        // Four dimensions: kernels, first those of conv1. Two: a matrix, first that of the first layer after them.
+        for (value, other, dimensions, expected) in [
+            (1.0, f32::NAN, 4, Some("conv1")),
+            (1.0, f32::NEG_INFINITY, 2, Some("fc6")),
+            (0.5, 0.5, 4, None),
+            // Their sum is infinite, and each of them is a number.
+            (f32::MAX, f32::MAX, 4, None),
+        ] {
+            let mut fill = Fill { gradients: GradientsParams::new(), value, other, dimensions };
+            model.visit(&mut fill);
+            let found = non_finite(&model, &fill.gradients);
+            assert_eq!(found.as_deref(), expected, "{value} and {other}");
+        }
+    }
+}
