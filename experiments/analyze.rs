@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::cli::{AnalyzeCommand, LookArgs};
-use crate::commands::{Interrupted, print};
+use crate::commands::Interrupted;
 use crate::machine::backend;
+use crate::output::print;
 use crate::predict::{batch, values};
 use crate::sheet::Canvas;
 use crate::weights::Loaded;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::output::note;
 use alexnet_data::Class;
 use alexnet_model::Network;
 use anyhow::{Result, bail};
@@ -58,10 +59,10 @@ pub(crate) fn outputs(network: &Network, named: Option<&[String]>, classes: &[Cl
         );
     }
     if let (Some(theirs), Some(ours)) = (named.first(), classes.first()) {
-        eprintln!(
+        note(&format!(
             "note: the data's classes are called otherwise than the weights' (`{}`, `{theirs}`); taken in their order",
             ours.id
-        );
+        ));
     }
     Ok((0..classes.len()).collect())
 }

@@ -75,6 +75,16 @@ pub(crate) struct AblationArgs {
     /// Train with seeds 0 to N − 1 [default: as the scale says]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
+    /// Train more seeds until every arm is decided: looks at 4, 8, 16, … seeds, fixed in advance, divide the 5 % that verdicts
+    /// may be wrong with
+    #[arg(long, conflicts_with = "seeds")]
+    pub(crate) until_decided: bool,
+    /// With `--until-decided`: the seeds of the last look
+    #[arg(long, value_name = "N", value_parser = at_least_two, default_value_t = 32, requires = "until_decided")]
+    pub(crate) max_seeds: usize,
+    /// Compare runs of different versions of the results, operations, backends or vector levels too, and mark the verdicts
+    #[arg(long)]
+    pub(crate) mixed_versions: bool,
     /// Runs trained at once, each in a process with its share of the threads and a log; the results are the
     /// same for any number [default: one a core for small networks on the processor, else 1]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
@@ -224,6 +234,9 @@ pub(crate) struct ReportArgs {
     /// Where index.html, report.json and runs.csv go [default: `report` in the first folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Compare runs of different versions of the results, operations, backends or vector levels too, and mark the verdicts
+    #[arg(long)]
+    pub(crate) mixed_versions: bool,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -239,6 +252,9 @@ pub(crate) struct PowerArgs {
     /// The folder that runs lie in
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
+    /// Compare runs of different versions of the results, operations, backends or vector levels too
+    #[arg(long)]
+    pub(crate) mixed_versions: bool,
     /// What standard output holds: a table, or one JSON value
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,
@@ -908,6 +924,13 @@ fn finite(text: &str) -> Result<f64, String> {
 fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("must be a whole number of at least 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn at_least_two(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0 | 1) | Err(_) => Err("must be a whole number of at least 2".to_owned()),
         Ok(number) => Ok(number),
     }
 }

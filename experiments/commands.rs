@@ -1,12 +1,12 @@
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-use alexnet_data::{Dataset, Upload};
+use alexnet_data::{Dataset, PassedOver, Upload};
 use alexnet_model::Network;
-use alexnet_ops::{Backend, fits, use_implementation};
+use alexnet_ops::{Backend, Implementation, fits, use_implementation};
 use alexnet_train::{Data, Environment, Initial, Predictions, Run, RunStatus};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::CommandFactory;
@@ -21,11 +21,12 @@ use crate::clock::Clock;
 use crate::diff::Diff;
 use crate::library::{self, ABLATIONS, BuiltIn, DATA_SETS, SCALES};
 use crate::machine::{Machine, backend};
+use crate::output::{can_show_dashboard, note, print};
 use crate::page::{Page, Section};
 use crate::power::Power;
 use crate::report::Report;
 use crate::scale::Scale;
-use crate::study::{Study, Task};
+use crate::study::{Seeds, Study, Task};
 use crate::work::{Lines, Plan};
 use crate::{
     analyze, arm, bench as benchmark, data, evaluate_weights, fetch, network, predict, runs, slurm, watch,
@@ -77,17 +78,21 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where runs are carried out; the observer prints plain lines, or beside a dashboard notes alone.
+/// Where runs are carried out, by the form of the operations that is then the process's; the observer prints plain lines, or
+/// beside a dashboard notes alone.
 fn environment(
     machine: &Machine,
+    operations: Implementation,
     workers: usize,
     upload: Upload,
     dashboard: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<Environment> {
+    use_implementation(operations);
     Ok(Environment {
         placement: machine.placement.clone(),
         backend: machine.names(),
+        operations,
         workers,
         upload,
         dashboard,
@@ -104,9 +109,9 @@ fn code_version() -> String {
     }
 }
 
-/// The dashboard needs a terminal, and standard output for itself.
+/// The dashboard needs a terminal that can show it, and standard output for itself.
 fn dashboard(args: &CommonArgs, format: Format) -> bool {
-    !args.plain && format == Format::Text && std::io::stdout().is_terminal()
+    !args.plain && format == Format::Text && can_show_dashboard()
 }
 
 fn load_data(set: &str, path: Option<&Path>) -> Result<Data> {
@@ -130,7 +135,16 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
             )
         })?,
     };
-    Ok(Dataset::open(&manifest, &path)?)
+    let set = Dataset::open(&manifest, &path)?;
+    note_passed_over(&path, &set.passed_over);
+    Ok(set)
+}
+
+/// Says which of a data set's files are not used, if there are any but documents.
+pub(crate) fn note_passed_over(path: &Path, passed_over: &PassedOver) {
+    if passed_over.is_of_note() {
+        note(&format!("note: {}: {passed_over}", path.display()));
+    }
 }
 
 /// What the command line changes in every config.
@@ -159,48 +173,84 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let changes = changes(&args.common)?;
     let (source, arms) =
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
-    use_implementation(args.common.ops);
     let machine = Machine::of(&args.common.machine)?;
-    let environment = environment(&machine, args.common.workers, args.common.upload, dashboard, stop)?;
+    let common = &args.common;
+    let environment = environment(&machine, common.ops, common.workers, common.upload, dashboard, stop)?;
     for config in source.iter().chain(arms.iter().map(|(_, config)| config)) {
         machine.check_fits(config)?;
     }
     let data = load_data(&arms[0].1.data.set, args.common.data.as_deref())?;
-    let seeds = args.seeds.unwrap_or(scale.seeds);
-    let study = Study::new(&ablation, &scale, source, arms, seeds, &data, &environment)?;
-    let folder = study.write(&args.common.out)?;
+    let seeds = match args.until_decided {
+        true => Seeds::UntilDecided { most: args.max_seeds },
+        false => Seeds::Fixed(args.seeds.unwrap_or(scale.seeds)),
+    };
+    let mut study = Study::new(&ablation, &scale, source, arms, seeds, &data, &environment)?;
+    let folder = Study::folder(&common.out, &study.ablation, &study.scale);
+    if !common.fresh && folder.join("study.json").is_file() {
+        let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
+        study.follow(earlier, &folder)?;
+    }
+    study.write(&folder)?;
     Ok(Prepared { study, machine, environment, data, folder })
 }
 
 fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
-    let Prepared { study, machine, mut environment, data, folder } =
+    let Prepared { mut study, machine, mut environment, data, folder } =
         prepare(args, dashboard(&args.common, args.format), stop)?;
     let (out, fresh) = (&args.common.out, args.common.fresh);
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&machine, &study));
-    let tasks = study.tasks();
+    let all = study.tasks();
     let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
-    if let Some(note) = machine.note().filter(|_| tasks.iter().any(|task| done(task) < 1.0)) {
+    if let Some(note) = machine.note().filter(|_| all.iter().any(|task| done(task) < 1.0)) {
         environment.observer.note(note);
     }
-    let clock = Arc::new(Clock::start(tasks.iter().map(|task| (task, done(task)))));
-    let log = match jobs {
-        1 => None,
-        _ => Some(work::begin_log(&folder, 1)?),
-    };
-    environment.observer =
-        Arc::new(Lines { clock: Some(clock.clone()), dashboard: environment.dashboard, log });
-    let failed = work::train(&Plan {
-        study: &study,
-        folder: &folder,
-        out,
-        data: &data,
-        environment: &environment,
-        clock,
-        fresh,
-        jobs,
-        arguments: worker_arguments(&args.common, &machine, &study),
-    })?;
-    let report = Report::of(&study, out);
+    // Without a design there is one look, at all seeds.
+    let looks = study.design.as_ref().map(|design| design.looks.clone());
+    let looks: Vec<usize> =
+        looks.map_or(vec![study.seeds.len()], |looks| looks.iter().map(|look| look.seeds).collect());
+    let (pool, mut failed, mut before) = (OnceLock::new(), 0, 0);
+    for (number, &seeds) in looks.iter().enumerate() {
+        let open = match number {
+            0 => None,
+            _ => Some(Report::of(&study, out, args.mixed_versions).open_arms(&study)),
+        };
+        if open.as_ref().is_some_and(BTreeSet::is_empty) {
+            break;
+        }
+        let wanted = |task: &Task| {
+            let open = open.as_ref().is_none_or(|open| task.arms.iter().any(|arm| open.contains(arm)));
+            (before..seeds).contains(&task.seed) && (open || task.arms.is_empty())
+        };
+        let tasks: Vec<usize> = (0..all.len()).filter(|&task| wanted(&all[task])).collect();
+        let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
+        let clock = Arc::new(Clock::start(tasks.iter().map(|&task| (&all[task], done(&all[task])))));
+        let log = match jobs {
+            1 => None,
+            _ => Some(work::begin_log(&folder, 1)?),
+        };
+        environment.observer =
+            Arc::new(Lines { clock: Some(clock.clone()), dashboard: environment.dashboard, log });
+        failed += work::train(&Plan {
+            study: &study,
+            tasks,
+            folder: &folder,
+            out,
+            data: &data,
+            environment: &environment,
+            clock,
+            fresh,
+            jobs,
+            pool: &pool,
+            arguments: worker_arguments(&args.common, &machine, &study),
+        })?;
+        before = seeds;
+        let look = Report::of(&study, out, args.mixed_versions);
+        study.note_look(look.look(), &folder)?;
+        if study.design.is_some() {
+            environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
+        }
+    }
+    let report = Report::of(&study, out, args.mixed_versions);
     report.write(&folder)?;
     Page::of(vec![Section::of(&study, report.clone(), out)?]).write(&folder.join("report"))?;
     show(&[report], args.format, &folder.join("report"))?;
@@ -230,7 +280,6 @@ fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
             args.folder.display()
         );
     }
-    use_implementation(args.ops);
     let machine = Machine::of(&args.machine)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
@@ -238,10 +287,16 @@ fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result<()> {
         let pool = if machine.divides_batches() { pool } else { pool.use_current_thread() };
         pool.build_global()?;
     }
-    let environment = environment(&machine, args.workers, args.upload, false, stop)?;
+    let environment = environment(&machine, args.ops, args.workers, args.upload, false, stop)?;
     let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());
+    }
+    if !study.is_of_this_program(&data, &environment) {
+        bail!(
+            "{}: its ablation was begun by a program of other results, or with another `--ops`; begin it again with this one",
+            args.folder.display()
+        );
     }
     let folder = out_of(&args.folder)?;
     match args.task {
@@ -257,6 +312,9 @@ fn out_of(folder: &Path) -> Result<PathBuf> {
 }
 
 fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    if args.ablation.until_decided {
+        bail!("submit slurm has no `--until-decided`: an array of jobs trains all its runs");
+    }
     let mut common = args.ablation.common.clone();
     common.data = common.data.map(|path| path.canonicalize().unwrap_or(path));
     let prepared = prepare(&args.ablation, false, stop)?;
@@ -287,18 +345,6 @@ fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Why standard output could not be written, if it could not: said at the end, with which nothing else is lost.
-pub(crate) static UNWRITTEN: OnceLock<String> = OnceLock::new();
-
-/// Prints a line; a reader that has gone away (`| head`) is no error.
-pub(crate) fn print(text: &str) {
-    if let Err(error) = writeln!(std::io::stdout(), "{text}")
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        let _ = UNWRITTEN.set(error.to_string());
-    }
-}
-
 /// Sets the learning rates of layers to zero.
 fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
     for name in layers {
@@ -318,10 +364,10 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     freeze(&mut config.network, &args.freeze)?;
     let beginning =
         args.from.as_deref().map(|from| weights::Beginning::of(from, &config.network)).transpose()?;
-    use_implementation(args.common.ops);
     let machine = Machine::of(&args.common.machine)?;
     let environment = environment(
         &machine,
+        args.common.ops,
         args.common.workers,
         args.common.upload,
         dashboard(&args.common, args.format),
@@ -348,10 +394,10 @@ fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
                 .note("how images are prepared for these weights is not known; they are as the config says"),
         }
     }
-    let mut run = Run::new(config, args.seed, &data.dataset, &args.common.out);
+    let mut run = Run::new(config, args.seed, args.common.ops, &data.dataset, &args.common.out);
     run.begins_with = beginning.map(|beginning| beginning.path);
     let label = format!("{}, seed {}", scale.name, args.seed);
-    if let (RunStatus::Finished(_), false) = (run.status()?, args.common.fresh) {
+    if !args.common.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
     } else if let Some(note) = machine.note() {
         environment.observer.note(note);
@@ -392,7 +438,8 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
         return evaluate_weights::evaluate(args, one, &stop);
     }
     let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
-    let environment = environment(&Machine::of(&machine)?, 1, Upload::Floats, false, stop)?;
+    let environment =
+        environment(&Machine::of(&machine)?, Implementation::Fast, 1, Upload::Floats, false, stop)?;
     let runs: Vec<Run> = args
         .runs
         .iter()
@@ -425,11 +472,8 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
             data = Some((set.clone(), load_data(set, args.data.as_deref())?));
         }
         let Some((_, data)) = &data else { continue };
-        if Run::new(run.config.clone(), run.seed, &data.dataset, Path::new("")).identity != run.identity {
-            bail!(
-                "{} was trained on other images than these (or its run.json was changed)",
-                run.folder.display()
-            );
+        if run.record()?.checksum != data.dataset.checksum {
+            bail!("{} was trained on other images than these", run.folder.display());
         }
         tested.push(data.dataset.checksum.clone());
         let views = views_of(run);
@@ -442,7 +486,7 @@ fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
         if run.answers(views)?.is_none()
             && let Err(error) = run.keep_answers(&predictions, views)
         {
-            eprintln!("note: {error}");
+            note(&format!("note: {error}"));
         }
         if args.format == Format::Text {
             print_test(&run.folder.display().to_string(), &result);
@@ -476,8 +520,9 @@ fn report(args: &ReportArgs) -> Result<()> {
     let mut sections = Vec::new();
     let folders = studies(&args.folders)?;
     for folder in &folders {
-        let (study, out) = (Study::read(folder)?, out_of(folder)?);
-        let report = Report::of(&study, &out);
+        let (mut study, out) = (Study::read(folder)?, out_of(folder)?);
+        let report = Report::of(&study, &out, args.mixed_versions);
+        study.note_look(report.look(), folder)?;
         report.write(folder)?;
         let section = Section::of(&study, report.clone(), &out)?;
         Page::of(vec![section.clone()]).write(&folder.join("report"))?;
@@ -520,8 +565,10 @@ fn power(args: &PowerArgs) -> Result<()> {
             args.out.display()
         );
     }
-    let study = Study::read(&folder)?;
-    let power = Power::of(&study, &Report::of(&study, &out_of(&folder)?));
+    let (mut study, out) = (Study::read(&folder)?, out_of(&folder)?);
+    let report = Report::of(&study, &out, args.mixed_versions);
+    let _ = study.note_look(report.look(), &folder); // of a folder that is only read there is no later table either
+    let power = Power::of(&study, &report);
     match args.format {
         Format::Json => print(&serde_json::to_string_pretty(&power)?),
         Format::Text => print(power.text().trim_end()),

@@ -1,6 +1,5 @@
 //! `data`: prepare, check, describe and show images; `bench data`: how fast they come.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
@@ -8,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{
     Augmentation, Colour, ColourReading, Crop, DataError, Dataset, Draws, Encoding, Loader, LoaderConfig,
-    MeanKind, PixelScale, Preparation, Progress, Scratch, Split, Statistics, Upload, Views, check,
-    is_prepared, prepare,
+    MeanKind, PassedOver, PixelScale, Preparation, Progress, Scratch, Split, Statistics, Upload, Views,
+    check, is_prepared, prepare,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use burn::data::dataloader::DataLoader;
@@ -18,8 +17,9 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::{BenchDataArgs, BenchView, DataArgs, Format, PrepareArgs, ShowArgs};
-use crate::commands::{Interrupted, print};
+use crate::commands::Interrupted;
 use crate::machine::backend;
+use crate::output::{can_redraw, note, print};
 use crate::sheet;
 
 /// How often a line says how far it is where there is no terminal.
@@ -35,7 +35,7 @@ struct Meter {
 
 impl Meter {
     fn new() -> Result<Self> {
-        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0));
+        let bar = can_redraw().then(|| ProgressBar::new(0));
         if let Some(bar) = &bar {
             let template = "{bar:30} {human_pos}/{human_len} images, {per_sec}, {eta} left {msg}";
             bar.set_style(ProgressStyle::with_template(template)?);
@@ -67,10 +67,10 @@ impl Meter {
         let rate = (done - before) as f64 / self.begun.elapsed().as_secs_f64();
         let left = if rate > 0.0 { ((total - done) as f64 / rate) as u64 } else { 0 };
         let broken = if rejected > 0 { format!(", {rejected} broken") } else { String::new() };
-        eprintln!(
+        note(&format!(
             "{done} of {total} images{broken}, {rate:.0} images/s, {} left",
             HumanDuration(Duration::from_secs(left))
-        );
+        ));
     }
 
     fn end(&self) {
@@ -125,9 +125,16 @@ pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
                 let list = args.out.join("rejected.tsv");
                 print(&format!("  {} broken image(s) left out: {}", prepared.rejected, list.display()));
             }
+            print_passed_over(&prepared.passed_over);
         }
     }
     Ok(())
+}
+
+fn print_passed_over(passed_over: &PassedOver) {
+    if !passed_over.is_empty() {
+        print(&format!("  {passed_over}"));
+    }
 }
 
 fn cores() -> usize {
@@ -177,6 +184,7 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
         Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
             "name": set.name, "checksum": set.checksum, "classes": set.classes, "channels": set.channels,
             "size": set.size, "train": set.train.len(), "validation": set.validation.len(), "test": set.test.len(),
+            "passed_over": set.passed_over,
         }))?),
         Format::Text => {
             print(&format!(
@@ -192,6 +200,7 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
                 print(&format!("  {name:<11} {:>8} images, {low} to {high} a class", split.len()));
             }
             print(&format!("  sha256 of pixels and labels {}", set.checksum));
+            print_passed_over(&set.passed_over);
         }
     }
     Ok(())
@@ -213,6 +222,7 @@ fn check_prepared(folder: &Path, format: Format, stop: &AtomicBool) -> Result<()
             print(&serde_json::to_string_pretty(&serde_json::json!({
                 "size": prepared.size, "channels": prepared.channels, "encoding": prepared.encoding,
                 "classes": prepared.classes.len(), "images": splits, "rejected": prepared.rejected,
+                "passed_over": prepared.passed_over,
             }))?);
         }
         Format::Text => {
@@ -226,6 +236,7 @@ fn check_prepared(folder: &Path, format: Format, stop: &AtomicBool) -> Result<()
                 let images: usize = counts.iter().sum();
                 print(&format!("  {name:<6} {images:>9} images, {low} to {high} a class"));
             }
+            print_passed_over(&prepared.passed_over);
         }
     }
     Ok(())
@@ -449,7 +460,7 @@ fn decoder(set: &Dataset) -> Result<&'static str> {
     Ok(match &set.prepared {
         None => "none: images are in memory",
         Some(folder) => match alexnet_data::Prepared::read(folder)?.encoding {
-            Encoding::Jpeg => "our own for baseline JPEG, zune-jpeg for the rest",
+            Encoding::Jpeg => "libjpeg-turbo-rs",
             Encoding::Raw => "none: images are raw",
         },
     })

@@ -12,9 +12,10 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 use crate::cli::{EvaluateArgs, Format};
-use crate::commands::{Interrupted, print, print_test};
+use crate::commands::{Interrupted, note_passed_over, print_test};
 use crate::library;
 use crate::machine::backend;
+use crate::output::{note, print};
 use crate::predict::{BATCH, batch, values};
 use crate::weights::{Loaded, PUBLISHED};
 
@@ -30,7 +31,9 @@ pub(crate) fn open_split(
     if !path.exists() {
         bail!("--data {}: no such file or folder", path.display());
     }
-    Ok(Dataset::open_split(&path, manifest.as_ref(), train)?)
+    let (split, classes, name, passed_over) = Dataset::open_split(&path, manifest.as_ref(), train)?;
+    note_passed_over(&path, &passed_over);
+    Ok((split, classes, name))
 }
 
 /// Tests `weights` on the test images of `args.data`.
@@ -72,7 +75,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, weights: &Path, stop: &AtomicBool) -
             said = Instant::now();
             let done = predictions.targets.len();
             let left = begun.elapsed().mul_f64((split.len() - done) as f64 / done as f64);
-            eprintln!("{done} of {} images; {} left", split.len(), alexnet_train::spoken(left));
+            note(&format!("{done} of {} images; {} left", split.len(), alexnet_train::spoken(left)));
         }
     }
     let result = predictions.result(views);

@@ -1,7 +1,7 @@
 //! `data fetch`: downloads that are checked and go on where they were interrupted.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{IsTerminal, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,8 +9,9 @@ use alexnet_data::{Manifest, RemoteFile, file_sha256};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::commands::{Interrupted, print};
+use crate::commands::Interrupted;
 use crate::library;
+use crate::output::{can_redraw, note, print};
 
 /// Downloads every file of a data set that is not here yet.
 pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
@@ -75,14 +76,14 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
     let mut out: File =
         OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(partial)?;
     let total = file.bytes.or_else(|| Some(have + response.body().content_length()?));
-    let bar = if std::io::stderr().is_terminal() {
+    let bar = if can_redraw() {
         let bar = ProgressBar::new(total.unwrap_or(0));
         bar.set_style(ProgressStyle::with_template(
             "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
         )?);
         bar.with_message(file.name.clone())
     } else {
-        eprintln!("downloading {} from {}", file.name, file.url);
+        note(&format!("downloading {} from {}", file.name, file.url));
         ProgressBar::hidden()
     };
     bar.set_position(have);

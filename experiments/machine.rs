@@ -1,5 +1,6 @@
-use alexnet_ops::{Backend, fits};
-use alexnet_train::{Placement, Reduction, RunConfig};
+use alexnet_model::{Network, Stage};
+use alexnet_ops::{Backend, fits, fits_memory};
+use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::cli::{MachineArgs, Sum};
@@ -11,6 +12,19 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
         Some(backend) => Ok(backend),
         None => Backend::in_this_build().first().copied().ok_or_else(none),
     }
+}
+
+/// The longest window of local response normalization that a GPU is given: kernels unroll it.
+const GPU_WINDOW: usize = 16;
+
+/// The layer with the longest window of local response normalization across channels.
+fn longest_lrn(network: &Network) -> Option<(&str, usize)> {
+    let layers = network.conv.iter().flat_map(|layer| layer.stages.iter().map(move |stage| (layer, stage)));
+    let windows = layers.filter_map(|(layer, stage)| match stage {
+        Stage::Lrn(lrn) => Some((layer.name.as_str(), lrn.size)),
+        _ => None,
+    });
+    windows.max_by_key(|(_, size)| *size)
 }
 
 /// What trains: one backend, or several devices.
@@ -80,9 +94,44 @@ impl Machine {
         }
     }
 
+    /// Checks before the first step that what training and testing are certain to need is there.
     pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
         self.placement.check(&config.network)?;
-        let elements = config.network.trace()?.largest_tensor(config.recipe.batch_size);
-        self.backends.iter().try_for_each(|backend| Ok(fits(backend, (elements as u64).saturating_mul(4))?))
+        if self.backends.iter().any(|backend| !backend.is_processor())
+            && let Some((layer, size)) = longest_lrn(&config.network).filter(|(_, size)| *size > GPU_WINDOW)
+        {
+            bail!(
+                "network.conv.{layer}: lrn.size is {size}, and kernels on GPUs take windows of up to \
+                 {GPU_WINDOW}; use `--backend flex`"
+            );
+        }
+        let least = LeastMemory::of(config)?;
+        let one = self.backends.len() == 1; // several divide it in ways that differ
+        self.backends.iter().try_for_each(|backend| {
+            fits(backend, least.tensor)?;
+            if one {
+                fits_memory(backend, "training", least.training)?;
+                fits_memory(backend, "testing", least.testing)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_window_is_found_with_its_layer() {
+        let mut network = crate::network::load("mini").unwrap();
+        let default = longest_lrn(&network).unwrap();
+        assert_eq!(default.1, 5);
+        let stage = network.conv[1].stages.iter_mut().find_map(|stage| match stage {
+            Stage::Lrn(lrn) => Some(lrn),
+            _ => None,
+        });
+        stage.unwrap().size = 255;
+        assert_eq!(longest_lrn(&network), Some(("conv2", 255)));
     }
 }

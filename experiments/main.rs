@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod curves;
 mod data;
+mod design;
 mod diff;
 mod evaluate_weights;
 mod fetch;
@@ -17,6 +18,7 @@ mod labels;
 mod library;
 mod machine;
 mod network;
+mod output;
 mod page;
 mod power;
 mod predict;
@@ -27,6 +29,7 @@ mod sheet;
 mod slurm;
 mod statistics;
 mod study;
+mod versions;
 mod watch;
 mod weights;
 mod work;
@@ -36,9 +39,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use alexnet_train::{Unexpected, catch, keep_panics};
 use clap::Parser;
 
 use crate::commands::Interrupted;
+use crate::output::note;
 
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
@@ -52,8 +57,8 @@ pub(crate) static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 fn main() -> ExitCode {
     // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
     alexnet_ops::keep_memory();
-    // A panic is reported as one line by whoever catches it; its own message would come twice.
-    std::panic::set_hook(Box::new(|_| {}));
+    output::begin();
+    keep_panics(output::leave_closed_terminal);
     let stop = STOP.clone();
     let seen = stop.clone();
     // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
@@ -61,37 +66,42 @@ fn main() -> ExitCode {
     // hands it on.
     let mut first: Option<Instant> = None;
     let _ = ctrlc::set_handler(move || {
+        // Before anything is printed: the signal may say that the terminal is gone.
+        seen.store(true, Ordering::SeqCst);
+        output::leave_closed_terminal();
         if first.is_some_and(|first| first.elapsed() >= SAME_SIGNAL) {
             std::process::exit(INTERRUPTED.into());
         }
         if first.is_none() {
-            eprintln!("stopping at the next step; once more to stop at once");
+            note("stopping at the next step; once more to stop at once");
         }
         first = first.or(Some(Instant::now()));
-        seen.store(true, Ordering::SeqCst);
     });
     let cli = cli::Cli::parse();
-    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| commands::run(cli, stop)));
-    match outcome {
-        Ok(Ok(code)) => match commands::UNWRITTEN.get() {
+    match catch(|| commands::run(cli, stop)) {
+        Ok(Ok(code)) => match output::unwritten() {
             None => code,
             Some(problem) => {
-                eprintln!("error: cannot write standard output: {problem}");
+                note(&format!("error: cannot write standard output: {problem}"));
                 ExitCode::FAILURE
             }
         },
         Ok(Err(error)) if error.is::<Interrupted>() => {
-            eprintln!("{error}");
+            note(&error.to_string());
             ExitCode::from(INTERRUPTED)
         }
         Ok(Err(error)) => {
-            eprintln!("error: {}", describe(&error));
+            note(&format!("error: {}", describe(&error)));
             ExitCode::FAILURE
         }
-        Err(payload) => {
-            let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message");
-            eprintln!("error: the program failed unexpectedly: {text}; please report this");
+        Err(Unexpected { message, place, report }) => {
+            note(&format!(
+                "error: unexpected failure at {place}: {message}; please report this with what \
+                 RUST_BACKTRACE=1 adds"
+            ));
+            if std::env::var_os("RUST_BACKTRACE").is_some() {
+                note(&report);
+            }
             ExitCode::FAILURE
         }
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::report::{ArmReport, Report};
-use crate::statistics::{Verdict, seeds_needed, spread};
+use crate::statistics::{LEVEL, Verdict, seeds_needed, spread};
 use crate::study::Study;
 
 /// What further seeds would be worth, arm by arm.
@@ -13,6 +13,8 @@ pub(crate) struct Power {
     scale: String,
     delta: f64,
     unit: &'static str,
+    /// How more seeds are to be had without making the verdict worth less.
+    advice: String,
     arms: Vec<ArmPower>,
 }
 
@@ -42,6 +44,7 @@ impl Power {
             scale: report.scale.clone(),
             delta: study.delta,
             unit: report.unit,
+            advice: advice(study),
             arms: arms.collect(),
         }
     }
@@ -65,6 +68,7 @@ impl Power {
                     needed(arm.seeds_needed) + &between
                 }
                 _ if arm.not_applicable => "not applicable".to_owned(),
+                (Some(Verdict::NotCompared), _) => "not compared".to_owned(),
                 (Some(Verdict::Undecided { .. }) | None, _) => "two seeds at least".to_owned(),
                 _ => "decided".to_owned(),
             };
@@ -91,21 +95,39 @@ impl Power {
             text.push('\n');
         }
         text += &format!(
-            "\nSeeds with which the 95 % interval excludes 0, or the 90 % interval lies within ±{}, with a\n\
-             probability of 80 %, if the true mean and spread are those seen; in brackets, for the spreads\n\
-             that the seeds so far leave likely. Last column: to find the paper's difference, if it is the true one.\n",
-            self.delta
+            "\nSeeds with which the adjusted interval excludes 0, or the one for equivalence lies within ±{}, with\n\
+             a probability of 80 %, if the true mean and spread are those seen; in brackets, for the spreads\n\
+             that the seeds so far leave likely. Last column: to find the paper's difference, if it is the true one.\n\n{}\n",
+            self.delta, self.advice
         );
         text
+    }
+}
+
+/// More seeds because these did not decide are a look, and an interval of 95 % after a look is not one.
+fn advice(study: &Study) -> String {
+    match &study.design {
+        Some(design) => format!(
+            "This study has {}, fixed in advance: the same command goes on to the next. More seeds than the last\n\
+             look has would be a look by hand, which its levels do not pay for.",
+            design.text()
+        ),
+        None => format!(
+            "This table is a look. Adding seeds by hand because it did not decide is optional stopping: the verdict\n\
+             is then marked `extended after a look`. `experiments ablation {} --until-decided`, in another `--out`,\n\
+             fixes its looks in advance and divides the error over them.",
+            study.ablation
+        ),
     }
 }
 
 impl ArmPower {
     fn of(arm: &ArmReport, delta: f64) -> Self {
         let difference = arm.difference.as_ref();
+        let level = difference.map_or(LEVEL, |found| found.level);
         let (mean, sd) = (difference.map(|found| found.mean), difference.and_then(|found| found.sd));
         let seeds = difference.map_or(0, |found| found.seeds);
-        let needed = |sd: f64| seeds_needed(mean.unwrap_or(0.0), sd, delta);
+        let needed = |sd: f64| seeds_needed(mean.unwrap_or(0.0), sd, delta, level);
         Self {
             name: arm.name.clone(),
             not_applicable: arm.not_applicable.is_some(),
@@ -118,7 +140,9 @@ impl ArmPower {
             seeds_needed_between: sd
                 .and_then(|sd| spread(sd, seeds))
                 .map(|(low, high)| (needed(low), needed(high))),
-            seeds_needed_for_paper: sd.zip(arm.paper).and_then(|(sd, paper)| seeds_needed(paper, sd, 0.0)),
+            seeds_needed_for_paper: sd
+                .zip(arm.paper)
+                .and_then(|(sd, paper)| seeds_needed(paper, sd, 0.0, level)),
         }
     }
 }

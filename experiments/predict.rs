@@ -11,8 +11,8 @@ use burn::tensor::{Device, TensorData};
 use serde::Serialize;
 
 use crate::cli::{Format, PredictArgs};
-use crate::commands::print;
 use crate::machine::backend;
+use crate::output::print;
 use crate::weights::Loaded;
 
 /// Images that go through the network at once, times their views.

@@ -1,5 +1,6 @@
 //! From finished runs to table, `report.json`, `runs.csv` and curves.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -9,9 +10,11 @@ use serde::Serialize;
 
 use crate::ablation::{Claim, Quantity};
 use crate::curves;
+use crate::design::{AfterLook, Design, Look};
 use crate::labels;
 use crate::statistics::{self, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd};
 use crate::study::{Study, StudyArm};
+use crate::versions::{self, Version};
 
 /// What an ablation found.
 #[derive(Debug, Clone, Serialize)]
@@ -29,6 +32,10 @@ pub(crate) struct Report {
     pub(crate) backend: String,
     pub(crate) code_version: String,
     pub(crate) seeds: Vec<u64>,
+    /// The looks that were fixed in advance, if there are several.
+    pub(crate) design: Option<Design>,
+    /// Whether comparisons of mixed versions were asked for; `arms` say which are.
+    pub(crate) mixed_versions: bool,
     pub(crate) arms: Vec<ArmReport>,
 }
 
@@ -56,6 +63,17 @@ pub(crate) struct ArmReport {
     pub(crate) paper: Option<f64>,
     pub(crate) paper_ratio: Option<f64>,
     pub(crate) verdict: Option<Verdict>,
+    /// Of a design: the look, by its number of seeds, that the difference and the verdict are of.
+    pub(crate) look: Option<usize>,
+    /// Whether the number of seeds was changed after a table had been made.
+    pub(crate) after_look: Option<AfterLook>,
+    /// Whether runs are still to come: the verdict is only right for a study that does not stop at it.
+    #[serde(default)]
+    pub(crate) interim: bool,
+    /// What computed the runs of this comparison.
+    pub(crate) versions: Vec<Version>,
+    /// In what those differ such that bits may; the verdict is then refused, or was asked for all the same.
+    pub(crate) mixed: Vec<&'static str>,
     /// How LRN responded: the mean over the seeds.
     pub(crate) lrn: Vec<LrnResponse>,
     pub(crate) runs: Vec<RunReport>,
@@ -70,6 +88,8 @@ pub(crate) struct RunReport {
     pub(crate) failure: Option<String>,
     pub(crate) backend: Option<String>,
     pub(crate) processor: Option<String>,
+    /// What computed it, over all sessions.
+    pub(crate) versions: BTreeSet<Version>,
     pub(crate) epochs: Option<usize>,
     /// Of training alone, over all sessions.
     pub(crate) train_seconds: Option<f64>,
@@ -81,6 +101,12 @@ pub(crate) struct RunReport {
     pub(crate) test_loss: Option<f64>,
     #[serde(skip)]
     pub(crate) rows: Vec<EpochRow>,
+    /// Whether it has a result or failed, so that a look need not wait for it.
+    #[serde(skip)]
+    settled: bool,
+    /// Whether anything of it is there.
+    #[serde(skip)]
+    begun: bool,
     #[serde(skip)]
     value: Value,
     #[serde(skip)]
@@ -99,8 +125,9 @@ enum Value {
 }
 
 impl Report {
-    /// Reads the runs of a study, whose folders lie in `out`.
-    pub(crate) fn of(study: &Study, out: &Path) -> Self {
+    /// Reads the runs of a study, whose folders lie in `out`. With `mixed_versions`, comparisons across versions of the code or
+    /// the machine have a verdict too.
+    pub(crate) fn of(study: &Study, out: &Path, mixed_versions: bool) -> Self {
         let mut arms = Vec::new();
         for arm in &study.arms {
             arms.push(ArmReport::of(arm, &study.seeds, study.quantity, study.learned_from(arm), out));
@@ -108,8 +135,8 @@ impl Report {
         let references: Vec<ArmReport> = study.arms.iter().map(|arm| arms[arm.against].clone()).collect();
         let others = &mut arms[1..];
         let mut pairs = Vec::new();
-        for (report, reference) in others.iter_mut().zip(&references[1..]) {
-            pairs.push(report.compare(reference, study.quantity, study.delta));
+        for ((report, reference), arm) in others.iter_mut().zip(&references[1..]).zip(&study.arms[1..]) {
+            pairs.push(report.compare(reference, study, arm.expected_sign, mixed_versions));
             report.against = (reference.name != references[0].name).then(|| reference.name.clone());
         }
         let differences = others.iter_mut().zip(&pairs);
@@ -117,10 +144,12 @@ impl Report {
             .filter_map(|(report, pairs)| Some((report.difference.as_mut()?, pairs.as_slice())))
             .collect();
         statistics::correct(&mut differences);
-        for (arm, report) in study.arms.iter().skip(1).zip(others) {
-            let difference = report.difference.as_ref();
-            report.verdict = difference.map(|difference| difference.verdict(arm.expected_sign, study.delta));
+        if study.design.is_some() {
+            arms.iter_mut().for_each(ArmReport::leave_out_what_is_to_come);
         }
+        // Of a design as many as have been begun; else every arm has all.
+        let seeds = arms.iter().map(|arm| arm.runs.len()).max().unwrap_or(0);
+        let seeds = if study.design.is_some() { seeds } else { study.seeds.len() };
         Self {
             ablation: study.ablation.clone(),
             question: study.question.clone(),
@@ -136,9 +165,42 @@ impl Report {
             checksum: study.checksum.clone(),
             backend: study.backend.clone(),
             code_version: study.code_version.clone(),
-            seeds: study.seeds.clone(),
+            seeds: study.seeds[..seeds].to_vec(),
+            design: study.design.clone(),
+            mixed_versions,
             arms,
         }
+    }
+
+    /// What this table is as a look at its study.
+    pub(crate) fn look(&self) -> Look {
+        let with_interval = |arm: &&ArmReport| {
+            let interval = arm.difference.as_ref().and_then(|found| found.interval_adjusted);
+            interval.is_some() && arm.verdict != Some(Verdict::NotCompared)
+        };
+        let seen = self.arms.iter().filter(with_interval);
+        let seeds = match &self.design {
+            None => self.seeds.len(),
+            Some(_) => self.arms.iter().filter_map(|arm| arm.look).max().unwrap_or(0),
+        };
+        Look { seeds, arms: seen.filter_map(|arm| Some((arm.name.clone(), arm.verdict?))).collect() }
+    }
+
+    /// The arms that are not decided, and those that they are compared with: what is to be trained for the next look.
+    pub(crate) fn open_arms(&self, study: &Study) -> BTreeSet<usize> {
+        let open =
+            self.arms.iter().enumerate().skip(1).filter(|(_, arm)| {
+                arm.not_applicable.is_none() && !arm.verdict.is_some_and(Verdict::is_decided)
+            });
+        open.flat_map(|(place, _)| [place, study.arms[place].against]).collect()
+    }
+
+    /// A line on a look of a design.
+    pub(crate) fn progress(&self, number: usize, of: usize, seeds: usize) -> String {
+        let arms = self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none());
+        let arms: Vec<String> =
+            arms.map(|arm| format!("{} {}", arm.name, arm.verdict_text(self.delta))).collect();
+        format!("look {number} of {of}, at {seeds} seeds: {}", arms.join("; "))
     }
 
     /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`; where arms learn from different numbers of images,
@@ -152,11 +214,13 @@ impl Report {
             ("curves.svg", curves::svg(self)),
         ] {
             let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            alexnet_data::write_whole(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         if let Some(text) = labels::svg(self) {
             let path = folder.join("labels.svg");
-            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            alexnet_data::write_whole(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         Ok(())
     }
@@ -209,25 +273,15 @@ impl Report {
             "arm".to_owned(),
             measured,
             format!("less `{base}` [95 %]"),
+            "adjusted".to_owned(),
             "paper*".to_owned(),
             "verdict".to_owned(),
         ]];
         for (index, arm) in self.arms.iter().enumerate() {
             rows.push(arm.row(index == 0, self.delta, digits));
         }
-        let widths: Vec<usize> = (0..4)
-            .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-            .collect();
         let mut text = format!("\n{}\n{}\n\n", self.question, self.subject());
-        for row in &rows {
-            let mut line = String::new();
-            for (cell, width) in row.iter().zip(&widths) {
-                let _ = write!(line, "{cell:<width$}  ");
-            }
-            line += &row[4];
-            text += line.trim_end();
-            text.push('\n');
-        }
+        text += &aligned(&rows);
         text += &wrapped(
             &format!("* {}: {}, on {}.", self.claim.section, self.claim.text, self.claim.data),
             "  ",
@@ -246,7 +300,32 @@ impl Report {
         let compared = (!against.is_empty()).then(|| {
             format!("Compared with another arm than `{}`: {}.", self.arms[0].name, against.join("; "))
         });
-        compared.into_iter().chain(self.arms.iter().flat_map(ArmReport::notes)).collect()
+        let of_arms = self.arms.iter().flat_map(ArmReport::notes);
+        compared.into_iter().chain(of_arms).chain(self.versions()).collect()
+    }
+
+    /// Which code and machine computed how many of the runs.
+    fn versions(&self) -> Vec<String> {
+        let runs: BTreeMap<&str, &RunReport> =
+            self.arms.iter().flat_map(|arm| &arm.runs).map(|run| (run.folder.as_str(), run)).collect();
+        let mut counts: BTreeMap<&BTreeSet<Version>, usize> = BTreeMap::new();
+        for run in runs.into_values().filter(|run| !run.versions.is_empty()) {
+            *counts.entry(&run.versions).or_default() += 1;
+        }
+        let one = counts.len() == 1;
+        let line = |(versions, runs): (&BTreeSet<Version>, usize)| {
+            let text: Vec<String> = versions.iter().map(Version::text).collect();
+            let runs = if one { String::new() } else { format!(" ({runs} runs)") };
+            format!("Computed by {}{runs}.", text.join(", then "))
+        };
+        let mut lines: Vec<String> = counts.iter().map(|(versions, runs)| line((versions, *runs))).collect();
+        if counts.keys().any(|versions| versions.iter().any(|version| version.results.is_none())) {
+            lines.push(
+                "Runs from before results were numbered: that they are of the same code is taken from its commit."
+                    .to_owned(),
+            );
+        }
+        lines
     }
 
     /// The tests beside the intervals, a line each.
@@ -259,7 +338,7 @@ impl Report {
                 tested.iter().filter_map(|(name, difference)| Some(format!("{name} {}", of(difference)?)));
             said.collect::<Vec<_>>().join(", ")
         };
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = self.level_line().into_iter().collect();
         let p = listed(&|difference| {
             let (p, corrected) = (difference.p?, difference.p_holm?);
             Some(if tested.len() == 1 { small(p) } else { format!("{} → {}", small(p), small(corrected)) })
@@ -296,6 +375,35 @@ impl Report {
         }
         lines.retain(|line| !line.ends_with(": ."));
         lines
+    }
+
+    /// At which levels the verdicts are.
+    fn level_line(&self) -> Option<String> {
+        let percent = |share: f64| {
+            let text = format!("{:.2}", 100.0 * share);
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        };
+        if let Some(design) = &self.design {
+            let seeds: Vec<String> = design.looks.iter().map(|look| look.seeds.to_string()).collect();
+            let level: Vec<String> = design.looks.iter().map(|look| percent(1.0 - look.level)).collect();
+            return Some(format!(
+                "Looks fixed in advance, at {} seeds. Verdicts use the adjusted intervals, {} %: 5 % are divided over {} arm(s) \
+                 and, in proportion to their seeds, over the looks.",
+                seeds.join(", "),
+                level.join(", "),
+                design.arms,
+            ));
+        }
+        let level = self.arms.iter().find_map(|arm| Some(arm.difference.as_ref()?.level))?;
+        (level < LEVEL).then(|| {
+            format!(
+                "Verdicts use the adjusted intervals, {} %, and {} % for a difference smaller than {}: 5 % are divided over {:.0} arms.",
+                percent(1.0 - level),
+                percent(1.0 - 2.0 * level),
+                self.delta,
+                LEVEL / level,
+            )
+        })
     }
 
     pub(crate) fn subject(&self) -> String {
@@ -354,22 +462,63 @@ impl ArmReport {
             paper: arm.paper,
             paper_ratio: arm.paper_ratio,
             verdict: None,
+            look: None,
+            after_look: None,
+            interim: false,
+            versions: Vec::new(),
+            mixed: Vec::new(),
             lrn: mean_responses(&runs),
             runs,
         }
     }
 
-    /// Compares the arm with the base, seed by seed; returns the differences.
-    fn compare(&mut self, base: &ArmReport, quantity: Quantity, delta: f64) -> Vec<f64> {
-        let pairs =
-            self.runs.iter().zip(&base.runs).filter_map(|(run, base)| match (run.value, base.value) {
-                (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
-                _ => None,
-            });
-        let pairs: Vec<f64> = pairs.collect();
-        self.difference = Difference::of(&pairs, delta);
-        if let (Some(difference), Quantity::TestError) = (&mut self.difference, quantity) {
-            let answers = self.runs.iter().zip(&base.runs).filter_map(|(run, base)| {
+    /// Compares the arm with another, seed by seed; returns the differences. Of a design, those of the first look that decides,
+    /// or of the last that is complete.
+    fn compare(
+        &mut self,
+        reference: &ArmReport,
+        study: &Study,
+        expected_sign: i8,
+        mixed_versions: bool,
+    ) -> Vec<f64> {
+        self.after_look = match study.design {
+            Some(_) => None,
+            None => AfterLook::of(&self.name, study.seeds.len(), &study.looks),
+        };
+        let pairs = match &study.design {
+            None => {
+                let level = LEVEL / study.compared().max(1) as f64;
+                let pairs = self.compare_first(usize::MAX, level, reference, study);
+                let missing = |arm: &ArmReport| arm.runs.iter().any(|run| !run.settled);
+                self.interim = missing(self) || missing(reference);
+                pairs
+            }
+            Some(design) => {
+                let settled = |arm: &ArmReport| arm.runs.iter().take_while(|run| run.settled).count();
+                let settled = settled(self).min(settled(reference));
+                let mut pairs = Vec::new();
+                for look in design.looks.iter().take_while(|look| look.seeds <= settled) {
+                    pairs = self.compare_first(look.seeds, look.level, reference, study);
+                    self.look = Some(look.seeds);
+                    let verdict = self.difference.as_ref().map(|it| it.verdict(expected_sign, study.delta));
+                    if verdict.is_some_and(Verdict::is_decided) {
+                        break;
+                    }
+                }
+                pairs
+            }
+        };
+        let verdict = self.difference.as_ref().map(|found| found.verdict(expected_sign, study.delta));
+        self.verdict = match self.mixed.is_empty() || mixed_versions {
+            true => verdict,
+            false => verdict.map(|_| Verdict::NotCompared),
+        };
+        if self.paper_ratio.is_some() {
+            self.ratio = self.mean.zip(reference.mean).map(|(mean, base)| mean / base);
+        }
+        if let (Some(difference), Quantity::TestError) = (&mut self.difference, study.quantity) {
+            let both = self.runs.iter().zip(&reference.runs).take(self.look.unwrap_or(usize::MAX));
+            let answers = both.filter_map(|(run, base)| {
                 Some((base.answers.as_ref()?.right(), run.answers.as_ref()?.right()))
             });
             let answers: Vec<_> = answers.collect();
@@ -377,47 +526,81 @@ impl ArmReport {
                 difference.crossed_bootstrap = crossed_bootstrap(&answers);
             }
         }
-        if self.paper_ratio.is_some() {
-            self.ratio = self.mean.zip(base.mean).map(|(mean, base)| mean / base);
-        }
         pairs
     }
 
-    pub(crate) fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 5] {
-        if let Some(reason) = &self.not_applicable {
-            return [
-                self.name.clone(),
-                "not applicable".into(),
-                String::new(),
-                String::new(),
-                reason.clone(),
-            ];
+    /// Compares the first `seeds` seeds at a level.
+    fn compare_first(&mut self, seeds: usize, level: f64, reference: &ArmReport, study: &Study) -> Vec<f64> {
+        let both = || self.runs.iter().zip(&reference.runs).take(seeds);
+        let difference = |run: &RunReport, base: &RunReport| match (run.value, base.value) {
+            (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
+            _ => None,
+        };
+        let pairs: Vec<f64> = both().filter_map(|(run, base)| difference(run, base)).collect();
+        let paired = both().filter(|(run, base)| difference(run, base).is_some());
+        let versions: BTreeSet<Version> =
+            paired.flat_map(|(run, base)| run.versions.iter().chain(&base.versions)).cloned().collect();
+        self.mixed = versions::differences(&versions);
+        self.versions = versions.into_iter().collect();
+        self.difference = Difference::of(&pairs, study.delta, level);
+        pairs
+    }
+
+    /// Forgets the runs of looks that a design has yet to come to, or will not: they are no missing ones.
+    fn leave_out_what_is_to_come(&mut self) {
+        let begun = self.runs.iter().rposition(|run| run.begun).map_or(0, |last| last + 1);
+        self.runs.truncate(begun.max(self.look.unwrap_or(0)));
+        self.values.truncate(self.runs.len());
+    }
+
+    /// The verdict in words, with what it is to be read with.
+    fn verdict_text(&self, delta: f64) -> String {
+        let seeds = self.difference.as_ref().map_or(0, |difference| difference.seeds);
+        let Some(verdict) = self.verdict else { return "no pair of runs".to_owned() };
+        let mut text = verdict.text(delta, seeds);
+        if verdict != Verdict::NotCompared {
+            let mixed = (!self.mixed.is_empty()).then_some("mixed versions");
+            let interim = self.interim.then_some("interim");
+            for mark in self.after_look.map(AfterLook::text).into_iter().chain(interim).chain(mixed) {
+                text += ", ";
+                text += mark;
+            }
         }
+        text
+    }
+
+    /// Name, value, difference with its 95 % interval, adjusted interval, paper's figure, verdict.
+    pub(crate) fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 6] {
         let bound = if self.never_reached > 0 { "> " } else { "" };
-        let value = match (self.mean, self.sd) {
-            (Some(mean), Some(sd)) => format!("{bound}{mean:.digits$} ± {sd:.digits$}"),
-            (Some(mean), None) => format!("{bound}{mean:.digits$}"),
+        let value = match (&self.not_applicable, self.mean, self.sd) {
+            (Some(_), ..) => "not applicable".to_owned(),
+            (_, Some(mean), Some(sd)) => format!("{bound}{mean:.digits$} ± {sd:.digits$}"),
+            (_, Some(mean), None) => format!("{bound}{mean:.digits$}"),
             _ => "no finished run".to_owned(),
         };
-        if base {
-            return [self.name.clone(), value, String::new(), String::new(), String::new()];
+        let none = String::new;
+        if let Some(reason) = &self.not_applicable {
+            return [self.name.clone(), value, none(), none(), none(), reason.clone()];
         }
-        let difference = self.difference.as_ref().map_or(String::new(), |difference| {
-            let interval = difference
-                .interval_95
-                .map_or(String::new(), |(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"));
-            format!("{bound}{:+.digits$}{interval}", difference.mean)
+        if base {
+            return [self.name.clone(), value, none(), none(), none(), none()];
+        }
+        let interval = |interval: Option<(f64, f64)>| {
+            interval.map_or(none(), |(low, high)| format!("[{low:+.digits$}, {high:+.digits$}]"))
+        };
+        let difference = self.difference.as_ref().map_or(none(), |difference| {
+            let raw = interval(difference.interval_95);
+            format!("{bound}{:+.digits$} {raw}", difference.mean).trim_end().to_owned()
         });
+        let adjusted = self.difference.as_ref().filter(|difference| difference.is_adjusted());
+        let adjusted = adjusted.map_or(none(), |difference| interval(difference.interval_adjusted));
         let paper = match (self.paper, self.paper_ratio) {
             (Some(paper), _) => format!("{paper:+.1}"),
             (None, Some(ratio)) => format!("{ratio:.0}×"),
-            (None, None) => String::new(),
+            (None, None) => none(),
         };
-        let verdict = self.verdict.map_or("no pair of runs".to_owned(), |verdict| {
-            verdict.text(delta, self.difference.as_ref().map_or(0, |difference| difference.seeds))
-        });
-        let ratio = self.ratio.map_or(String::new(), |ratio| format!("; ratio {bound}{ratio:.1}"));
-        [self.name.clone(), value, difference, paper, verdict + &ratio]
+        let ratio = self.ratio.map_or(none(), |ratio| format!("; ratio {bound}{ratio:.1}"));
+        [self.name.clone(), value, difference, adjusted, paper, self.verdict_text(delta) + &ratio]
     }
 
     /// What a reader of the table must know besides.
@@ -427,6 +610,27 @@ impl ArmReport {
             if let Some(failure) = &run.failure {
                 notes.push(format!("{}, seed {}: {failure}", self.name, run.seed));
             }
+        }
+        if let Some(look) = self.look.filter(|_| self.verdict.is_some_and(Verdict::is_decided)) {
+            notes.push(format!(
+                "{}: decided at the look at {look} seeds, whose difference this is.",
+                self.name
+            ));
+        }
+        if !self.mixed.is_empty() {
+            let how = match self.verdict {
+                Some(Verdict::NotCompared) => "`--mixed-versions` compares them all the same",
+                _ => "compared all the same, as `--mixed-versions` asks",
+            };
+            notes.push(format!("{}: its runs differ in {}; {how}.", self.name, self.mixed.join(", ")));
+        }
+        if let Some(after) = self.after_look {
+            notes.push(format!(
+                "{}: {}: a table with another number of seeds was made before, so that its interval is no longer what it \
+                 says; `--until-decided` fixes looks in advance.",
+                self.name,
+                after.text(),
+            ));
         }
         if self.never_reached > 0 {
             notes.push(format!(
@@ -457,6 +661,9 @@ impl RunReport {
             failure: None,
             backend: None,
             processor: None,
+            versions: BTreeSet::new(),
+            settled: false,
+            begun: false,
             train_seconds: None,
             images_per_second: None,
             peak_memory_bytes: None,
@@ -474,13 +681,18 @@ impl RunReport {
     /// Fills in what the run's folder in `out` has. `images`: of a training epoch.
     fn read(&mut self, arm: &StudyArm, quantity: Quantity, out: &Path, images: usize) -> Result<()> {
         let folder = out.join(&self.folder);
-        let or_why = |otherwise: &str| failure(&folder).unwrap_or_else(|| otherwise.to_owned());
+        let failed = failure(&folder);
+        self.settled = failed.is_some();
+        self.begun = self.settled;
+        let or_why = |otherwise: &str| failed.clone().unwrap_or_else(|| otherwise.to_owned());
         if !folder.join("run.json").exists() {
             self.failure = Some(or_why("not trained"));
             return Ok(());
         }
+        self.begun = true;
         let run = Run::open(&folder)?;
         let sessions = run.record()?.sessions;
+        self.versions = sessions.iter().map(Version::of).collect();
         self.backend = sessions.last().map(|session| session.backend.clone());
         self.processor = sessions.last().map(|session| session.processor.clone());
         self.rows = run.metrics()?;
@@ -499,6 +711,7 @@ impl RunReport {
             self.failure = Some(or_why("not tested with these views"));
             return Ok(());
         };
+        self.settled = true;
         self.peak_memory_bytes = result.peak_memory_bytes;
         self.answers = run.answers(arm.config.evaluation.views)?;
         self.epochs = Some(result.epochs);
@@ -555,6 +768,34 @@ fn mean_responses(runs: &[RunReport]) -> Vec<LrnResponse> {
     layers.collect()
 }
 
+/// Rows under their header, with the last cell of each on a line of its own where lines would be longer than 80 columns. A
+/// column with nothing below its header is left out, but for the last.
+fn aligned(rows: &[[String; 6]]) -> String {
+    let shown: Vec<usize> =
+        (0..5).filter(|&column| column != 3 || rows[1..].iter().any(|row| !row[column].is_empty())).collect();
+    let length = |text: &str| text.chars().count();
+    let width = |column: usize| rows.iter().map(|row| length(&row[column])).max().unwrap_or(0);
+    let widths: Vec<usize> = shown.iter().map(|&column| width(column)).collect();
+    let before = widths.iter().map(|width| width + 2).sum::<usize>();
+    let below = rows.iter().any(|row| !row[5].is_empty() && before + length(&row[5]) > 80);
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (&column, width) in shown.iter().zip(&widths) {
+            let _ = write!(line, "{:<width$}  ", row[column]);
+        }
+        if !below {
+            line += &row[5];
+        }
+        text += line.trim_end();
+        text.push('\n');
+        if below && !row[5].is_empty() {
+            let _ = writeln!(text, "{:indent$}{}", "", row[5], indent = widths[0] + 2);
+        }
+    }
+    text
+}
+
 /// A p value in three digits.
 fn small(p: f64) -> String {
     if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
@@ -596,6 +837,36 @@ mod tests {
             learning_rate: 0.01,
             seconds: 1.0,
         }
+    }
+
+    #[test]
+    fn tables_have_at_most_80_columns_and_no_empty_one() {
+        let row = |cells: [&str; 6]| cells.map(str::to_owned);
+        let head = row(["arm", "test top-1 error, %", "less `on` [95 %]", "adjusted", "paper*", "verdict"]);
+        let short = row(["off", "19.37 ± 1.05", "+1.95 [-0.12, +4.02]", "", "+1.4", "lower"]);
+        let table = aligned(&[head.clone(), short]);
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(
+            table.lines().nth(1).unwrap().ends_with("+1.4    lower") && !table.contains("adjusted"),
+            "{table}"
+        );
+        let adjusted = row([
+            "gain-only",
+            "17.60 ± 0.52",
+            "+0.17 [-0.35, +0.70]",
+            "[-0.49, +0.84]",
+            "",
+            "undecided: about 49 seeds needed",
+        ]);
+        let base = row(["on", "17.42 ± 0.83", "", "", "", ""]);
+        let table = aligned(&[head, base, adjusted]);
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 5, "{table}");
+        assert_eq!(
+            (lines[1], lines[4]),
+            ("           verdict", "           undecided: about 49 seeds needed")
+        );
     }
 
     #[test]

@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::cli::Format;
-use crate::commands::print;
 use crate::diff;
+use crate::output::print;
 use crate::statistics::McNemar;
 
 /// How far a run is.
@@ -190,13 +190,15 @@ pub(crate) fn show(folder: &Path, format: Format) -> Result<()> {
             .duration_since(UNIX_EPOCH + Duration::from_secs(session.started))
             .map_or(String::new(), |ago| format!("{} ago, ", spoken(ago)));
         print(&format!(
-            "session: {ago}from epoch {}, {} ({}) on {}, {} threads, code {}",
+            "session: {ago}from epoch {}, {} ({}) on {}{}, {} threads, code {}{}",
             session.from_epoch,
             session.backend,
             session.operations,
             session.processor,
+            session.host.as_ref().map_or(String::new(), |host| format!(" of {host}")),
             session.threads,
             session.code_version,
+            session.results.map_or(String::new(), |results| format!(", results {results}")),
         ));
     }
     print("\nepoch  split            loss    top-1 %  top-5 %  rate      seconds");

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cli::{Format, SlurmArgs};
-use crate::commands::print;
+use crate::output::print;
 use crate::study::Study;
 
 /// A run that is stopped this often has another trouble.
@@ -55,6 +55,13 @@ pub(crate) fn submit(args: &SlurmArgs, study: &Study, folder: &Path, arguments: 
 /// The job script. A job that a signal ended, by preemption, a time limit or a kill, is queued again and goes
 /// on from its last checkpoint; one that failed is not.
 fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) -> Result<String> {
+    let name = folder.display().to_string();
+    if name.contains(['"', '\\']) || name.contains(char::is_control) {
+        bail!(
+            "--out {}: quotes, backslashes and line breaks cannot be written into a job script; choose another folder",
+            name.escape_debug()
+        );
+    }
     let last = study.tasks().len().checked_sub(1).context("the ablation has nothing to train")?;
     let at_once = args.at_once.map_or(String::new(), |limit| format!("%{limit}"));
     let program = std::env::current_exe().context("this program's own file")?;
@@ -67,7 +74,7 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
         format!("--job-name={}-{}", study.ablation, study.scale),
         format!("--array=0-{last}{at_once}"),
         format!("--cpus-per-task={}", args.cpus),
-        format!("--output=\"{}/logs/task-%a.log\"", folder.display().to_string().replace('%', "%%")),
+        format!("--output=\"{}/logs/task-%a.log\"", name.replace('%', "%%")),
         "--open-mode=append".to_owned(),
         "--requeue".to_owned(),
         // Time to write a checkpoint before the time limit.

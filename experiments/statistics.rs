@@ -7,7 +7,7 @@ use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ChiSquared, Continuous, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
-/// The level of every test, before Holm's correction.
+/// The level of all verdicts of an ablation together, and of every test beside them before Holm's correction.
 pub(crate) const LEVEL: f64 = 0.05;
 
 /// With what probability the seeds that are said to be needed decide.
@@ -42,6 +42,62 @@ fn t_above(t: f64, degrees: f64) -> f64 {
     StudentsT::new(0.0, 1.0, degrees).map_or(1.0, |distribution| distribution.sf(t))
 }
 
+/// The quantiles of Student's t that a level's verdicts need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Critical {
+    two_sided: f64,
+    one_sided: f64,
+}
+
+impl Critical {
+    pub(crate) fn new(level: f64, seeds: usize) -> Self {
+        let degrees = seeds as f64 - 1.0;
+        Self {
+            two_sided: t_quantile(1.0 - level / 2.0, degrees),
+            one_sided: t_quantile(1.0 - level, degrees),
+        }
+    }
+}
+
+/// The t intervals that a verdict at some level rests on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Intervals {
+    /// At 1 − level: whether it excludes 0.
+    pub(crate) difference: (f64, f64),
+    /// At 1 − 2 · level: whether it lies within ±delta, which are two one-sided tests at the level.
+    pub(crate) equivalence: (f64, f64),
+}
+
+/// What intervals decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Larger,
+    Smaller,
+    Within,
+}
+
+impl Intervals {
+    /// Around the mean of so many differences of this standard deviation.
+    pub(crate) fn of(mean: f64, sd: f64, seeds: usize, critical: Critical) -> Self {
+        let around = |quantile: f64| {
+            let half = quantile * sd / (seeds as f64).sqrt();
+            (mean - half, mean + half)
+        };
+        Self { difference: around(critical.two_sided), equivalence: around(critical.one_sided) }
+    }
+
+    pub(crate) fn decide(&self, delta: f64) -> Option<Decision> {
+        let ((low, high), (inner_low, inner_high)) = (self.difference, self.equivalence);
+        if low > 0.0 {
+            Some(Decision::Larger)
+        } else if high < 0.0 {
+            Some(Decision::Smaller)
+        } else {
+            (inner_low > -delta && inner_high < delta).then_some(Decision::Within)
+        }
+    }
+}
+
 /// A difference between two arms trained with the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Difference {
@@ -52,6 +108,12 @@ pub(crate) struct Difference {
     pub(crate) interval_95: Option<(f64, f64)>,
     /// The 90 % t interval; absent for one seed.
     pub(crate) interval_90: Option<(f64, f64)>,
+    /// The level that the verdict has: 5 % divided over the arms of the ablation, and over its looks if it has several.
+    pub(crate) level: f64,
+    /// The t interval at 1 − `level`, by which the verdict finds a difference; absent for one seed.
+    pub(crate) interval_adjusted: Option<(f64, f64)>,
+    /// The t interval at 1 − 2 · `level`, by which the verdict finds a difference smaller than delta; absent for one seed.
+    pub(crate) interval_adjusted_equivalence: Option<(f64, f64)>,
     pub(crate) sd: Option<f64>,
     /// Of the paired t test, two-sided.
     pub(crate) p: Option<f64>,
@@ -77,16 +139,18 @@ pub(crate) struct SignFlip {
 }
 
 impl Difference {
-    /// The differences' mean, intervals and tests; `None` without a pair.
-    pub(crate) fn of(differences: &[f64], delta: f64) -> Option<Self> {
+    /// The differences' mean, intervals and tests, with a verdict at `level`; `None` without a pair.
+    pub(crate) fn of(differences: &[f64], delta: f64, level: f64) -> Option<Self> {
         if differences.is_empty() {
             return None;
         }
         let (mean, sd) = mean_and_sd(differences);
         let n = differences.len() as f64;
-        let interval = |p: f64| {
-            sd.map(|sd| t_quantile(p, n - 1.0) * sd / n.sqrt()).map(|half| (mean - half, mean + half))
+        let at = |level: f64| {
+            let critical = Critical::new(level, differences.len());
+            sd.map(|sd| Intervals::of(mean, sd, differences.len(), critical))
         };
+        let (raw, adjusted) = (at(LEVEL), at(level));
         let above = |distance: f64, sd: f64| match sd {
             // Equal differences: the intervals are points, and so are the tests.
             0.0 => f64::from(u8::from(distance <= 0.0)),
@@ -95,8 +159,11 @@ impl Difference {
         Some(Self {
             seeds: differences.len(),
             mean,
-            interval_95: interval(0.975),
-            interval_90: interval(0.95),
+            interval_95: raw.map(|raw| raw.difference),
+            interval_90: raw.map(|raw| raw.equivalence),
+            level,
+            interval_adjusted: adjusted.map(|adjusted| adjusted.difference),
+            interval_adjusted_equivalence: adjusted.map(|adjusted| adjusted.equivalence),
             sd,
             p: sd.map(|sd| (2.0 * above(mean.abs(), sd)).min(1.0)),
             p_holm: None,
@@ -109,23 +176,33 @@ impl Difference {
 
     /// What the difference says about a claim of sign `expected` (0: no claim).
     pub(crate) fn verdict(&self, expected: i8, delta: f64) -> Verdict {
-        let (Some((low, high)), Some((low_90, high_90)), Some(sd)) =
-            (self.interval_95, self.interval_90, self.sd)
+        let (Some(difference), Some(equivalence), Some(sd)) =
+            (self.interval_adjusted, self.interval_adjusted_equivalence, self.sd)
         else {
             return Verdict::Undecided { seeds_needed: None };
         };
-        if low > 0.0 || high < 0.0 {
-            let sign = if low > 0.0 { 1 } else { -1 };
-            return match expected {
-                0 => Verdict::Differs { larger: sign > 0 },
-                _ if sign == expected => Verdict::SameDirection,
-                _ => Verdict::OppositeDirection,
-            };
+        // Errors are counts of few images: equal differences are a coincidence of rounding, and say nothing of their spread.
+        if sd == 0.0 && self.mean != 0.0 {
+            return Verdict::Undecided { seeds_needed: None };
         }
-        if low_90 > -delta && high_90 < delta {
-            return Verdict::SmallerThanDelta;
+        let found = match (Intervals { difference, equivalence }).decide(delta) {
+            Some(Decision::Within) => return Verdict::SmallerThanDelta,
+            Some(Decision::Larger) => 1,
+            Some(Decision::Smaller) => -1,
+            None => {
+                return Verdict::Undecided { seeds_needed: seeds_needed(self.mean, sd, delta, self.level) };
+            }
+        };
+        match expected {
+            0 => Verdict::Differs { larger: found > 0 },
+            _ if found == expected => Verdict::SameDirection,
+            _ => Verdict::OppositeDirection,
         }
-        Verdict::Undecided { seeds_needed: seeds_needed(self.mean, sd, delta) }
+    }
+
+    /// Whether the verdict's interval is another than the 95 % one.
+    pub(crate) fn is_adjusted(&self) -> bool {
+        self.level < LEVEL
     }
 }
 
@@ -263,11 +340,12 @@ impl McNemar {
     }
 }
 
-/// About how many seeds decide with a probability of 80 % if the true mean and spread are these: the 95 %
-/// interval excludes 0, or the 90 % interval lies inside ±delta.
-pub(crate) fn seeds_needed(mean: f64, sd: f64, delta: f64) -> Option<usize> {
-    (2..=MANY_SEEDS)
-        .find(|&seeds| power(mean, sd, seeds).max(power_equivalence(mean, sd, seeds, delta)) >= POWER)
+/// About how many seeds decide with a probability of 80 % if the true mean and spread are these: the interval at 1 − `level`
+/// excludes 0, or the one at 1 − 2 · `level` lies inside ±delta.
+pub(crate) fn seeds_needed(mean: f64, sd: f64, delta: f64, level: f64) -> Option<usize> {
+    (2..=MANY_SEEDS).find(|&seeds| {
+        power(mean, sd, seeds, level).max(power_equivalence(mean, sd, seeds, delta, level)) >= POWER
+    })
 }
 
 /// Between what the true spread lies with a probability of 80 %, when `seeds` seeds have shown `sd`.
@@ -278,18 +356,18 @@ pub(crate) fn spread(sd: f64, seeds: usize) -> Option<(f64, f64)> {
 }
 
 /// The probability that the paired t test over so many seeds finds a true mean of `mean`.
-pub(crate) fn power(mean: f64, sd: f64, seeds: usize) -> f64 {
+pub(crate) fn power(mean: f64, sd: f64, seeds: usize, level: f64) -> f64 {
     let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
-    let (shift, critical) = (mean * n.sqrt() / sd, t_quantile(1.0 - LEVEL / 2.0, degrees));
+    let (shift, critical) = (mean * n.sqrt() / sd, Critical::new(level, seeds).two_sided);
     let outside =
         |normal: &Normal, s: f64| normal.sf(critical * s - shift) + normal.cdf(-critical * s - shift);
     expected(degrees, outside)
 }
 
 /// The probability that the two one-sided tests over so many seeds find a true mean of `mean` within ±delta.
-fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64) -> f64 {
+fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64, level: f64) -> f64 {
     let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
-    let (scale, critical) = (n.sqrt() / sd, t_quantile(1.0 - LEVEL, degrees));
+    let (scale, critical) = (n.sqrt() / sd, Critical::new(level, seeds).one_sided);
     let inside = |normal: &Normal, s: f64| {
         let (low, high) = ((-delta - mean) * scale + critical * s, (delta - mean) * scale - critical * s);
         if low < high { normal.cdf(high) - normal.cdf(low) } else { 0.0 }
@@ -324,25 +402,32 @@ fn expected(degrees: f64, f: impl Fn(&Normal, f64) -> f64) -> f64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Verdict {
-    /// The 95 % interval excludes 0, on the paper's side.
+    /// The adjusted interval excludes 0, on the paper's side.
     SameDirection,
-    /// The 95 % interval excludes 0, on the other side.
+    /// The adjusted interval excludes 0, on the other side.
     OppositeDirection,
-    /// The 95 % interval excludes 0, and the paper says nothing.
+    /// The adjusted interval excludes 0, and the paper says nothing.
     Differs {
         /// Whether the arm's value is above the base's.
         larger: bool,
     },
-    /// The 90 % interval lies inside ±delta.
+    /// The adjusted equivalence interval lies inside ±delta.
     SmallerThanDelta,
     /// Neither; about so many seeds would decide it, if at most 1000 would.
     Undecided {
         /// Absent for one seed or more than 1000.
         seeds_needed: Option<usize>,
     },
+    /// None: versions of the code or the machine differ within the comparison.
+    NotCompared,
 }
 
 impl Verdict {
+    /// Whether further seeds can change nothing about it.
+    pub(crate) fn is_decided(self) -> bool {
+        !matches!(self, Self::Undecided { .. } | Self::NotCompared)
+    }
+
     pub(crate) fn text(self, delta: f64, seeds: usize) -> String {
         match self {
             Verdict::SameDirection => "same direction".to_owned(),
@@ -355,6 +440,7 @@ impl Verdict {
             Verdict::Undecided { seeds_needed: None } => {
                 format!("undecided: over {MANY_SEEDS} seeds needed")
             }
+            Verdict::NotCompared => "not compared: mixed versions".to_owned(),
         }
     }
 }
@@ -383,11 +469,14 @@ mod tests {
     #[test]
     fn intervals_and_tests_are_scipys_and_statsmodels() {
         for case in goldens()["differences"].as_array().unwrap() {
-            let (values, delta) = (numbers(&case["values"]), case["delta"].as_f64().unwrap());
-            let found = Difference::of(&values, delta).unwrap();
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let values = numbers(&case["values"]);
+            let found = Difference::of(&values, number("delta"), number("level")).unwrap();
             for (ours, golden) in [
                 (found.interval_95.unwrap(), &case["interval_95"]),
                 (found.interval_90.unwrap(), &case["interval_90"]),
+                (found.interval_adjusted.unwrap(), &case["interval_adjusted"]),
+                (found.interval_adjusted_equivalence.unwrap(), &case["interval_adjusted_equivalence"]),
             ] {
                 close(ours.0, &golden[0], 1e-7);
                 close(ours.1, &golden[1], 1e-7);
@@ -424,13 +513,15 @@ mod tests {
         for case in goldens()["power"].as_array().unwrap() {
             let number = |key: &str| case[key].as_f64().unwrap();
             let seeds = number("seeds") as usize;
-            close(power(number("mean"), number("sd"), seeds), &case["power"], 1e-6);
+            let (mean, sd, level) = (number("mean"), number("sd"), number("level"));
+            close(power(mean, sd, seeds, level), &case["power"], 1e-6);
             // By simulation, 200,000 samples: a standard error of at most 0.0011.
-            let equivalence = power_equivalence(number("mean"), number("sd"), seeds, number("delta"));
+            let equivalence = power_equivalence(mean, sd, seeds, number("delta"), level);
             assert!((equivalence - number("power_equivalence")).abs() < 0.005, "{equivalence} {case}");
         }
         for case in goldens()["seeds"].as_array().unwrap() {
-            let found = seeds_needed(case["mean"].as_f64().unwrap(), case["sd"].as_f64().unwrap(), 0.0);
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let found = seeds_needed(number("mean"), number("sd"), 0.0, number("level"));
             assert_eq!(found, case["seeds"].as_u64().map(|seeds| seeds as usize), "{case}");
         }
     }
@@ -453,7 +544,8 @@ mod tests {
     #[test]
     fn sign_flips_are_off_where_they_cannot_come_out() {
         let (few, many) = ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-        let mut differences = [Difference::of(&few, 0.3).unwrap(), Difference::of(&many, 0.3).unwrap()];
+        let mut differences =
+            [Difference::of(&few, 0.3, LEVEL).unwrap(), Difference::of(&many, 0.3, LEVEL).unwrap()];
         let [first, second] = &mut differences;
         correct(&mut [(first, &few), (second, &many)]);
         assert_eq!(differences[0].sign_flip, Some(SignFlip { smallest: 0.0625, p: None }));
@@ -502,23 +594,47 @@ mod tests {
 
     #[test]
     fn verdicts_follow_the_intervals() {
-        let difference = Difference::of(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.3).unwrap();
+        let difference = Difference::of(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.3, LEVEL).unwrap();
         assert_eq!(difference.verdict(1, 0.3), Verdict::SameDirection);
         assert_eq!(difference.verdict(-1, 0.3), Verdict::OppositeDirection);
         assert_eq!(difference.verdict(0, 0.3), Verdict::Differs { larger: true });
-        let small = Difference::of(&[0.05, -0.05, 0.02, -0.03, 0.01], 0.3).unwrap();
+        let small = Difference::of(&[0.05, -0.05, 0.02, -0.03, 0.01], 0.3, LEVEL).unwrap();
         assert_eq!(small.verdict(1, 0.3), Verdict::SmallerThanDelta);
-        let noisy = Difference::of(&[1.0, -0.5, 0.8, 0.2, -0.4], 0.3).unwrap();
+        let noisy = Difference::of(&[1.0, -0.5, 0.8, 0.2, -0.4], 0.3, LEVEL).unwrap();
         let Verdict::Undecided { seeds_needed: Some(n) } = noisy.verdict(1, 0.3) else { panic!() };
         // sd 0.672, mean 0.22: ((1.96 + 0.84) · 0.672 / 0.22)² is about 73, a little more for small n.
         assert!((73..80).contains(&n), "{n}");
-        let one = Difference::of(&[5.0], 0.3).unwrap();
+        let one = Difference::of(&[5.0], 0.3, LEVEL).unwrap();
         assert_eq!((one.interval_95, one.p), (None, None));
         assert_eq!(one.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
-        assert_eq!(Difference::of(&[], 0.3), None);
-        let equal = Difference::of(&[0.0, 0.0, 0.0], 0.3).unwrap();
+        assert_eq!(Difference::of(&[], 0.3, LEVEL), None);
+        let equal = Difference::of(&[0.0, 0.0, 0.0], 0.3, LEVEL).unwrap();
         assert_eq!((equal.p, equal.p_equivalence), (Some(1.0), Some(0.0)));
         assert_eq!(equal.verdict(1, 0.3), Verdict::SmallerThanDelta);
+        let by_rounding = Difference::of(&[0.5, 0.5], 0.3, LEVEL).unwrap();
+        assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
+    }
+
+    /// The paired t test's p is 0.036: below 5 %, but not below half of it.
+    #[test]
+    fn verdicts_have_the_level_of_their_arm() {
+        let pairs = [0.2, 1.3, 0.9, 1.9, 0.4, 0.1];
+        let (alone, of_two) =
+            (Difference::of(&pairs, 0.3, LEVEL).unwrap(), Difference::of(&pairs, 0.3, LEVEL / 2.0).unwrap());
+        assert!((0.03..0.05).contains(&alone.p.unwrap()), "{alone:?}");
+        assert_eq!(alone.verdict(1, 0.3), Verdict::SameDirection);
+        let Verdict::Undecided { seeds_needed: Some(n) } = of_two.verdict(1, 0.3) else {
+            panic!("{of_two:?}")
+        };
+        assert!(n > seeds_needed(alone.mean, alone.sd.unwrap(), 0.3, LEVEL).unwrap());
+        // What is shown as the 95 % interval is one, and the verdict has another.
+        assert_eq!(of_two.interval_95, alone.interval_95);
+        assert_eq!(of_two.interval_adjusted_equivalence, alone.interval_95);
+        assert!(of_two.interval_adjusted.unwrap().0 < 0.0 && of_two.is_adjusted() && !alone.is_adjusted());
+        let small = [0.2, -0.15, 0.22, -0.1, 0.19, 0.02];
+        let within = |level: f64| Difference::of(&small, 0.2, level).unwrap().verdict(1, 0.2);
+        assert_eq!(within(LEVEL), Verdict::SmallerThanDelta);
+        assert!(!within(LEVEL / 10.0).is_decided());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ablation::{Ablation, Arm, Claim, Quantity};
 use crate::arm::SOURCE;
+use crate::design::{Design, Look};
 use crate::scale::Scale;
 
 /// What the runs of an ablation are, and what a report is made from.
@@ -31,6 +32,12 @@ pub(crate) struct Study {
     pub(crate) code_version: String,
     pub(crate) training_images: usize,
     pub(crate) seeds: Vec<u64>,
+    /// Looks fixed in advance, of which the last has all seeds; absent: one look, at the end.
+    #[serde(default)]
+    pub(crate) design: Option<Design>,
+    /// The looks that happened: tables with verdicts.
+    #[serde(default)]
+    pub(crate) looks: Vec<Look>,
     /// What is trained before the arms that begin with it.
     #[serde(default)]
     pub(crate) source: Option<Source>,
@@ -86,6 +93,18 @@ pub(crate) struct Task {
     pub(crate) weight: f64,
 }
 
+/// How many seeds a study has, counted from 0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Seeds {
+    /// So many.
+    Fixed(usize),
+    /// As many as it takes, with looks that are fixed in advance.
+    UntilDecided {
+        /// Of the last look.
+        most: usize,
+    },
+}
+
 impl Study {
     /// The study of an ablation, before anything is trained.
     pub(crate) fn new(
@@ -93,16 +112,20 @@ impl Study {
         scale: &Scale,
         source: Option<RunConfig>,
         arms: Vec<(&Arm, RunConfig)>,
-        seeds: usize,
+        seeds: Seeds,
         data: &Data,
         environment: &Environment,
     ) -> Result<Self> {
-        let seeds: Vec<u64> = (0..seeds as u64).collect();
+        let (most, looks) = match seeds {
+            Seeds::Fixed(number) => (number, false),
+            Seeds::UntilDecided { most } => (most, true),
+        };
+        let seeds: Vec<u64> = (0..most as u64).collect();
         let learned_from = |config: &RunConfig| -> Result<usize> {
             Ok(data.dataset.part(&config.data.classes, config.data.labelled, 0)?.train.len())
         };
         let folder = |config: RunConfig, seed: u64| {
-            let run = Run::new(config, seed, &data.dataset, Path::new(""));
+            let run = Run::new(config, seed, environment.operations, &data.dataset, Path::new(""));
             run.folder.to_string_lossy().into_owned()
         };
         let source = source.map(|config| -> Result<Source> {
@@ -135,7 +158,7 @@ impl Study {
                 config,
             })
         };
-        Ok(Self {
+        let mut study = Self {
             ablation: ablation.name.clone(),
             question: ablation.question.clone(),
             claim: ablation.claim.clone(),
@@ -150,7 +173,89 @@ impl Study {
             arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
             source,
             seeds,
-        })
+            design: None,
+            looks: Vec::new(),
+        };
+        study.design = looks.then(|| Design::new(most, study.compared()));
+        Ok(study)
+    }
+
+    /// How many arms are compared with another.
+    pub(crate) fn compared(&self) -> usize {
+        self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none()).count()
+    }
+
+    /// Takes over what an earlier study in the same folder leaves: the looks at the same comparisons.
+    ///
+    /// # Errors
+    /// If either has a design and the two are not the same, since looks are fixed before the first.
+    pub(crate) fn follow(&mut self, earlier: Study, folder: &Path) -> Result<()> {
+        let anew = "; begin anew with another `--out`, or with `--fresh`";
+        if let Some(design) = &earlier.design {
+            let of = |study: &Study| {
+                let claims: Vec<_> = study.arms.iter().map(|arm| (arm.against, arm.expected_sign)).collect();
+                (
+                    study.identity(),
+                    study.design.clone(),
+                    study.seeds.clone(),
+                    study.delta,
+                    study.quantity,
+                    claims,
+                )
+            };
+            let same = of(self) == of(&earlier);
+            if !same {
+                let what = match &self.design {
+                    None => "`--until-decided` and `--max-seeds` go on with it",
+                    Some(own) if own != design => "this command has others",
+                    Some(_) => "this command's runs are others (config, images, operations)",
+                };
+                bail!(
+                    "{}: the design of this study is fixed, {}, and {what}{anew}",
+                    folder.display(),
+                    design.text()
+                );
+            }
+            self.looks = earlier.looks;
+            return Ok(());
+        }
+        // A comparison is the same if both of its arms have the same first run.
+        let comparison = |study: &Study, name: &str| {
+            let arm = study.arms.iter().find(|arm| arm.name == name)?;
+            let runs = [&arm.runs, &study.arms[arm.against].runs];
+            Some(runs.map(|runs| runs.first().cloned()))
+        };
+        let mut looks = earlier.looks.clone();
+        for look in &mut looks {
+            look.arms.retain(|name, _| comparison(self, name) == comparison(&earlier, name));
+        }
+        looks.retain(|look| !look.arms.is_empty());
+        if let (Some(_), Some(look)) = (&self.design, looks.last()) {
+            bail!(
+                "{}: a table of this study was made with {} seeds, and looks must be fixed before the first{anew}",
+                folder.display(),
+                look.seeds
+            );
+        }
+        self.looks = looks;
+        Ok(())
+    }
+
+    /// Notes in `study.json`, in the study's folder, that a table was made.
+    pub(crate) fn note_look(&mut self, look: Look, folder: &Path) -> Result<()> {
+        if look.arms.is_empty() || self.looks.contains(&look) {
+            return Ok(());
+        }
+        // The study may have been begun anew, with more seeds, since this one was read.
+        let now = Self::read(folder)?;
+        if now.identity() != self.identity() || now.design != self.design {
+            return Ok(());
+        }
+        self.looks = now.looks;
+        // What a later table of the same seeds says takes the place of an earlier one's word.
+        self.looks.retain(|other| other.seeds != look.seeds);
+        self.looks.push(look);
+        self.write(folder)
     }
 
     /// Where the files of a study lie, in `out`.
@@ -158,15 +263,13 @@ impl Study {
         out.join("ablations").join(format!("{ablation}-{scale}"))
     }
 
-    /// Writes `study.json` into the study's folder in `out`, which it returns.
-    pub(crate) fn write(&self, out: &Path) -> Result<PathBuf> {
-        let folder = Self::folder(out, &self.ablation, &self.scale);
+    /// Writes `study.json` into the study's folder.
+    pub(crate) fn write(&self, folder: &Path) -> Result<()> {
         let path = folder.join("study.json");
         let cannot = || format!("cannot write {}", path.display());
-        std::fs::create_dir_all(&folder).with_context(cannot)?;
+        std::fs::create_dir_all(folder).with_context(cannot)?;
         // By a rename: another process may be reading it.
-        alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)?;
-        Ok(folder)
+        alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)
     }
 
     /// Reads the study in a folder.
@@ -181,6 +284,10 @@ impl Study {
         let arms = &study.arms;
         if arms.is_empty()
             || arms.iter().any(|arm| other(&arm.runs) || arm.against >= arms.len())
+            || study
+                .design
+                .iter()
+                .any(|design| design.looks.last().is_none_or(|last| last.seeds != study.seeds.len()))
             || study.source.iter().any(|source| other(&source.runs))
         {
             bail!(
@@ -189,6 +296,14 @@ impl Study {
             );
         }
         Ok(study)
+    }
+
+    /// Whether this program, as it is set, gives the runs that the study names.
+    pub(crate) fn is_of_this_program(&self, data: &Data, environment: &Environment) -> bool {
+        let Some(run) = self.arms[0].runs.first() else { return true };
+        let config = begun(&self.arms[0].config, self.source.as_ref(), 0);
+        let identity = config.identity(&data.dataset, self.seeds[0], environment.operations);
+        run.ends_with(&format!("-{identity}"))
     }
 
     /// What tells this study from another of the same name: its runs, and in which order they are tasks.
@@ -278,7 +393,8 @@ impl Study {
             let fresh = fresh && number == 0;
             let config = begun(&self.arms[arm].config, self.source.as_ref(), task.seed);
             let from_source = self.arms[arm].config.initial.weights == SOURCE;
-            let mut run = Run::new(config, self.seeds[task.seed], &data.dataset, out);
+            let operations = environment.operations;
+            let mut run = Run::new(config, self.seeds[task.seed], operations, &data.dataset, out);
             if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
                 let source = self.train_source(task.seed, data, environment, &task.label, out, false);
                 if let Err(error) = &source
@@ -310,7 +426,8 @@ impl Study {
         fresh: bool,
     ) -> Result<Option<PathBuf>, TrainError> {
         let Some(source) = &self.source else { return Ok(None) };
-        let run = Run::new(source.config.clone(), self.seeds[seed], &data.dataset, out);
+        let operations = environment.operations;
+        let run = Run::new(source.config.clone(), self.seeds[seed], operations, &data.dataset, out);
         loop {
             match run.complete(data, environment, label, fresh) {
                 Err(TrainError::Locked { .. }) if environment.stop.load(Ordering::SeqCst) => {

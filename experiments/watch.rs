@@ -1,6 +1,5 @@
 //! Runs in progress, from their files alone: whatever process or machine works on them.
 
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,12 +8,12 @@ use alexnet_train::spoken;
 use anyhow::Result;
 
 use crate::cli::WatchArgs;
-use crate::commands::print;
+use crate::output::{can_redraw_output, print, put};
 use crate::runs::{State, Summary, folders};
 
 /// Prints the runs in progress, and again and again in a terminal, until it is interrupted.
 pub(crate) fn watch(args: &WatchArgs, stop: &AtomicBool) -> Result<()> {
-    let once = args.once || !std::io::stdout().is_terminal();
+    let once = args.once || !can_redraw_output();
     loop {
         let text = text(&folders(&args.folder)?);
         if once {
@@ -22,9 +21,7 @@ pub(crate) fn watch(args: &WatchArgs, stop: &AtomicBool) -> Result<()> {
             return Ok(());
         }
         // Home, the text with the rest of each line cleared, then what is below.
-        let mut out = std::io::stdout();
-        let _ = write!(out, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"));
-        let _ = out.flush();
+        put(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")));
         let next = Instant::now() + Duration::from_secs(args.every.max(1));
         while Instant::now() < next {
             if stop.load(Ordering::SeqCst) {

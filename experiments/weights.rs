@@ -2,21 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use alexnet_data::{Class, Preprocessing, file_sha256, hex, write_whole};
 use alexnet_model::{AlexNet, Network};
 use alexnet_train::{Classifier, Run};
-use alexnet_weights::{Names, Weights, WeightsError, read_caffe_mean};
+use alexnet_weights::{Checkpoint, Names, Weights, WeightsError, read_caffe_mean};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
 use crate::classes::{ilsvrc, labels, outputs};
 use crate::cli::{Format, NamesArg, Origin};
-use crate::commands::print;
 use crate::machine::backend;
+use crate::output::{self, can_redraw, note, print};
 use crate::predict::refuse_input;
 use crate::{diff, fetch, library, network};
 
@@ -53,7 +52,7 @@ impl Loaded {
     /// or the preset that fits. What was guessed is said.
     pub(crate) fn open(name: &Path, origin: &Origin) -> Result<Self> {
         let loaded = Self::read(name, origin)?;
-        loaded.guesses.iter().for_each(|guess| eprintln!("note: {guess}"));
+        loaded.guesses.iter().for_each(|guess| note(&format!("note: {guess}")));
         Ok(loaded)
     }
 
@@ -239,12 +238,21 @@ impl Opened {
     }
 }
 
-/// Reads a file; of a tensor in it that cannot be read, the file is said too.
+/// Reads a file. An error about a tensor names the file too; the entry that was taken of a training checkpoint is reported.
 fn read(path: &Path) -> Result<Weights> {
-    match Weights::read(path) {
-        Err(error @ WeightsError::Tensor { .. }) => Err(error).with_context(|| path.display().to_string()),
-        other => Ok(other?),
+    let weights = match Weights::read(path) {
+        Err(error @ WeightsError::Tensor { .. }) => Err(error).with_context(|| path.display().to_string())?,
+        other => other?,
+    };
+    if let Some(Checkpoint { taken, others }) = &weights.checkpoint {
+        let mut note =
+            format!("note: {}: a training checkpoint; its weights are those of `{taken}`", path.display());
+        if !others.is_empty() {
+            note += &format!(", not of `{}`", others.join("`, `"));
+        }
+        output::note(&note);
     }
+    Ok(weights)
 }
 
 /// How images are prepared for weights that do not say: as those who published weights under such names did. Where nobody did,
@@ -332,8 +340,8 @@ fn find(name: &Path) -> Result<PathBuf> {
         }
         return Ok(path);
     }
-    if std::io::stderr().is_terminal() {
-        eprintln!("torchvision's weights are in no cache here");
+    if can_redraw() {
+        note("torchvision's weights are in no cache here");
     }
     fs::create_dir_all(&ours).with_context(|| format!("cannot write {}", ours.display()))?;
     let target = ours.join(file);
@@ -487,11 +495,11 @@ fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
         Ok(_) => "loaded there, the same weights give other answers",
         Err(why) => &format!("it cannot load these ({why})"),
     };
-    eprintln!(
+    note(&format!(
         "note: `{}` is not torchvision's alexnet ({first} and {} more differ): {what}",
         network.name,
         differences.len() - 1
-    );
+    ));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use alexnet_train::{Data, Environment, EpochRow, Observer, keep_failure, spoken};
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::commands::Interrupted;
+use crate::output::{note, print};
 use crate::study::{Study, Task};
 
 /// What a process that trains for another tells it.
@@ -49,6 +50,8 @@ enum End {
 /// Everything but the study that training needs.
 pub(crate) struct Plan<'a> {
     pub(crate) study: &'a Study,
+    /// Which of its tasks are to be carried out, by their places.
+    pub(crate) tasks: Vec<usize>,
     /// The study's folder.
     pub(crate) folder: &'a Path,
     pub(crate) out: &'a Path,
@@ -57,6 +60,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) clock: Arc<Clock>,
     pub(crate) fresh: bool,
     pub(crate) jobs: usize,
+    /// The threads of this process where it is one of several; a thread is in one pool for good.
+    pub(crate) pool: &'a OnceLock<rayon::ThreadPool>,
     /// What another process of this program needs to do the same: data, backend and the like.
     pub(crate) arguments: Vec<String>,
 }
@@ -67,8 +72,8 @@ pub(crate) struct Plan<'a> {
 /// Only if training was interrupted.
 pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
     let tasks = plan.study.tasks();
-    let jobs = plan.jobs.min(tasks.len()).max(1);
-    let queue = Queue(Mutex::new((0..tasks.len()).collect()));
+    let jobs = plan.jobs.min(plan.tasks.len()).max(1);
+    let queue = Queue(Mutex::new(plan.tasks.iter().copied().collect()));
     let failures = AtomicUsize::new(0);
     let failed = |task: usize, why: String| {
         say(plan.environment, &format!("{}: failed: {why}", tasks[task].label));
@@ -98,10 +103,7 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
         let others: Vec<_> = (2..=jobs)
             .map(|job| scope.spawn(move || elsewhere(plan, tasks, job, threads, queue, failed)))
             .collect();
-        // This thread is one of the pool's: with one thread, nothing has to be handed to another.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
-        let own =
-            pool.as_ref().map_err(|error| anyhow!("cannot start threads: {error}")).and_then(|_| here());
+        let own = own_pool(plan, threads).and_then(|()| here());
         let join = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
             other.join().unwrap_or_else(|_| Err(anyhow!("a thread failed unexpectedly")))
         };
@@ -114,6 +116,15 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
     });
     outcomes.into_iter().collect::<Result<()>>()?;
     Ok(failures.into_inner())
+}
+
+/// Makes this thread one of a pool of so many, if it is not in one yet: with one thread, nothing has to be handed to another.
+fn own_pool(plan: &Plan<'_>, threads: usize) -> Result<()> {
+    if plan.pool.get().is_none() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
+        let _ = plan.pool.set(pool.map_err(|error| anyhow!("cannot start threads: {error}"))?);
+    }
+    Ok(())
 }
 
 /// What is asked before a task is begun, since nothing of it is there to be interrupted.
@@ -264,7 +275,7 @@ fn forward(output: ChildStdout, send: &std::sync::mpsc::Sender<Event>) {
 /// Prints a line where the dashboard is not in the way; what it would say is in the logs and the table too.
 fn say(environment: &Environment, line: &str) {
     if !environment.dashboard {
-        eprintln!("{line}");
+        note(line);
     }
 }
 
@@ -295,13 +306,13 @@ impl Observer for Lines {
         let line = format!("{}{left}", epoch_line(label, rows));
         self.keep(&line);
         if !self.dashboard {
-            eprintln!("{line}");
+            note(&line);
         }
     }
 
     fn note(&self, text: &str) {
         self.keep(text);
-        eprintln!("{text}");
+        note(text);
     }
 }
 
@@ -319,7 +330,7 @@ struct Reporter {
 
 fn tell(event: &Event) {
     let text = serde_json::to_string(event).expect("plain values");
-    let _ = writeln!(std::io::stdout(), "{text}");
+    print(&text);
 }
 
 impl Observer for Reporter {
@@ -337,7 +348,7 @@ impl Observer for Reporter {
     }
 
     fn note(&self, text: &str) {
-        eprintln!("{text}");
+        note(text);
         tell(&Event::Line(text.to_owned()));
     }
 }

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use libjpeg_turbo_rs::{PixelFormat, Subsampling};
+
 use crate::support::{experiments, stderr, stdout, succeed};
 
 fn json(path: &Path) -> serde_json::Value {
@@ -117,9 +119,8 @@ fn squares(folder: &Path) {
             |at: usize| (left..left + side).contains(&(at % 28)) && (top..top + side).contains(&(at / 28));
         let pixels: Vec<u8> =
             (0..784).map(|at| if inside(at) { 230 } else { (at * 31 % 40) as u8 }).collect();
-        let mut bytes = Vec::new();
-        let encoder = jpeg_encoder::Encoder::new(&mut bytes, 95);
-        encoder.encode(&pixels, 28, 28, jpeg_encoder::ColorType::Luma).unwrap();
+        let (format, sampling) = (PixelFormat::Grayscale, Subsampling::S444);
+        let bytes = libjpeg_turbo_rs::compress(&pixels, 28, 28, format, 95, sampling).unwrap();
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     };

@@ -2,9 +2,10 @@ use alexnet_data::{
     Augmentation, Batch, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig, MeanKind,
     PixelScale, Statistics, Upload, Views,
 };
+use alexnet_train::{Classifier, Predictions, RunConfig, evaluate, evaluation_loader};
 use burn::data::dataloader::DataLoader;
 
-use crate::support::{devices, tiny_idx};
+use crate::support::{devices, preset, tiny_idx};
 
 fn dataset(folder: &std::path::Path) -> Dataset {
     let manifest = include_str!("../datasets/fashion-mnist-mini.toml").replace("images = {", "# {");
@@ -99,4 +100,46 @@ fn ten_views_keep_an_images_views_together() {
     let batch = loader.iter().next().unwrap().unwrap();
     assert_eq!(batch.images.dims(), [70, 1, 28, 28]);
     assert_eq!(batch.targets.len(), 7);
+}
+
+/// The `mini` network and recipe with this batch size.
+fn run_config(batch_size: usize) -> RunConfig {
+    let scale = include_str!("../experiments/scales/mini.toml");
+    let mut scale: toml::Table = toml::from_str(scale).unwrap();
+    ["name", "about", "seeds"].iter().for_each(|key| drop(scale.remove(*key)));
+    scale.insert("network".to_owned(), toml::Value::try_from(preset("mini")).unwrap());
+    let mut config: RunConfig = scale.try_into().unwrap();
+    config.recipe.batch_size = batch_size;
+    config
+}
+
+#[test]
+fn ten_views_come_in_batches_of_the_training_size_and_give_the_same_predictions() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path());
+    let statistics = Statistics::of(&data.train).unwrap();
+    let device = devices()[0].1.clone();
+    let predict = |batch_size: usize| -> Predictions {
+        let config = run_config(batch_size);
+        let loader =
+            evaluation_loader(&config, data.test.clone(), &statistics, Views::Ten, &device, 0).unwrap();
+        // The views of one image come together, however few a training batch has.
+        let most = batch_size.max(10);
+        for batch in loader.iter() {
+            let inputs = batch.unwrap().images.dims()[0];
+            assert!(inputs <= most, "{inputs} inputs at once, and {batch_size} in training");
+        }
+        let model = Classifier::new(&config.network, 3, &device).unwrap();
+        evaluate(&model, &loader, 10, batch_size, &std::sync::atomic::AtomicBool::new(false)).unwrap()
+    };
+    let whole = predict(1000);
+    assert_eq!((whole.targets.len(), whole.probabilities.len()), (20, 200));
+    for batch_size in [128, 32, 10, 7, 1] {
+        let divided = predict(batch_size);
+        assert_eq!(divided.targets, whole.targets);
+        let largest = divided.probabilities.iter().zip(&whole.probabilities);
+        let largest = largest.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
+        println!("batches of {batch_size}: probabilities differ by {largest:e} at most");
+        assert!(largest < 1e-6, "batches of {batch_size}: {largest}");
+    }
 }

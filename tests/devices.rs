@@ -2,7 +2,7 @@
 //! backend of this build. In CI that is NdArray, which is slow, so everything is small here.
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use alexnet_data::Batch;
 use alexnet_model::Network;
@@ -14,7 +14,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use burn::train::TrainStep;
 
-use crate::support::{experiments, preset, stderr, succeed, tiny_idx, tiny_scale, tolerance};
+use crate::support::{Held, experiments, preset, stderr, succeed, tiny_idx, tiny_scale, tolerance};
 
 fn backends() -> [Backend; 2] {
     if let Ok(names) = std::env::var("ALEXNET_BURN_DEVICES") {
@@ -200,31 +200,9 @@ fn what_cannot_be_placed_is_one_clear_line() {
     fails(&[&train[..], &parallel].concat(), "batch normalization averages over whole batches");
 }
 
-/// Begins what [`train`] would train, and kills it in an epoch after the first.
+/// Begins what [`train`] would train, and kills it in the third epoch of six steps and one for validation each.
 fn kill(folder: &Path, out: &str, more: &[&str]) {
-    for _ in 0..20 {
-        let mut command = training(folder, out, more);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let run = || {
-            let mut runs = std::fs::read_dir(folder.join(out)).ok()?.filter_map(Result::ok);
-            runs.next().map(|run| run.path())
-        };
-        let finished = loop {
-            if child.try_wait().unwrap().is_some() {
-                break true;
-            }
-            let rows = run().and_then(|run| std::fs::read_to_string(run.join("metrics.jsonl")).ok());
-            if rows.is_some_and(|rows| rows.lines().count() >= 4) {
-                break false;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        };
-        if !finished && child.kill().is_ok() && !child.wait().unwrap().success() {
-            return;
-        }
-        let _ = std::fs::remove_dir_all(folder.join(out));
-    }
-    panic!("it was never killed in time");
+    Held::after(2 * 7 + 3, &mut training(folder, out, more)).ok().unwrap().kill();
 }
 
 /// The run in `out` was not begun again from nothing.
@@ -240,7 +218,7 @@ fn went_on(out: &Path) {
 fn a_run_killed_on_two_devices_goes_on_on_one() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let epochs = ["--epochs", "12"];
+    let epochs = ["--epochs", "4"];
     let one = train(folder, "one", &epochs);
     kill(folder, "killed", &[&epochs[..], &["--devices", &names()]].concat());
     close_weights("on one device", &train(folder, "killed", &epochs), &one);
@@ -252,7 +230,7 @@ fn a_run_with_divided_batches_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let names = names();
-    let parallel = ["--epochs", "12", "--devices", &names, "--data-parallel"];
+    let parallel = ["--epochs", "4", "--devices", &names, "--data-parallel"];
     let straight = train(folder, "straight", &parallel);
     kill(folder, "killed", &parallel);
     the_same("resumed", &train(folder, "killed", &parallel), &straight);

@@ -8,10 +8,12 @@
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
 //! - `devices` (with a second backend): towers on two devices, batches divided over two
+//! - `terminals` (on Linux): closed, dumb and tiny terminals, streams that nobody reads
 //! - [`transfer`]: weights that training begins with, frozen layers, few labels
 //! - [`commands`]: every subcommand's happy path and main errors
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
+#![allow(clippy::print_stdout, clippy::print_stderr)] // what was measured, with `--nocapture`
 
 mod analyze;
 mod batches;
@@ -23,5 +25,7 @@ mod networks;
 mod photographs;
 mod resume;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminals;
 mod transfer;
 mod weights;

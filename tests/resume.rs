@@ -1,9 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::support::{experiments, stderr, succeed, tiny_idx, tiny_scale};
+use crate::support::{Held, experiments, stderr, succeed, tiny_idx, tiny_scale};
 
 /// The one run folder in `out`.
 fn run_folder(out: &Path) -> PathBuf {
@@ -46,62 +44,38 @@ fn a_run_with_batch_normalization_that_is_stopped_in_mid_epoch_goes_on_to_the_sa
         |out: &str| [arguments(folder.path(), out), vec!["--set".to_owned(), stages.to_owned()]].concat();
     succeed(experiments(folder.path()).args(all("straight")));
     stop_again_and_again(folder.path(), "stopped", &all("stopped"), "-INT");
-    let [straight, stopped] = ["straight", "stopped"].map(|out| run_folder(&folder.path().join(out)));
-    assert_eq!(metrics(&straight), metrics(&stopped));
-    assert!(
-        fs::read(straight.join("weights.bpk")).unwrap() == fs::read(stopped.join("weights.bpk")).unwrap()
-    );
+    assert_same(&folder.path().join("straight"), &folder.path().join("stopped"));
 }
+
+/// Two runs have the same rows, weights and answers, bit by bit.
+fn assert_same(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(run_folder);
+    assert_eq!(metrics(&one), metrics(&other));
+    for file in ["weights.bpk", "answers-centre.json"] {
+        assert!(fs::read(one.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
+    }
+}
+
+/// Steps of an epoch of [`arguments`]: 540 images are trained and 60 validated, eight at a time.
+const EPOCH: usize = 540usize.div_ceil(8) + 60usize.div_ceil(8);
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let straight = folder.path().join("straight");
+    let [straight, killed] = ["straight", "killed"].map(|out| folder.path().join(out));
     succeed(experiments(folder.path()).args(arguments(folder.path(), "straight")));
-
-    let killed = folder.path().join("killed");
-    let mut interrupted = 0;
-    for _ in 0..20 {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_experiments"))
-            .current_dir(folder.path())
-            .args(arguments(folder.path(), "killed"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Kill it in mid-epoch: some time after it wrote another checkpoint.
-        let before = checkpoints(&killed);
-        let begun = Instant::now();
-        let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success());
-                break true;
-            }
-            if checkpoints(&killed) != before {
-                break false;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(120), "no progress");
-            std::thread::sleep(Duration::from_millis(2));
-        };
-        if ended {
-            break;
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        interrupted += 1;
+    // In the second epoch, in the second again, in the validation of the third, and in the test.
+    for steps in [EPOCH + 4, 30, 2 * EPOCH - 2, EPOCH + 1] {
+        let mut command = experiments(folder.path());
+        Held::after(steps, command.args(arguments(folder.path(), "killed"))).ok().unwrap().kill();
     }
-    assert!(interrupted >= 1, "the run ended before it could be killed");
-    let (straight, killed) = (run_folder(&straight), run_folder(&killed));
-    assert_eq!(metrics(&straight), metrics(&killed));
-    assert_eq!(
-        fs::read(straight.join("weights.bpk")).unwrap(),
-        fs::read(killed.join("weights.bpk")).unwrap()
-    );
-    let record = fs::read_to_string(killed.join("run.json")).unwrap();
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "killed")));
+    assert_same(&straight, &killed);
+    let record = fs::read_to_string(run_folder(&killed).join("run.json")).unwrap();
     let record: serde_json::Value = serde_json::from_str(&record).unwrap();
-    let sessions = record["sessions"].as_array().unwrap();
-    assert!(sessions.len() >= 2, "each time it was worked on is recorded");
-    assert!(sessions.last().unwrap()["from_epoch"].as_u64() > Some(1), "it went on and was not begun again");
+    let begun: Vec<_> =
+        record["sessions"].as_array().unwrap().iter().map(|it| it["from_epoch"].as_u64().unwrap()).collect();
+    assert_eq!(begun, [1, 2, 2, 3, 4], "it went on where its last checkpoint was");
 }
 
 #[test]
@@ -109,52 +83,91 @@ fn a_killed_run_goes_on_to_the_same_bits() {
 fn an_interrupted_run_goes_on_in_mid_epoch_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     succeed(experiments(folder.path()).args(arguments(folder.path(), "straight")));
-    let out = folder.path().join("stopped");
     stop_again_and_again(folder.path(), "stopped", &arguments(folder.path(), "stopped"), "-TERM");
-    let (straight, stopped) = (run_folder(&folder.path().join("straight")), run_folder(&out));
-    assert_eq!(metrics(&straight), metrics(&stopped));
-    for file in ["weights.bpk", "answers-centre.json"] {
-        assert_eq!(fs::read(straight.join(file)).unwrap(), fs::read(stopped.join(file)).unwrap(), "{file}");
-    }
+    assert_same(&folder.path().join("straight"), &folder.path().join("stopped"));
+    // In the test, which follows on the last epoch.
+    let mut command = experiments(folder.path());
+    let tested = Held::after(3 * EPOCH + 1, command.args(arguments(folder.path(), "tested"))).ok().unwrap();
+    let (status, said) = tested.signal("-INT");
+    assert!(status.code() == Some(130) && said.contains("tests again"), "{said}");
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "tested")));
+    assert_same(&folder.path().join("straight"), &folder.path().join("tested"));
 }
 
-/// Stops a run by a signal again and again, a little later each time, until it is through; in the middle of an epoch at least
-/// once.
+/// Stops a run by a signal again and again, each time later, until it is through.
+#[cfg(unix)]
 fn stop_again_and_again(folder: &Path, out: &str, arguments: &[String], signal: &str) {
-    let (out, mut middles) = (folder.join(out), 0);
-    for patience in 1..40 {
-        let child = Command::new(env!("CARGO_BIN_EXE_experiments"))
-            .current_dir(folder)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        // From when it has a run folder to itself, it is training or about to.
-        while !run_json_newer(&out, patience) && begun.elapsed() < Duration::from_secs(60) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        std::thread::sleep(Duration::from_millis(10 * patience as u64));
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        let output = child.wait_with_output().unwrap();
-        if output.status.success() {
+    let mut middles = 0;
+    for steps in (3..).step_by(29) {
+        let held = match Held::after(steps, experiments(folder).args(arguments)) {
+            Ok(held) => held,
+            Err((status, said)) => {
+                assert!(status.success(), "{said}");
+                break;
+            }
+        };
+        let (status, said) = held.signal(signal);
+        assert_eq!(status.code(), Some(130), "{said}");
+        assert!(said.contains("goes on in epoch") || said.contains("tests again"), "{said}");
+        let newest = checkpoints(&folder.join(out)).pop().unwrap();
+        middles += usize::from(newest.to_string_lossy().contains('+'));
+    }
+    assert!(middles >= 3, "the run was stopped in the middle of an epoch {middles} times");
+}
+
+/// A kill comes at any moment; these are all moments between two changes to the folder.
+#[test]
+fn a_run_that_ends_after_any_change_to_a_file_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = |out: &str| {
+        let few = ["--set", "recipe.batch_size=128", "--set", "recipe.final_weights=best"];
+        [arguments(folder.path(), out), few.map(str::to_owned).into()].concat()
+    };
+    succeed(experiments(folder.path()).args(arguments("straight")));
+    let mut changes = 0;
+    loop {
+        let out = format!("crashed-{}", changes + 1);
+        let mut command = experiments(folder.path());
+        command.args(arguments(&out)).env("ALEXNET_BURN_HOOK", format!("crash={}", changes + 1));
+        if command.output().unwrap().status.success() {
             break;
         }
-        assert_eq!(output.status.code(), Some(130), "{}", stderr(&output));
-        let message = stderr(&output);
-        assert!(message.contains("goes on in epoch") || message.contains("tests again"), "{message}");
-        middles += usize::from(checkpoints(&out).iter().any(|path| path.to_string_lossy().contains("+")));
+        changes += 1;
+        succeed(experiments(folder.path()).args(arguments(&out)));
+        assert_same(&folder.path().join("straight"), &folder.path().join(out));
     }
-    assert!(middles >= 1, "the run was never stopped in the middle of an epoch");
+    // run.json and metrics.jsonl, thrice rows and a checkpoint of three files and a rename, then the results.
+    assert!(changes >= 25, "only {changes} changes");
 }
 
-/// Whether the run in `out` has been begun this often.
-fn run_json_newer(out: &Path, sessions: usize) -> bool {
-    let runs = fs::read_dir(out).into_iter().flatten().filter_map(Result::ok);
-    let records = runs.filter_map(|run| fs::read_to_string(run.path().join("run.json")).ok());
-    records.into_iter().any(|text| text.matches("\"from_epoch\"").count() >= sessions)
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "straight")));
+    let out = folder.path().join("damaged");
+    let mut command = experiments(folder.path());
+    Held::after(2 * EPOCH + 5, command.args(arguments(folder.path(), "damaged"))).ok().unwrap().kill();
+    let model = run_folder(&out).join("checkpoints/epoch-2/model.bpk");
+    let mut bytes = fs::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&model, bytes).unwrap();
+    let resumed = succeed(experiments(folder.path()).args(arguments(folder.path(), "damaged")));
+    let said = stderr(&resumed);
+    assert!(said.contains("is damaged") && said.contains("going on from epoch-1"), "{said}");
+    assert_same(&folder.path().join("straight"), &out);
+    // With none left, nothing is trained over it.
+    let mut command = experiments(folder.path());
+    command.args(arguments(folder.path(), "lost"));
+    Held::after(EPOCH + 5, &mut command).ok().unwrap().kill();
+    fs::write(run_folder(&folder.path().join("lost")).join("checkpoints/epoch-1/progress.json"), "{")
+        .unwrap();
+    let output = command.env_remove("ALEXNET_BURN_HOOK").output().unwrap();
+    let said = stderr(&output);
+    assert!(!output.status.success() && said.contains("progress.json is damaged"), "{said}");
+    assert!(said.contains("--fresh"), "{said}");
+    succeed(experiments(folder.path()).args(arguments(folder.path(), "lost")).arg("--fresh"));
+    assert_same(&folder.path().join("straight"), &folder.path().join("lost"));
 }
 
 /// The checkpoints of the run in `out`.
@@ -204,21 +217,10 @@ fn a_loss_that_is_no_number_ends_that_run_and_keeps_its_checkpoint() {
 #[test]
 fn two_processes_on_one_run_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut first = Command::new(env!("CARGO_BIN_EXE_experiments"))
-        .current_dir(folder.path())
-        .args(arguments(folder.path(), "runs"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = Instant::now();
-    while checkpoints(&folder.path().join("runs")).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "the first process does not start");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let mut first = experiments(folder.path());
+    let first = Held::after(1, first.args(arguments(folder.path(), "runs"))).ok().unwrap();
     let second = experiments(folder.path()).args(arguments(folder.path(), "runs")).output().unwrap();
-    let _ = first.kill();
-    first.wait().unwrap();
+    first.kill();
     assert!(!second.status.success());
     assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
 }

@@ -1,5 +1,6 @@
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 
 use alexnet_model::Network;
 use burn::tensor::Device;
@@ -16,6 +17,50 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     output
+}
+
+/// A process that waits after a number of steps, see `alexnet_data::hook`.
+pub(crate) struct Held {
+    child: Child,
+    errors: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Held {
+    /// Starts the program and waits until it has made so many steps.
+    ///
+    /// Returns how it ended and what it said on standard error if it had fewer to make.
+    pub(crate) fn after(steps: usize, command: &mut Command) -> Result<Self, (ExitStatus, String)> {
+        let command = command.env("ALEXNET_BURN_HOOK", format!("hold={steps}"));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        let mut held = Self { child, errors, said: String::new() };
+        while held.errors.read_line(&mut held.said).unwrap() > 0 {
+            if held.said.ends_with("held\n") {
+                return Ok(held);
+            }
+        }
+        Err(held.end())
+    }
+
+    fn end(mut self) -> (ExitStatus, String) {
+        self.errors.read_to_string(&mut self.said).unwrap();
+        (self.child.wait().unwrap(), self.said)
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends it a signal; returns how it ended and what it said on standard error.
+    #[cfg(unix)]
+    pub(crate) fn signal(self, signal: &str) -> (ExitStatus, String) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.end()
+    }
 }
 
 pub(crate) fn stdout(output: &Output) -> String {

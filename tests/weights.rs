@@ -104,7 +104,7 @@ fn what_cannot_be_used_is_one_clear_line() {
     let of = |more: &[&str], expected: &str| {
         fails(&[more, &["--preset", &network, "--preprocessing", "paper"]].concat(), expected);
     };
-    of(&["predict", &weights, "text.png"], "text.png: neither a JPEG nor a PNG");
+    of(&["predict", &weights, "text.png"], "text.png: not an image of a format known here");
     of(&["predict", &weights, "none.png"], "cannot read none.png");
     let layer = ["predict", &weights, "a.png", "--logits", "o", "--features", "conv9"];
     of(&layer, "has no layer `conv9`; it has conv1, conv2");
@@ -174,6 +174,64 @@ fn what_cannot_be_used_is_one_clear_line() {
     std::fs::write(folder.path().join("run/run.json"), "{").unwrap();
     std::fs::write(folder.path().join("run/weights.bpk"), "").unwrap();
     fails(&["predict", "run/weights.bpk", "a.png"], "run.json is damaged");
+}
+
+/// In a process that ends if it asks for more than a gibibyte.
+#[test]
+#[cfg(unix)]
+fn files_that_are_no_weights_or_would_take_all_memory_are_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = &b"x".repeat(100_000)[..];
+    let files: [(&str, Vec<u8>, &str); 9] = [
+        (
+            "doubling.pth",
+            [b"\x80\x02)q\0", &b"h\0h\0\x86q\0".repeat(40)[..], b"."].concat(),
+            "more than 256 MiB",
+        ),
+        (
+            "deep.pth",
+            [b"\x80\x02)", &b"\x85".repeat(2_000_000)[..], b"."].concat(),
+            "nesting exceeds 1000 levels",
+        ),
+        (
+            "names.pth",
+            [b"\x80\x02c", long, b"\n", long, b"\nq\0(", &b"h\0".repeat(20_000), b"t."].concat(),
+            "more than 256 MiB",
+        ),
+        ("layers.caffemodel", [0x12, 0].repeat(20_000_000), "more than 100000 layers and blobs"),
+        (
+            "pointer.pth",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n".to_vec(),
+            "run `git lfs pull`",
+        ),
+        ("page.safetensors", b"<!DOCTYPE html><html></html>".to_vec(), "is an HTML page"),
+        ("packed.pth", b"\xfd7zXZ\0\0\x04".to_vec(), "is compressed with xz; unpack it first"),
+        ("empty.bpk", vec![], "is empty"),
+        ("keras.h5", b"\x89HDF\r\n\x1a\n\0".to_vec(), "is an HDF5 file"),
+    ];
+    for (name, bytes, expected) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+        let output = std::process::Command::new("sh")
+            .args(["-c", "ulimit -v 1048576 && exec \"$0\" weights inspect \"$1\""])
+            .args([experiments(folder.path()).get_program(), name.as_ref()])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {message}");
+        assert!(message.contains(expected) && message.lines().count() == 1, "{name}: {message}");
+    }
+}
+
+#[test]
+fn the_entry_taken_of_a_training_checkpoint_is_reported() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/pytorch_zip/checkpoint.pth");
+    let folder = tempfile::tempdir().unwrap();
+    let inspect = ["weights", "inspect", &file.display().to_string()].map(str::to_owned);
+    let output = succeed(experiments(folder.path()).args(inspect));
+    let notes = stderr(&output);
+    assert!(notes.ends_with("its weights are those of `model`, not of `ema`\n"), "{notes}");
+    assert!(stdout(&output).contains("a.weight") && !stdout(&output).contains("momentum"));
 }
 
 #[test]

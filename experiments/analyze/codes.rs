@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::features::{Asked, Gallery, PixelRows};
 use super::{Look, TILE, check_stop};
 use crate::cli::{BenchCodesArgs, CodesArgs, Format};
-use crate::commands::print;
+use crate::output::{note, print};
 use crate::sheet::Sheet;
 
 #[derive(Debug, Serialize)]
@@ -141,7 +141,7 @@ impl Search<'_> {
         let mut last = 0.0;
         let mut heard = |epoch: usize, loss: f64| {
             last = loss;
-            eprintln!("{bits} bits of {of}: pass {epoch} of {epochs}, error {loss:.3} of the variance");
+            note(&format!("{bits} bits of {of}: pass {epoch} of {epochs}, error {loss:.3} of the variance"));
             !stop.load(Ordering::SeqCst)
         };
         let count = self.split.len();

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Look, TILE, check_stop, largest, photograph};
 use crate::cli::{EvidenceArgs, OcclusionArgs};
-use crate::commands::print;
+use crate::output::print;
 use crate::predict::{BATCH, batch};
 use crate::sheet::Canvas;
 

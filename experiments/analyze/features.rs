@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Look, check_stop, shuffled};
 use crate::cli::GalleryArgs;
-use crate::commands::{Interrupted, print};
+use crate::commands::Interrupted;
 use crate::evaluate_weights::open_split;
+use crate::output::{note, print};
 use crate::predict::{BATCH, values};
 
 /// Images with features at a layer.
@@ -133,7 +134,7 @@ pub(super) fn extracted(
         file.push(&features)?;
         if said.elapsed().as_secs() >= 10 {
             said = Instant::now();
-            eprintln!("features of {} of {} images", file.rows(), split.len());
+            note(&format!("features of {} of {} images", file.rows(), split.len()));
         }
     }
     let (extracted, took) = (file.rows() - first, begun.elapsed().as_secs_f64());

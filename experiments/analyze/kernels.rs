@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::Look;
 use crate::cli::{KernelsArgs, LookArgs};
-use crate::commands::print;
+use crate::output::print;
 use crate::sheet::Canvas;
-use crate::statistics::Difference;
+use crate::statistics::{Difference, LEVEL};
 
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -68,7 +68,7 @@ pub(super) fn kernels(args: &KernelsArgs) -> Result<()> {
         ));
     }
     let differences: Vec<f64> = networks.iter().filter_map(|network| network.difference).collect();
-    let over_seeds = Difference::of(&differences, 0.0);
+    let over_seeds = Difference::of(&differences, 0.0, LEVEL);
     let (mean, interval_95) =
         (over_seeds.as_ref().map(|all| all.mean), over_seeds.as_ref().and_then(|all| all.interval_95));
     if let (Some(mean), Some((low, high))) = (mean, interval_95) {

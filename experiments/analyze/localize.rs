@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::features::{Gallery, extracted, fingerprint, name_of};
 use super::{Look, TILE, check_stop, largest, shuffled};
 use crate::cli::LocalizeArgs;
-use crate::commands::print;
 use crate::evaluate_weights::open_split;
+use crate::output::{note, print};
 use crate::predict::BATCH;
 use crate::sheet::Canvas;
 
@@ -133,10 +133,10 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
         bail!("one training image with a box is too few to learn from");
     }
     let mut heard = |epoch: usize, [learned, aside]: [f64; 2]| {
-        eprintln!(
+        note(&format!(
             "boxes: pass {epoch} of {}, sides off by {learned:.4} of the view, by {aside:.4} on a tenth set aside",
             args.epochs
-        );
+        ));
         !stop.load(Ordering::SeqCst)
     };
     let regressor = BoxRegressor::train(&features, &targets, config, &look.device, &mut heard);

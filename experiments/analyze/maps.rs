@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Look, check_stop, photograph, shuffled};
 use crate::cli::MapsArgs;
-use crate::commands::print;
 use crate::evaluate_weights::open_split;
+use crate::output::print;
 use crate::predict::{BATCH, values};
 use crate::sheet::Canvas;
 

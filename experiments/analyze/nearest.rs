@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::features::{Asked, Gallery, PixelRows};
 use super::{Look, TILE, photographs};
 use crate::cli::{BenchNearestArgs, Format, NearestArgs};
-use crate::commands::print;
 use crate::machine::backend;
+use crate::output::print;
 use crate::predict::BATCH;
 use crate::sheet::Sheet;
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Look, TILE, check_stop, largest, names, shuffled};
 use crate::cli::PredictionsArgs;
-use crate::commands::print;
 use crate::evaluate_weights::open_split;
+use crate::output::print;
 use crate::predict::BATCH;
 use crate::sheet::Canvas;
 

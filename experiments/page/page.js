@@ -110,6 +110,9 @@ function showRun(study, arm, run) {
   document.getElementById("run").showModal();
 }
 
+/** Whether the verdict has another interval than the 95 % one. */
+const isAdjusted = (difference) => difference.interval_adjusted !== null && difference.level < 0.05;
+
 /** What arms are compared with, in words: the notes say which of several. */
 const measured = (report) =>
   report.unit === "%" ? `${report.quantity === "training-error" ? "training" : "test"} top-1 error, %` : report.unit;
@@ -133,7 +136,7 @@ function forest(study, width) {
   });
   for (const { arm } of arms) {
     numbers.push(...seedsOf(arm).filter((value) => value !== null));
-    if (arm.difference) numbers.push(...(arm.difference.interval_95 ?? [arm.difference.mean]));
+    if (arm.difference) numbers.push(...(arm.difference.interval_adjusted ?? [arm.difference.mean]), ...(arm.difference.interval_95 ?? []));
     if (arm.paper !== null) numbers.push(arm.paper);
   }
   let [low, high] = [Math.min(...numbers), Math.max(...numbers)];
@@ -163,6 +166,10 @@ function forest(study, width) {
       const mark = draw("line", { class: "paper", x1: x(arm.paper), x2: x(arm.paper), y1: y - 18, y2: y + 18, "stroke-width": 2 });
       mark.append(draw("title", {}, `the paper, on ${report.claim.data}: ${signed(arm.paper, 1)}`));
       svg.append(mark);
+    }
+    if (isAdjusted(difference)) {
+      const [from, to] = difference.interval_adjusted;
+      svg.append(draw("line", { class: "adjusted", x1: x(from), x2: x(to), y1: y, y2: y, stroke: colour(index), "stroke-width": 1 }));
     }
     if (difference.interval_95) {
       const [from, to] = difference.interval_95;
@@ -300,7 +307,8 @@ function curvesBlock(study) {
 
 function armsTable(study) {
   const { report } = study;
-  const head = ["arm", measured(report), `less ${lessWhat(report)} [95 %]`, "p, Holm", "paper*", "verdict", "parameters"];
+  const adjusted = report.arms.some((arm) => arm.difference && isAdjusted(arm.difference));
+  const head = ["arm", measured(report), `less ${lessWhat(report)} [95 %]`, ...(adjusted ? ["adjusted"] : []), "p, Holm", "paper*", "verdict", "parameters"];
   const rows = report.arms.map((arm, index) => {
     const bound = arm.never_reached ? "> " : "";
     const value = arm.mean === null ? (arm.not_applicable ? "not applicable" : "no finished run")
@@ -311,6 +319,7 @@ function armsTable(study) {
       element("th", { scope: "row", title: arm.about }, arm.name),
       element("td", { class: "number" }, value),
       element("td", { class: "number" }, found ? `${bound}${signed(found.mean)} ${found.interval_95 ? interval(found.interval_95) : ""}` : ""),
+      adjusted ? element("td", { class: "number" }, found && isAdjusted(found) ? interval(found.interval_adjusted) : "") : null,
       element("td", { class: "number" }, found?.p_holm === null || !found ? "" : found.p_holm < 0.001 ? "< 0.001" : fixed(found.p_holm, 3)),
       element("td", { class: "number" }, paper),
       element("td", {}, study.arms[index].verdict),
@@ -413,7 +422,7 @@ function section(study, index) {
     element("h3", {}, "Paired differences"),
     figure("Paired differences; the table above has the numbers", (width) => forest(study, width)),
     element("p", { class: "note" },
-      `Squares are means over seeds, lines their 95 % t intervals, points single seeds (one that never got there has none); shaded: ±${report.delta}, taken for no difference; dashed: the paper. A click on a point shows that run.`),
+      `Squares are means over seeds, thick lines their 95 % t intervals, thin ones the adjusted intervals of the verdicts, points single seeds (one that never got there has none); shaded: ±${report.delta}, taken for no difference; dashed: the paper. A click on a point shows that run.`),
     element("ul", { class: "note" }, ...study.tests.concat(study.notes).map((line) => element("li", {}, line))),
     ...curvesBlock(study),
     ...runsBlock(study));

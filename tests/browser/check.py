@@ -102,6 +102,8 @@ def check_numbers(page, report):
         if arm["difference"]:
             low, high = arm["difference"]["interval_95"]
             assert f"{arm['difference']['mean']:+.2f} [{low:+.2f}, {high:+.2f}]" in text, text
+            low, high = arm["difference"]["interval_adjusted"]
+            assert f"[{low:+.2f}, {high:+.2f}]" in text, text
     runs = [run for arm in report["arms"] for run in arm["runs"]]
     assert len(page.all("table.runs tbody tr")) == len(runs)
     missing = sum(run["failure"] is not None for run in runs)
@@ -225,6 +227,24 @@ def main():
         page.no_errors()
         page.picture("backends")
         print("failed and missing runs, two backends: right")
+
+        # An arm of another vector level is not compared, or marked where that is asked for.
+        mixed = folder / "mixed"
+        shutil.copytree(here, mixed)
+        _, study = study_of(mixed)
+        for run in study["arms"][1]["runs"]:
+            path = mixed / run / "run.json"
+            record = json.loads(path.read_text())
+            record["sessions"][0]["processor"] = "another"
+            path.write_text(json.dumps(record))
+        for words, expected in ([], "not compared: mixed versions"), (["--mixed-versions"], ", mixed versions"):
+            done = experiments("report", mixed, *words)
+            assert done.returncode == 0, done.stderr
+            page = Page(browser, mixed / "report" / "index.html")
+            assert expected in page.one("table.arms").text, page.one("table.arms").text
+            assert any("its runs differ in processor" in text for text in page.texts("ul.note li"))
+            page.no_errors()
+        print("mixed versions: marked")
 
         # An arm that cannot act on these images has no runs, and its chart no line.
         done = experiments("ablation", "augmentation", "--seeds", 1, "--epochs", 1, "--out", folder / "grey")
