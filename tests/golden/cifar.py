@@ -49,11 +49,23 @@ def python2(value):
     return body
 
 
+def as_bytes(value):
+    """As Python 3 reads the originals with encoding="bytes"."""
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, list):
+        return [as_bytes(item) for item in value]
+    if isinstance(value, dict):
+        return {as_bytes(key): as_bytes(item) for key, item in value.items()}
+    return value
+
+
 for name, value in [("batch", batch), ("meta", meta), ("batch100", batch100), ("meta100", meta100)]:
     put(f"{name}.python2", b"\x80\x02" + python2(value) + b".")
     for protocol in [2, 4, 5]:
         put(f"{name}.protocol{protocol}", pickle.dumps(value, protocol))
-
+    # Written again for Python 2: bytes are texts to encode.
+    put(f"{name}.again", pickle.dumps(as_bytes(value), 2))
 
 class System:
     def __reduce__(self):

@@ -98,6 +98,8 @@ pub(crate) fn members_of(
         DataError::file(origin, format!("not a whole tar archive ({error})"))
     };
     let mut archive = tar::Archive::new(stream);
+    // Archives one after the other are one, as `tar --concatenate` means them.
+    archive.set_ignore_zeros(true);
     let mut members: Vec<Member> = Vec::new();
     let mut empty = true;
     for entry in archive.entries_with_seek().map_err(no_tar)? {

@@ -195,6 +195,13 @@ impl Files {
         })
     }
 
+    /// An archive of a kind that is not read, and its kind.
+    pub(crate) fn other_archive(&self) -> Option<(&str, &'static str)> {
+        const ENDINGS: [&str; 8] = ["zip", "7z", "xz", "txz", "bz2", "zst", "rar", "tbz2"];
+        let packed = |name: &&str| ENDINGS.iter().any(|known| ending(name) == format!(".{known}"));
+        self.names().filter(packed).find_map(|name| Some((name, other_archive(&self.first(name, 8).ok()?)?)))
+    }
+
     /// A file's length in bytes.
     ///
     /// # Errors
@@ -398,7 +405,14 @@ impl Files {
         let no_tar =
             |error: io::Error| DataError::file(&origin, format!("not a whole tar.gz archive ({error})"));
         let mut names = BTreeSet::new();
-        let mut tar = tar::Archive::new(Gzip::new(stream).take(UNPACKED_LIMIT));
+        let mut unpacked = Gzip::new(stream).take(UNPACKED_LIMIT);
+        let mut first = Vec::new();
+        unpacked.by_ref().take(gzip::MAGIC.len() as u64).read_to_end(&mut first).map_err(no_tar)?;
+        if first == gzip::MAGIC {
+            return Err(DataError::file(&origin, "is packed by gzip twice; unpack it once"));
+        }
+        let mut tar = tar::Archive::new(Cursor::new(first).chain(unpacked));
+        tar.set_ignore_zeros(true);
         for entry in tar.entries().map_err(no_tar)? {
             let mut entry = entry.map_err(no_tar)?;
             let kind = entry.header().entry_type();

@@ -179,7 +179,7 @@ fn refused(path: &Path, error: &PytorchError) -> WeightsError {
     }
     match tensor_at(path, error) {
         Some(tensor) => WeightsError::Tensor { tensor, problem: shortened(&text) },
-        None => problem(path, text),
+        None => problem(path, shortened(&text)),
     }
 }
 

@@ -235,6 +235,31 @@ fn an_archive_beside_its_files_is_an_error() {
 }
 
 #[test]
+fn copies_count_once() {
+    const COPIES: &str = "copies (same split, class, name and bytes)";
+    // A folder unpacked into itself.
+    let nested = Set::new();
+    nested.split("xray/train", 3).split("xray/test", 2);
+    nested.split("xray/xray/train", 3).split("xray/xray/test", 2);
+    assert_eq!(nested.told(), format!("class folders: train 6, test 4; 10 files passed over: 10 {COPIES}"));
+    // An archive downloaded twice.
+    let twice = Set::new();
+    let archive = tar(&[("cat/1.jpg", &jpeg(1)), ("dog/1.jpg", &jpeg(2))]);
+    twice.put("train.tar", &archive).put("train (1).tar", &archive);
+    assert_eq!(twice.told(), format!("class folders: train 2; 2 files passed over: 2 {COPIES}"));
+    // Tiny-ImageNet's validation images, sorted by copying.
+    let tiny = Set::new();
+    tiny.put(&format!("train/{FISH}/images/{FISH}_0.JPEG"), jpeg(0));
+    tiny.put("val/images/val_0.JPEG", jpeg(1)).put(&format!("val/{FISH}/val_0.JPEG"), jpeg(1));
+    tiny.put("val/val_annotations.txt", format!("val_0.JPEG\t{FISH}\t0\t0\t9\t9\n"));
+    assert_eq!(tiny.told(), format!("Tiny-ImageNet: train 1, val 1; 1 file passed over: 1 {COPIES}"));
+    // The same name with other bytes, and the same bytes in another class, are images of their own.
+    let videos = Set::new();
+    videos.images(&["cat/a/1.jpg", "cat/b/1.jpg", "dog/a/1.jpg"]).put("dog/b/1.jpg", jpeg(0));
+    assert_eq!(videos.told(), "class folders: train 4");
+}
+
+#[test]
 fn shards_are_of_the_split_that_they_or_their_folders_are_called_after() {
     let set = Set::new();
     set.put("data/train-0.tar", shard(&["a", "b"])).put("data/valid-0.tar", shard(&["c"]));
@@ -351,6 +376,17 @@ fn gzip_is_read_to_its_end() {
     for name in ["c.tar.gz", "c.tar"] {
         assert_eq!(classes(&set.source_of(name, None).unwrap()), ["cat", "dog"], "{name}");
     }
+    // Packed twice, two archives in one, an archive that is not read beside nothing else.
+    set.put("d.tgz", packed(&packed(&raw)));
+    let error = set.source_of("d.tgz", None).unwrap_err();
+    assert!(error.contains("d.tgz: is packed by gzip twice; unpack it once"), "{error}");
+    let both = [tar(&[("cat/1.jpg", &one)]), tar(&[("dog/1.jpg", &two)])].concat();
+    set.put("e.tar", &both).put("e.tgz", packed(&both)).put("f/data/train.zip", b"PK\x03\x04\0\0\0\0");
+    for name in ["e.tar", "e.tgz"] {
+        assert_eq!(classes(&set.source_of(name, None).unwrap()), ["cat", "dog"], "{name}");
+    }
+    let error = set.source_of("f", None).unwrap_err();
+    assert!(error.contains("; data/train.zip is a zip archive, which is not read: unpack it"), "{error}");
     let zip = set.put("a.zip", b"PK\x03\x04\0\0\0\0").source_of("a.zip", None).unwrap_err();
     assert!(zip.contains("a.zip: is a zip archive, which is not read; unpack it"), "{zip}");
 }
@@ -487,6 +523,9 @@ fn imagenet_is_read_as_kaggle_packs_it() {
     );
     table(&good);
     check();
+    let quoted: String = good.lines().map(|row| format!("\"{}\"\n", row.replace(',', "\",\""))).collect();
+    table(&quoted);
+    check();
     fs::remove_dir_all(set.root().join("ILSVRC/Annotations")).unwrap();
     assert_eq!(check(), [vec![[1.0, 2.0, 9.0, 8.0], [3.0, 3.0, 4.0, 4.0]], vec![[0.0, 0.0, 5.0, 5.0]]]);
     for (rows, expected) in [
@@ -580,7 +619,7 @@ fn pickled(name: &str) -> Vec<u8> {
 #[test]
 fn cifars_python_version_is_read_as_data() {
     // As Python 2 wrote the originals, as Python 3 does by its protocols.
-    for version in ["python2", "protocol2", "protocol4", "protocol5"] {
+    for version in ["python2", "protocol2", "protocol4", "protocol5", "again"] {
         let (batch, meta) = (pickled(&format!("batch.{version}")), pickled(&format!("meta.{version}")));
         let mut members: Vec<(String, &[u8])> =
             (1..=5).map(|n| (format!("cifar-10-batches-py/data_batch_{n}"), &batch[..])).collect();

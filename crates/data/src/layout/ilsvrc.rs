@@ -191,9 +191,11 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// An image's name, its class and boxes in a row of Kaggle's tables: `name,n03995372 85 1 499 272 n03995372 …`.
+/// An image's name, its class and boxes in a row of Kaggle's tables: `name,n03995372 85 1 499 272 n03995372 …`, each field
+/// in quotes or not.
 fn solution(line: &str) -> Result<(&str, &str, Vec<BoundingBox>), String> {
     let (image, objects) = line.split_once(',').ok_or("has no comma")?;
+    let [image, objects] = [image, objects].map(|field| field.trim().trim_matches('"'));
     let fields: Vec<&str> = objects.split_whitespace().collect();
     let class = *fields.first().filter(|id| is_wnid(id)).ok_or("names no class by a WordNet id")?;
     let boxes = fields.chunks(5).map(|object| match object[0] == class {

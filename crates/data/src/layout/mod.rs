@@ -1,6 +1,7 @@
 //! Readers: each turns files of one layout into the images and labels of a data set's splits.
 
 mod cifar;
+mod copies;
 mod folders;
 mod idx;
 mod ilsvrc;
@@ -99,13 +100,26 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
         let problem = format!("holds no file of a layout that is known here{passed}");
         return Err(DataError::file(files.display(""), problem));
     };
-    let mut source = (rule.read)(&files, manifest)?;
-    if source.splits.is_empty() {
-        return Err(DataError::file(files.display(""), "holds no image with a label"));
-    }
+    let read = (rule.read)(&files, manifest).and_then(|source| match source.splits.is_empty() {
+        true => Err(DataError::file(files.display(""), "holds no image with a label")),
+        false => Ok(source),
+    });
+    let mut source = read.map_err(|error| with_packed(&files, error))?;
+    copies::pass_over(&files, &mut source)?;
     let in_files = source.splits.iter().filter(|(_, images)| matches!(images.images, Images::Files(_)));
     source.passed_over = files.passed_over(in_files.flat_map(|(_, images)| &images.keys));
     Ok(source)
+}
+
+/// An error about what is missing, with an archive that is not read and may hold it.
+fn with_packed(files: &Files, error: DataError) -> DataError {
+    match (error, files.other_archive()) {
+        (DataError::File { file, problem }, Some((name, kind))) => DataError::File {
+            file,
+            problem: format!("{problem}; {name} is {kind}, which is not read: unpack it"),
+        },
+        (error, _) => error,
+    }
 }
 
 /// The tables of `docs/data.md` in Markdown: layouts, words for splits, what is passed over.

@@ -322,14 +322,18 @@ impl<'a> Pickle<'a> {
     /// What the pickled dictionary has under this key, a text or bytes.
     pub(super) fn get(&self, key: &str) -> Result<&Value<'a>, String> {
         let Value::Dict(items) = &self.values[self.root] else { return Err("is no dictionary".into()) };
-        let is_key = |id: Id| match self.values[id] {
-            Value::Text(text) => text == key,
-            Value::Bytes(bytes) => bytes == key.as_bytes(),
-            _ => false,
-        };
         // The last one set counts, as in Python.
-        let found = items.iter().rev().find(|(id, _)| is_key(*id));
+        let found =
+            items.iter().rev().find(|(id, _)| self.name(*id).is_some_and(|name| *name == *key.as_bytes()));
         found.map(|(_, value)| &self.values[*value]).ok_or_else(|| format!("has no `{key}`"))
+    }
+
+    /// A text in UTF-8, or bytes.
+    fn name(&self, id: Id) -> Option<Cow<'a, [u8]>> {
+        match self.values[id] {
+            Value::Text(text) => Some(Cow::from(text.as_bytes())),
+            ref value => self.bytes(value),
+        }
     }
 
     fn items<'b>(&self, value: &'b Value<'a>) -> Option<&'b [Id]> {
@@ -350,11 +354,7 @@ impl<'a> Pickle<'a> {
 
     /// A list of names.
     pub(super) fn names(&self, value: &Value<'a>) -> Option<Vec<String>> {
-        let name = |id: &Id| match self.values[*id] {
-            Value::Text(text) => Some(text.to_owned()),
-            Value::Bytes(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
-            _ => None,
-        };
+        let name = |id: &Id| String::from_utf8(self.name(*id)?.into_owned()).ok();
         self.items(value)?.iter().map(name).collect()
     }
 
