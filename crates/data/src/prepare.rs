@@ -1,14 +1,16 @@
 //! Photographs to a prepared data set: decoded, scaled, cut, encoded and packed once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::channel;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rayon::prelude::*;
+use rayon::ThreadPool;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,8 +24,10 @@ use crate::{DataError, decode, hook, jpeg, write_whole};
 
 /// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
-/// Images that are worked on before they are written, while the ones before them are written.
-const CHUNK: usize = 256;
+/// Images that are begun before those in front of them are written.
+const AHEAD: usize = 64;
+/// Progress is shown once in so many images.
+const SHOWN: usize = 64;
 /// Bytes of a shard that may wait to reach the disk: what is left at its end is short, since by then everybody waits.
 const UNWRITTEN: u64 = 1 << 23;
 /// The state of an unfinished preparation, in the folder itself.
@@ -123,8 +127,7 @@ pub fn prepare(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool =
         pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
-    let work = Work::begin(&data, out, how)?;
-    pool.install(|| work.carry_out(stop, progress))
+    Work::begin(&data, out, how, pool)?.carry_out(stop, progress)
 }
 
 /// A shard in a folder that no preparation has been begun in.
@@ -143,12 +146,20 @@ struct Work<'a> {
     out: &'a Path,
     /// The keys of each split's images in the shards.
     keys: Vec<Vec<String>>,
+    pool: ThreadPool,
+    /// Those that no image is being made in.
+    buffers: Mutex<Vec<Buffers>>,
     /// Dies with the process.
     _lock: File,
 }
 
 impl<'a> Work<'a> {
-    fn begin(data: &'a layout::Source, out: &'a Path, how: Preparation) -> Result<Self, DataError> {
+    fn begin(
+        data: &'a layout::Source,
+        out: &'a Path,
+        how: Preparation,
+        pool: ThreadPool,
+    ) -> Result<Self, DataError> {
         let state = out.join(STATE);
         let path = out.join("lock");
         let lock = File::create(&path).map_err(DataError::write(&path))?;
@@ -169,7 +180,7 @@ impl<'a> Work<'a> {
                 write(&plan_path, &to_json(&plan))?;
             }
         }
-        Ok(Self { data, how, out, keys, _lock: lock })
+        Ok(Self { data, how, out, keys, pool, buffers: Mutex::default(), _lock: lock })
     }
 
     fn carry_out(
@@ -251,58 +262,35 @@ impl<'a> Work<'a> {
         &self,
         file: &str,
         split: usize,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         stop: &AtomicBool,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Done, DataError> {
         let (path, images) = (self.out.join(file), &self.data.splits[split].1);
         let partial = self.out.join(STATE).join(file);
-        let indices: Vec<usize> = range.clone().collect();
-        let work = |chunk: &[usize]| -> Vec<Result<Image, Rejected>> {
-            let image =
-                |buffers: &mut Buffers, &at: &usize| self.image(images, &self.keys[split][at], at, buffers);
-            chunk.par_iter().map_init(Buffers::default, image).collect()
-        };
-        // One thread writes what the others have finished, in order, while they go on.
-        let (send, receive) = sync_channel::<Vec<Result<Image, Rejected>>>(1);
-        let path_of_writer = partial.clone();
-        let writer = std::thread::spawn(move || -> Result<_, DataError> {
-            let mut writer = Writer::create(&path_of_writer)?;
-            let (mut rejected, failed) = (Vec::new(), DataError::write(&path_of_writer));
-            for image in receive.into_iter().flatten() {
-                match image {
-                    Ok(image) => writer.add(&image).map_err(&failed)?,
-                    Err(reason) => rejected.push(reason),
-                }
+        let failed = DataError::write(&partial);
+        let mut writer = Writer::create(&partial)?;
+        let (mut worked, mut rejected) = (0, Vec::new());
+        let image = |at: usize| self.image(images, &self.keys[split][at], at);
+        let written = in_order(&self.pool, range.clone(), image, |image| {
+            match image {
+                Ok(image) => writer.add(&image).map_err(&failed)?,
+                Err(reason) => rejected.push(reason),
             }
-            Ok((writer.finish().map_err(&failed)?, rejected))
+            worked += 1;
+            if worked % SHOWN == 0 || worked == range.len() {
+                progress(worked, rejected.len());
+            }
+            match stop.load(Ordering::SeqCst) {
+                true => Err(DataError::Interrupted),
+                false => Ok(()),
+            }
         });
-        let (mut worked, mut broken, mut stopped) = (0, 0, false);
-        for chunk in indices.chunks(CHUNK) {
-            stopped = stop.load(Ordering::SeqCst);
-            if stopped {
-                break;
-            }
-            let finished = work(chunk);
-            worked += finished.len();
-            broken += finished.iter().filter(|image| image.is_err()).count();
-            // The writer hangs up when it cannot write.
-            if send.send(finished).is_err() {
-                break;
-            }
-            progress(worked, broken);
-        }
-        drop(send);
-        let written = writer.join().unwrap_or_else(|_| {
-            Err(DataError::file(partial.display().to_string(), "the thread that writes it failed"))
-        });
-        if stopped || written.is_err() {
+        let written = written.and_then(|()| writer.finish().map_err(&failed));
+        if written.is_err() {
             let _ = fs::remove_file(&partial);
         }
-        let ((sha256, bytes, index), rejected) = written?;
-        if stopped {
-            return Err(DataError::Interrupted);
-        }
+        let (sha256, bytes, index) = written?;
         let images = range.len() - rejected.len();
         fs::rename(&partial, &path).map_err(DataError::write(&path))?;
         write(&self.out.join(index_name(file)), index.as_bytes())?;
@@ -315,17 +303,12 @@ impl<'a> Work<'a> {
     }
 
     /// One image, ready to be written.
-    fn image(
-        &self,
-        images: &LabelledImages,
-        key: &str,
-        at: usize,
-        buffers: &mut Buffers,
-    ) -> Result<Image, Rejected> {
+    fn image(&self, images: &LabelledImages, key: &str, at: usize) -> Result<Image, Rejected> {
+        let mut buffers = locked(&self.buffers).pop().unwrap_or_default();
         let place = || images.key(at).map_or_else(|_| key.to_owned(), |key| key.into_owned());
         let rejected = |reason: String| Rejected { key: place(), reason };
         let mut make = || -> Result<Image, String> {
-            let Buffers { file, pixels: buffer } = buffers;
+            let Buffers { file, pixels: buffer } = &mut buffers;
             images.file(at, file).map_err(|error| error.to_string())?;
             // Rotation changes which columns are needed.
             let seen = |width, height| match self.how.upright {
@@ -349,9 +332,11 @@ impl<'a> Work<'a> {
             Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })
         };
         // A decoder that panics has met a broken image like any other.
-        catch_unwind(AssertUnwindSafe(&mut make))
+        let image = catch_unwind(AssertUnwindSafe(&mut make))
             .unwrap_or_else(|_| Err("the decoder failed".into()))
-            .map_err(rejected)
+            .map_err(rejected);
+        locked(&self.buffers).push(buffers);
+        image
     }
 
     fn write_rejected(&self, rejected: &[Rejected]) -> Result<(), DataError> {
@@ -362,7 +347,49 @@ impl<'a> Work<'a> {
     }
 }
 
-/// What a thread uses again for its next image.
+/// Does `work` for each of `items` on the threads of `pool` and hands the results to `take`, in order and on this thread.
+/// No thread waits for another while at most [`AHEAD`] items are begun and not taken.
+///
+/// # Errors
+/// The first of `take`; items that are begun are finished, and no others begun.
+fn in_order<T: Send>(
+    pool: &ThreadPool,
+    items: Range<usize>,
+    work: impl Fn(usize) -> T + Sync,
+    mut take: impl FnMut(T) -> Result<(), DataError>,
+) -> Result<(), DataError> {
+    let (send, receive) = channel();
+    let work = &work;
+    pool.in_place_scope_fifo(|scope| {
+        let begin = |at: usize| {
+            let send = send.clone();
+            scope.spawn_fifo(move |_| {
+                // Nobody listens after an error.
+                let _ = send.send((at, work(at)));
+            });
+        };
+        let mut to_begin = items.clone();
+        to_begin.by_ref().take(AHEAD).for_each(begin);
+        let mut early = BTreeMap::new();
+        for at in items {
+            let result = loop {
+                match early.remove(&at) {
+                    Some(result) => break result,
+                    None => early.extend(receive.recv()),
+                }
+            };
+            take(result)?;
+            to_begin.next().into_iter().for_each(begin);
+        }
+        Ok(())
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is used again for another image.
 #[derive(Default)]
 struct Buffers {
     file: Vec<u8>,
