@@ -62,7 +62,6 @@ pub(crate) fn decode(
             decoder.set_crop(first, end - first);
         }
     }
-    buffer.clear();
     buffer.resize(decoder.output_buffer_size().map_err(broken)?, 0);
     let info = decoder.decode_image_into(&mut buffer).map_err(broken)?;
     if (info.width, info.height, info.pixel_format) != (columns.len(), height, format) {

@@ -10,8 +10,8 @@ use crate::decode::Pixels;
 /// Weights are whole numbers of this many bits after the point.
 const BITS: u32 = 22;
 
-/// Rows that are scaled across side by side, each pixel with room for four bytes.
-const ROWS: usize = 4;
+/// Rows that are scaled across side by side, each pixel with room for four bytes: two vectors of 16 sums, or four of 8.
+const ROWS: usize = 8;
 
 /// Which pixels of a line go into each of some pixels of the scaled line, and with what weights.
 struct Line {
@@ -103,23 +103,26 @@ impl Scaling<'_> {
         let bytes = if down_first([width, height], whole) {
             let line = columns.len() * CHANNELS;
             let lowered = scaled_down(seen, [line, stride], &down);
-            scaled_across::<CHANNELS>(&lowered, size[1], line, &across)
+            let narrowed = scaled_across::<CHANNELS>(&lowered, size[1], line, &across);
+            let line = size[0] * CHANNELS;
+            narrowed.chunks_exact(padded(line)).take(size[1]).flat_map(|row| &row[..line]).copied().collect()
         } else {
             let narrowed = scaled_across::<CHANNELS>(seen, rows.len(), stride, &across);
             let line = size[0] * CHANNELS;
-            scaled_down(&narrowed, [line, line], &down)
+            scaled_down(&narrowed, [line, padded(line)], &down)
         };
         Pixels::whole(bytes, size[0], size[1], CHANNELS)
     }
 }
 
-/// Scales `count` rows, each `stride` bytes after the one before it, which begin at the first column that is seen.
+/// Scales `count` rows, each `stride` bytes after the one before it, which begin at the first column that is seen. The
+/// scaled rows are as far apart as [`padded`] says.
 #[inline(always)]
 fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize, across: &Line) -> Vec<u8> {
-    let (seen, line) = (across.seen(), across.taps.len() * CHANNELS);
-    let mut narrowed = vec![0; count * line];
+    let (seen, line) = (across.seen(), padded(across.taps.len() * CHANNELS));
+    let mut narrowed = vec![0; count.next_multiple_of(ROWS) * line];
     let mut columns = vec![[0; 4 * ROWS]; seen.len()];
-    for (y, out) in (0..count).step_by(ROWS).zip(narrowed.chunks_mut((ROWS * line).max(1))) {
+    for (y, out) in (0..count).step_by(ROWS).zip(narrowed.chunks_exact_mut(ROWS * line)) {
         for (row, y) in (y..count.min(y + ROWS)).enumerate() {
             let pixels = rows[y * stride..].chunks_exact(CHANNELS);
             for (column, pixel) in columns.iter_mut().zip(pixels) {
@@ -131,13 +134,21 @@ fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize
             for (column, weight) in columns[first - seen.start..].iter().zip(weights) {
                 sums.iter_mut().zip(column).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
             }
-            let levels = sums.map(level);
+            // Four bytes a pixel are written, though it may have fewer: the next one's come over them. So all sums are
+            // needed, and make one vector.
+            let mut levels = [0; 4 * ROWS];
+            levels.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
             for (row, four) in out.chunks_exact_mut(line).zip(levels.as_chunks::<4>().0) {
-                row[x * CHANNELS..][..CHANNELS].copy_from_slice(&four[..CHANNELS]);
+                row[x * CHANNELS..][..4].copy_from_slice(four);
             }
         }
     }
     narrowed
+}
+
+/// Bytes from one scaled row to the next: with room for what is written behind the last pixel.
+fn padded(line: usize) -> usize {
+    line + 4
 }
 
 /// Scales rows of `line` bytes, each `stride` after the one before it, which begin at the first row that is seen.
