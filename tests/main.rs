@@ -1,6 +1,7 @@
 //! Tests of the whole: several crates, or the built binary.
 //!
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
+//! - [`frozen`]: names, keys and files that others rely on
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
 //! - [`analyze`]: pictures and numbers of a trained network
@@ -20,6 +21,7 @@ mod batches;
 mod commands;
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "cuda"))]
 mod devices;
+mod frozen;
 mod golden;
 mod networks;
 mod photographs;

@@ -140,3 +140,23 @@ pub(crate) fn tiny_scale(folder: &Path) -> PathBuf {
     std::fs::write(&path, scale).unwrap();
     path
 }
+
+/// Compares a text with a committed file, whose path counts from the repository's root. With `ALEXNET_BURN_WRITE` set, it is
+/// written instead.
+pub(crate) fn golden(path: &str, text: &str) {
+    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("ALEXNET_BURN_WRITE").is_some() {
+        std::fs::create_dir_all(whole.parent().unwrap()).unwrap();
+        std::fs::write(&whole, text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&whole).unwrap_or_default();
+    let line = committed.lines().zip(text.lines()).position(|(one, other)| one != other);
+    let line = line.unwrap_or(committed.lines().count().min(text.lines().count()));
+    assert!(
+        committed == text,
+        "{path} line {}: `{}` is committed and `{}` found; ALEXNET_BURN_WRITE=1 writes it anew",
+        line + 1,
+        committed.lines().nth(line).unwrap_or_default(),
+        text.lines().nth(line).unwrap_or_default()
+    );
+}
