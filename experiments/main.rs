@@ -1,128 +1,33 @@
-//! `experiments`: ablations of AlexNet from the command line.
+//! `experiments`: ablations of AlexNet from the command line. The ablations, scales and data sets beside this file are built
+//! in; `crates/cli` does the rest.
 
-mod ablation;
-mod analyze;
-mod arm;
-mod bench;
-mod classes;
-mod cli;
-mod clock;
-mod commands;
-mod curves;
-mod data;
-mod design;
-mod diff;
-mod evaluate_weights;
-mod fetch;
-mod labels;
-mod library;
-mod machine;
-mod network;
-mod output;
-mod page;
-mod power;
-mod predict;
-mod report;
-mod runs;
-mod scale;
-mod sheet;
-mod slurm;
-mod statistics;
-mod study;
-mod versions;
-mod watch;
-mod weights;
-mod work;
-
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
 
-use alexnet_train::{Unexpected, catch, keep_panics};
-use clap::Parser;
+use alexnet_cli::{BuiltIn, Program};
 
-use crate::commands::Interrupted;
-use crate::output::note;
-
-const SAME_SIGNAL: Duration = Duration::from_millis(300);
-
-/// What a shell gives for a command that a signal ended.
-const INTERRUPTED: u8 = 130;
-
-/// Set by the first Ctrl-C. Commands are handed it; what is deep below one, such as a download that weights turn out to
-/// need, asks here.
-pub(crate) static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+macro_rules! built_in {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        &[$(BuiltIn { name: $name, toml: include_str!(concat!($folder, "/", $name, ".toml")) }),+]
+    };
+}
 
 fn main() -> ExitCode {
-    // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
-    alexnet_ops::keep_memory();
-    output::begin();
-    keep_panics(output::leave_closed_terminal);
-    let stop = STOP.clone();
-    let seen = stop.clone();
-    // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
-    // right after the first is the same: a scheduler may send it to every process of a job, and a job's script
-    // hands it on.
-    let mut first: Option<Instant> = None;
-    let _ = ctrlc::set_handler(move || {
-        // Before anything is printed: the signal may say that the terminal is gone.
-        seen.store(true, Ordering::SeqCst);
-        output::leave_closed_terminal();
-        if first.is_some_and(|first| first.elapsed() >= SAME_SIGNAL) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        if first.is_none() {
-            note("stopping at the next step; once more to stop at once");
-        }
-        first = first.or(Some(Instant::now()));
-    });
-    let cli = cli::Cli::parse();
-    match catch(|| commands::run(cli, stop)) {
-        Ok(Ok(code)) => match output::unwritten() {
-            None => code,
-            Some(problem) => {
-                note(&format!("error: cannot write standard output: {problem}"));
-                ExitCode::FAILURE
-            }
-        },
-        Ok(Err(error)) if error.is::<Interrupted>() => {
-            note(&error.to_string());
-            ExitCode::from(INTERRUPTED)
-        }
-        Ok(Err(error)) => {
-            note(&format!("error: {}", describe(&error)));
-            ExitCode::FAILURE
-        }
-        Err(Unexpected { message, place, report }) => {
-            note(&format!(
-                "error: unexpected failure at {place}: {message}; please report this with what \
-                 RUST_BACKTRACE=1 adds"
-            ));
-            if std::env::var_os("RUST_BACKTRACE").is_some() {
-                note(&report);
-            }
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// An error and its causes on one line. A library's error that already ends with its cause, as most
-/// of ours do, does not say it twice.
-fn describe(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        said if said.ends_with(&cause) => text,
-        _ => format!("{text}: {cause}"),
+    let version = match option_env!("ALEXNET_BURN_COMMIT") {
+        Some(commit) if !commit.is_empty() => format!("{}+{commit}", env!("CARGO_PKG_VERSION")),
+        _ => env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    alexnet_cli::main(Program {
+        version,
+        ablations: built_in!("ablations":
+            "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views", "fine-print",
+            "normalization", "weight-decay", "biases", "transfer"),
+        scales: built_in!("scales":
+            "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
+            "cifar10-conv-local-11pct", "tiny-imagenet", "imagenet"),
+        data_sets: built_in!("../datasets":
+            "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet"),
+        data_folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets"),
+        imagenet_labels: include_str!("../datasets/imagenet-labels.tsv"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_cause_is_said_once() {
-        let full = std::io::Error::other("no space");
-        let error = anyhow::Error::new(full).context("cannot write x: no space").context("run 3");
-        assert_eq!(super::describe(&error), "run 3: cannot write x: no space");
-    }
 }

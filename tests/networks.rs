@@ -38,7 +38,7 @@ fn parameter_counts_and_shapes_are_those_of_the_facts() {
         ("linear", 7_850, &[]),
     ];
     let names: Vec<&str> = expected.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(names, alexnet_model::presets::ALL.iter().map(|preset| preset.name).collect::<Vec<_>>());
+    assert_eq!(names, alexnet_model::Preset::ALL.iter().map(|preset| preset.name).collect::<Vec<_>>());
     let folder = tempfile::tempdir().unwrap();
     for (name, parameters, sides) in expected {
         let output = succeed(experiments(folder.path()).args(["model", name, "--format", "json"]));

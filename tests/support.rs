@@ -73,7 +73,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 
 /// A built-in network.
 pub(crate) fn preset(name: &str) -> Network {
-    let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == name).unwrap();
+    let preset = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == name).unwrap();
     toml::from_str(preset.toml).unwrap()
 }
 

@@ -7,24 +7,15 @@ use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::layout::{self, BoundingBox, Class};
-use crate::shards::Shards;
-use crate::{DataError, Files, Manifest, PassedOver, decode, sample};
-#[cfg(feature = "tensors")]
-use crate::{Preprocessing, Views};
+use crate::label::{BoundingBox, Class};
+use crate::layout;
+use crate::samples::{Images, LabelledImages, Pixels, Scratch};
+use crate::{DataError, Manifest, PassedOver, sample};
 #[cfg(feature = "parquet")]
 use {crate::archive, std::fs::File};
 
 #[cfg(feature = "tensors")]
-mod located;
-#[cfg(feature = "tensors")]
 mod part;
-#[cfg(feature = "tensors")]
-pub use located::Located;
-
-/// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
-/// it is needed. Images in shards never are.
-const MEMORY_LIMIT: usize = 4 << 30;
 
 /// The share of the training images set aside for validation.
 const VALIDATION_SHARE: usize = 10;
@@ -61,7 +52,7 @@ pub struct Dataset {
 /// Some images of a data set.
 #[derive(Debug, Clone)]
 pub struct Split {
-    source: Arc<LabelledImages>,
+    pub(crate) source: Arc<LabelledImages>,
     indices: Arc<Vec<u32>>,
     channels: usize,
     size: usize,
@@ -69,137 +60,6 @@ pub struct Split {
     labels: Option<Arc<Vec<u32>>>,
     /// Pixels that stand for those of every image.
     stand_in: Option<Arc<Vec<u8>>>,
-}
-
-/// Images with labels, and a key for each that names it within the data set.
-#[derive(Debug)]
-pub(crate) struct LabelledImages {
-    pub(crate) images: Images,
-    pub(crate) labels: Vec<u32>,
-    /// Paths where images are files; empty where they are in shards, whose index has them.
-    pub(crate) keys: Vec<String>,
-    /// The objects of each image; empty where nothing is known of any.
-    pub(crate) boxes: Vec<Vec<BoundingBox>>,
-}
-
-#[derive(Debug)]
-pub(crate) enum Images {
-    /// `[images, channels, size, size]`.
-    Memory(Vec<u8>),
-    /// Files called by the keys.
-    Files(Arc<Files>),
-    /// In the shards of a prepared data set.
-    Shards(Shards),
-    /// Rows of parquet files.
-    #[cfg(feature = "parquet")]
-    Table(layout::Table),
-}
-
-/// Buffers that reading an image needs, to be used again for the next one.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    file: Vec<u8>,
-    pixels: Vec<u8>,
-}
-
-/// An image's pixels, 0–255.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pixels<'a> {
-    /// `[channels, size, size]`.
-    Planar(&'a [u8]),
-    /// `[size, size, channels]`.
-    Interleaved(&'a [u8]),
-}
-
-impl LabelledImages {
-    /// What an image is called in messages and draws.
-    pub(crate) fn key(&self, at: usize) -> Result<Cow<'_, str>, DataError> {
-        match &self.images {
-            Images::Shards(shards) => shards.key(at).map(Cow::from),
-            _ => Ok(Cow::from(&self.keys[at])),
-        }
-    }
-
-    /// Where an image is, for messages.
-    fn place(&self, at: usize) -> String {
-        match &self.images {
-            Images::Memory(_) => self.keys[at].clone(),
-            Images::Files(files) => files.display(&self.keys[at]),
-            Images::Shards(shards) => shards.place(at),
-            #[cfg(feature = "parquet")]
-            Images::Table(table) => table.place(at),
-        }
-    }
-
-    /// An image's file.
-    pub(crate) fn file(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
-        match &self.images {
-            Images::Memory(_) => unreachable!("images in memory have no files"),
-            Images::Files(files) => *file = files.read(&self.keys[at])?,
-            Images::Shards(shards) => shards.read(at, file)?,
-            #[cfg(feature = "parquet")]
-            Images::Table(table) => *file = table.read(at)?,
-        }
-        Ok(())
-    }
-
-    /// How long an image's file is, as far as that is known without reading it.
-    pub(crate) fn file_length(&self, at: usize) -> Result<u64, DataError> {
-        match &self.images {
-            Images::Files(files) => files.length(&self.keys[at]),
-            _ => Ok(0),
-        }
-    }
-
-    /// The boxes of an image's objects, if any are known.
-    pub(crate) fn boxes(&self, at: usize) -> Result<Vec<BoundingBox>, DataError> {
-        match &self.images {
-            Images::Shards(shards) => shards.boxes(at),
-            _ => Ok(self.boxes.get(at).cloned().unwrap_or_default()),
-        }
-    }
-
-    /// An image's pixels, all of one shape.
-    fn pixels<'a>(
-        &'a self,
-        at: usize,
-        [channels, size]: [usize; 2],
-        scratch: &'a mut Scratch,
-    ) -> Result<Pixels<'a>, DataError> {
-        if let Images::Memory(pixels) = &self.images {
-            let bytes = channels * size * size;
-            return Ok(Pixels::Planar(&pixels[at * bytes..(at + 1) * bytes]));
-        }
-        self.file(at, &mut scratch.file)?;
-        if let Images::Shards(shards) = &self.images
-            && let Some(raw) = shards.raw(&scratch.file)
-        {
-            return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
-        }
-        let buffer = std::mem::take(&mut scratch.pixels);
-        let decoded = decode::pixels_in(buffer, &scratch.file, channels, |width, height| {
-            decode::seen_by_square(width, height, size)
-        });
-        let decoded = decoded.map(|pixels| decode::square(pixels, size));
-        scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
-        Ok(Pixels::Interleaved(&scratch.pixels))
-    }
-
-    /// All images in memory, if they fit there and are not in shards.
-    fn decoded(self, [channels, size]: [usize; 2]) -> Result<Self, DataError> {
-        let stays = matches!(self.images, Images::Memory(_) | Images::Shards(_));
-        if stays || self.labels.len() * channels * size * size > MEMORY_LIMIT {
-            return Ok(self);
-        }
-        let decode = |at: usize| {
-            let mut file = Vec::new();
-            self.file(at, &mut file)?;
-            decode::planar(&file, channels, size).map_err(|problem| DataError::file(self.place(at), problem))
-        };
-        let decoded: Vec<Vec<u8>> =
-            (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
-        Ok(Self { images: Images::Memory(decoded.concat()), ..self })
-    }
 }
 
 impl Dataset {
@@ -266,7 +126,7 @@ impl Dataset {
     /// # Errors
     /// If `path` is no prepared data set or a file of it is not what its manifest says.
     pub fn open_prepared(path: &Path) -> Result<Self, DataError> {
-        let mut source = crate::shards::open(path)?;
+        let mut source = layout::open_prepared(path)?;
         let shape = source.shape.unwrap_or_default();
         let train = source.take(&["train"]);
         let train =
@@ -303,9 +163,7 @@ impl Dataset {
                 continue;
             }
             if let Some(images) = source.take(&[name]).filter(|images| !images.labels.is_empty()) {
-                let indices = Arc::new((0..images.labels.len() as u32).collect());
-                let images = Arc::new(images);
-                let split = Split { source: images, indices, channels, size, labels: None, stand_in: None };
+                let split = Split::all(images, [channels, size]);
                 let called = if single && name == "train" { "all" } else { name };
                 return Ok((split, source.classes, called, source.passed_over));
             }
@@ -429,6 +287,12 @@ fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>
 }
 
 impl Split {
+    /// All of some images.
+    pub(crate) fn all(images: LabelledImages, [channels, size]: [usize; 2]) -> Self {
+        let indices = Arc::new((0..images.labels.len() as u32).collect());
+        Self { source: Arc::new(images), indices, channels, size, labels: None, stand_in: None }
+    }
+
     /// How many images.
     pub fn len(&self) -> usize {
         self.indices.len()
@@ -517,38 +381,12 @@ impl Split {
 
     /// Whether images are files of their own, of whatever size.
     #[cfg(feature = "tensors")]
-    fn are_files(&self) -> bool {
+    pub(crate) fn are_files(&self) -> bool {
         match &self.source.images {
             Images::Memory(_) => false,
             Images::Shards(shards) => shards.are_files(),
             _ => true,
         }
-    }
-
-    /// The views of an image as `how` makes them, from its file where it has one.
-    ///
-    /// # Errors
-    /// If it cannot be read, or has other channels.
-    #[cfg(feature = "tensors")]
-    pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
-        let (at, mut scratch) = (self.sample(index), Scratch::default());
-        let problem = |problem: String| DataError::file(self.source.place(at), problem);
-        if self.are_files() {
-            self.source.file(at, &mut scratch.file)?;
-            return how.views(&scratch.file, views).map_err(problem);
-        }
-        if self.channels != how.gain.len() {
-            return Err(problem(format!("has {} channels, expected {}", self.channels, how.gain.len())));
-        }
-        let bytes = match self.pixels(index, &mut scratch)? {
-            Pixels::Interleaved(pixels) => pixels.to_vec(),
-            Pixels::Planar(planes) => {
-                let area = self.size * self.size;
-                (0..planes.len()).map(|i| planes[i % self.channels * area + i / self.channels]).collect()
-            }
-        };
-        let pixels = decode::Pixels::whole(bytes, self.size, self.size, self.channels);
-        how.views_of(&pixels, views).map_err(problem)
     }
 
     /// An image's pixels, `[channels, size, size]`, 0–255.
@@ -569,6 +407,7 @@ impl Split {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Files;
 
     #[test]
     fn another_image_under_the_same_name_is_another_data_set() {

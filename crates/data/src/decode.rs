@@ -5,32 +5,8 @@ use std::ops::Range;
 
 use crate::format::{self, Format};
 use crate::jpeg;
+use crate::picture::{PIXELS_LIMIT, Picture, check_size, luma};
 use crate::resize::scaled;
-
-/// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
-const PIXELS_LIMIT: usize = 1 << 26;
-
-/// The side of an image, at most.
-const SIDE_LIMIT: usize = 1 << 14;
-
-/// Interleaved pixels.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Pixels {
-    /// `[height, columns, channels]`.
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) width: usize,
-    pub(crate) height: usize,
-    pub(crate) channels: usize,
-    /// The columns of the image that are held; all of them unless the reader asked for fewer.
-    pub(crate) columns: Range<usize>,
-}
-
-impl Pixels {
-    /// An image of `[height, width, channels]`.
-    pub(crate) fn whole(bytes: Vec<u8>, width: usize, height: usize, channels: usize) -> Self {
-        Self { bytes, width, height, channels, columns: 0..width }
-    }
-}
 
 /// Decodes an image to `[channels, size, size]`: the shorter side scaled to `size`, the centre
 /// square cut out (Krizhevsky et al. 2012, §2). An image of that size is left as it is.
@@ -44,7 +20,7 @@ pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u
 
 /// The pixels of an image file, whose format its first bytes tell, whatever it is called. EXIF's orientation is not
 /// heeded, as in torchvision; see [`orientation`].
-pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     pixels_in(Vec::new(), bytes, channels, |width, _| 0..width)
 }
 
@@ -55,7 +31,7 @@ pub(crate) fn pixels_in(
     bytes: &[u8],
     channels: usize,
     seen: impl Fn(usize, usize) -> Range<usize>,
-) -> Result<Pixels, String> {
+) -> Result<Picture, String> {
     let format = match format::sniff(bytes) {
         Some(format) => format,
         None if bytes.is_empty() => return Err("the file is empty".into()),
@@ -72,20 +48,7 @@ pub(crate) fn pixels_in(
     }
 }
 
-/// Refuses an image of no or too many pixels, before memory is asked for.
-pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
-    if width == 0 || height == 0 {
-        return Err(format!("{width} × {height} pixels"));
-    }
-    if width > SIDE_LIMIT || height > SIDE_LIMIT || width * height > PIXELS_LIMIT {
-        return Err(format!(
-            "claims {width} × {height} pixels; a side of {SIDE_LIMIT} and {PIXELS_LIMIT} pixels in all are the limit"
-        ));
-    }
-    Ok(())
-}
-
-fn png(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+fn png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     let broken = |error: png::DecodingError| {
         format!("broken PNG ({})", damaged_chunk(bytes).unwrap_or_else(|| error.to_string()))
     };
@@ -105,7 +68,7 @@ fn png(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
         false => [pixel[0], pixel[1], pixel[2]],
     });
     let bytes = from_rgb(rgb, channels);
-    Ok(Pixels::whole(bytes, info.width as usize, info.height as usize, channels))
+    Ok(Picture::whole(bytes, info.width as usize, info.height as usize, channels))
 }
 
 /// The first chunk of a PNG that is cut short or has a wrong checksum.
@@ -132,7 +95,7 @@ fn damaged_chunk(bytes: &[u8]) -> Option<String> {
 
 /// A file of one of the formats that the `image` crate reads; of several frames, the first.
 #[cfg(feature = "image-formats")]
-fn other(format: Format, bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+fn other(format: Format, bytes: &[u8], channels: usize) -> Result<Picture, String> {
     use image::{ImageDecoder, ImageFormat, ImageReader, Limits};
     let broken = |error| format!("broken {} ({error})", format.name());
     let known = match format {
@@ -150,7 +113,7 @@ fn other(format: Format, bytes: &[u8], channels: usize) -> Result<Pixels, String
     check_size(width as usize, height as usize)?;
     let image = image::DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgb8();
     let rgb = image.pixels().map(|pixel| pixel.0);
-    Ok(Pixels::whole(from_rgb(rgb, channels), width as usize, height as usize, channels))
+    Ok(Picture::whole(from_rgb(rgb, channels), width as usize, height as usize, channels))
 }
 
 /// Colours as they are, or their luma.
@@ -159,12 +122,6 @@ fn from_rgb(pixels: impl Iterator<Item = [u8; 3]>, channels: usize) -> Vec<u8> {
         1 => pixels.map(luma).collect(),
         _ => pixels.flatten().collect(),
     }
-}
-
-/// ITU-R BT.601, as JPEG has it.
-pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
-    let luma = 0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue);
-    luma.round() as u8
 }
 
 /// The two sides of an image whose shorter one is scaled to `short`, as torchvision rounds: down.
@@ -181,12 +138,12 @@ pub(crate) fn half_even(number: usize) -> usize {
 
 /// The centre square of `size` pixels of an image whose shorter side is scaled to that: what
 /// `torchvision.transforms` gives for `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)`.
-pub(crate) fn square(pixels: Pixels, size: usize) -> Pixels {
+pub(crate) fn square(pixels: Picture, size: usize) -> Picture {
     if (pixels.width, pixels.height) == (size, size) { pixels } else { square_of(&pixels, size) }
 }
 
 /// As [`square`], leaving the image as it is.
-pub(crate) fn square_of(pixels: &Pixels, size: usize) -> Pixels {
+pub(crate) fn square_of(pixels: &Picture, size: usize) -> Picture {
     if (pixels.width, pixels.height) == (size, size) {
         return pixels.clone();
     }
@@ -214,8 +171,8 @@ pub(crate) fn orientation(bytes: &[u8]) -> u32 {
 }
 
 /// Turns and mirrors an image so that it stands upright.
-pub(crate) fn upright(pixels: Pixels, orientation: u32) -> Pixels {
-    let Pixels { bytes, width, height, channels, .. } = &pixels;
+pub(crate) fn upright(pixels: Picture, orientation: u32) -> Picture {
+    let Picture { bytes, width, height, channels, .. } = &pixels;
     let (width, height) = (*width, *height);
     if orientation == 1 {
         return pixels;
@@ -238,7 +195,7 @@ pub(crate) fn upright(pixels: Pixels, orientation: u32) -> Pixels {
             out.extend_from_slice(&bytes[at..at + channels]);
         }
     }
-    Pixels::whole(out, wide, tall, *channels)
+    Picture::whole(out, wide, tall, *channels)
 }
 
 #[cfg(test)]
@@ -362,7 +319,7 @@ pub(crate) mod tests {
     #[test]
     fn images_are_turned_upright_as_exif_defines() {
         // 3 × 2: a b c / d e f.
-        let image = || Pixels::whole(b"abcdef".to_vec(), 3, 2, 1);
+        let image = || Picture::whole(b"abcdef".to_vec(), 3, 2, 1);
         for (orientation, width, expected) in [
             (1, 3, b"abcdef"),
             (2, 3, b"cbafed"),
@@ -385,11 +342,11 @@ pub(crate) mod tests {
             [(500, 375, 256), (375, 500, 256), (90, 200, 256), (300, 301, 7), (64, 64, 64), (900, 90, 40)]
         {
             let noise = |at: usize| (at.wrapping_mul(2_654_435_761) >> 13) as u8;
-            let whole = Pixels::whole((0..width * height).map(noise).collect(), width, height, 1);
+            let whole = Picture::whole((0..width * height).map(noise).collect(), width, height, 1);
             let columns = seen_by_square(width, height, size);
             let rows = whole.bytes.chunks_exact(width);
             let bytes = rows.flat_map(|row| row[columns.clone()].to_vec()).collect();
-            let part = Pixels { bytes, columns: columns.clone(), ..whole };
+            let part = Picture { bytes, columns: columns.clone(), ..whole };
             assert_eq!(
                 square_of(&part, size).bytes,
                 square_of(&whole, size).bytes,
@@ -421,7 +378,7 @@ pub(crate) mod tests {
             };
             let bytes = (0..width * height).flat_map(pixel).collect();
             let mut found = flate2::Crc::new();
-            found.update(&square(Pixels::whole(bytes, width, height, 3), side).bytes);
+            found.update(&square(Picture::whole(bytes, width, height, 3), side).bytes);
             assert_eq!(format!("{:08x}", found.sum()), checksum, "{width} × {height} to {side}");
         }
     }

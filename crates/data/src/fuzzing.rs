@@ -2,7 +2,8 @@
 //! has found. Each must return, whatever it is given, in memory that the input's length bounds (an image's by the
 //! limit on its pixels).
 
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
+use std::sync::Once;
 
 use crate::gzip::Gzip;
 use crate::{PassedOver, archive, decode, layout, shards};
@@ -61,7 +62,28 @@ fn gzip(bytes: &[u8]) {
     let _ = std::io::copy(&mut unpacked, &mut std::io::sink());
 }
 
+/// Panics in a library that we catch are no finding, where the fuzzer's hook would end the process at once; others are. In
+/// tests there is no such hook.
+fn caught_in(library: &'static str) {
+    if cfg!(test) {
+        return;
+    }
+    let theirs = move |panic: &std::panic::PanicHookInfo<'_>| {
+        panic.location().is_some_and(|location| location.file().contains(library))
+    };
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(move |panic| {
+            if !theirs(panic) {
+                let _ = writeln!(std::io::stderr(), "{panic}");
+                std::process::abort();
+            }
+        }));
+    });
+}
+
 fn image(bytes: &[u8]) {
+    caught_in("libjpeg-turbo-rs");
     let turned = decode::orientation(bytes);
     for channels in [1, 3] {
         if let Ok(pixels) = decode::pixels(bytes, channels) {
@@ -74,6 +96,7 @@ fn image(bytes: &[u8]) {
 
 /// The last two bytes choose which columns are asked for.
 fn jpeg(bytes: &[u8]) {
+    caught_in("libjpeg-turbo-rs");
     let part = |at: usize, width: usize| {
         bytes.get(bytes.len().wrapping_sub(at)).map_or(0, |&byte| width * usize::from(byte) / 256)
     };
@@ -105,8 +128,7 @@ fn annotation(bytes: &[u8]) {
 
 #[cfg(feature = "parquet")]
 fn parquet(bytes: &[u8]) {
-    // The library's panics are caught, where the fuzzer's hook would end the process at once.
-    std::panic::set_hook(Box::new(|_| {}));
+    caught_in("parquet-");
     let _ = layout::fuzz_table(bytes);
 }
 

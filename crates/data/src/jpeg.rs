@@ -2,10 +2,11 @@
 //! torchvision.
 
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat, Subsampling};
 
-use crate::decode::{Pixels, check_size, luma};
+use crate::picture::{Picture, check_size, luma};
 
 /// Scans of a progressive file, at most: each costs a pass over the whole image, and takes few bytes.
 const SCANS_LIMIT: usize = 1000;
@@ -22,7 +23,7 @@ pub(crate) fn decode(
     bytes: &[u8],
     channels: usize,
     seen: impl Fn(usize, usize) -> Range<usize>,
-) -> Result<Pixels, String> {
+) -> Result<Picture, String> {
     let broken = |error: JpegError| format!("broken JPEG ({error})");
     let limits = DecodeLimits { max_scans: SCANS_LIMIT, ..DecodeLimits::default() };
     let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(broken)?;
@@ -35,6 +36,15 @@ pub(crate) fn decode(
     }
     if frame.precision != 8 {
         return Err(format!("a JPEG of {} bits a sample, of which only 8 are read", frame.precision));
+    }
+    let sampling =
+        |at: usize| frame.components.get(at).map(|one| (one.horizontal_sampling, one.vertical_sampling));
+    let finest = frame.components.iter().fold((0, 0), |(across, down), one| {
+        (across.max(one.horizontal_sampling), down.max(one.vertical_sampling))
+    });
+    // libjpeg-turbo-rs takes both for whole planes.
+    if components == 4 && [0, 3].iter().any(|&at| sampling(at) != Some(finest)) {
+        return Err("a JPEG in CMYK whose first or last component has fewer samples than another".into());
     }
     let format = match (components, channels) {
         (4, _) => PixelFormat::Cmyk,
@@ -63,7 +73,9 @@ pub(crate) fn decode(
         }
     }
     buffer.resize(decoder.output_buffer_size().map_err(broken)?, 0);
-    let info = decoder.decode_image_into(&mut buffer).map_err(broken)?;
+    // What the decoder panics at is damage like any other.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode_image_into(&mut buffer)));
+    let info = decoded.map_err(|_| "broken JPEG (its decoder failed)")?.map_err(broken)?;
     if (info.width, info.height, info.pixel_format) != (columns.len(), height, format) {
         return Err("a JPEG whose colours cannot be converted".into());
     }
@@ -71,7 +83,7 @@ pub(crate) fn decode(
     if format == PixelFormat::Cmyk {
         buffer = from_ink(&buffer, channels);
     }
-    Ok(Pixels { bytes: buffer, width, height, channels, columns })
+    Ok(Picture { bytes: buffer, width, height, channels, columns })
 }
 
 /// Whether a file has an end marker: of one that is cut short between two scans all that is there can be decoded.
@@ -127,7 +139,7 @@ mod tests {
         std::fs::read(format!("{corpus}{name}.jpg")).unwrap()
     }
 
-    fn whole(bytes: &[u8], channels: usize) -> Result<Pixels, String> {
+    fn whole(bytes: &[u8], channels: usize) -> Result<Picture, String> {
         decode(Vec::new(), bytes, channels, |width, _| 0..width)
     }
 

@@ -27,38 +27,47 @@ pub mod fuzzing;
 mod gzip;
 pub mod hook;
 mod jpeg;
+mod label;
 mod layout;
 #[cfg(feature = "tensors")]
 mod loader;
+#[cfg(feature = "tensors")]
+mod located;
 mod manifest;
 mod open_files;
 mod passed_over;
+mod picture;
 mod prepare;
 #[cfg(feature = "tensors")]
 mod preprocess;
 mod resize;
 mod sample;
+mod samples;
 mod shards;
 mod statistics;
+#[cfg(feature = "parquet")]
+mod table;
 mod whole;
 
 #[cfg(feature = "tensors")]
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
 pub use check::{Checked, check};
 pub use checksum::{file_sha256, hex};
-#[cfg(feature = "tensors")]
-pub use dataset::Located;
-pub use dataset::{Dataset, Pixels, Scratch, Split};
+pub use dataset::{Dataset, Split};
 pub use error::DataError;
 pub use files::Files;
-pub use layout::{BoundingBox, Class, tables as layout_tables};
+pub use label::{BoundingBox, Class};
+pub use layout::tables as layout_tables;
 #[cfg(feature = "tensors")]
 pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
+#[cfg(feature = "tensors")]
+pub use located::Located;
 pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
 pub use passed_over::PassedOver;
 pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]
 pub use preprocess::{Preprocessing, Resize};
+pub use samples::{Pixels, Scratch};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
 pub use whole::{sync_folder, write_whole};

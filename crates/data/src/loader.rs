@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::augment::{Cut, colour_axes, draw, permutation, views};
 use crate::cut::Cutter;
-use crate::dataset::Scratch;
+use crate::samples::Scratch;
 use crate::{Augmentation, DataError, MeanKind, PixelScale, Split, Statistics, Views};
 
 /// Finished batches that wait for each worker while it prepares the next: what bounds the memory, with the batch

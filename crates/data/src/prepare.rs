@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::dataset::{Images, LabelledImages};
-use crate::layout::{self, BoundingBox, Class};
+use crate::label::{BoundingBox, Class};
+use crate::layout;
+use crate::samples::{Images, LabelledImages};
 use crate::shards::{
     self, Encoding, FORMAT, INDEX_HEADER, MANIFEST, Prepared, PreparedSplit, Shard, index_name,
 };

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{self, half_even, scaled_sides};
+use crate::picture::Picture;
 use crate::resize::scaled;
-use crate::{MeanKind, PixelScale, Statistics, Views};
+use crate::samples::{Pixels, Scratch};
+use crate::{DataError, MeanKind, PixelScale, Split, Statistics, Views};
 
 /// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
@@ -178,7 +180,7 @@ impl Preprocessing {
     }
 
     /// The views of pixels.
-    pub(crate) fn views_of(&self, pixels: &decode::Pixels, views: Views) -> Result<Vec<f32>, String> {
+    pub(crate) fn views_of(&self, pixels: &Picture, views: Views) -> Result<Vec<f32>, String> {
         let (width, height, side) = (pixels.width, pixels.height, self.resize.side());
         let [wide, tall] = match self.resize {
             Resize::ShorterSide(side) => scaled_sides(width, height, side),
@@ -238,6 +240,34 @@ impl Preprocessing {
                 }
             }
         }
+    }
+}
+
+impl Split {
+    /// The views of an image as `how` makes them, from its file where it has one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has other channels.
+    pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
+        let (at, [channels, size]) = (self.sample(index), self.image_shape());
+        let mut scratch = Scratch::default();
+        let problem = |problem: String| DataError::file(self.source.place(at), problem);
+        if self.are_files() {
+            self.source.file(at, &mut scratch.file)?;
+            return how.views(&scratch.file, views).map_err(problem);
+        }
+        if channels != how.gain.len() {
+            return Err(problem(format!("has {} channels, expected {}", channels, how.gain.len())));
+        }
+        let bytes = match self.pixels(index, &mut scratch)? {
+            Pixels::Interleaved(pixels) => pixels.to_vec(),
+            Pixels::Planar(planes) => {
+                let area = size * size;
+                (0..planes.len()).map(|i| planes[i % channels * area + i / channels]).collect()
+            }
+        };
+        let pixels = Picture::whole(bytes, size, size, channels);
+        how.views_of(&pixels, views).map_err(problem)
     }
 }
 

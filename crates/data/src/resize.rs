@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::decode::Pixels;
+use crate::picture::Picture;
 
 /// Weights are whole numbers of this many bits after the point.
 const BITS: u32 = 22;
@@ -59,23 +59,23 @@ fn level(sum: i32) -> u8 {
 
 /// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
 /// computed but seen by the filter. One axis after the other, with whole levels between.
-pub(crate) fn scaled(pixels: &Pixels, whole: [usize; 2], corner: [usize; 2], size: [usize; 2]) -> Pixels {
+pub(crate) fn scaled(pixels: &Picture, whole: [usize; 2], corner: [usize; 2], size: [usize; 2]) -> Picture {
     Arch::new().dispatch(Scaling { pixels, whole, corner, size })
 }
 
 /// Compiled for the processor at hand.
 struct Scaling<'a> {
-    pixels: &'a Pixels,
+    pixels: &'a Picture,
     whole: [usize; 2],
     corner: [usize; 2],
     size: [usize; 2],
 }
 
 impl WithSimd for Scaling<'_> {
-    type Output = Pixels;
+    type Output = Picture;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> Pixels {
+    fn with_simd<S: Simd>(self, _: S) -> Picture {
         match self.pixels.channels {
             1 => self.scaled::<1>(),
             _ => self.scaled::<3>(),
@@ -92,9 +92,13 @@ fn down_first([width, height]: [usize; 2], [wide, tall]: [usize; 2]) -> bool {
 
 impl Scaling<'_> {
     #[inline(always)]
-    fn scaled<const CHANNELS: usize>(self) -> Pixels {
-        let Self { pixels: &Pixels { ref bytes, width, height, columns: ref held, .. }, whole, corner, size } =
-            self;
+    fn scaled<const CHANNELS: usize>(self) -> Picture {
+        let Self {
+            pixels: &Picture { ref bytes, width, height, columns: ref held, .. },
+            whole,
+            corner,
+            size,
+        } = self;
         let across = Line::new(width, whole[0], corner[0]..corner[0] + size[0]);
         let down = Line::new(height, whole[1], corner[1]..corner[1] + size[1]);
         let (rows, columns) = (down.seen(), across.seen());
@@ -111,7 +115,7 @@ impl Scaling<'_> {
             let line = size[0] * CHANNELS;
             scaled_down(&narrowed, [line, padded(line)], &down)
         };
-        Pixels::whole(bytes, size[0], size[1], CHANNELS)
+        Picture::whole(bytes, size[0], size[1], CHANNELS)
     }
 }
 

@@ -18,8 +18,7 @@ use sha2::{Digest, Sha256};
 
 use crate::archive::read_exact_at;
 use crate::checksum::hex;
-use crate::dataset::{Images, LabelledImages};
-use crate::layout::{BoundingBox, Class, Source};
+use crate::label::{BoundingBox, Class};
 use crate::open_files::OpenFiles;
 use crate::{DataError, PassedOver, checksum};
 
@@ -157,7 +156,7 @@ impl Prepared {
     }
 
     /// A checksum of all images and labels.
-    fn checksum(&self) -> String {
+    pub(crate) fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         for split in &self.splits {
             hash.update(&split.name);
@@ -168,24 +167,6 @@ impl Prepared {
         }
         hex(&hash.finalize())
     }
-}
-
-/// Opens a prepared data set. Nothing is read but the manifest and the indices.
-pub(crate) fn open(folder: &Path) -> Result<Source, DataError> {
-    let manifest = Prepared::read(folder)?;
-    let splits = manifest.splits.iter().map(|split| {
-        let (shards, labels) = Shards::open(folder, &manifest, split)?;
-        let images = Images::Shards(shards);
-        Ok((split.name.clone(), LabelledImages { images, labels, keys: Vec::new(), boxes: Vec::new() }))
-    });
-    Ok(Source {
-        layout: "prepared shards",
-        splits: splits.collect::<Result<_, DataError>>()?,
-        shape: Some([manifest.channels, manifest.size]),
-        checksum: Some(manifest.checksum()),
-        passed_over: manifest.passed_over,
-        classes: manifest.classes,
-    })
 }
 
 /// The images of a split in its shards. Each is read where it lies, by position: a shard that is cut short while it is
@@ -301,7 +282,8 @@ pub(crate) fn for_each_row(
 }
 
 impl Shards {
-    fn open(
+    /// Opens the shards of a split; gives the labels of their images too.
+    pub(crate) fn open(
         folder: &Path,
         manifest: &Prepared,
         split: &PreparedSplit,

@@ -1,13 +1,13 @@
 //! One config-driven AlexNet (Krizhevsky, Sutskever & Hinton 2012) and its relatives.
 //!
 //! Start at [`AlexNet::forward`]: the network, top to bottom, on one page. A [`Network`] says what
-//! it is made of; [`presets`] are the published ones; [`Network::trace`] gives every layer's shape
+//! it is made of; [`Preset`] has the published ones; [`Network::trace`] gives every layer's shape
 //! and parameter count without building anything.
 
 mod alexnet;
 mod config;
 mod init;
-pub mod presets;
+mod presets;
 mod trace;
 
 pub use alexnet::{AlexNet, Mode, Observe};
@@ -16,4 +16,5 @@ pub use config::{
     Stage, Update,
 };
 pub use init::Parameter;
+pub use presets::Preset;
 pub use trace::{LayerTrace, NetworkError, StageTrace, Trace};

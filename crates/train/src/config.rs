@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     fn config() -> RunConfig {
-        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let preset = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == "mini").unwrap();
         let rest = r#"
             initial = { weights = "", anew = [] }
             [data]

@@ -15,8 +15,8 @@ use burn::train::renderer::{
     EvaluationName, MetricState, MetricsRenderer, MetricsRendererEvaluation, MetricsRendererTraining,
 };
 
+use crate::observer::Observer;
 use crate::score::Score;
-use crate::strategy::Observer;
 
 /// How long a pass may go on before plain output says how far it is.
 const QUIET: Duration = Duration::from_secs(15);

@@ -6,8 +6,8 @@ use alexnet_ops::Implementation;
 
 use crate::TrainError;
 use crate::config::RunConfig;
+use crate::observer::Observer;
 use crate::placement::Placement;
-use crate::strategy::Observer;
 
 /// A data set and what is known of its training split.
 pub struct Data {

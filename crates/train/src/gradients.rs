@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn the_layer_of_a_gradient_that_is_not_finite_is_named() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
-        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let preset = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == "mini").unwrap();
         let model = Classifier::new(&toml::from_str(preset.toml).unwrap(), 0, &device).unwrap();
         // Four dimensions: kernels, first those of conv1. Two: a matrix, first that of the first layer after them.
         for (value, other, dimensions, expected) in [

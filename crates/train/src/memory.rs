@@ -67,7 +67,7 @@ mod tests {
     fn training_and_testing_need_at_least_what_is_certain() {
         let config = |batch: usize, views: &str| -> RunConfig {
             let preset =
-                alexnet_model::presets::ALL.iter().find(|preset| preset.name == "alexnet-2012").unwrap();
+                alexnet_model::Preset::ALL.iter().find(|preset| preset.name == "alexnet-2012").unwrap();
             let rest = format!(
                 r#"
                 [data]

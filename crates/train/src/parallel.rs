@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_device_without_all_gradients_is_an_error() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap().autodiff();
-        let network = alexnet_model::presets::ALL.iter().find(|preset| preset.name == "mini").unwrap();
+        let network = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == "mini").unwrap();
         let network: alexnet_model::Network = toml::from_str(network.toml).unwrap();
         let model = Classifier::new(&network, 0, &device).unwrap();
         let batch = Batch {

@@ -40,6 +40,7 @@ use crate::config::{FinalWeights, Recipe};
 use crate::dashboard::TimeLeft;
 use crate::events::Events;
 use crate::gradients;
+use crate::observer::Observer;
 use crate::parallel::Team;
 use crate::placement::Placement;
 use crate::record::{EpochRow, append};
@@ -49,19 +50,6 @@ use crate::update::Elapsed;
 
 /// How long a training pass may go on without a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
-
-/// Hears what a run does.
-pub trait Observer: Send + Sync {
-    /// How much of its training a run has behind it, as a fraction; asked back: the time left for all that
-    /// is to be done, not only this run, if known.
-    fn progress(&self, _label: &str, _done: f64) -> Option<Duration> {
-        None
-    }
-    /// An epoch's rows, once its checkpoint is written.
-    fn epoch(&self, label: &str, rows: &[EpochRow]);
-    /// Something worth a line.
-    fn note(&self, text: &str);
-}
 
 /// The learning rate of the next step: set by the loop, read by the learner.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
-use crate::file::problem;
+use crate::tensors::problem;
 use crate::{Tensor, Weights, WeightsError};
 
 /// `NetParameter`. Its layers have three forms: of 2013, of 2014, and today's.

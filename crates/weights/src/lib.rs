@@ -17,10 +17,11 @@ mod names;
 mod pytorch;
 mod record;
 mod safetensors;
+mod tensors;
 mod unpickling;
 
 pub use caffe::read_caffe_mean;
 pub use error::WeightsError;
-pub use file::{Checkpoint, Tensor, Weights};
 #[cfg(feature = "network")]
 pub use names::Names;
+pub use tensors::{Checkpoint, Tensor, Weights};

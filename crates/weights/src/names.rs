@@ -4,7 +4,7 @@ use std::ops::Range;
 use alexnet_model::{AlexNet, LayerTrace, Network, Stage, Trace};
 use burn::tensor::Device;
 
-use crate::file::transpose;
+use crate::tensors::transpose;
 use crate::{Tensor, Weights, WeightsError};
 
 /// What a library calls the layers of an AlexNet.
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     fn preset(name: &str) -> Network {
-        let preset = alexnet_model::presets::ALL.iter().find(|preset| preset.name == name).unwrap();
+        let preset = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == name).unwrap();
         toml::from_str(preset.toml).unwrap()
     }
 

@@ -10,8 +10,8 @@ use tempfile::NamedTempFile;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::file::{Budget, Kind, REUSE, named, problem, shortened};
 use crate::foreign;
+use crate::tensors::{Budget, Kind, REUSE, named, problem, shortened};
 use crate::unpickling::{LIMIT, Scan, Stop};
 use crate::{Checkpoint, Tensor, Weights, WeightsError};
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn_pack::Reader;
 
-use crate::file::{Budget, Kind, problem, transpose};
+use crate::tensors::{Budget, Kind, problem, transpose};
 use crate::{Tensor, Weights, WeightsError};
 
 /// What the file begins with.

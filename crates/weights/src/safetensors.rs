@@ -6,7 +6,7 @@ use std::path::Path;
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensorError, SafeTensors, serialize};
 
-use crate::file::{Kind, named, problem, shortened};
+use crate::tensors::{Kind, named, problem, shortened};
 use crate::{Tensor, Weights, WeightsError};
 
 /// The one entry under which this project's metadata is written, so that the same weights give the same bytes: a file's entries

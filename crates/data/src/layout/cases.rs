@@ -636,7 +636,7 @@ fn cifars_python_version_is_read_as_data() {
             let source = set.source_of(path, None).unwrap();
             assert_eq!(told(&source), "CIFAR: train 10, test 2", "{version}");
             assert_eq!((classes(&source), source.shape), (vec!["cat", "dog"], Some([3, 32])));
-            let crate::dataset::Images::Memory(pixels) = &source.splits[1].1.images else { panic!() };
+            let crate::samples::Images::Memory(pixels) = &source.splits[1].1.images else { panic!() };
             assert_eq!(
                 (source.splits[1].1.labels.as_slice(), pixels[3071], pixels[3072]),
                 (&[1, 0][..], 255, 7)

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Source;
-use crate::dataset::{Images, LabelledImages};
 use crate::files::base;
+use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files};
 
 /// The kind that copies are counted under.

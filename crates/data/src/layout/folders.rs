@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::images::images_of;
 use super::split::{self, Found, SPLITS};
 use super::{Class, Source, names};
-use crate::dataset::{Images, LabelledImages};
+use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
 /// An image and its class by the folder that it is in.

@@ -10,8 +10,8 @@ use super::images::images_of;
 use super::names::{self, is_wnid};
 use super::split;
 use super::{BoundingBox, Class, Source, bounding_box, matlab};
-use crate::dataset::{Images, LabelledImages};
 use crate::files::base;
+use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files};
 
 /// The development kit's file of labels, one a line, in the order of the validation images.

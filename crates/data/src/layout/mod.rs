@@ -11,6 +11,7 @@ mod names;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod pickle;
+mod prepared;
 mod rules;
 mod split;
 mod tiny_imagenet;
@@ -19,9 +20,8 @@ mod webdataset;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use crate::dataset::{Images, LabelledImages};
+pub(crate) use crate::label::{BoundingBox, Class};
+use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest, PassedOver, shards};
 
 pub(crate) use cifar::{fuzz_python as cifar_python, records as cifar_records};
@@ -29,24 +29,8 @@ pub(crate) use idx::body as idx_body;
 pub(crate) use ilsvrc::annotation;
 pub(crate) use matlab::synsets as matlab_synsets;
 #[cfg(feature = "parquet")]
-pub(crate) use parquet::{Table, fuzz_table};
-
-/// A class: what files call it, and what people do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Class {
-    /// A folder's name; of ImageNet's, the WordNet id.
-    pub id: String,
-    /// The same where nothing better is known.
-    pub name: String,
-}
-
-impl Class {
-    pub(crate) fn unnamed(id: impl Into<String>) -> Self {
-        let id = id.into();
-        Self { name: id.clone(), id }
-    }
-}
+pub(crate) use parquet::fuzz_table;
+pub(crate) use prepared::open as open_prepared;
 
 /// A data set as it is on disk.
 #[derive(Debug)]
@@ -91,7 +75,7 @@ impl Source {
 /// must speak for themselves.
 pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, DataError> {
     if shards::is_prepared(path) {
-        return shards::open(path);
+        return prepared::open(path);
     }
     let files = Arc::new(Files::open(path)?);
     let Some(rule) = rules::of(&files, manifest) else {
@@ -142,9 +126,6 @@ fn in_memory(
     let keys = (0..labels.len()).map(|index| format!("{prefix}/{index}")).collect();
     Ok(LabelledImages { images: Images::Memory(pixels), labels, keys, boxes: Vec::new() })
 }
-
-/// A box around an object: left, top, right and bottom in pixels.
-pub type BoundingBox = [f32; 4];
 
 /// The fields of a line as a box.
 fn bounding_box<'a>(fields: impl Iterator<Item = &'a str>) -> Result<BoundingBox, String> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::folders::{self, Sorted};
 use super::images::images_of;
 use super::{BoundingBox, Source, bounding_box, names, split};
-use crate::dataset::LabelledImages;
 use crate::files::base;
+use crate::samples::LabelledImages;
 use crate::{DataError, Files, Manifest};
 
 /// The labels and boxes of the validation images.

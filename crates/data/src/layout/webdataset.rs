@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::images::is_readable;
 use super::split::{self, SPLITS, Words};
 use super::{Class, Source};
-use crate::dataset::{Images, LabelledImages};
 use crate::files::{base, is_image};
+use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
 /// Classes at most: a number beyond it is a damaged file rather than a class.

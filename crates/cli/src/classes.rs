@@ -1,0 +1,100 @@
+//! What a network's outputs mean.
+
+use std::collections::HashMap;
+
+use crate::output::note;
+use crate::program::program;
+use alexnet_data::Class;
+use alexnet_model::Network;
+use anyhow::{Result, bail};
+
+/// ILSVRC-2012's classes in the order of the published networks' outputs: that of the ids.
+pub(crate) fn ilsvrc() -> Vec<Class> {
+    let class = |line: &str| {
+        let mut words = line.split('\t');
+        let (id, name) = (words.next()?, words.nth(1)?);
+        Some(Class { id: id.to_owned(), name: name.to_owned() })
+    };
+    program().imagenet_labels.lines().filter_map(class).collect()
+}
+
+/// What to call each output of a network whose classes are called so, or by their WordNet ids; by number where there are not as
+/// many.
+pub(crate) fn labels(network: &Network, classes: Option<&[String]>) -> Vec<String> {
+    let known: HashMap<String, String> = ilsvrc().into_iter().map(|class| (class.id, class.name)).collect();
+    let label = |class: &String| known.get(class).unwrap_or(class).clone();
+    match classes {
+        Some(classes) if classes.len() == network.classes => classes.iter().map(label).collect(),
+        _ => (0..network.classes).map(|class| format!("class {class}")).collect(),
+    }
+}
+
+/// Which output of the network each class of the data is. Classes are looked up by what files call them among those that the
+/// weights name, so that some of them, in any order, will do; where none is there, as many are taken in order.
+pub(crate) fn outputs(network: &Network, named: Option<&[String]>, classes: &[Class]) -> Result<Vec<usize>> {
+    let named = named.filter(|named| named.len() == network.classes).unwrap_or_default();
+    let places: HashMap<&str, usize> =
+        named.iter().enumerate().map(|(at, class)| (class.as_str(), at)).collect();
+    let found = classes.iter().map(|class| places.get(class.id.as_str()).copied());
+    if let Some(found) = found.clone().collect() {
+        return Ok(found);
+    }
+    if let Some((class, _)) = classes.iter().zip(found.clone()).find(|(_, place)| place.is_none())
+        && found.flatten().next().is_some()
+    {
+        bail!(
+            "the weights of `{}` tell classes apart of which the data has some, but `{}` is none of them",
+            network.name,
+            class.id
+        );
+    }
+    if network.classes != classes.len() {
+        bail!(
+            "network `{}` tells {} classes apart, the data has {}",
+            network.name,
+            network.classes,
+            classes.len()
+        );
+    }
+    if let (Some(theirs), Some(ours)) = (named.first(), classes.first()) {
+        note(&format!(
+            "note: the data's classes are called otherwise than the weights' (`{}`, `{theirs}`); taken in their order",
+            ours.id
+        ));
+    }
+    Ok((0..classes.len()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_called_as_the_data_call_them_or_by_number() {
+        let network = alexnet_model::Preset::load("mini").unwrap();
+        let classes = ["n01440764", "n01443537", "shirt"].map(str::to_owned);
+        let three = Network { classes: 3, ..network.clone() };
+        assert_eq!(labels(&three, Some(&classes)), ["tench", "goldfish", "shirt"]);
+        assert_eq!(labels(&network, Some(&classes))[9], "class 9");
+        assert_eq!(labels(&network, None)[9], "class 9");
+        assert_eq!(ilsvrc().len(), 1000);
+    }
+
+    #[test]
+    fn classes_of_the_data_are_found_among_those_of_the_weights() {
+        let network = Network { classes: 3, ..alexnet_model::Preset::load("mini").unwrap() };
+        let class = |id: &&str| Class { id: (*id).to_owned(), name: String::new() };
+        let of = |named: Option<&[String]>, ids: &[&str]| {
+            let classes: Vec<Class> = ids.iter().map(class).collect();
+            outputs(&network, named, &classes).map_err(|error| error.to_string())
+        };
+        let named = ["shoe", "bag", "coat"].map(str::to_owned);
+        assert_eq!(of(Some(&named), &["coat", "shoe", "bag"]), Ok(vec![2, 0, 1]));
+        assert_eq!(of(Some(&named), &["coat"]), Ok(vec![2]));
+        assert!(of(Some(&named), &["coat", "hat", "bag"]).unwrap_err().contains("`hat` is none of them"));
+        // Called otherwise, all of them, or not called anything.
+        assert_eq!(of(Some(&named), &["0", "1", "2"]), Ok(vec![0, 1, 2]));
+        assert_eq!(of(None, &["0", "1", "2"]), Ok(vec![0, 1, 2]));
+        assert!(of(None, &["0", "1"]).unwrap_err().contains("tells 3 classes apart, the data has 2"));
+    }
+}

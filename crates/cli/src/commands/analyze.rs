@@ -1,0 +1,164 @@
+//! `experiments analyze`: what a trained network has learned, as pictures to look at and numbers beside them.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alexnet_data::{Preprocessing, Split, Views, write_whole};
+use alexnet_model::{AlexNet, Mode};
+use alexnet_ops::Key;
+use alexnet_train::averaged_softmax;
+use anyhow::{Context, Result, anyhow, bail};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::args::{AnalyzeCommand, LookArgs};
+use crate::batch::{batch, values};
+use crate::interrupted::Interrupted;
+use crate::loaded::Loaded;
+use crate::machine::backend;
+use crate::output::print;
+use crate::sheet::Canvas;
+
+mod codes;
+mod evidence;
+mod features;
+mod kernels;
+mod localize;
+mod maps;
+mod nearest;
+mod predictions;
+
+pub(crate) use codes::bench as bench_codes;
+pub(crate) use nearest::bench as bench_nearest;
+
+/// Carries out `experiments analyze`.
+pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> {
+    match command {
+        AnalyzeCommand::Kernels(args) => kernels::kernels(&args),
+        AnalyzeCommand::Maps(args) => maps::maps(&args, stop),
+        AnalyzeCommand::Predictions(args) => predictions::predictions(&args, stop),
+        AnalyzeCommand::Nearest(args) => nearest::nearest(&args, stop),
+        AnalyzeCommand::Codes(args) => codes::codes(&args, stop),
+        AnalyzeCommand::Localize(args) => localize::localize(&args, stop),
+        AnalyzeCommand::Occlusion(args) => evidence::occlusion(&args, stop),
+        AnalyzeCommand::Saliency(args) => evidence::saliency(&args.evidence),
+    }
+}
+
+/// Pictures to show are at least of this side, so that small ones can be seen.
+const TILE: usize = 128;
+
+/// A network to look into.
+struct Look {
+    loaded: Loaded,
+    model: AlexNet,
+    device: Device,
+    out: PathBuf,
+}
+
+impl Look {
+    fn open(args: &LookArgs) -> Result<Self> {
+        let loaded = Loaded::open(&args.weights, &args.origin)?;
+        let device = backend(args.backend)?.device()?;
+        let model = loaded.model(&device)?;
+        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
+        Ok(Self { loaded, model, device, out: args.out.clone() })
+    }
+
+    fn how(&self) -> &Preprocessing {
+        &self.loaded.how
+    }
+
+    /// `[channels, side]` of an input.
+    fn input(&self) -> [usize; 2] {
+        [self.loaded.network.input.channels, self.how().crop]
+    }
+
+    /// The centre views of images of a split, one after the other.
+    fn views(&self, split: &Split, images: &[usize]) -> Result<Vec<f32>> {
+        let view = |&image: &usize| split.views(image, self.how(), Views::Centre);
+        Ok(images.par_iter().map(view).collect::<Result<Vec<_>, _>>()?.concat())
+    }
+
+    fn tensor(&self, inputs: Vec<f32>) -> Tensor<4> {
+        let [channels, side] = self.input();
+        let count = inputs.len() / (channels * side * side);
+        batch(inputs, [count, channels, side], &self.device)
+    }
+
+    /// The class probabilities of some inputs, `[inputs, classes]`.
+    fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
+        let classes = self.loaded.network.classes;
+        let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
+        if scores.iter().any(|score| !score.is_finite()) {
+            bail!("the network's answer to some image is no number: its weights are too large");
+        }
+        Ok(scores
+            .chunks_exact(classes)
+            .flat_map(|scores| averaged_softmax(scores, classes))
+            .map(|it| it as f32)
+            .collect())
+    }
+
+    fn write(&self, name: &str, found: &impl Serialize) -> Result<()> {
+        let path = self.out.join(name);
+        let text = serde_json::to_vec_pretty(found)?;
+        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        print(&path.display().to_string());
+        Ok(())
+    }
+
+    fn draw(&self, name: &str, canvas: &Canvas) -> Result<()> {
+        let path = self.out.join(name);
+        canvas.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        print(&path.display().to_string());
+        Ok(())
+    }
+}
+
+/// Nothing is kept of what is not finished, but for features, which are on disk already.
+fn check_stop(stop: &AtomicBool) -> Result<()> {
+    match stop.load(Ordering::SeqCst) {
+        true => Err(Interrupted("interrupted; features that were extracted are kept".to_owned()).into()),
+        false => Ok(()),
+    }
+}
+
+/// Images in a random order that depends on the seed alone.
+fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    use rand_chacha::rand_core::Rng;
+    let key = |image: usize| Key::new([seed, image as u64, 0, Key::word("analyze")]).rng().next_u64();
+    let mut order: Vec<(u64, usize)> = (0..count).map(|image| (key(image), image)).collect();
+    order.sort_unstable();
+    order.into_iter().map(|(_, image)| image).collect()
+}
+
+fn photograph(look: &Look, path: &Path) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let views = look.how().views(&bytes, Views::Centre);
+    views.map_err(|problem| anyhow!("{}: {problem}", path.display()))
+}
+
+fn photographs(look: &Look, paths: &[PathBuf]) -> Result<Vec<f32>> {
+    let views = paths.iter().map(|path| photograph(look, path));
+    Ok(views.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// What to call each output of the network: by the data's classes, or as the weights call them.
+fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) -> Vec<String> {
+    let mut names = loaded.labels();
+    for (class, &output) in classes.iter().zip(outputs) {
+        let name = class.name.split(',').next().unwrap_or_default();
+        names[output] = if name.is_empty() { class.id.clone() } else { name.to_owned() };
+    }
+    names
+}
+
+/// The places of the largest numbers, largest first.
+fn largest(numbers: &[f32], count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..numbers.len()).collect();
+    order.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]));
+    order.truncate(count);
+    order
+}

@@ -1,0 +1,192 @@
+//! Features of the images of a data set, and images to look for among them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use alexnet_analysis::{FeatureFile, Rows};
+use alexnet_data::{Class, Split, hex};
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::{Look, check_stop, shuffled};
+use crate::args::GalleryArgs;
+use crate::batch::{BATCH, values};
+use crate::data_sets::open_split;
+use crate::interrupted::Interrupted;
+use crate::output::{note, print};
+
+/// Images with features at a layer.
+pub(super) struct Gallery {
+    pub(super) split: Split,
+    pub(super) classes: Vec<Class>,
+    /// What the split is called.
+    name: &'static str,
+    pub(super) layer: String,
+    pub(super) file: FeatureFile,
+}
+
+/// Test images of the gallery's data set, which are looked for in it.
+pub(super) struct Asked {
+    pub(super) test: Split,
+    /// Their places in the test split.
+    pub(super) chosen: Vec<usize>,
+    /// What the network sees of each.
+    pub(super) views: Vec<f32>,
+}
+
+impl Gallery {
+    /// The training images of a data set, or all if it has no splits, with the features of the layer asked for or else of
+    /// `usual`; refused before anything is extracted if they are the split `apart_from`.
+    pub(super) fn open(
+        look: &Look,
+        args: &GalleryArgs,
+        usual: Option<&str>,
+        apart_from: Option<&str>,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
+        let layer = layer(look, args.layer.as_deref(), usual)?;
+        let (split, classes, name) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
+        check_apart(name, apart_from)?;
+        let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(look, &split, args)?);
+        let file = extracted(look, &split, &layer, &format!("features-{layer}.f32"), &of, stop)?;
+        Ok(Self { split, classes, name, layer, file })
+    }
+
+    /// Some test images of the data set.
+    pub(super) fn asked(&self, look: &Look, args: &GalleryArgs, count: usize, seed: u64) -> Result<Asked> {
+        let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
+        check_apart(self.name, Some(name))?;
+        let chosen: Vec<usize> = shuffled(test.len(), seed).into_iter().take(count).collect();
+        Ok(Asked { views: look.views(&test, &chosen)?, test, chosen })
+    }
+
+    /// The features of what the network sees of some images.
+    pub(super) fn features(&self, look: &Look, views: &[f32]) -> Vec<f32> {
+        let [channels, side] = look.input();
+        let mut features = Vec::new();
+        for part in views.chunks(BATCH * channels * side * side) {
+            features.extend(values(look.model.features(look.tensor(part.to_vec()), &self.layer)));
+        }
+        features
+    }
+
+    /// What people call a class.
+    pub(super) fn class(&self, label: usize) -> String {
+        let name = self.classes[label].name.split(',').next().unwrap_or_default();
+        if name.is_empty() { self.classes[label].id.clone() } else { name.to_owned() }
+    }
+
+    /// How many images of the gallery are of each image's class, as a share of all, on average: what chance finds.
+    pub(super) fn chance(&self, asked: &Asked) -> f64 {
+        let mut sizes = vec![0usize; self.classes.len()];
+        (0..self.split.len()).for_each(|image| sizes[self.split.label(image)] += 1);
+        let shares = asked.chosen.iter().map(|&query| sizes[asked.test.label(query)] as f64);
+        shares.sum::<f64>() / (self.split.len() * asked.chosen.len()) as f64
+    }
+}
+
+/// Whether what is looked in and what is looked for are different images.
+fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
+    if asked == Some(gallery) {
+        bail!("these images have no splits: a data set with training and test images is needed");
+    }
+    Ok(())
+}
+
+/// The layer asked for, or else the usual one, or the last hidden one.
+fn layer(look: &Look, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
+    let network = &look.loaded.network;
+    let layers: Vec<&str> = network.conv.iter().map(|layer| layer.name.as_str()).collect();
+    let layers: Vec<&str> = layers.into_iter().chain(network.fc.iter().map(|fc| fc.name.as_str())).collect();
+    let last_hidden = layers.len().checked_sub(2).map(|at| layers[at]).or(layers.last().copied());
+    let layer = asked.or(usual).or(last_hidden).unwrap_or_default();
+    if !layers.contains(&layer) {
+        bail!("network `{}` has no layer `{layer}`; it has {}", network.name, layers.join(", "));
+    }
+    Ok(layer.to_owned())
+}
+
+/// The features of a split's images at a layer, extracted once into a file of `out`.
+pub(super) fn extracted(
+    look: &Look,
+    split: &Split,
+    layer: &str,
+    file: &str,
+    of: &str,
+    stop: &AtomicBool,
+) -> Result<FeatureFile> {
+    let path = look.out.join(file);
+    let one = values(look.model.features(look.tensor(look.views(split, &[0])?), layer));
+    let mut file = FeatureFile::open(&path, of, one.len())?;
+    let (begun, first, mut said, mut network) = (Instant::now(), file.rows(), Instant::now(), Duration::ZERO);
+    while file.rows() < split.len() {
+        if stop.load(Ordering::SeqCst) {
+            let rows = file.rows();
+            return Err(
+                Interrupted(format!("interrupted after {rows} images; the same command goes on")).into()
+            );
+        }
+        let images: Vec<usize> = (file.rows()..(file.rows() + BATCH).min(split.len())).collect();
+        let inputs = look.tensor(look.views(split, &images)?);
+        let since = Instant::now();
+        let features = values(look.model.features(inputs, layer));
+        network += since.elapsed();
+        file.push(&features)?;
+        if said.elapsed().as_secs() >= 10 {
+            said = Instant::now();
+            note(&format!("features of {} of {} images", file.rows(), split.len()));
+        }
+    }
+    let (extracted, took) = (file.rows() - first, begun.elapsed().as_secs_f64());
+    if extracted > 0 {
+        print(&format!(
+            "features of {extracted} images: {:.0} images/s, {:.1} % of the time in the network itself",
+            extracted as f64 / took,
+            100.0 * network.as_secs_f64() / took
+        ));
+    }
+    Ok(file)
+}
+
+/// A checksum of the weights, the network and how images are prepared for it.
+pub(super) fn fingerprint(look: &Look) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (name, tensor) in &look.loaded.weights.tensors {
+        hash.update(name);
+        tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    hash.update(toml::to_string(&look.loaded.network)?);
+    hash.update(serde_json::to_vec(look.how())?);
+    Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
+}
+
+/// What tells a split from others: where it is, its labels, and what the network sees of its first and last image.
+pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<String> {
+    let mut hash = Sha256::new();
+    let ends = look.views(split, &[0, split.len() - 1])?;
+    ends.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    (0..split.len()).for_each(|image| hash.update((split.label(image) as u32).to_le_bytes()));
+    for image in [0, split.len() - 1] {
+        hash.update(split.key(image)?.as_bytes());
+    }
+    let path = args.inside.as_deref().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    let path = path.map_or_else(String::new, |path| path.display().to_string());
+    let set = args.set.as_deref().unwrap_or_default();
+    Ok(format!("{} images of {path} {set}, {}", split.len(), hex(&hash.finalize()[..8])))
+}
+
+/// What the network sees of each image, to be compared as pixels.
+pub(super) struct PixelRows<'a> {
+    pub(super) look: &'a Look,
+    pub(super) split: &'a Split,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl Rows for PixelRows<'_> {
+    type Error = anyhow::Error;
+
+    fn read(&mut self, rows: std::ops::Range<usize>) -> Result<Vec<f32>> {
+        check_stop(self.stop)?;
+        self.look.views(self.split, &rows.collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,165 @@
+//! What an image becomes layer by layer, and units that nothing wakes.
+
+use std::sync::atomic::AtomicBool;
+
+use alexnet_model::Activation;
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::{Look, check_stop, photograph, shuffled};
+use crate::args::MapsArgs;
+use crate::batch::{BATCH, values};
+use crate::data_sets::open_split;
+use crate::output::print;
+use crate::sheet::Canvas;
+
+/// Maps of a layer that are drawn, at most, and how many beside each other.
+const DRAWN: usize = 64;
+const COLUMNS: usize = 16;
+/// Images that units are watched on.
+const WATCHED: usize = 1000;
+
+/// The output of a layer, after its stages.
+struct Layer {
+    name: String,
+    /// Maps, or units.
+    maps: usize,
+    /// Pixels of a map's side; 1 of a unit.
+    side: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    image: String,
+    /// Images that units were watched on; 0: none were.
+    images: usize,
+    layers: Vec<OfLayer>,
+}
+
+#[derive(Debug, Serialize)]
+struct OfLayer {
+    layer: String,
+    maps: usize,
+    side: usize,
+    /// The share of the outputs above 0, of the image that is drawn.
+    active: f64,
+    /// Maps or units that were above 0 nowhere on any image; absent where none were watched.
+    dead: Option<Vec<usize>>,
+}
+
+/// `experiments analyze maps`.
+pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
+    let look = Look::open(&args.look)?;
+    let network = &look.loaded.network;
+    let trace = network.trace()?;
+    let layers: Vec<Layer> = trace
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(at, layer)| Layer {
+            name: layer.name.clone(),
+            maps: layer.towers * layer.outputs,
+            side: match at < network.conv.len() {
+                true => layer.stages.last().map_or(layer.side, |stage| stage.side),
+                false => 1,
+            },
+        })
+        .collect();
+    let view = photograph(&look, &args.image)?;
+    let outputs: Vec<Vec<f32>> = layers
+        .iter()
+        .map(|layer| values(look.model.features(look.tensor(view.clone()), &layer.name)))
+        .collect();
+    look.draw("maps.png", &drawn(&look, &view, &layers, &outputs))?;
+    // The logits are no units: below 0 is an answer too.
+    let hidden = layers.len().saturating_sub(1);
+    let mut awake: Vec<Vec<bool>> = layers[..hidden].iter().map(|layer| vec![false; layer.maps]).collect();
+    let mut watched = 0;
+    let data = args.data.data.is_some() || args.data.set.is_some();
+    if !data && args.images.is_some() {
+        bail!("give the images to watch units on with `--data` or `--set`");
+    }
+    if data {
+        let (split, ..) = open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
+        let chosen: Vec<usize> =
+            shuffled(split.len(), 0).into_iter().take(args.images.unwrap_or(WATCHED)).collect();
+        watched = chosen.len();
+        for images in chosen.chunks(BATCH) {
+            check_stop(stop)?;
+            let inputs = look.tensor(look.views(&split, images)?);
+            for (layer, awake) in layers.iter().zip(&mut awake) {
+                let area = layer.side * layer.side;
+                let found = values(look.model.features(inputs.clone(), &layer.name));
+                for (at, map) in found.chunks_exact(area).enumerate() {
+                    awake[at % layer.maps] |= map.iter().any(|value| *value > 0.0);
+                }
+            }
+        }
+    }
+    let found = layers.iter().zip(&outputs).enumerate().map(|(at, (layer, output))| OfLayer {
+        layer: layer.name.clone(),
+        maps: layer.maps,
+        side: layer.side,
+        active: output.iter().filter(|value| **value > 0.0).count() as f64 / output.len().max(1) as f64,
+        dead: (watched > 0 && at < hidden).then(|| (0..layer.maps).filter(|&map| !awake[at][map]).collect()),
+    });
+    let layers: Vec<OfLayer> = found.collect();
+    for OfLayer { layer, maps, side, active, dead } in &layers {
+        let dead = match dead {
+            Some(dead) => format!(", {} dead: never above 0 on {watched} images", dead.len()),
+            None => String::new(),
+        };
+        let what = if *side == 1 { "units".to_owned() } else { format!("maps of {side} × {side}") };
+        print(&format!("{layer}: {maps} {what}, {:.1} % above 0 here{dead}", 100.0 * active));
+    }
+    if network.activation != Activation::Relu {
+        print("units that are no rectifiers are hardly ever dead");
+    }
+    let image = args.image.display().to_string();
+    look.write("maps.json", &Findings { image, images: watched, layers })
+}
+
+/// The image, then each layer's maps, from black, 0, to white, the layer's largest.
+fn drawn(look: &Look, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> Canvas {
+    const GAP: usize = 3;
+    const TITLE: usize = 18;
+    const WIDE: usize = 40;
+    let [channels, side] = look.input();
+    let times = |side: usize| (WIDE / side.max(1)).max(1);
+    let rows = |layer: &Layer| layer.maps.min(DRAWN).div_ceil(COLUMNS);
+    let cell = |layer: &Layer| match layer.side {
+        1 => 12,
+        side => side * times(side),
+    };
+    let first = side * (128 / side).max(1);
+    let widest = layers.iter().map(|layer| COLUMNS * (cell(layer) + GAP)).max().unwrap_or(0).max(first) + GAP;
+    let height = |layer: &Layer| TITLE + rows(layer) * (cell(layer) + GAP) + GAP;
+    let tall = 2 * GAP + first + layers.iter().map(height).sum::<usize>();
+    let mut canvas = Canvas::new(widest, tall);
+    canvas.picture([GAP, GAP], &look.how().shown(view), channels, side, (128 / side).max(1));
+    let mut top = 2 * GAP + first;
+    for (layer, output) in layers.iter().zip(outputs) {
+        let area = layer.side * layer.side;
+        let shown = layer.maps.min(DRAWN);
+        let what = match layer.side {
+            1 => "units".to_owned(),
+            side => format!("maps of {side} × {side}"),
+        };
+        let title = format!("{}: {shown} of {} {what}", layer.name, layer.maps);
+        canvas.text([GAP, top + 2], &title, widest - GAP);
+        let largest = output.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        // Towers lie one after the other: as many of each are drawn.
+        for number in 0..shown {
+            let map = number * layer.maps / shown;
+            let level = |value: &f32| (255.0 * (value / largest).clamp(0.0, 1.0)) as u8;
+            let picture: Vec<u8> = output[map * area..(map + 1) * area].iter().map(level).collect();
+            let place = [
+                GAP + number % COLUMNS * (cell(layer) + GAP),
+                top + TITLE + number / COLUMNS * (cell(layer) + GAP),
+            ];
+            canvas.picture(place, &picture, 1, layer.side, cell(layer) / layer.side);
+        }
+        top += height(layer);
+    }
+    canvas
+}

@@ -1,0 +1,299 @@
+//! How fast a whole network trains or infers here, on synthetic images, and where the time goes.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use alexnet_data::Batch;
+use alexnet_model::{AlexNet, LayerTrace, Mode, Network, Preset};
+use alexnet_ops::{Backend, Implementation, Key, fits, use_implementation};
+use alexnet_train::{Classifier, Elapsed, optimizer};
+use anyhow::{Context, Result};
+use burn::tensor::{Device, Distribution, Tensor};
+use burn::train::TrainStep;
+use serde::Serialize;
+
+use super::{analyze, data};
+use crate::args::{BenchArgs, BenchCommand, Format};
+use crate::interrupted::Interrupted;
+use crate::machine::backend;
+use crate::output::print;
+
+/// `experiments bench`.
+pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
+    match &args.command {
+        Some(BenchCommand::Data(args)) => return data::run_bench(args),
+        Some(BenchCommand::Nearest(args)) => return analyze::bench_nearest(args),
+        Some(BenchCommand::Codes(args)) => return analyze::bench_codes(args),
+        None => {}
+    }
+    let network = Preset::load(&args.preset)?;
+    use_implementation(args.ops);
+    let backend = backend(args.backend)?;
+    fits(&backend, (network.trace()?.largest_tensor(args.batch) as u64).saturating_mul(4))?;
+    if let Some(threads) = args.threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    }
+    let (batch, samples) = (args.batch, args.samples);
+    let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
+    let measurement = measure(&network, plan)?;
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&measurement)?),
+        Format::Text => print(measurement.text().trim_end()),
+    }
+    Ok(())
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) backend: Backend,
+    pub(crate) ops: Implementation,
+    pub(crate) batch: usize,
+    /// Training steps or, if false, inference.
+    pub(crate) train: bool,
+    /// Timed steps.
+    pub(crate) samples: usize,
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measurement {
+    network: String,
+    backend: String,
+    ops: String,
+    mode: &'static str,
+    batch: usize,
+    threads: usize,
+    /// By the median step.
+    images_per_second: f64,
+    seconds_per_step: Steps,
+    /// The process's high-water mark; not known on every system.
+    peak_rss_bytes: Option<u64>,
+    /// The machine's own rate: a product of two matrices of 2048 × 2048.
+    matmul_gflops: f64,
+    /// Two a multiply-add of convolutions and fully connected layers; none into the image.
+    gflops: f64,
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug, Serialize)]
+struct Steps {
+    median: f64,
+    samples: Vec<f64>,
+}
+
+/// A layer with its stages, alone.
+#[derive(Debug, Serialize)]
+struct Layer {
+    name: String,
+    forward_seconds: f64,
+    /// Weights, biases and, but for the first layer, what it reads; training only.
+    backward_seconds: Option<f64>,
+    gflops: f64,
+}
+
+/// Measures `network`.
+pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
+    let Plan { backend, batch, train, samples, .. } = plan;
+    let trace = network.trace()?;
+    let device = backend.device()?;
+    let steps = if train {
+        training(network, &device.clone().autodiff(), batch, samples)?
+    } else {
+        inference(network, &device, batch, samples)?
+    };
+    let peak_rss_bytes = alexnet_train::peak_memory();
+    let flop: usize = trace.layers.iter().enumerate().map(|(index, layer)| flop(layer, index, train)).sum();
+    let median = median(&steps);
+    Ok(Measurement {
+        network: network.name.clone(),
+        backend: backend.to_string(),
+        ops: plan.ops.to_string(),
+        mode: if train { "train" } else { "infer" },
+        batch,
+        threads: rayon::current_num_threads(),
+        images_per_second: batch as f64 / median,
+        seconds_per_step: Steps { median, samples: steps },
+        peak_rss_bytes,
+        matmul_gflops: matmul_rate(&device)?,
+        gflops: (batch * flop) as f64 / median / 1e9,
+        layers: layers(network, &trace.layers, plan)?,
+    })
+}
+
+/// Floating-point operations on one image.
+fn flop(layer: &LayerTrace, index: usize, train: bool) -> usize {
+    let products = match (train, index) {
+        (false, _) => 1,
+        (true, 0) => 2, // the image needs no gradient
+        (true, _) => 3,
+    };
+    2 * products * layer.multiply_adds
+}
+
+fn random<const D: usize>(shape: [usize; D], std: f64, device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, std), device)
+}
+
+/// Pixels of 0–255 less their mean have about this standard deviation.
+const PIXEL_STD: f64 = 60.0;
+
+fn images(network: &Network, batch: usize, device: &Device) -> Tensor<4> {
+    random([batch, network.input.channels, network.input.size, network.input.size], PIXEL_STD, device)
+}
+
+fn keys(step: usize, batch: usize) -> Vec<Key> {
+    (0..batch).map(|sample| Key::new([0, step as u64, sample as u64, 0])).collect()
+}
+
+/// Seconds of each of `samples` calls, after one that is not counted.
+fn timed(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result<Vec<f64>> {
+    let mut seconds = Vec::with_capacity(samples);
+    for index in 0..=samples {
+        if crate::STOP.load(Ordering::SeqCst) {
+            return Err(Interrupted("interrupted; nothing was measured".to_owned()).into());
+        }
+        let begun = Instant::now();
+        step(index);
+        device.sync().map_err(|error| anyhow::anyhow!("{error:?}")).context("the device failed")?;
+        seconds.push(begun.elapsed().as_secs_f64());
+    }
+    Ok(seconds.split_off(1))
+}
+
+fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// Whole steps: forward, backward and update, as a run takes them.
+fn training(network: &Network, device: &Device, batch: usize, samples: usize) -> Result<Vec<f64>> {
+    // The constants do not matter to the speed, as long as nothing diverges.
+    const RATE: f64 = 1e-4;
+    let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default());
+    let mut model = Some(Classifier::new(network, 0, device)?);
+    let images = images(network, batch, &device.clone().inner());
+    let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();
+    timed(samples, device, |step| {
+        let images = Tensor::from_inner(images.clone());
+        let batch = Batch { images, targets: targets.clone(), keys: keys(step, batch) };
+        model = model.take().map(|model| {
+            let gradients = TrainStep::step(&model, batch).grads;
+            optimizer.step(RATE, model, gradients)
+        });
+    })
+}
+
+fn inference(network: &Network, device: &Device, batch: usize, samples: usize) -> Result<Vec<f64>> {
+    let model = network.init(0, device)?;
+    let images = images(network, batch, device);
+    timed(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
+}
+
+/// GFLOP/s of a product of two matrices of 2048 × 2048.
+fn matmul_rate(device: &Device) -> Result<f64> {
+    const SIDE: usize = 2048;
+    let (left, right) = (random([SIDE, SIDE], 1.0, device), random([SIDE, SIDE], 1.0, device));
+    let seconds = timed(7, device, |_| drop(left.clone().matmul(right.clone())))?;
+    Ok(2.0 * (SIDE as f64).powi(3) / median(&seconds) / 1e9)
+}
+
+/// Each layer alone, in front of inputs of its shape.
+fn layers(network: &Network, traces: &[LayerTrace], plan: Plan) -> Result<Vec<Layer>> {
+    let device = plan.backend.device()?;
+    let device = if plan.train { device.autodiff() } else { device };
+    let model = network.init(0, &device)?;
+    let mut map = network.input.size;
+    let mut layers = Vec::new();
+    for (index, trace) in traces.iter().enumerate() {
+        // Units are maps of one pixel.
+        let side = if index < network.conv.len() { map } else { 1 };
+        layers.push(layer(&model, index, trace, side, plan, &device)?);
+        map = trace.stages.last().map_or(trace.side, |stage| stage.side);
+    }
+    Ok(layers)
+}
+
+fn layer(
+    model: &AlexNet,
+    index: usize,
+    trace: &LayerTrace,
+    side: usize,
+    plan: Plan,
+    device: &Device,
+) -> Result<Layer> {
+    const SAMPLES: usize = 3;
+    let Plan { batch, train, .. } = plan;
+    let keys = keys(0, batch);
+    let mode = if train { Mode::Training(&keys) } else { Mode::Evaluation };
+    let asks = |inputs: Tensor<4>| if train && index > 0 { inputs.require_grad() } else { inputs };
+    let inputs: Vec<Tensor<4>> =
+        (0..trace.towers).map(|_| asks(random([batch, trace.inputs, side, side], 1.0, device))).collect();
+    let convolutions = model.network().conv.len();
+    let forward = || match index.checked_sub(convolutions) {
+        None => {
+            let maps = model.conv_layer(index, inputs.clone(), mode, &mut |_, _, _, _| {});
+            maps.into_iter().map(|maps| maps.flatten(1, 3)).collect::<Vec<Tensor<2>>>()
+        }
+        Some(index) => {
+            let units = inputs.iter().map(|inputs| inputs.clone().flatten(1, 3)).collect();
+            model.fc_layer(index, units, mode)
+        }
+    };
+    let forward_seconds = median(&timed(SAMPLES, device, |_| drop(forward()))?);
+    let both =
+        train.then(|| timed(SAMPLES, device, |_| forward().into_iter().for_each(|out| drop(out.backward()))));
+    let backward_seconds = both.transpose()?.map(|seconds| (median(&seconds) - forward_seconds).max(0.0));
+    let seconds = forward_seconds + backward_seconds.unwrap_or(0.0);
+    let gflops = (batch * flop(trace, index, train)) as f64 / seconds / 1e9;
+    Ok(Layer { name: trace.name.clone(), forward_seconds, backward_seconds, gflops })
+}
+
+impl Measurement {
+    /// What people read.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let Self { network, backend, ops, mode, batch, threads, .. } = self;
+        let share = |gflops: f64| 100.0 * gflops / self.matmul_gflops;
+        let _ = writeln!(
+            text,
+            "{network}, {mode}, batch {batch}, {backend} ({ops} operations), {threads} thread(s)"
+        );
+        let (samples, seconds) = (self.seconds_per_step.samples.len(), self.seconds_per_step.median);
+        let _ = writeln!(
+            text,
+            "  {:.1} images/s: {seconds:.4} s a step, the median of {samples}",
+            self.images_per_second
+        );
+        let _ = writeln!(
+            text,
+            "  {:.1} GFLOP/s: {:.0} % of this machine's {:.1} in a product of 2048 × 2048 matrices",
+            self.gflops,
+            share(self.gflops),
+            self.matmul_gflops
+        );
+        if let Some(bytes) = self.peak_rss_bytes {
+            let _ = writeln!(text, "  {:.2} GB of memory at most", bytes as f64 / 1e9);
+        }
+        let _ = writeln!(
+            text,
+            "\n  {:<8} {:>12} {:>12} {:>9} {:>7}",
+            "layer", "forward, ms", "backward, ms", "GFLOP/s", "share"
+        );
+        for layer in &self.layers {
+            let backward = layer.backward_seconds.map_or("-".to_owned(), |s| format!("{:.1}", 1e3 * s));
+            let _ = writeln!(
+                text,
+                "  {:<8} {:>12.1} {backward:>12} {:>9.1} {:>5.0} %",
+                layer.name,
+                1e3 * layer.forward_seconds,
+                layer.gflops,
+                share(layer.gflops)
+            );
+        }
+        text
+    }
+}

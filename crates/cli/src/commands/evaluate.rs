@@ -1,0 +1,104 @@
+//! `experiments evaluate`: finished runs, alone or as an ensemble, or weights from elsewhere.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use alexnet_data::Upload;
+use alexnet_ops::Implementation;
+use alexnet_train::{Data, Predictions, Run, RunStatus};
+use anyhow::{Context, Result, bail};
+
+use super::evaluate_weights;
+use crate::args::{EvaluateArgs, Format, MachineArgs};
+use crate::data_sets::load_data;
+use crate::environment::environment;
+use crate::interrupted::Interrupted;
+use crate::machine::Machine;
+use crate::observer::print_test;
+use crate::output::{note, print};
+
+/// `experiments evaluate`.
+pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    if let [one] = args.runs.as_slice()
+        && (one.is_file() || one == Path::new("torchvision"))
+    {
+        return evaluate_weights::evaluate(args, one, &stop);
+    }
+    let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
+    let environment =
+        environment(&Machine::of(&machine)?, Implementation::Fast, 1, Upload::Floats, false, stop)?;
+    let runs: Vec<Run> = args
+        .runs
+        .iter()
+        .map(|folder| {
+            Run::open(folder).with_context(|| match folder.is_file() {
+                true => format!("{}: several are averaged of runs' folders alone", folder.display()),
+                false => format!("{} is no run folder, nor a file of weights", folder.display()),
+            })
+        })
+        .collect::<Result<_>>()?;
+    if args.origin.is_some() || args.set.is_some() {
+        bail!(
+            "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
+        );
+    }
+    let mut data: Option<(String, Data)> = None;
+    let mut all: Vec<Predictions> = Vec::new();
+    let mut results = Vec::new();
+    let views_of = |run: &Run| args.views.unwrap_or(run.config.evaluation.views);
+    if args.ensemble && runs.iter().any(|run| views_of(run) != views_of(&runs[0])) {
+        bail!("the runs are tested with different views; say which with `--views`");
+    }
+    let mut tested = Vec::new();
+    for run in &runs {
+        let RunStatus::Finished(_) = run.status()? else {
+            bail!("{} is not finished; train it first", run.folder.display());
+        };
+        let set = &run.config.data.set;
+        if data.as_ref().is_none_or(|(loaded, _)| loaded != set) {
+            data = Some((set.clone(), load_data(set, args.data.as_deref())?));
+        }
+        let Some((_, data)) = &data else { continue };
+        if run.record()?.checksum != data.dataset.checksum {
+            bail!("{} was trained on other images than these", run.folder.display());
+        }
+        tested.push(data.dataset.checksum.clone());
+        let views = views_of(run);
+        let predictions = match run.predictions(data, &environment, views) {
+            Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
+            other => other?,
+        };
+        let result = predictions.result(views);
+        // Those of the test that the run's result has stay; another backend's may differ in some.
+        if run.answers(views)?.is_none()
+            && let Err(error) = run.keep_answers(&predictions, views)
+        {
+            note(&format!("note: {error}"));
+        }
+        if args.format == Format::Text {
+            print_test(&run.folder.display().to_string(), &result);
+        }
+        results.push(serde_json::json!({ "run": run.folder, "test": result }));
+        all.push(predictions);
+    }
+    let ensemble = match args.ensemble {
+        true => {
+            let classes = |run: &Run| run.config.data.classes.clone();
+            if runs.iter().any(|run| classes(run) != classes(&runs[0])) {
+                bail!("the runs were tested on images of different classes");
+            }
+            let average = Predictions::average(&all).filter(|_| tested.iter().all(|it| *it == tested[0]));
+            Some(average.context("the runs were tested on different images")?.result(views_of(&runs[0])))
+        }
+        false => None,
+    };
+    match (args.format, &ensemble) {
+        (Format::Json, _) => print(&serde_json::to_string_pretty(&serde_json::json!({
+            "runs": results, "ensemble": ensemble,
+        }))?),
+        (Format::Text, Some(result)) => print_test(&format!("ensemble of {}", runs.len()), result),
+        _ => {}
+    }
+    Ok(())
+}

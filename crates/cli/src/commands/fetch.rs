@@ -1,0 +1,117 @@
+//! `data fetch`: downloads that are checked and go on where they were interrupted.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alexnet_data::{Manifest, RemoteFile, file_sha256};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::data_sets::{fetched, find_data};
+use crate::interrupted::Interrupted;
+use crate::output::{can_redraw, note, print};
+
+/// Downloads every file of a data set that is not here yet.
+pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
+    if let Some(path) = find_data(manifest) {
+        print(&format!("{} is already here: {}", manifest.name, path.display()));
+        return Ok(());
+    }
+    if manifest.files.is_empty() {
+        bail!("`{}` cannot be downloaded: {}", manifest.name, manifest.origin);
+    }
+    let folder = fetched().join(&manifest.name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    for file in &manifest.files {
+        fetch_file(file, &folder, stop).with_context(|| {
+            format!(
+                "cannot fetch {}; put the file by hand at {} (from {})",
+                file.name,
+                folder.join(&file.name).display(),
+                file.url,
+            )
+        })?;
+    }
+    print(&format!("{} is in {}", manifest.name, folder.display()));
+    Ok(())
+}
+
+/// Downloads a file whose SHA-256 begins with `hash`.
+pub(crate) fn fetch_weights(url: &str, hash: &str, target: &Path) -> Result<()> {
+    let name = url.rsplit('/').next().unwrap_or(url).to_owned();
+    let file = RemoteFile { name, url: url.to_owned(), sha256: hash.to_owned(), bytes: None };
+    let folder = target.parent().unwrap_or(Path::new(""));
+    fetch_file(&file, folder, &crate::interrupted::STOP)
+}
+
+fn fetch_file(file: &RemoteFile, folder: &Path, stop: &AtomicBool) -> Result<()> {
+    let target = folder.join(&file.name);
+    if target.is_file() {
+        return check(file, &target);
+    }
+    let partial = folder.join(format!("{}.part", file.name));
+    let have = fs::metadata(&partial).map_or(0, |metadata| metadata.len());
+    if file.bytes != Some(have) {
+        download(file, &partial, have, stop)?;
+    }
+    if let Err(error) = check(file, &partial) {
+        // A wrong file would only be continued the next time.
+        let _ = fs::remove_file(&partial);
+        return Err(error);
+    }
+    fs::rename(&partial, &target).with_context(|| format!("cannot write {}", target.display()))
+}
+
+fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> Result<()> {
+    let mut request = ureq::get(&file.url);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let response = request.call()?;
+    // A server that ignores the range sends the whole file again.
+    let resumed = response.status() == 206;
+    let have = if resumed { have } else { 0 };
+    let mut out: File =
+        OpenOptions::new().create(true).write(true).append(resumed).truncate(!resumed).open(partial)?;
+    let total = file.bytes.or_else(|| Some(have + response.body().content_length()?));
+    let bar = if can_redraw() {
+        let bar = ProgressBar::new(total.unwrap_or(0));
+        bar.set_style(ProgressStyle::with_template(
+            "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+        )?);
+        bar.with_message(file.name.clone())
+    } else {
+        note(&format!("downloading {} from {}", file.name, file.url));
+        ProgressBar::hidden()
+    };
+    bar.set_position(have);
+    let mut body = response.into_body().into_reader();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        if stop.load(Ordering::SeqCst) {
+            let why = "interrupted; the same command goes on with the download";
+            return Err(Interrupted(why.to_owned()).into());
+        }
+        match body.read(&mut buffer)? {
+            0 => break,
+            read => {
+                out.write_all(&buffer[..read])?;
+                bar.inc(read as u64);
+            }
+        }
+    }
+    out.sync_all()?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn check(file: &RemoteFile, path: &Path) -> Result<()> {
+    let found = file_sha256(path)?;
+    // PyTorch names its files by the first digits.
+    if file.sha256.is_empty() || !found.starts_with(&file.sha256) {
+        bail!("{} has SHA-256 {found}, expected {}", path.display(), file.sha256);
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The commands, each with what carries it out.
+
+mod ablation;
+mod analyze;
+mod bench;
+mod data;
+mod evaluate;
+mod evaluate_weights;
+pub(crate) mod fetch;
+mod list;
+mod model;
+mod predict;
+mod report;
+mod runs;
+mod slurm;
+mod train;
+mod watch;
+mod weights;
+mod work;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command, DataCommand, RunsCommand, SubmitCommand, WeightsCommand};
+use crate::data_sets::manifest;
+use crate::output::print;
+
+/// Carries out a command.
+pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+    match cli.command {
+        Command::Ablation(args) => return ablation::ablation(&args, stop),
+        Command::Train(args) => train::train(&args, stop)?,
+        Command::Evaluate(args) => evaluate::evaluate(&args, stop)?,
+        Command::Report(args) => report::report(&args)?,
+        Command::Power(args) => report::power(&args)?,
+        Command::Runs(RunsCommand::List { folder, format }) => runs::list(&folder, format)?,
+        Command::Runs(RunsCommand::Show { run, format }) => runs::show(&run, format)?,
+        Command::Runs(RunsCommand::Diff { one, other, format }) => runs::diff(&one, &other, format)?,
+        Command::Watch(args) => watch::watch(&args, &stop)?,
+        Command::Submit(SubmitCommand::Slurm(args)) => ablation::submit(&args, stop)?,
+        Command::Work(args) => ablation::work_for_another(&args, stop)?,
+        Command::List => list::list(),
+        Command::Model(args) => model::model(&args)?,
+        Command::Weights(WeightsCommand::Inspect { file, format }) => weights::inspect(&file, format)?,
+        Command::Weights(WeightsCommand::Import { file, origin, out }) => {
+            weights::import(&file, &origin, &out)?;
+        }
+        Command::Weights(WeightsCommand::Export { file, origin, out, names }) => {
+            weights::export(&file, &origin, &out, names)?;
+        }
+        Command::Analyze(command) => analyze::analyze(command, &stop)?,
+        Command::Predict(args) => predict::predict(&args)?,
+        Command::Bench(args) => bench::bench(&args)?,
+        Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&manifest(&name)?, &stop)?,
+        Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,
+        Command::Data(DataCommand::Check(args)) => data::run_check(&args, &stop)?,
+        Command::Data(DataCommand::Stats(args)) => data::run_stats(&args)?,
+        Command::Data(DataCommand::Show(args)) => data::run_show(&args)?,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "experiments", &mut script);
+            print(String::from_utf8_lossy(&script).trim_end());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,314 @@
+//! Runs as they lie in a folder: listed, shown, compared.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use alexnet_train::{EpochRow, Run, RunResult, RunStatus, Session, failure, spoken};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::output::print;
+use alexnet_config::{self as diff};
+use alexnet_study::statistics::McNemar;
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum State {
+    Finished,
+    /// A process has its lock.
+    Running,
+    /// It could not go on.
+    Failed,
+    /// Nobody works on it; the same command goes on.
+    Stopped,
+}
+
+impl State {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            State::Finished => "finished",
+            State::Running => "running",
+            State::Failed => "failed",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+/// A run in a line.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    /// The folder's name.
+    pub(crate) run: String,
+    pub(crate) state: State,
+    pub(crate) seed: u64,
+    pub(crate) epochs: usize,
+    pub(crate) of_epochs: usize,
+    /// The last known, in percent.
+    pub(crate) validation_top1_error: Option<f64>,
+    pub(crate) test_top1_error: Option<f64>,
+    pub(crate) backend: String,
+    /// Of training, without pauses.
+    pub(crate) seconds: f64,
+    /// Seconds since anything of it was written.
+    pub(crate) quiet_seconds: f64,
+    pub(crate) failure: Option<String>,
+}
+
+impl Summary {
+    pub(crate) fn of(folder: &Path) -> Result<Self> {
+        let run = Run::open(folder)?;
+        let (rows, status, record) = (run.metrics()?, run.status()?, run.record()?);
+        let result = match &status {
+            RunStatus::Finished(result) => Some(result),
+            _ => None,
+        };
+        let state = match &status {
+            RunStatus::Finished(_) => State::Finished,
+            _ if run.is_locked() => State::Running,
+            _ if failure(folder).is_some() => State::Failed,
+            _ => State::Stopped,
+        };
+        let last = |split: &str| rows.iter().rev().find(|row| row.split == split);
+        let test = result.and_then(|result| result.test(run.config.evaluation.views));
+        let written = std::fs::metadata(folder.join("metrics.jsonl"))
+            .or_else(|_| std::fs::metadata(folder.join("run.json")))
+            .and_then(|data| data.modified());
+        Ok(Self {
+            run: name(folder),
+            state,
+            seed: run.seed,
+            epochs: last("train").map_or(0, |row| row.epoch),
+            of_epochs: run.config.recipe.epochs,
+            validation_top1_error: last("validation").map(|row| 100.0 * row.top1_error),
+            test_top1_error: test.map(|test| 100.0 * test.top1_error),
+            backend: record.sessions.last().map_or(String::new(), |session| session.backend.clone()),
+            seconds: rows.iter().map(|row| row.seconds).sum(),
+            quiet_seconds: written.ok().and_then(|time| time.elapsed().ok()).map_or(0.0, |t| t.as_secs_f64()),
+            failure: failure(folder),
+        })
+    }
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The run folders in a folder, by name.
+pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.join("run.json").is_file());
+    found.sort();
+    Ok(found)
+}
+
+/// Prints the runs in a folder.
+pub(crate) fn list(folder: &Path, format: Format) -> Result<()> {
+    let found = folders(folder)?;
+    if format == Format::Json {
+        let summaries = found.iter().map(|folder| Summary::of(folder)).collect::<Result<Vec<_>>>()?;
+        print(&serde_json::to_string_pretty(&summaries)?);
+        return Ok(());
+    }
+    if found.is_empty() {
+        print(&format!("no run in {}", folder.display()));
+        return Ok(());
+    }
+    print(&table(&found));
+    Ok(())
+}
+
+/// The runs in `folders`, a line each; one that cannot be read says why.
+pub(crate) fn table(folders: &[PathBuf]) -> String {
+    let percent = |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:.2}"));
+    let mut lines = Vec::new();
+    let names: Vec<String> = folders.iter().map(|folder| name(folder)).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(3);
+    lines.push(format!(
+        "{:<width$}  {:<8} {:>7} {:>7} {:>7}  time",
+        "run", "state", "epochs", "valid %", "test %"
+    ));
+    for (folder, name) in folders.iter().zip(&names) {
+        let run = match Summary::of(folder) {
+            Ok(run) => run,
+            Err(error) => {
+                lines.push(format!("{name:<width$}  {error:#}"));
+                continue;
+            }
+        };
+        lines.push(format!(
+            "{name:<width$}  {:<8} {:>7} {:>7} {:>7}  {}",
+            run.state.name(),
+            format!("{}/{}", run.epochs, run.of_epochs),
+            percent(run.validation_top1_error),
+            percent(run.test_top1_error),
+            spoken(Duration::from_secs_f64(run.seconds)),
+        ));
+        if let (State::Failed, Some(failure)) = (run.state, &run.failure) {
+            lines.push(format!("    {failure}"));
+        }
+    }
+    lines.join("\n")
+}
+
+fn open(folder: &Path) -> Result<Run> {
+    Run::open(folder).with_context(|| format!("{} is no run folder", folder.display()))
+}
+
+/// Prints what a run is and what it found.
+pub(crate) fn show(folder: &Path, format: Format) -> Result<()> {
+    /// All of a run.
+    #[derive(Serialize)]
+    struct Shown {
+        summary: Summary,
+        data: String,
+        checksum: String,
+        config: alexnet_train::RunConfig,
+        sessions: Vec<Session>,
+        metrics: Vec<EpochRow>,
+        result: Option<RunResult>,
+    }
+    let run = open(folder)?;
+    let (record, metrics) = (run.record()?, run.metrics()?);
+    let result = match run.status()? {
+        RunStatus::Finished(result) => Some(result),
+        _ => None,
+    };
+    let summary = Summary::of(folder)?;
+    if format == Format::Json {
+        let (data, checksum, sessions) = (record.data, record.checksum, record.sessions);
+        let shown = Shown { summary, data, checksum, config: run.config, sessions, metrics, result };
+        print(&serde_json::to_string_pretty(&shown)?);
+        return Ok(());
+    }
+    print(&table(&[folder.to_owned()]));
+    print(&format!("data set {}, sha256 {}", record.data, record.checksum));
+    for session in &record.sessions {
+        let ago = SystemTime::now()
+            .duration_since(UNIX_EPOCH + Duration::from_secs(session.started))
+            .map_or(String::new(), |ago| format!("{} ago, ", spoken(ago)));
+        print(&format!(
+            "session: {ago}from epoch {}, {} ({}) on {}{}, {} threads, code {}{}",
+            session.from_epoch,
+            session.backend,
+            session.operations,
+            session.processor,
+            session.host.as_ref().map_or(String::new(), |host| format!(" of {host}")),
+            session.threads,
+            session.code_version,
+            session.results.map_or(String::new(), |results| format!(", results {results}")),
+        ));
+    }
+    print("\nepoch  split            loss    top-1 %  top-5 %  rate      seconds");
+    for row in &metrics {
+        print(&format!(
+            "{:>5}  {:<15} {:>7.4} {:>9.2} {:>8.2}  {:<8.2e} {:>8.1}",
+            row.epoch,
+            row.split,
+            row.loss,
+            100.0 * row.top1_error,
+            100.0 * row.top5_error,
+            row.learning_rate,
+            row.seconds,
+        ));
+    }
+    print("");
+    for (key, value) in diff::plain_values(&run.config)? {
+        print(&format!("{key} = {value}"));
+    }
+    Ok(())
+}
+
+/// What two runs differ in.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    runs: [String; 2],
+    /// The seed included.
+    config: Vec<diff::Difference>,
+    same_data: bool,
+    test_top1_error: [Option<f64>; 2],
+    test_loss: [Option<f64>; 2],
+    /// About the same test images, where both runs kept their answers.
+    mcnemar: Option<McNemar>,
+}
+
+/// Prints how two runs differ.
+pub(crate) fn diff(one: &Path, other: &Path, format: Format) -> Result<()> {
+    let runs = [open(one)?, open(other)?];
+    let [first, second] = &runs;
+    let records = [first.record()?, second.record()?];
+    let results = runs.each_ref().map(|run| match run.status() {
+        Ok(RunStatus::Finished(result)) => result.test(run.config.evaluation.views).copied(),
+        _ => None,
+    });
+    let same_data = records[0].checksum == records[1].checksum;
+    let mut config = diff::differences(&first.config, &second.config)?;
+    if first.seed != second.seed {
+        config.push(diff::Difference::new("seed", first.seed, second.seed));
+    }
+    let mcnemar = match (
+        first.answers(first.config.evaluation.views)?,
+        second.answers(second.config.evaluation.views)?,
+    ) {
+        (Some(one), Some(other))
+            if one.targets == other.targets && first.config.data.classes == second.config.data.classes =>
+        {
+            Some(McNemar::of(&one.right(), &other.right()))
+        }
+        _ => None,
+    };
+    let comparison = Comparison {
+        runs: [one, other].map(name),
+        config,
+        same_data,
+        test_top1_error: results.map(|test| test.map(|test| 100.0 * test.top1_error)),
+        test_loss: results.map(|test| test.map(|test| test.loss)),
+        mcnemar,
+    };
+    if comparison.runs[0].is_empty() || comparison.runs[1].is_empty() {
+        bail!("give the folders of two runs");
+    }
+    match format {
+        Format::Json => print(&serde_json::to_string_pretty(&comparison)?),
+        Format::Text => print(comparison.text().trim_end()),
+    }
+    Ok(())
+}
+
+impl Comparison {
+    fn text(&self) -> String {
+        let mut lines = vec![format!("{}  →  {}\n", self.runs[0], self.runs[1])];
+        lines.extend(self.config.iter().map(diff::Difference::text));
+        if self.config.is_empty() {
+            lines.push("the same config and seed".to_owned());
+        }
+        if !self.same_data {
+            lines.push("on other images".to_owned());
+        }
+        let numbers = |values: [Option<f64>; 2], digits: usize| {
+            let [one, other] =
+                values.map(|value| value.map_or("-".to_owned(), |value| format!("{value:.digits$}")));
+            let difference = values[0]
+                .zip(values[1])
+                .map_or(String::new(), |(one, other)| format!("  ({:+.digits$})", other - one));
+            format!("{one}  →  {other}{difference}")
+        };
+        lines.push(format!("\n{:<44} {}", "test top-1 error, %", numbers(self.test_top1_error, 2)));
+        lines.push(format!("{:<44} {}", "test loss", numbers(self.test_loss, 4)));
+        lines.push(match &self.mcnemar {
+            Some(test) => format!(
+                "test images that one alone is right about    {}  and  {}: McNemar's exact p {}\n\
+                 (of these two trained networks; about the two settings it says nothing)",
+                test.first_alone,
+                test.second_alone,
+                if test.p < 0.001 { "below 0.001".to_owned() } else { format!("{:.3}", test.p) },
+            ),
+            None => "no McNemar's test: the runs have no answers to the same test images on file \
+                     (`experiments evaluate RUN…` writes them)"
+                .to_owned(),
+        });
+        lines.join("\n")
+    }
+}

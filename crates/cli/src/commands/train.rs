@@ -1,0 +1,94 @@
+//! `experiments train`: one run.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use alexnet_model::Network;
+use alexnet_study::Scale;
+use alexnet_train::{Initial, Run, RunStatus};
+use anyhow::{Result, bail};
+
+use crate::args::{Format, TrainArgs};
+use crate::data_sets::load_data;
+use crate::environment::{changes, dashboard, environment};
+use crate::interrupted::Interrupted;
+use crate::loaded::Beginning;
+use crate::machine::Machine;
+use crate::observer::print_test;
+use crate::output::print;
+use crate::program::program;
+
+/// Sets the learning rates of layers to zero.
+fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
+    for name in layers {
+        let conv = network.conv.iter_mut().map(|layer| (&layer.name, &mut layer.update));
+        let fc = network.fc.iter_mut().map(|layer| (&layer.name, &mut layer.update));
+        let Some((_, update)) = conv.chain(fc).find(|(layer, _)| *layer == name) else {
+            bail!("`--freeze {name}`: network `{}` has no such layer", network.name);
+        };
+        (update.weight_rate, update.bias_rate) = (0.0, 0.0);
+    }
+    Ok(())
+}
+
+/// `experiments train`.
+pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
+    let scale = Scale::load(program().scales, &args.config)?.with_epochs(args.common.epochs);
+    let mut config = scale.config(&changes(&args.common)?)?;
+    freeze(&mut config.network, &args.freeze)?;
+    let beginning = args.from.as_deref().map(|from| Beginning::of(from, &config.network)).transpose()?;
+    let machine = Machine::of(&args.common.machine)?;
+    let environment = environment(
+        &machine,
+        args.common.ops,
+        args.common.workers,
+        args.common.upload,
+        dashboard(&args.common, args.format),
+        stop,
+    )?;
+    machine.check_fits(&config)?;
+    let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
+    if let Some(reason) = config.inert(data.dataset.channels) {
+        bail!("{reason}; set `data.augmentation.colour.std=0`");
+    }
+    if let Some(beginning) = &beginning {
+        let mut anew = std::mem::take(&mut config.initial.anew);
+        anew.extend(args.new.iter().filter(|layer| !anew.contains(layer)).cloned().collect::<Vec<_>>());
+        config.initial = Initial { weights: beginning.identity()?, anew };
+        match &beginning.how {
+            Some(how) if how.gain.len() == data.dataset.channels => {
+                let (size, side) = (data.dataset.size, config.network.input.size);
+                (data.statistics, config.data.mean, config.data.scale) =
+                    how.for_run(&data.statistics, size, side);
+                environment.observer.note("images are prepared as for the weights, not as the config says");
+            }
+            _ => environment
+                .observer
+                .note("how images are prepared for these weights is not known; they are as the config says"),
+        }
+    }
+    let mut run = Run::new(config, args.seed, args.common.ops, &data.dataset, &args.common.out);
+    run.begins_with = beginning.map(|beginning| beginning.path);
+    let label = format!("{}, seed {}", scale.name, args.seed);
+    if !args.common.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
+        environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
+    } else if let Some(note) = machine.note() {
+        environment.observer.note(note);
+    }
+    let result = match run.complete(&data, &environment, &label, args.common.fresh) {
+        Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
+        other => other?,
+    };
+    match args.format {
+        Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
+            "run": run.folder, "identity": run.identity, "result": result,
+        }))?),
+        Format::Text => {
+            if let Some(test) = result.test(run.config.evaluation.views) {
+                print_test("test", test);
+            }
+            print(&format!("{}: run.json, metrics.jsonl, result.json, weights.bpk", run.folder.display()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The command line of `experiments`.
+
+mod args;
+mod batch;
+mod classes;
+mod commands;
+mod data_sets;
+mod environment;
+mod interrupted;
+mod loaded;
+mod machine;
+mod observer;
+mod output;
+mod program;
+mod sheet;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use alexnet_train::{Unexpected, catch, keep_panics};
+use clap::Parser;
+
+use crate::interrupted::{Interrupted, STOP};
+use crate::output::note;
+pub use crate::program::Program;
+pub use alexnet_config::BuiltIn;
+
+const SAME_SIGNAL: Duration = Duration::from_millis(300);
+
+/// What a shell gives for a command that a signal ended.
+const INTERRUPTED: u8 = 130;
+
+/// Carries out the command line of this process.
+pub fn main(program: Program) -> ExitCode {
+    program::set(program);
+    // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
+    alexnet_ops::keep_memory();
+    output::begin();
+    keep_panics(output::leave_closed_terminal);
+    let stop = STOP.clone();
+    let seen = stop.clone();
+    // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
+    // right after the first is the same: a scheduler may send it to every process of a job, and a job's script
+    // hands it on.
+    let mut first: Option<Instant> = None;
+    let _ = ctrlc::set_handler(move || {
+        // Before anything is printed: the signal may say that the terminal is gone.
+        seen.store(true, Ordering::SeqCst);
+        output::leave_closed_terminal();
+        if first.is_some_and(|first| first.elapsed() >= SAME_SIGNAL) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        if first.is_none() {
+            note("stopping at the next step; once more to stop at once");
+        }
+        first = first.or(Some(Instant::now()));
+    });
+    let cli = args::Cli::parse();
+    match catch(|| commands::run(cli, stop)) {
+        Ok(Ok(code)) => match output::unwritten() {
+            None => code,
+            Some(problem) => {
+                note(&format!("error: cannot write standard output: {problem}"));
+                ExitCode::FAILURE
+            }
+        },
+        Ok(Err(error)) if error.is::<Interrupted>() => {
+            note(&error.to_string());
+            ExitCode::from(INTERRUPTED)
+        }
+        Ok(Err(error)) => {
+            note(&format!("error: {}", describe(&error)));
+            ExitCode::FAILURE
+        }
+        Err(Unexpected { message, place, report }) => {
+            note(&format!(
+                "error: unexpected failure at {place}: {message}; please report this with what \
+                 RUST_BACKTRACE=1 adds"
+            ));
+            if std::env::var_os("RUST_BACKTRACE").is_some() {
+                note(&report);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line. A library's error that already ends with its cause, as most
+/// of ours do, does not say it twice.
+fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        said if said.ends_with(&cause) => text,
+        _ => format!("{text}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_cause_is_said_once() {
+        let full = std::io::Error::other("no space");
+        let error = anyhow::Error::new(full).context("cannot write x: no space").context("run 3");
+        assert_eq!(super::describe(&error), "run 3: cannot write x: no space");
+    }
+}

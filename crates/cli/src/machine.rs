@@ -1,0 +1,137 @@
+use alexnet_model::{Network, Stage};
+use alexnet_ops::{Backend, fits, fits_memory};
+use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
+use anyhow::{Result, anyhow, bail};
+
+use crate::args::{MachineArgs, Sum};
+
+/// The backend that was chosen, or the first in this build.
+pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
+    let none = || anyhow!("this build has no backend; build with `--features flex`");
+    match chosen {
+        Some(backend) => Ok(backend),
+        None => Backend::in_this_build().first().copied().ok_or_else(none),
+    }
+}
+
+/// The longest window of local response normalization that a GPU is given: kernels unroll it.
+const GPU_WINDOW: usize = 16;
+
+/// The layer with the longest window of local response normalization across channels.
+fn longest_lrn(network: &Network) -> Option<(&str, usize)> {
+    let layers = network.conv.iter().flat_map(|layer| layer.stages.iter().map(move |stage| (layer, stage)));
+    let windows = layers.filter_map(|(layer, stage)| match stage {
+        Stage::Lrn(lrn) => Some((layer.name.as_str(), lrn.size)),
+        _ => None,
+    });
+    windows.max_by_key(|(_, size)| *size)
+}
+
+/// What trains: one backend, or several devices.
+pub(crate) struct Machine {
+    backends: Vec<Backend>,
+    pub(crate) placement: Placement,
+}
+
+impl Machine {
+    pub(crate) fn of(args: &MachineArgs) -> Result<Self> {
+        let backends = match args.devices.as_slice() {
+            [] => vec![backend(args.backend)?],
+            several => several.to_vec(),
+        };
+        if args.devices.len() == 1 {
+            bail!("`--devices` takes several; for one there is `--backend`");
+        }
+        let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
+        let placement = match args.data_parallel {
+            None => Placement::Towers(devices),
+            Some(Sum::First) => Placement::DataParallel(devices, Reduction::First),
+            Some(Sum::Ddp) => {
+                for (number, backend) in backends.iter().enumerate() {
+                    if !backend.has_collectives() || backends[..number].contains(backend) {
+                        bail!(
+                            "with `--data-parallel=ddp` different CUDA devices add up gradients among themselves; \
+                             `{backend}` is none, or named twice; with `--data-parallel` the first device does, whatever they are"
+                        );
+                    }
+                }
+                Placement::DataParallel(devices, Reduction::AllReduce)
+            }
+        };
+        Ok(Self { backends, placement })
+    }
+
+    pub(crate) fn names(&self) -> String {
+        self.backends.iter().map(Backend::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    pub(crate) fn divides_batches(&self) -> bool {
+        matches!(self.placement, Placement::DataParallel(..))
+    }
+
+    pub(crate) fn is_processor(&self) -> bool {
+        matches!(self.backends.as_slice(), [backend] if backend.is_processor())
+    }
+
+    /// What whoever waits for the first step should know.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        let tunes = self.backends.iter().any(Backend::tunes_kernels);
+        tunes.then_some("Burn tries out the GPU's kernels first; the first steps may take minutes, and so does Ctrl-C there")
+    }
+
+    /// What another process is to be told.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        match &self.placement {
+            Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
+            Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
+            Placement::DataParallel(_, reduction) => {
+                let how = match reduction {
+                    Reduction::First => "--data-parallel",
+                    Reduction::AllReduce => "--data-parallel=ddp",
+                };
+                vec!["--devices".to_owned(), self.names(), how.to_owned()]
+            }
+        }
+    }
+
+    /// Checks before the first step that what training and testing are certain to need is there.
+    pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
+        self.placement.check(&config.network)?;
+        if self.backends.iter().any(|backend| !backend.is_processor())
+            && let Some((layer, size)) = longest_lrn(&config.network).filter(|(_, size)| *size > GPU_WINDOW)
+        {
+            bail!(
+                "network.conv.{layer}: lrn.size is {size}, and kernels on GPUs take windows of up to \
+                 {GPU_WINDOW}; use `--backend flex`"
+            );
+        }
+        let least = LeastMemory::of(config)?;
+        let one = self.backends.len() == 1; // several divide it in ways that differ
+        self.backends.iter().try_for_each(|backend| {
+            fits(backend, least.tensor)?;
+            if one {
+                fits_memory(backend, "training", least.training)?;
+                fits_memory(backend, "testing", least.testing)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_window_is_found_with_its_layer() {
+        let mut network = alexnet_model::Preset::load("mini").unwrap();
+        let default = longest_lrn(&network).unwrap();
+        assert_eq!(default.1, 5);
+        let stage = network.conv[1].stages.iter_mut().find_map(|stage| match stage {
+            Stage::Lrn(lrn) => Some(lrn),
+            _ => None,
+        });
+        stage.unwrap().size = 255;
+        assert_eq!(longest_lrn(&network), Some(("conv2", 255)));
+    }
+}

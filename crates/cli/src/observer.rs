@@ -1,0 +1,68 @@
+//! What people are told while runs are trained.
+
+use std::fs::File;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alexnet_study::Clock;
+use alexnet_train::{EpochRow, Observer, spoken};
+
+use crate::output::{note, print};
+
+/// What runs do, as plain lines with the time left; or, beside the dashboard, which shows epochs itself, notes
+/// alone. All of it goes to a log as well, if there is one.
+pub(crate) struct Lines {
+    pub(crate) clock: Option<Arc<Clock>>,
+    pub(crate) dashboard: bool,
+    pub(crate) log: Option<File>,
+}
+
+impl Lines {
+    fn keep(&self, line: &str) {
+        if let Some(mut log) = self.log.as_ref() {
+            let _ = writeln!(log, "{line}"); // nothing depends on it
+        }
+    }
+}
+
+impl Observer for Lines {
+    fn progress(&self, label: &str, done: f64) -> Option<Duration> {
+        self.clock.as_ref()?.update(label, done)
+    }
+
+    fn epoch(&self, label: &str, rows: &[EpochRow]) {
+        let left = self.clock.as_ref().and_then(|clock| clock.left());
+        let left = left.map_or(String::new(), |left| format!("; {} left", spoken(left)));
+        let line = format!("{}{left}", epoch_line(label, rows));
+        self.keep(&line);
+        if !self.dashboard {
+            note(&line);
+        }
+    }
+
+    fn note(&self, text: &str) {
+        self.keep(text);
+        note(text);
+    }
+}
+
+/// An epoch in a line.
+pub(crate) fn epoch_line(label: &str, rows: &[EpochRow]) -> String {
+    let epoch = rows.first().map_or(0, |row| row.epoch);
+    let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
+    let errors = rows.iter().map(|row| format!("{} error {:.2} %", row.split, 100.0 * row.top1_error));
+    format!("{label}: epoch {epoch}, {}, {seconds:.1} s", errors.collect::<Vec<_>>().join(", "))
+}
+
+/// Prints the errors of a test in a line.
+pub(crate) fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
+    print(&format!(
+        "{what}: top-1 error {:.2} %, top-5 error {:.2} %, loss {:.4} ({} images, {} view(s) each)",
+        100.0 * test.top1_error,
+        100.0 * test.top5_error,
+        test.loss,
+        test.images,
+        test.views.count(),
+    ));
+}

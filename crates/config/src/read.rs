@@ -1,0 +1,69 @@
+//! TOML to a config; an error names the key's path.
+
+use serde::de::DeserializeOwned;
+
+use crate::ConfigError;
+
+/// Parses TOML.
+///
+/// # Errors
+/// If it is not TOML, or a key is unknown, missing or of another type, with the key's path.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    let deserializer =
+        toml::Deserializer::parse(text).map_err(|error| ConfigError::Syntax(one_line(&error)))?;
+    serde_path_to_error::deserialize(deserializer).map_err(at_key)
+}
+
+/// Turns a TOML value into a config.
+///
+/// # Errors
+/// As [`parse`].
+pub fn from_value<T: DeserializeOwned>(value: toml::Value) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(value).map_err(at_key)
+}
+
+fn at_key(error: serde_path_to_error::Error<toml::de::Error>) -> ConfigError {
+    let path = error.path().to_string();
+    ConfigError::key(if path == "." { "" } else { &path }, one_line(error.inner()))
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    // The first line of the whole message holds the place.
+    let whole = error.to_string();
+    match whole.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")) {
+        Some(place) => format!("{message} ({place})"),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        inner: Inner,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        rate: f64,
+    }
+
+    #[test]
+    fn an_error_names_the_key() {
+        assert!((parse::<Outer>("inner = { rate = 0.5 }").unwrap().inner.rate - 0.5).abs() < 1e-12);
+        for (text, expected) in [
+            ("inner = { rate = 'x' }", "at `inner.rate`: invalid type"),
+            ("inner = { rate = 1.0, raet = 2.0 }", "at `inner.raet`: unknown field `raet`"),
+            ("inner = { }", "missing field `rate`"),
+            ("inner = {", "not TOML: "),
+        ] {
+            let error = parse::<Outer>(text).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Images with labels, wherever they are: in memory, in files, in shards, in tables.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::label::BoundingBox;
+use crate::shards::Shards;
+#[cfg(feature = "parquet")]
+use crate::table::Table;
+use crate::{DataError, Files, decode};
+
+/// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
+/// it is needed. Images in shards never are.
+const MEMORY_LIMIT: usize = 4 << 30;
+
+/// Images with labels, and a key for each that names it within the data set.
+#[derive(Debug)]
+pub(crate) struct LabelledImages {
+    pub(crate) images: Images,
+    pub(crate) labels: Vec<u32>,
+    /// Paths where images are files; empty where they are in shards, whose index has them.
+    pub(crate) keys: Vec<String>,
+    /// The objects of each image; empty where nothing is known of any.
+    pub(crate) boxes: Vec<Vec<BoundingBox>>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Images {
+    /// `[images, channels, size, size]`.
+    Memory(Vec<u8>),
+    /// Files called by the keys.
+    Files(Arc<Files>),
+    /// In the shards of a prepared data set.
+    Shards(Shards),
+    /// Rows of parquet files.
+    #[cfg(feature = "parquet")]
+    Table(Table),
+}
+
+/// Buffers that reading an image needs, to be used again for the next one.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) file: Vec<u8>,
+    pixels: Vec<u8>,
+}
+
+/// An image's pixels, 0–255.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels<'a> {
+    /// `[channels, size, size]`.
+    Planar(&'a [u8]),
+    /// `[size, size, channels]`.
+    Interleaved(&'a [u8]),
+}
+
+impl LabelledImages {
+    /// What an image is called in messages and draws.
+    pub(crate) fn key(&self, at: usize) -> Result<Cow<'_, str>, DataError> {
+        match &self.images {
+            Images::Shards(shards) => shards.key(at).map(Cow::from),
+            _ => Ok(Cow::from(&self.keys[at])),
+        }
+    }
+
+    /// Where an image is, for messages.
+    pub(crate) fn place(&self, at: usize) -> String {
+        match &self.images {
+            Images::Memory(_) => self.keys[at].clone(),
+            Images::Files(files) => files.display(&self.keys[at]),
+            Images::Shards(shards) => shards.place(at),
+            #[cfg(feature = "parquet")]
+            Images::Table(table) => table.place(at),
+        }
+    }
+
+    /// An image's file.
+    pub(crate) fn file(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
+        match &self.images {
+            Images::Memory(_) => unreachable!("images in memory have no files"),
+            Images::Files(files) => *file = files.read(&self.keys[at])?,
+            Images::Shards(shards) => shards.read(at, file)?,
+            #[cfg(feature = "parquet")]
+            Images::Table(table) => *file = table.read(at)?,
+        }
+        Ok(())
+    }
+
+    /// How long an image's file is, as far as that is known without reading it.
+    pub(crate) fn file_length(&self, at: usize) -> Result<u64, DataError> {
+        match &self.images {
+            Images::Files(files) => files.length(&self.keys[at]),
+            _ => Ok(0),
+        }
+    }
+
+    /// The boxes of an image's objects, if any are known.
+    pub(crate) fn boxes(&self, at: usize) -> Result<Vec<BoundingBox>, DataError> {
+        match &self.images {
+            Images::Shards(shards) => shards.boxes(at),
+            _ => Ok(self.boxes.get(at).cloned().unwrap_or_default()),
+        }
+    }
+
+    /// An image's pixels, all of one shape.
+    pub(crate) fn pixels<'a>(
+        &'a self,
+        at: usize,
+        [channels, size]: [usize; 2],
+        scratch: &'a mut Scratch,
+    ) -> Result<Pixels<'a>, DataError> {
+        if let Images::Memory(pixels) = &self.images {
+            let bytes = channels * size * size;
+            return Ok(Pixels::Planar(&pixels[at * bytes..(at + 1) * bytes]));
+        }
+        self.file(at, &mut scratch.file)?;
+        if let Images::Shards(shards) = &self.images
+            && let Some(raw) = shards.raw(&scratch.file)
+        {
+            return raw.map(Pixels::Interleaved).map_err(|problem| DataError::file(self.place(at), problem));
+        }
+        let buffer = std::mem::take(&mut scratch.pixels);
+        let decoded = decode::pixels_in(buffer, &scratch.file, channels, |width, height| {
+            decode::seen_by_square(width, height, size)
+        });
+        let decoded = decoded.map(|pixels| decode::square(pixels, size));
+        scratch.pixels = decoded.map_err(|problem| DataError::file(self.place(at), problem))?.bytes;
+        Ok(Pixels::Interleaved(&scratch.pixels))
+    }
+
+    /// All images in memory, if they fit there and are not in shards.
+    pub(crate) fn decoded(self, [channels, size]: [usize; 2]) -> Result<Self, DataError> {
+        let stays = matches!(self.images, Images::Memory(_) | Images::Shards(_));
+        if stays || self.labels.len() * channels * size * size > MEMORY_LIMIT {
+            return Ok(self);
+        }
+        let decode = |at: usize| {
+            let mut file = Vec::new();
+            self.file(at, &mut file)?;
+            decode::planar(&file, channels, size).map_err(|problem| DataError::file(self.place(at), problem))
+        };
+        let decoded: Vec<Vec<u8>> =
+            (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
+        Ok(Self { images: Images::Memory(decoded.concat()), ..self })
+    }
+}

@@ -1,0 +1,180 @@
+//! Images in the rows of parquet files.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use parquet::column::reader::ColumnReader;
+use parquet::data_type::ByteArray;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
+
+use crate::DataError;
+
+/// Rows of a row group, at most: a header that claims more is not believed.
+const ROWS_LIMIT: usize = 1 << 24;
+
+/// Groups of rows that are kept: threads that read images in order are in several at a time.
+const GROUPS: usize = 4;
+
+/// The images of some parquet files. A row can only be read with the whole group that it is in, so the groups last used
+/// are kept: read images in order.
+#[derive(Debug)]
+pub(crate) struct Table {
+    files: Vec<PathBuf>,
+    /// File, group and row within it of each image.
+    rows: Vec<(u32, u32, u32)>,
+    /// Those last used, the latest at the end.
+    recent: Mutex<Vec<Group>>,
+}
+
+/// A group's place, file and number, and its images.
+type Group = ((u32, u32), Arc<Vec<Option<ByteArray>>>);
+
+impl Table {
+    pub(crate) fn place(&self, at: usize) -> String {
+        let (file, group, row) = self.rows[at];
+        format!("{}, row {row} of row group {group}", self.files[file as usize].display())
+    }
+
+    pub(crate) fn read(&self, at: usize) -> Result<Vec<u8>, DataError> {
+        let (file, group, row) = self.rows[at];
+        let mut recent = self.recent.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let used = match recent.iter().position(|(place, _)| *place == (file, group)) {
+            Some(known) => recent.remove(known),
+            None => {
+                let path = &self.files[file as usize];
+                let reader = open(path)?;
+                let images = without_panic(|| images(&reader, group as usize))
+                    .map_err(|problem| DataError::file(path.display().to_string(), problem))?;
+                if recent.len() == GROUPS {
+                    recent.remove(0);
+                }
+                ((file, group), Arc::new(images))
+            }
+        };
+        let images = used.1.clone();
+        recent.push(used);
+        drop(recent);
+        let image = images[row as usize].as_ref();
+        image
+            .map(|image| image.data().to_vec())
+            .ok_or_else(|| DataError::file(self.place(at), "has no image (null)"))
+    }
+
+    /// The files.
+    pub(crate) fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+}
+
+pub(crate) fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let broken =
+        |error| DataError::file(path.display().to_string(), format!("broken parquet file ({error})"));
+    SerializedFileReader::new(file).map_err(broken)
+}
+
+/// What a damaged file makes the library panic at is an error like any other.
+pub(crate) fn without_panic<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("broken parquet file (its reader failed)".into()))
+}
+
+/// The leaf column with this path, or the first with such an end.
+pub(crate) fn column(metadata: &ParquetMetaData, fits: impl Fn(&str) -> bool) -> Option<usize> {
+    let columns = metadata.file_metadata().schema_descr().columns();
+    columns.iter().position(|column| fits(&column.path().string()))
+}
+
+/// The values of a column in one group, `None` where there is none.
+pub(crate) fn values<T: parquet::data_type::DataType>(
+    mut reader: parquet::column::reader::ColumnReaderImpl<T>,
+    (rows, defined): (usize, i16),
+    what: &str,
+) -> Result<Vec<Option<T::T>>, String> {
+    let (mut values, mut levels) = (Vec::new(), Vec::new());
+    let mut read = 0;
+    while read < rows {
+        let (records, _, _) = reader
+            .read_records(rows - read, Some(&mut levels), None, &mut values)
+            .map_err(|error| format!("broken parquet file ({error})"))?;
+        if records == 0 {
+            break;
+        }
+        read += records;
+    }
+    // A column whose values are all there has no levels.
+    if levels.is_empty() {
+        levels = vec![defined; values.len()];
+    }
+    let there = levels.iter().filter(|level| **level == defined).count();
+    if levels.len() != rows || there != values.len() {
+        return Err(format!("{what}: {} values in {rows} rows", values.len()));
+    }
+    let mut values = values.into_iter();
+    Ok(levels.into_iter().map(|level| (level == defined).then(|| values.next()).flatten()).collect())
+}
+
+pub(crate) fn rows_of(metadata: &ParquetMetaData, group: usize) -> Result<usize, String> {
+    let rows = usize::try_from(metadata.row_group(group).num_rows()).ok().filter(|rows| *rows <= ROWS_LIMIT);
+    rows.ok_or_else(|| format!("row group {group} claims {} rows", metadata.row_group(group).num_rows()))
+}
+
+pub(crate) fn column_reader<R: ChunkReader + 'static>(
+    reader: &SerializedFileReader<R>,
+    group: usize,
+    column: usize,
+) -> Result<ColumnReader, String> {
+    let group = reader.get_row_group(group);
+    let column = group.and_then(|group| group.get_column_reader(column));
+    column.map_err(|error| format!("broken parquet file ({error})"))
+}
+
+/// The column of images: one of structures called as images are, any of structures, or the only one of plain bytes.
+pub(crate) fn image_column(metadata: &ParquetMetaData) -> Result<usize, String> {
+    let called = |name: &str| column(metadata, |path| path == name);
+    if let Some(at) = called("image.bytes")
+        .or_else(|| called("img.bytes"))
+        .or_else(|| column(metadata, |path| path.ends_with(".bytes")))
+    {
+        return Ok(at);
+    }
+    let columns = metadata.file_metadata().schema_descr().columns();
+    let plain = |at: &usize| {
+        let column = &columns[*at];
+        column.physical_type() == Type::BYTE_ARRAY
+            && column.logical_type_ref().is_none()
+            && column.converted_type() == ConvertedType::NONE
+    };
+    let plain: Vec<usize> = (0..columns.len()).filter(plain).collect();
+    match plain[..] {
+        [at] => Ok(at),
+        [] => Err("has no column of images (structures with `bytes`, or plain bytes)".into()),
+        _ => plain
+            .into_iter()
+            .find(|at| columns[*at].name().starts_with("im"))
+            .ok_or_else(|| "has several columns of bytes, and none of them is called `image`".into()),
+    }
+}
+
+/// The rows of a group, and the level at which a column's values are there.
+pub(crate) fn shape(metadata: &ParquetMetaData, group: usize, column: usize) -> Result<(usize, i16), String> {
+    let column = metadata.file_metadata().schema_descr().column(column);
+    match column.max_rep_level() {
+        0 => Ok((rows_of(metadata, group)?, column.max_def_level())),
+        _ => Err(format!("its column `{}` holds lists", column.path().string())),
+    }
+}
+
+pub(crate) fn images<R: ChunkReader + 'static>(
+    reader: &SerializedFileReader<R>,
+    group: usize,
+) -> Result<Vec<Option<ByteArray>>, String> {
+    let metadata = reader.metadata();
+    let at = image_column(metadata)?;
+    match column_reader(reader, group, at)? {
+        ColumnReader::ByteArrayColumnReader(column) => values(column, shape(metadata, group, at)?, "images"),
+        _ => Err("its images are no bytes".into()),
+    }
+}

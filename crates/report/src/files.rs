@@ -1,0 +1,68 @@
+//! The files of a report.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::{Report, curves, labels};
+
+impl Report {
+    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`; where arms learn from different numbers of images,
+    /// `labels.svg`.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self).context("a report that JSON cannot hold")?;
+        for (name, text) in [
+            ("report.json", json + "\n"),
+            ("runs.csv", self.csv()),
+            ("table.txt", self.table()),
+            ("curves.svg", curves::svg(self)),
+        ] {
+            let path = folder.join(name);
+            alexnet_data::write_whole(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        if let Some(text) = labels::svg(self) {
+            let path = folder.join("labels.svg");
+            alexnet_data::write_whole(&path, text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// A line a run, with a header.
+    pub fn csv(&self) -> String {
+        self.csv_rows().concat()
+    }
+
+    /// The header and the rows, each with its line end.
+    pub fn csv_rows(&self) -> Vec<String> {
+        let mut rows = vec![
+            "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\
+            train_seconds,images_per_second,peak_memory_bytes,folder,failure\n"
+                .to_owned(),
+        ];
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+        for arm in &self.arms {
+            for run in &arm.runs {
+                let fields = [
+                    quoted(&arm.name),
+                    run.seed.to_string(),
+                    run.epochs.map(|epochs| epochs.to_string()).unwrap_or_default(),
+                    number(run.test_top1_error),
+                    number(run.test_top5_error),
+                    number(run.test_loss),
+                    arm.parameters.to_string(),
+                    run.backend.clone().unwrap_or_default(),
+                    number(run.train_seconds),
+                    number(run.images_per_second),
+                    run.peak_memory_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
+                    quoted(&run.folder),
+                    quoted(run.failure.as_deref().unwrap_or_default()),
+                ];
+                rows.push(fields.join(",") + "\n");
+            }
+        }
+        rows
+    }
+}

@@ -1,0 +1,73 @@
+//! A scale: the size of a study, a file of `scales/`.
+
+use std::collections::BTreeMap;
+
+use alexnet_model::Preset;
+use alexnet_train::{DataConfig, Evaluation, Initial, Recipe, RunConfig};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use toml::Value;
+
+use alexnet_config::Diff;
+use alexnet_config::{BuiltIn, check_name, from_value, load};
+
+/// A size of study: network, data and recipe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// Its name.
+    pub name: String,
+    /// What `list` says of it.
+    pub about: String,
+    /// A preset's name, or the path of a network's file.
+    pub network: String,
+    /// How many seeds an ablation uses.
+    pub seeds: usize,
+    /// Changes to the preset.
+    #[serde(default)]
+    set: BTreeMap<String, Value>,
+    data: DataConfig,
+    recipe: Recipe,
+    evaluation: Evaluation,
+}
+
+impl Scale {
+    /// Reads one of `built_in` by its name, or a file by its path.
+    ///
+    /// # Errors
+    /// If there is no such file, or its content does not fit.
+    pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self> {
+        let scale: Self = load("scale", built_in, name)?;
+        check_name("scale", &scale.name)?;
+        Ok(scale)
+    }
+
+    /// The same with another number of epochs, which arms may still multiply.
+    pub fn with_epochs(mut self, epochs: Option<usize>) -> Self {
+        self.recipe.epochs = epochs.unwrap_or(self.recipe.epochs);
+        self
+    }
+
+    /// The config that this scale and then `changes` give.
+    pub fn config(&self, changes: &Diff) -> Result<RunConfig> {
+        let config = RunConfig {
+            network: Preset::load(&self.network)?,
+            data: self.data.clone(),
+            recipe: self.recipe.clone(),
+            initial: Initial::default(),
+            evaluation: self.evaluation,
+        };
+        let own = Diff { set: self.set.clone(), ..Diff::default() };
+        let config = changed(&config, &own).with_context(|| format!("scale `{}`", self.name))?;
+        changed(&config, changes)
+    }
+}
+
+/// `config` with `changes`.
+pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig> {
+    let mut value = Value::try_from(config).context("a config that TOML cannot hold")?;
+    changes.apply(&mut value)?;
+    let config: RunConfig = from_value(value)?;
+    check_name("network", &config.network.name)?;
+    Ok(config)
+}

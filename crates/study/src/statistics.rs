@@ -1,0 +1,660 @@
+//! Paired comparisons over seeds. Distributions are statrs'; goldens are scipy's and statsmodels'
+//! (`tests/golden/make_statistics.py`).
+
+use alexnet_ops::Key;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{Binomial, ChiSquared, Continuous, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
+
+/// The level of all verdicts of an ablation together, and of every test beside them before Holm's correction.
+pub const LEVEL: f64 = 0.05;
+
+/// With what probability the seeds that are said to be needed decide.
+pub const POWER: f64 = 0.8;
+
+/// More seeds than anyone would train.
+const MANY_SEEDS: usize = 1000;
+
+/// From so many seeds on, seeds are resampled; fewer are too few to stand for all.
+const SEEDS_TO_BOOTSTRAP: usize = 10;
+
+/// Up to so many seeds every assignment of signs is counted; beyond, as many random ones are.
+const SEEDS_TO_ENUMERATE: usize = 16;
+
+const RESAMPLES: usize = 2000;
+
+/// The mean of some values and their sample standard deviation.
+pub fn mean_and_sd(values: &[f64]) -> (f64, Option<f64>) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
+}
+
+/// The p-quantile of Student's t with these degrees of freedom.
+fn t_quantile(p: f64, degrees: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, |t| t.inverse_cdf(p))
+}
+
+/// The probability that Student's t is above `t`.
+fn t_above(t: f64, degrees: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, degrees).map_or(1.0, |distribution| distribution.sf(t))
+}
+
+/// The quantiles of Student's t that a level's verdicts need.
+#[derive(Debug, Clone, Copy)]
+pub struct Critical {
+    two_sided: f64,
+    one_sided: f64,
+}
+
+impl Critical {
+    /// The critical values at a level, for so many seeds.
+    pub fn new(level: f64, seeds: usize) -> Self {
+        let degrees = seeds as f64 - 1.0;
+        Self {
+            two_sided: t_quantile(1.0 - level / 2.0, degrees),
+            one_sided: t_quantile(1.0 - level, degrees),
+        }
+    }
+}
+
+/// The t intervals that a verdict at some level rests on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Intervals {
+    /// At 1 − level: whether it excludes 0.
+    pub difference: (f64, f64),
+    /// At 1 − 2 · level: whether it lies within ±delta, which are two one-sided tests at the level.
+    pub equivalence: (f64, f64),
+}
+
+/// What intervals decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The arm is larger.
+    Larger,
+    /// The arm is smaller.
+    Smaller,
+    /// The difference is smaller than what counts.
+    Within,
+}
+
+impl Intervals {
+    /// Around the mean of so many differences of this standard deviation.
+    pub fn of(mean: f64, sd: f64, seeds: usize, critical: Critical) -> Self {
+        let around = |quantile: f64| {
+            let half = quantile * sd / (seeds as f64).sqrt();
+            (mean - half, mean + half)
+        };
+        Self { difference: around(critical.two_sided), equivalence: around(critical.one_sided) }
+    }
+
+    /// What the intervals decide; `None` if nothing.
+    pub fn decide(&self, delta: f64) -> Option<Decision> {
+        let ((low, high), (inner_low, inner_high)) = (self.difference, self.equivalence);
+        if low > 0.0 {
+            Some(Decision::Larger)
+        } else if high < 0.0 {
+            Some(Decision::Smaller)
+        } else {
+            (inner_low > -delta && inner_high < delta).then_some(Decision::Within)
+        }
+    }
+}
+
+/// A difference between two arms trained with the same seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Seeds that both arms have.
+    pub seeds: usize,
+    /// The mean difference.
+    pub mean: f64,
+    /// The 95 % t interval; absent for one seed.
+    pub interval_95: Option<(f64, f64)>,
+    /// The 90 % t interval; absent for one seed.
+    pub interval_90: Option<(f64, f64)>,
+    /// The level that the verdict has: 5 % divided over the arms of the ablation, and over its looks if it has several.
+    pub level: f64,
+    /// The t interval at 1 − `level`, by which the verdict finds a difference; absent for one seed.
+    pub interval_adjusted: Option<(f64, f64)>,
+    /// The t interval at 1 − 2 · `level`, by which the verdict finds a difference smaller than delta; absent for one seed.
+    pub interval_adjusted_equivalence: Option<(f64, f64)>,
+    /// The standard deviation of the differences.
+    pub sd: Option<f64>,
+    /// Of the paired t test, two-sided.
+    pub p: Option<f64>,
+    /// The same after Holm's correction over the arms of the ablation.
+    pub p_holm: Option<f64>,
+    /// Of the two one-sided tests that the difference lies within ±delta.
+    pub p_equivalence: Option<f64>,
+    /// The sign-flip test.
+    pub sign_flip: Option<SignFlip>,
+    /// Seeds resampled, 95 %; from ten seeds on.
+    pub bootstrap: Option<(f64, f64)>,
+    /// Seeds and test images resampled, 95 %; where every run kept its answers.
+    pub crossed_bootstrap: Option<(f64, f64)>,
+}
+
+/// The permutation test that flips the signs of the differences, two-sided.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SignFlip {
+    /// The smallest p that so many seeds can give.
+    pub smallest: f64,
+    /// Absent where `smallest` exceeds the level that Holm's correction asks of the clearest arm: the test
+    /// could then not come out.
+    pub p: Option<f64>,
+}
+
+impl Difference {
+    /// The differences' mean, intervals and tests, with a verdict at `level`; `None` without a pair.
+    pub fn of(differences: &[f64], delta: f64, level: f64) -> Option<Self> {
+        if differences.is_empty() {
+            return None;
+        }
+        let (mean, sd) = mean_and_sd(differences);
+        let n = differences.len() as f64;
+        let at = |level: f64| {
+            let critical = Critical::new(level, differences.len());
+            sd.map(|sd| Intervals::of(mean, sd, differences.len(), critical))
+        };
+        let (raw, adjusted) = (at(LEVEL), at(level));
+        let above = |distance: f64, sd: f64| match sd {
+            // Equal differences: the intervals are points, and so are the tests.
+            0.0 => f64::from(u8::from(distance <= 0.0)),
+            _ => t_above(distance * n.sqrt() / sd, n - 1.0),
+        };
+        Some(Self {
+            seeds: differences.len(),
+            mean,
+            interval_95: raw.map(|raw| raw.difference),
+            interval_90: raw.map(|raw| raw.equivalence),
+            level,
+            interval_adjusted: adjusted.map(|adjusted| adjusted.difference),
+            interval_adjusted_equivalence: adjusted.map(|adjusted| adjusted.equivalence),
+            sd,
+            p: sd.map(|sd| (2.0 * above(mean.abs(), sd)).min(1.0)),
+            p_holm: None,
+            p_equivalence: sd.map(|sd| above(delta - mean.abs(), sd)),
+            sign_flip: None,
+            bootstrap: (differences.len() >= SEEDS_TO_BOOTSTRAP).then(|| bootstrap(differences)),
+            crossed_bootstrap: None,
+        })
+    }
+
+    /// What the difference says about a claim of sign `expected` (0: no claim).
+    pub fn verdict(&self, expected: i8, delta: f64) -> Verdict {
+        let (Some(difference), Some(equivalence), Some(sd)) =
+            (self.interval_adjusted, self.interval_adjusted_equivalence, self.sd)
+        else {
+            return Verdict::Undecided { seeds_needed: None };
+        };
+        // Errors are counts of few images: equal differences are a coincidence of rounding, and say nothing of their spread.
+        if sd == 0.0 && self.mean != 0.0 {
+            return Verdict::Undecided { seeds_needed: None };
+        }
+        let found = match (Intervals { difference, equivalence }).decide(delta) {
+            Some(Decision::Within) => return Verdict::SmallerThanDelta,
+            Some(Decision::Larger) => 1,
+            Some(Decision::Smaller) => -1,
+            None => {
+                return Verdict::Undecided { seeds_needed: seeds_needed(self.mean, sd, delta, self.level) };
+            }
+        };
+        match expected {
+            0 => Verdict::Differs { larger: found > 0 },
+            _ if found == expected => Verdict::SameDirection,
+            _ => Verdict::OppositeDirection,
+        }
+    }
+
+    /// Whether the verdict's interval is another than the 95 % one.
+    pub fn is_adjusted(&self) -> bool {
+        self.level < LEVEL
+    }
+}
+
+/// What belongs to all arms of an ablation together: Holm's correction (Holm 1979) of the t tests, and the
+/// sign-flip tests where they can come out. `differences` has the pairs of each arm but the base.
+pub fn correct(arms: &mut [(&mut Difference, &[f64])]) {
+    let tested: Vec<usize> = (0..arms.len()).filter(|&arm| arms[arm].0.p.is_some()).collect();
+    let p: Vec<f64> = tested.iter().filter_map(|&arm| arms[arm].0.p).collect();
+    for (&arm, corrected) in tested.iter().zip(holm(&p)) {
+        arms[arm].0.p_holm = Some(corrected);
+    }
+    let level = LEVEL / tested.len().max(1) as f64;
+    for (difference, pairs) in arms {
+        let smallest = 2.0 / 2f64.powi(pairs.len() as i32);
+        let p = (smallest <= level).then(|| sign_flip(pairs));
+        difference.sign_flip = (pairs.len() > 1).then_some(SignFlip { smallest, p });
+    }
+}
+
+/// Holm's step-down correction: p values that may each be held against the level of the family.
+fn holm(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let mut corrected = vec![0.0; p.len()];
+    let mut largest: f64 = 0.0;
+    for (rank, &at) in order.iter().enumerate() {
+        largest = largest.max((p.len() - rank) as f64 * p[at]).min(1.0);
+        corrected[at] = largest;
+    }
+    corrected
+}
+
+/// The share of sign assignments whose mean is at least as far from 0 as the one seen.
+fn sign_flip(differences: &[f64]) -> f64 {
+    let n = differences.len();
+    let seen: f64 = differences.iter().sum::<f64>().abs();
+    // Sums of the same numbers in another order may differ in the last digits.
+    let least = seen - 1e-12 * differences.iter().map(|value| value.abs()).sum::<f64>();
+    let flipped = |values: &[f64], signs: u64| {
+        let signed =
+            values.iter().enumerate().map(|(at, value)| if signs >> at & 1 == 1 { -value } else { *value });
+        signed.sum::<f64>()
+    };
+    if n <= SEEDS_TO_ENUMERATE {
+        let all = 1u64 << n;
+        let extreme = (0..all).filter(|&signs| flipped(differences, signs).abs() >= least).count();
+        return extreme as f64 / all as f64;
+    }
+    let mut rng = draws("sign flip");
+    let many = 1usize << SEEDS_TO_ENUMERATE;
+    let mut sum = || differences.chunks(64).map(|values| flipped(values, rng.next_u64())).sum::<f64>();
+    let extreme = (0..many).filter(|_| sum().abs() >= least).count();
+    (extreme + 1) as f64 / (many + 1) as f64 // the assignment seen is one of them
+}
+
+/// The stream that a resampling draws from, the same every time.
+fn draws(purpose: &str) -> ChaCha8Rng {
+    Key::new([0, 0, 0, Key::word(purpose)]).rng()
+}
+
+/// A whole number below `n`, each as likely.
+fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
+}
+
+/// The 95 % interval of the mean between percentiles of resampled means.
+fn bootstrap(values: &[f64]) -> (f64, f64) {
+    let mut rng = draws("bootstrap");
+    let n = values.len();
+    let mean = |_| (0..n).map(|_| values[below(&mut rng, n)]).sum::<f64>() / n as f64;
+    percentiles((0..5 * RESAMPLES).map(mean).collect())
+}
+
+/// The 95 % interval of the difference in test error, in percent, when both seeds and test images are
+/// resampled: for each seed, whether base and arm were right about each image.
+pub fn crossed_bootstrap(pairs: &[(Vec<bool>, Vec<bool>)]) -> Option<(f64, f64)> {
+    let images = pairs.first()?.0.len();
+    if pairs.len() < 2
+        || images == 0
+        || pairs.iter().any(|(base, arm)| (base.len(), arm.len()) != (images, images))
+    {
+        return None;
+    }
+    // Only images that the two disagree about move the difference.
+    let disagreements: Vec<Vec<(usize, i32)>> = pairs
+        .iter()
+        .map(|(base, arm)| {
+            let both = base.iter().zip(arm).enumerate().filter(|(_, (base, arm))| base != arm);
+            both.map(|(image, (base, _))| (image, if *base { 1 } else { -1 })).collect()
+        })
+        .collect();
+    let mut rng = draws("crossed bootstrap");
+    let mut counts = vec![0i32; images];
+    let resampled = (0..RESAMPLES).map(|_| {
+        counts.fill(0);
+        (0..images).for_each(|_| counts[below(&mut rng, images)] += 1);
+        let of_seeds = (0..pairs.len()).map(|_| &disagreements[below(&mut rng, pairs.len())]);
+        let sum: i32 = of_seeds.flatten().map(|&(image, sign)| sign * counts[image]).sum();
+        100.0 * f64::from(sum) / (images * pairs.len()) as f64
+    });
+    Some(percentiles(resampled.collect()))
+}
+
+/// The 2.5th and 97.5th percentile, interpolated.
+fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| {
+        let place = share * (values.len() - 1) as f64;
+        let (low, part) = (place.floor() as usize, place.fract());
+        values[low] + part * (values[(low + 1).min(values.len() - 1)] - values[low])
+    };
+    (at(0.025), at(0.975))
+}
+
+/// McNemar's exact test (McNemar 1947): about how many images of `first` and `second`, two networks that
+/// were right or wrong about the same images, one alone is right, and the two-sided p.
+///
+/// It speaks of two trained networks, not of the methods that trained them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct McNemar {
+    /// Cases that only the first is right about.
+    pub first_alone: u64,
+    /// Cases that only the second is right about.
+    pub second_alone: u64,
+    /// The p value.
+    pub p: f64,
+}
+
+impl McNemar {
+    /// Compares two classifiers case by case.
+    pub fn of(first: &[bool], second: &[bool]) -> Self {
+        let alone = |right: &[bool], wrong: &[bool]| {
+            right.iter().zip(wrong).filter(|(right, wrong)| **right && !**wrong).count() as u64
+        };
+        let (first_alone, second_alone) = (alone(first, second), alone(second, first));
+        let tail = Binomial::new(0.5, first_alone + second_alone)
+            .map_or(1.0, |binomial| binomial.cdf(first_alone.min(second_alone)));
+        Self { first_alone, second_alone, p: (2.0 * tail).min(1.0) }
+    }
+}
+
+/// About how many seeds decide with a probability of 80 % if the true mean and spread are these: the interval at 1 − `level`
+/// excludes 0, or the one at 1 − 2 · `level` lies inside ±delta.
+pub fn seeds_needed(mean: f64, sd: f64, delta: f64, level: f64) -> Option<usize> {
+    (2..=MANY_SEEDS).find(|&seeds| {
+        power(mean, sd, seeds, level).max(power_equivalence(mean, sd, seeds, delta, level)) >= POWER
+    })
+}
+
+/// Between what the true spread lies with a probability of 80 %, when `seeds` seeds have shown `sd`.
+pub fn spread(sd: f64, seeds: usize) -> Option<(f64, f64)> {
+    let degrees = seeds.checked_sub(1).filter(|&degrees| degrees > 0)? as f64;
+    let squares = ChiSquared::new(degrees).ok()?;
+    Some((sd * (degrees / squares.inverse_cdf(0.9)).sqrt(), sd * (degrees / squares.inverse_cdf(0.1)).sqrt()))
+}
+
+/// The probability that the paired t test over so many seeds finds a true mean of `mean`.
+pub fn power(mean: f64, sd: f64, seeds: usize, level: f64) -> f64 {
+    let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
+    let (shift, critical) = (mean * n.sqrt() / sd, Critical::new(level, seeds).two_sided);
+    let outside =
+        |normal: &Normal, s: f64| normal.sf(critical * s - shift) + normal.cdf(-critical * s - shift);
+    expected(degrees, outside)
+}
+
+/// The probability that the two one-sided tests over so many seeds find a true mean of `mean` within ±delta.
+fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64, level: f64) -> f64 {
+    let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
+    let (scale, critical) = (n.sqrt() / sd, Critical::new(level, seeds).one_sided);
+    let inside = |normal: &Normal, s: f64| {
+        let (low, high) = ((-delta - mean) * scale + critical * s, (delta - mean) * scale - critical * s);
+        if low < high { normal.cdf(high) - normal.cdf(low) } else { 0.0 }
+    };
+    expected(degrees, inside)
+}
+
+/// The expectation of `f(normal, s)` where s² is a chi-squared variable over its degrees of freedom, as the
+/// ratio of a sample's spread to the true one is: Simpson's rule over eight standard deviations of s each way.
+fn expected(degrees: f64, f: impl Fn(&Normal, f64) -> f64) -> f64 {
+    const INTERVALS: usize = 200;
+    let (Ok(squares), Ok(normal)) = (ChiSquared::new(degrees), Normal::new(0.0, 1.0)) else {
+        return 0.0;
+    };
+    let reach = 8.0 / (2.0 * degrees).sqrt();
+    let low = (1.0 - reach).max(1e-9); // the density of s² may have no end at 0; that of s has
+    let step = (1.0 + reach - low) / INTERVALS as f64;
+    let value = |at: usize| {
+        let s = low + at as f64 * step;
+        // The logarithm, since statrs's own density overflows between 240 and 320 degrees of freedom.
+        squares.ln_pdf(degrees * s * s).exp() * 2.0 * degrees * s * f(&normal, s)
+    };
+    let weighted = (0..=INTERVALS).map(|at| match at {
+        0 | INTERVALS => value(at),
+        _ if at % 2 == 1 => 4.0 * value(at),
+        _ => 2.0 * value(at),
+    });
+    weighted.sum::<f64>() * step / 3.0
+}
+
+/// What an arm's difference to the base says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The adjusted interval excludes 0, on the paper's side.
+    SameDirection,
+    /// The adjusted interval excludes 0, on the other side.
+    OppositeDirection,
+    /// The adjusted interval excludes 0, and the paper says nothing.
+    Differs {
+        /// Whether the arm's value is above the base's.
+        larger: bool,
+    },
+    /// The adjusted equivalence interval lies inside ±delta.
+    SmallerThanDelta,
+    /// Neither; about so many seeds would decide it, if at most 1000 would.
+    Undecided {
+        /// Absent for one seed or more than 1000.
+        seeds_needed: Option<usize>,
+    },
+    /// None: versions of the code or the machine differ within the comparison.
+    NotCompared,
+}
+
+impl Verdict {
+    /// Whether further seeds can change nothing about it.
+    pub fn is_decided(self) -> bool {
+        !matches!(self, Self::Undecided { .. } | Self::NotCompared)
+    }
+
+    /// Its words in a table.
+    pub fn text(self, delta: f64, seeds: usize) -> String {
+        match self {
+            Verdict::SameDirection => "same direction".to_owned(),
+            Verdict::OppositeDirection => "opposite direction".to_owned(),
+            Verdict::Differs { larger: true } => "higher".to_owned(),
+            Verdict::Differs { larger: false } => "lower".to_owned(),
+            Verdict::SmallerThanDelta => format!("smaller than {delta}"),
+            Verdict::Undecided { .. } if seeds < 2 => "undecided: one seed".to_owned(),
+            Verdict::Undecided { seeds_needed: Some(n) } => format!("undecided: about {n} seeds needed"),
+            Verdict::Undecided { seeds_needed: None } => {
+                format!("undecided: over {MANY_SEEDS} seeds needed")
+            }
+            Verdict::NotCompared => "not compared: mixed versions".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn goldens() -> Value {
+        serde_json::from_str(include_str!("../../../tests/golden/statistics.json")).unwrap()
+    }
+
+    fn numbers(value: &Value) -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    }
+
+    /// statrs and scipy invert the same distributions by different series: they agree to some 1e-10.
+    #[track_caller]
+    fn close(ours: f64, golden: &Value, tolerance: f64) {
+        let golden = golden.as_f64().unwrap();
+        assert!((ours - golden).abs() <= tolerance * golden.abs().max(1e-3), "{ours} is not {golden}");
+    }
+
+    #[test]
+    fn intervals_and_tests_are_scipys_and_statsmodels() {
+        for case in goldens()["differences"].as_array().unwrap() {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let values = numbers(&case["values"]);
+            let found = Difference::of(&values, number("delta"), number("level")).unwrap();
+            for (ours, golden) in [
+                (found.interval_95.unwrap(), &case["interval_95"]),
+                (found.interval_90.unwrap(), &case["interval_90"]),
+                (found.interval_adjusted.unwrap(), &case["interval_adjusted"]),
+                (found.interval_adjusted_equivalence.unwrap(), &case["interval_adjusted_equivalence"]),
+            ] {
+                close(ours.0, &golden[0], 1e-7);
+                close(ours.1, &golden[1], 1e-7);
+            }
+            close(found.p.unwrap(), &case["p"], 1e-7);
+            close(found.p_equivalence.unwrap(), &case["p_equivalence"], 1e-7);
+            if let Some(golden) = case.get("p_sign_flip") {
+                close(sign_flip(&values), golden, 1e-12);
+            }
+            if let Some(golden) = case.get("bootstrap") {
+                // Two samples of 10,000 resamples: percentiles agree to a few hundredths of the spread.
+                let (low, high) = found.bootstrap.unwrap();
+                let width = golden[1].as_f64().unwrap() - golden[0].as_f64().unwrap();
+                assert!((low - golden[0].as_f64().unwrap()).abs() < 0.03 * width, "{low} {golden}");
+                assert!((high - golden[1].as_f64().unwrap()).abs() < 0.03 * width, "{high} {golden}");
+            } else {
+                assert_eq!(found.bootstrap, None);
+            }
+        }
+    }
+
+    #[test]
+    fn holms_correction_is_statsmodels() {
+        for case in goldens()["holm"].as_array().unwrap() {
+            for (ours, golden) in holm(&numbers(&case["p"])).iter().zip(case["corrected"].as_array().unwrap())
+            {
+                close(*ours, golden, 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn power_is_statsmodels_and_equivalence_is_counted() {
+        for case in goldens()["power"].as_array().unwrap() {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let seeds = number("seeds") as usize;
+            let (mean, sd, level) = (number("mean"), number("sd"), number("level"));
+            close(power(mean, sd, seeds, level), &case["power"], 1e-6);
+            // By simulation, 200,000 samples: a standard error of at most 0.0011.
+            let equivalence = power_equivalence(mean, sd, seeds, number("delta"), level);
+            assert!((equivalence - number("power_equivalence")).abs() < 0.005, "{equivalence} {case}");
+        }
+        for case in goldens()["seeds"].as_array().unwrap() {
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let found = seeds_needed(number("mean"), number("sd"), 0.0, number("level"));
+            assert_eq!(found, case["seeds"].as_u64().map(|seeds| seeds as usize), "{case}");
+        }
+    }
+
+    #[test]
+    fn mcnemars_test_is_statsmodels() {
+        for case in goldens()["mcnemar"].as_array().unwrap() {
+            let count = |key: &str| case[key].as_u64().unwrap() as usize;
+            let (first, second) = (count("first_alone"), count("second_alone"));
+            let right =
+                |alone: usize, other: usize| [vec![true; alone], vec![false; other], vec![true; 9]].concat();
+            let (ours, theirs) =
+                (right(first, second), [vec![false; first], vec![true; second + 9]].concat());
+            let found = McNemar::of(&ours, &theirs);
+            assert_eq!((found.first_alone, found.second_alone), (first as u64, second as u64));
+            close(found.p, &case["p"], 1e-7);
+        }
+    }
+
+    #[test]
+    fn sign_flips_are_off_where_they_cannot_come_out() {
+        let (few, many) = ([1.0, 2.0, 3.0, 4.0, 5.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        let mut differences =
+            [Difference::of(&few, 0.3, LEVEL).unwrap(), Difference::of(&many, 0.3, LEVEL).unwrap()];
+        let [first, second] = &mut differences;
+        correct(&mut [(first, &few), (second, &many)]);
+        assert_eq!(differences[0].sign_flip, Some(SignFlip { smallest: 0.0625, p: None }));
+        assert_eq!(differences[1].sign_flip, Some(SignFlip { smallest: 0.015625, p: Some(0.015625) }));
+        assert!(differences[0].p_holm.unwrap() > differences[0].p.unwrap() - 1e-15);
+    }
+
+    #[test]
+    fn many_seeds_flip_random_signs() {
+        let values: Vec<f64> = (0..20).map(|at| f64::from(at % 5) - 1.2).collect();
+        let exact = {
+            // The same numbers, all 2^20 assignments.
+            let seen: f64 = values.iter().sum::<f64>().abs() - 1e-9;
+            let flipped = |signs: u64| {
+                values
+                    .iter()
+                    .enumerate()
+                    .map(|(at, v)| if signs >> at & 1 == 1 { -v } else { *v })
+                    .sum::<f64>()
+            };
+            (0..1u64 << 20).filter(|&signs| flipped(signs).abs() >= seen).count() as f64 / (1u64 << 20) as f64
+        };
+        // 65,536 draws of a share of some percent: a standard error of 0.0008.
+        assert!((sign_flip(&values) - exact).abs() < 0.004, "{} {exact}", sign_flip(&values));
+        // Of a hundred, more than a word has bits: nearly normal.
+        let hundred: Vec<f64> = (0..100).map(|at| f64::from(at % 7) - 2.5).collect();
+        let spread = hundred.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let normal = 2.0 * Normal::standard().sf(hundred.iter().sum::<f64>().abs() / spread);
+        assert!((sign_flip(&hundred) - normal).abs() < 0.01, "{} {normal}", sign_flip(&hundred));
+    }
+
+    #[test]
+    fn crossing_images_and_seeds_widens_the_interval() {
+        // Base right about images 0 to 59 of 100, arm about 0 to 54, for each of four seeds.
+        let right = |until: usize| (0..100).map(|image| image < until).collect::<Vec<bool>>();
+        let same = vec![(right(60), right(55)); 4];
+        let (low, high) = crossed_bootstrap(&same).unwrap();
+        // Only images vary: the count of 5 among 100, a standard deviation of 2.2 points.
+        assert!((low - 1.0).abs() <= 1.0 && (high - 10.0).abs() <= 1.0, "{low} {high}");
+        let mixed: Vec<_> = [45, 65, 50, 60].map(|arm| (right(60), right(arm))).into();
+        let wider = crossed_bootstrap(&mixed).unwrap();
+        assert!(wider.0 < low && wider.1 > high, "{wider:?}");
+        assert_eq!(crossed_bootstrap(&same[..1]), None);
+        assert_eq!(crossed_bootstrap(&[same[0].clone(), (right(60), vec![true; 3])]), None);
+    }
+
+    #[test]
+    fn verdicts_follow_the_intervals() {
+        let difference = Difference::of(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.3, LEVEL).unwrap();
+        assert_eq!(difference.verdict(1, 0.3), Verdict::SameDirection);
+        assert_eq!(difference.verdict(-1, 0.3), Verdict::OppositeDirection);
+        assert_eq!(difference.verdict(0, 0.3), Verdict::Differs { larger: true });
+        let small = Difference::of(&[0.05, -0.05, 0.02, -0.03, 0.01], 0.3, LEVEL).unwrap();
+        assert_eq!(small.verdict(1, 0.3), Verdict::SmallerThanDelta);
+        let noisy = Difference::of(&[1.0, -0.5, 0.8, 0.2, -0.4], 0.3, LEVEL).unwrap();
+        let Verdict::Undecided { seeds_needed: Some(n) } = noisy.verdict(1, 0.3) else { panic!() };
+        // sd 0.672, mean 0.22: ((1.96 + 0.84) · 0.672 / 0.22)² is about 73, a little more for small n.
+        assert!((73..80).contains(&n), "{n}");
+        let one = Difference::of(&[5.0], 0.3, LEVEL).unwrap();
+        assert_eq!((one.interval_95, one.p), (None, None));
+        assert_eq!(one.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
+        assert_eq!(Difference::of(&[], 0.3, LEVEL), None);
+        let equal = Difference::of(&[0.0, 0.0, 0.0], 0.3, LEVEL).unwrap();
+        assert_eq!((equal.p, equal.p_equivalence), (Some(1.0), Some(0.0)));
+        assert_eq!(equal.verdict(1, 0.3), Verdict::SmallerThanDelta);
+        let by_rounding = Difference::of(&[0.5, 0.5], 0.3, LEVEL).unwrap();
+        assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
+    }
+
+    /// The paired t test's p is 0.036: below 5 %, but not below half of it.
+    #[test]
+    fn verdicts_have_the_level_of_their_arm() {
+        let pairs = [0.2, 1.3, 0.9, 1.9, 0.4, 0.1];
+        let (alone, of_two) =
+            (Difference::of(&pairs, 0.3, LEVEL).unwrap(), Difference::of(&pairs, 0.3, LEVEL / 2.0).unwrap());
+        assert!((0.03..0.05).contains(&alone.p.unwrap()), "{alone:?}");
+        assert_eq!(alone.verdict(1, 0.3), Verdict::SameDirection);
+        let Verdict::Undecided { seeds_needed: Some(n) } = of_two.verdict(1, 0.3) else {
+            panic!("{of_two:?}")
+        };
+        assert!(n > seeds_needed(alone.mean, alone.sd.unwrap(), 0.3, LEVEL).unwrap());
+        // What is shown as the 95 % interval is one, and the verdict has another.
+        assert_eq!(of_two.interval_95, alone.interval_95);
+        assert_eq!(of_two.interval_adjusted_equivalence, alone.interval_95);
+        assert!(of_two.interval_adjusted.unwrap().0 < 0.0 && of_two.is_adjusted() && !alone.is_adjusted());
+        let small = [0.2, -0.15, 0.22, -0.1, 0.19, 0.02];
+        let within = |level: f64| Difference::of(&small, 0.2, level).unwrap().verdict(1, 0.2);
+        assert_eq!(within(LEVEL), Verdict::SmallerThanDelta);
+        assert!(!within(LEVEL / 10.0).is_decided());
+    }
+
+    #[test]
+    fn a_spread_from_few_seeds_is_uncertain() {
+        // chi-squared, 2 degrees: 0.2107 and 4.6052.
+        let (low, high) = spread(1.0, 3).unwrap();
+        assert!((low - 0.659).abs() < 1e-3 && (high - 3.081).abs() < 1e-3, "{low} {high}");
+        assert_eq!(spread(1.0, 1), None);
+    }
+}

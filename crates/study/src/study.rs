@@ -1,0 +1,473 @@
+//! A study: an ablation at a scale over seeds, as a list of tasks. `study.json` is written before anything
+//! is trained, so that any process, on any machine, can take a task of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use alexnet_ops::Key;
+use alexnet_train::{Data, Environment, Run, RunConfig, RunStatus, TrainError, keep_failure};
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::ablation::{Ablation, Arm, Claim, Quantity};
+use crate::arm::SOURCE;
+use crate::design::{Design, Look};
+use crate::scale::Scale;
+
+/// What the runs of an ablation are, and what a report is made from.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    /// The ablation's name.
+    pub ablation: String,
+    /// What it asks.
+    pub question: String,
+    /// The paper's claim.
+    pub claim: Claim,
+    /// What arms are compared by.
+    pub quantity: Quantity,
+    /// What counts as no difference, in the quantity's unit.
+    pub delta: f64,
+    /// The scale's name.
+    pub scale: String,
+    /// The data set's name.
+    pub data: String,
+    /// The data set's checksum.
+    pub checksum: String,
+    /// The backend that trained.
+    pub backend: String,
+    /// The version of the code.
+    pub code_version: String,
+    /// Images in the training split.
+    pub training_images: usize,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// Looks fixed in advance, of which the last has all seeds; absent: one look, at the end.
+    #[serde(default)]
+    pub design: Option<Design>,
+    /// The looks that happened: tables with verdicts.
+    #[serde(default)]
+    pub looks: Vec<Look>,
+    /// What is trained before the arms that begin with it.
+    #[serde(default)]
+    pub source: Option<Source>,
+    /// The base first.
+    pub arms: Vec<StudyArm>,
+}
+
+/// What arms begin with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The config.
+    pub config: RunConfig,
+    /// Images in the training split.
+    pub training_images: usize,
+    /// The folders of its runs, one a seed, beside the folder of studies.
+    pub runs: Vec<String>,
+}
+
+/// One arm of a study.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyArm {
+    /// Its name.
+    pub name: String,
+    /// A sentence about it.
+    pub about: String,
+    /// The paper's figure: this arm's top-1 error less the base's, in percentage points.
+    pub paper: Option<f64>,
+    /// The paper's figure: this arm's epochs over the base's.
+    pub paper_ratio: Option<f64>,
+    /// The direction that the paper gives: 1, −1, or 0 for none.
+    pub expected_sign: i8,
+    /// Weights and biases.
+    pub parameters: usize,
+    /// The arm that it is compared with.
+    #[serde(default)]
+    pub against: usize,
+    /// Those it learns from; absent: all.
+    #[serde(default)]
+    pub training_images: Option<usize>,
+    /// The config.
+    pub config: RunConfig,
+    /// Why the arm cannot act on these images, if it cannot; it is then not trained.
+    pub not_applicable: Option<String>,
+    /// The folders of its runs, one a seed, beside the folder of studies.
+    pub runs: Vec<String>,
+}
+
+/// One run to train. Arms that differ in evaluation only share it; one of no arm is the source's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// The run's folder.
+    pub folder: String,
+    /// Places in [`Study::arms`].
+    pub arms: Vec<usize>,
+    /// Place in [`Study::seeds`].
+    pub seed: usize,
+    /// What it is called while it is trained.
+    pub label: String,
+    /// How long it takes, in a unit that all tasks share: epochs times multiply-adds.
+    pub weight: f64,
+}
+
+/// How many seeds a study has, counted from 0.
+#[derive(Debug, Clone, Copy)]
+pub enum Seeds {
+    /// So many.
+    Fixed(usize),
+    /// As many as it takes, with looks that are fixed in advance.
+    UntilDecided {
+        /// Of the last look.
+        most: usize,
+    },
+}
+
+impl Study {
+    /// The study of an ablation, before anything is trained.
+    pub fn new(
+        ablation: &Ablation,
+        scale: &Scale,
+        source: Option<RunConfig>,
+        arms: Vec<(&Arm, RunConfig)>,
+        seeds: Seeds,
+        data: &Data,
+        environment: &Environment,
+    ) -> Result<Self> {
+        let (most, looks) = match seeds {
+            Seeds::Fixed(number) => (number, false),
+            Seeds::UntilDecided { most } => (most, true),
+        };
+        let seeds: Vec<u64> = (0..most as u64).collect();
+        let learned_from = |config: &RunConfig| -> Result<usize> {
+            Ok(data.dataset.part(&config.data.classes, config.data.labelled, 0)?.train.len())
+        };
+        let folder = |config: RunConfig, seed: u64| {
+            let run = Run::new(config, seed, environment.operations, &data.dataset, Path::new(""));
+            run.folder.to_string_lossy().into_owned()
+        };
+        let source = source.map(|config| -> Result<Source> {
+            config
+                .check(&data.dataset)
+                .with_context(|| format!("source on data set `{}`", data.dataset.name))?;
+            let runs = seeds.iter().map(|&seed| folder(config.clone(), seed)).collect();
+            Ok(Source { training_images: learned_from(&config)?, runs, config })
+        });
+        let source = source.transpose()?;
+        let names: Vec<&str> = arms.iter().map(|(arm, _)| arm.name.as_str()).collect();
+        let arm = |(arm, config): (&Arm, RunConfig)| -> Result<StudyArm> {
+            let trace = config
+                .check(&data.dataset)
+                .with_context(|| format!("arm `{}` on data set `{}`", arm.name, data.dataset.name))?;
+            let run = |(place, &seed): (usize, &u64)| folder(begun(&config, source.as_ref(), place), seed);
+            let against =
+                arm.against.as_ref().and_then(|against| names.iter().position(|name| name == against));
+            Ok(StudyArm {
+                name: arm.name.clone(),
+                about: arm.about.clone(),
+                paper: arm.paper,
+                paper_ratio: arm.paper_ratio,
+                expected_sign: arm.expected_sign(),
+                parameters: trace.parameters(),
+                not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
+                against: against.unwrap_or(0),
+                training_images: Some(learned_from(&config)?),
+                runs: seeds.iter().enumerate().map(run).collect(),
+                config,
+            })
+        };
+        let mut study = Self {
+            ablation: ablation.name.clone(),
+            question: ablation.question.clone(),
+            claim: ablation.claim.clone(),
+            quantity: ablation.quantity,
+            delta: ablation.delta,
+            scale: scale.name.clone(),
+            data: data.dataset.name.clone(),
+            checksum: data.dataset.checksum.clone(),
+            backend: environment.backend.clone(),
+            code_version: environment.code_version.clone(),
+            training_images: data.dataset.train.len(),
+            arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
+            source,
+            seeds,
+            design: None,
+            looks: Vec::new(),
+        };
+        study.design = looks.then(|| Design::new(most, study.compared()));
+        Ok(study)
+    }
+
+    /// How many arms are compared with another.
+    pub fn compared(&self) -> usize {
+        self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none()).count()
+    }
+
+    /// Takes over what an earlier study in the same folder leaves: the looks at the same comparisons.
+    ///
+    /// # Errors
+    /// If either has a design and the two are not the same, since looks are fixed before the first.
+    pub fn follow(&mut self, earlier: Study, folder: &Path) -> Result<()> {
+        let anew = "; begin anew with another `--out`, or with `--fresh`";
+        if let Some(design) = &earlier.design {
+            let of = |study: &Study| {
+                let claims: Vec<_> = study.arms.iter().map(|arm| (arm.against, arm.expected_sign)).collect();
+                (
+                    study.identity(),
+                    study.design.clone(),
+                    study.seeds.clone(),
+                    study.delta,
+                    study.quantity,
+                    claims,
+                )
+            };
+            let same = of(self) == of(&earlier);
+            if !same {
+                let what = match &self.design {
+                    None => "`--until-decided` and `--max-seeds` go on with it",
+                    Some(own) if own != design => "this command has others",
+                    Some(_) => "this command's runs are others (config, images, operations)",
+                };
+                bail!(
+                    "{}: the design of this study is fixed, {}, and {what}{anew}",
+                    folder.display(),
+                    design.text()
+                );
+            }
+            self.looks = earlier.looks;
+            return Ok(());
+        }
+        // A comparison is the same if both of its arms have the same first run.
+        let comparison = |study: &Study, name: &str| {
+            let arm = study.arms.iter().find(|arm| arm.name == name)?;
+            let runs = [&arm.runs, &study.arms[arm.against].runs];
+            Some(runs.map(|runs| runs.first().cloned()))
+        };
+        let mut looks = earlier.looks.clone();
+        for look in &mut looks {
+            look.arms.retain(|name, _| comparison(self, name) == comparison(&earlier, name));
+        }
+        looks.retain(|look| !look.arms.is_empty());
+        if let (Some(_), Some(look)) = (&self.design, looks.last()) {
+            bail!(
+                "{}: a table of this study was made with {} seeds, and looks must be fixed before the first{anew}",
+                folder.display(),
+                look.seeds
+            );
+        }
+        self.looks = looks;
+        Ok(())
+    }
+
+    /// Notes in `study.json`, in the study's folder, that a table was made.
+    pub fn note_look(&mut self, look: Look, folder: &Path) -> Result<()> {
+        if look.arms.is_empty() || self.looks.contains(&look) {
+            return Ok(());
+        }
+        // The study may have been begun anew, with more seeds, since this one was read.
+        let now = Self::read(folder)?;
+        if now.identity() != self.identity() || now.design != self.design {
+            return Ok(());
+        }
+        self.looks = now.looks;
+        // What a later table of the same seeds says takes the place of an earlier one's word.
+        self.looks.retain(|other| other.seeds != look.seeds);
+        self.looks.push(look);
+        self.write(folder)
+    }
+
+    /// Where the files of a study lie, in `out`.
+    pub fn folder(out: &Path, ablation: &str, scale: &str) -> PathBuf {
+        out.join("ablations").join(format!("{ablation}-{scale}"))
+    }
+
+    /// Writes `study.json` into the study's folder.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join("study.json");
+        let cannot = || format!("cannot write {}", path.display());
+        std::fs::create_dir_all(folder).with_context(cannot)?;
+        // By a rename: another process may be reading it.
+        alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)
+    }
+
+    /// Reads the study in a folder.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("study.json");
+        let text = std::fs::read_to_string(&path).with_context(|| {
+            format!("cannot read {}; give the folder of an ablation, `runs/ablations/…`", path.display())
+        })?;
+        let study: Self =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        let other = |runs: &[String]| runs.len() != study.seeds.len();
+        let arms = &study.arms;
+        if arms.is_empty()
+            || arms.iter().any(|arm| other(&arm.runs) || arm.against >= arms.len())
+            || study
+                .design
+                .iter()
+                .any(|design| design.looks.last().is_none_or(|last| last.seeds != study.seeds.len()))
+            || study.source.iter().any(|source| other(&source.runs))
+        {
+            bail!(
+                "{} is damaged: every arm has a run a seed, and there is at least the base",
+                path.display()
+            );
+        }
+        Ok(study)
+    }
+
+    /// Whether this program, as it is set, gives the runs that the study names.
+    pub fn is_of_this_program(&self, data: &Data, environment: &Environment) -> bool {
+        let Some(run) = self.arms[0].runs.first() else { return true };
+        let config = begun(&self.arms[0].config, self.source.as_ref(), 0);
+        let identity = config.identity(&data.dataset, self.seeds[0], environment.operations);
+        run.ends_with(&format!("-{identity}"))
+    }
+
+    /// What tells this study from another of the same name: its runs, and in which order they are tasks.
+    pub fn identity(&self) -> String {
+        let runs = self.source.iter().flat_map(|source| &source.runs);
+        let runs = runs.chain(self.arms.iter().flat_map(|arm| &arm.runs));
+        let folders: Vec<&str> = runs.map(String::as_str).collect();
+        format!("{:016x}", Key::word(&folders.join("\n")))
+    }
+
+    /// What is to be trained: seed by seed, so that an interrupted study has pairs to compare.
+    pub fn tasks(&self) -> Vec<Task> {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut places = BTreeMap::new();
+        let weight = |config: &RunConfig, images: usize| {
+            let multiply_adds = config.network.trace().map_or(1, |trace| trace.multiply_adds());
+            (config.recipe.epochs * multiply_adds * images) as f64
+        };
+        for (seed, number) in self.seeds.iter().enumerate() {
+            if let Some(source) = &self.source {
+                tasks.push(Task {
+                    folder: source.runs[seed].clone(),
+                    arms: Vec::new(),
+                    seed,
+                    label: format!("{} source, seed {number}", self.ablation),
+                    weight: weight(&source.config, source.training_images),
+                });
+            }
+            for (index, arm) in self.arms.iter().enumerate().filter(|(_, arm)| arm.not_applicable.is_none()) {
+                let folder = &arm.runs[seed];
+                let place = *places.entry(folder).or_insert_with(|| {
+                    let label = format!("{} {}, seed {number}", self.ablation, arm.name);
+                    let weight = weight(&arm.config, self.learned_from(arm));
+                    tasks.push(Task { folder: folder.clone(), arms: Vec::new(), seed, label, weight });
+                    tasks.len() - 1
+                });
+                tasks[place].arms.push(index);
+            }
+        }
+        let all = tasks.len();
+        for (index, task) in tasks.iter_mut().enumerate() {
+            task.label = format!("[{}/{all}] {}", index + 1, task.label);
+        }
+        tasks
+    }
+
+    /// Images that an arm learns from.
+    pub fn learned_from(&self, arm: &StudyArm) -> usize {
+        arm.training_images.unwrap_or(self.training_images)
+    }
+
+    /// How much of a task's training is done.
+    pub fn done(&self, task: &Task, out: &Path) -> f64 {
+        let (recipe, images) = match (task.arms.first().map(|&arm| &self.arms[arm]), &self.source) {
+            (Some(arm), _) => (&arm.config.recipe, self.learned_from(arm)),
+            (None, Some(source)) => (&source.config.recipe, source.training_images),
+            (None, None) => return 1.0,
+        };
+        let Ok(run) = Run::open(&out.join(&task.folder)) else { return 0.0 };
+        match (run.status(), run.checkpoint()) {
+            (Ok(RunStatus::Finished(_)), _) => 1.0,
+            (Ok(RunStatus::Unfinished(_)), Ok(Some((_, step)))) => {
+                let steps = recipe.epochs * images.div_ceil(recipe.batch_size);
+                step as f64 / steps.max(1) as f64
+            }
+            _ => 0.0,
+        }
+    }
+
+    /// Trains what is missing of a task's run, and tests it as each of its arms asks.
+    ///
+    /// # Errors
+    /// If the run cannot go on; what its last checkpoint holds is kept.
+    pub fn train(
+        &self,
+        task: &Task,
+        data: &Data,
+        environment: &Environment,
+        out: &Path,
+        fresh: bool,
+    ) -> Result<(), TrainError> {
+        let note = |text: &str| environment.observer.note(&format!("{}: {text}", task.label));
+        if task.arms.is_empty() {
+            return self.train_source(task.seed, data, environment, &task.label, out, fresh).map(drop);
+        }
+        for (number, &arm) in task.arms.iter().enumerate() {
+            let fresh = fresh && number == 0;
+            let config = begun(&self.arms[arm].config, self.source.as_ref(), task.seed);
+            let from_source = self.arms[arm].config.initial.weights == SOURCE;
+            let operations = environment.operations;
+            let mut run = Run::new(config, self.seeds[task.seed], operations, &data.dataset, out);
+            if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
+                let source = self.train_source(task.seed, data, environment, &task.label, out, false);
+                if let Err(error) = &source
+                    && !error.is_interruption()
+                {
+                    keep_failure(&run.folder, &format!("its source: {error}"));
+                }
+                run.begins_with = source?;
+            }
+            let status = if fresh { RunStatus::New } else { run.status()? };
+            match status {
+                RunStatus::Finished(_) if number == 0 => note("finished before, not trained again"),
+                RunStatus::Unfinished(epoch) => note(&format!("goes on after epoch {epoch}")),
+                _ => {}
+            }
+            run.complete(data, environment, &task.label, fresh)?;
+        }
+        Ok(())
+    }
+
+    /// Trains the source with a seed, or waits until the process that does is done; returns its weights.
+    fn train_source(
+        &self,
+        seed: usize,
+        data: &Data,
+        environment: &Environment,
+        label: &str,
+        out: &Path,
+        fresh: bool,
+    ) -> Result<Option<PathBuf>, TrainError> {
+        let Some(source) = &self.source else { return Ok(None) };
+        let operations = environment.operations;
+        let run = Run::new(source.config.clone(), self.seeds[seed], operations, &data.dataset, out);
+        loop {
+            match run.complete(data, environment, label, fresh) {
+                Err(TrainError::Locked { .. }) if environment.stop.load(Ordering::SeqCst) => {
+                    let (epoch, step) = run.checkpoint()?.unwrap_or_default();
+                    return Err(TrainError::Interrupted { epoch: epoch + 1, step });
+                }
+                Err(TrainError::Locked { .. }) => std::thread::sleep(Duration::from_millis(200)),
+                other => return other.map(|_| Some(run.weights())),
+            }
+        }
+    }
+}
+
+/// A config that begins with the source, as it is with one seed: it then says which run's weights those are.
+fn begun(config: &RunConfig, source: Option<&Source>, seed: usize) -> RunConfig {
+    let mut config = config.clone();
+    if let Some(source) = source.filter(|_| config.initial.weights == SOURCE) {
+        // A folder's name ends with the run's identity.
+        config.initial.weights = source.runs[seed].rsplit('-').next().unwrap_or_default().to_owned();
+    }
+    config
+}

@@ -1,0 +1,129 @@
+//! Which code and machine computed the runs of a comparison, and whether that could explain a difference.
+
+use std::collections::BTreeSet;
+
+use alexnet_train::Session;
+use serde::Serialize;
+
+/// What the bits of a run depend on besides its config, seed and images, and the commit for people.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Version {
+    /// `alexnet_train::RESULTS` of the program; absent for runs from before that number.
+    pub results: Option<u32>,
+    /// The version of the code.
+    pub code_version: String,
+    /// Without the number of a device; with `data-parallel` where batches were divided.
+    pub backend: String,
+    /// `fast` or `composed`.
+    pub operations: String,
+    /// Architecture and vector level.
+    pub processor: String,
+}
+
+impl Version {
+    /// The version of a session of a run.
+    pub fn of(session: &Session) -> Self {
+        let kinds: Vec<&str> =
+            session.backend.split(',').map(|name| name.split(':').next().unwrap_or(name)).collect();
+        let divided = if session.device.starts_with("DataParallel") { " data-parallel" } else { "" };
+        Self {
+            results: session.results,
+            code_version: session.code_version.clone(),
+            backend: kinds.join(",") + divided,
+            operations: session.operations.clone(),
+            processor: session.processor.clone(),
+        }
+    }
+
+    /// A line for people.
+    pub fn text(&self) -> String {
+        let results = self
+            .results
+            .map_or("results before versions were counted".to_owned(), |n| format!("results {n}"));
+        let Self { code_version, backend, operations, processor, .. } = self;
+        format!("{results}, code {code_version}, {backend}, {operations}, {processor}")
+    }
+}
+
+/// In what versions differ such that the same run could have other bits. Commits alone do not count: with the same
+/// `RESULTS` they compute the same, by that number's definition; where it is absent the commit stands for it.
+pub fn differences(versions: &BTreeSet<Version>) -> Vec<&'static str> {
+    let several = |of: fn(&Version) -> &str| versions.iter().map(of).collect::<BTreeSet<_>>().len() > 1;
+    let results: BTreeSet<Option<u32>> = versions.iter().map(|version| version.results).collect();
+    let mut found = Vec::new();
+    if results.len() > 1 {
+        found.push("results");
+    } else if results.contains(&None) && several(|version| &version.code_version) {
+        found.push("code");
+    }
+    for (what, of) in [
+        ("operations", (|version| &version.operations) as fn(&Version) -> &str),
+        ("backend", |version| &version.backend),
+        ("processor", |version| &version.processor),
+    ] {
+        if several(of) {
+            found.push(what);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(change: impl FnOnce(&mut Session)) -> Version {
+        let mut session = Session {
+            started: 0,
+            from_epoch: 1,
+            code_version: "0.1.0+aaaa".to_owned(),
+            results: Some(2),
+            backend: "cuda:0".to_owned(),
+            operations: "fast".to_owned(),
+            device: "Cuda(0)".to_owned(),
+            processor: "x86_64-avx2".to_owned(),
+            host: Some("here".to_owned()),
+            threads: 2,
+            workers: 1,
+        };
+        change(&mut session);
+        Version::of(&session)
+    }
+
+    fn found(change: impl FnOnce(&mut Session)) -> Vec<&'static str> {
+        differences(&[session(|_| {}), session(change)].into())
+    }
+
+    #[test]
+    fn what_moves_bits_differs_and_the_rest_does_not() {
+        assert_eq!(found(|_| {}), [""; 0]);
+        assert_eq!(found(|session| session.code_version = "0.1.0+bbbb".to_owned()), [""; 0]);
+        assert_eq!(
+            found(|session| {
+                session.backend = "cuda:1".to_owned();
+                session.device = "Cuda(1)".to_owned();
+                session.host = None;
+                (session.threads, session.workers, session.from_epoch) = (9, 9, 9);
+            }),
+            [""; 0]
+        );
+        assert_eq!(found(|session| session.results = Some(3)), ["results"]);
+        assert_eq!(found(|session| session.results = None), ["results"]);
+        assert_eq!(found(|session| session.operations = "composed".to_owned()), ["operations"]);
+        assert_eq!(found(|session| session.backend = "flex".to_owned()), ["backend"]);
+        assert_eq!(found(|session| session.device = "DataParallel([..], First)".to_owned()), ["backend"]);
+        assert_eq!(found(|session| session.processor = "x86_64-avx512f".to_owned()), ["processor"]);
+    }
+
+    #[test]
+    fn without_a_number_the_commit_stands_for_it() {
+        let older = |code: &str| {
+            session(|session| {
+                session.results = None;
+                session.code_version = code.to_owned();
+            })
+        };
+        assert_eq!(differences(&[older("a"), older("a")].into()), [""; 0]);
+        assert_eq!(differences(&[older("a"), older("b")].into()), ["code"]);
+    }
+}
