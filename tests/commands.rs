@@ -590,7 +590,11 @@ fn errors_say_what_where_and_what_to_do() {
             None,
             "4096 are the most",
         ),
-        (vec!["train", "mini", "--set", "network.name=../elsewhere"], None, "may contain only letters, digits"),
+        (
+            vec!["train", "mini", "--set", "network.name=../elsewhere"],
+            None,
+            "may contain only letters, digits",
+        ),
         (
             vec!["train", "mini", "--set", "data.augmentation.crop.padding=9223372036854775807"],
             None,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use alexnet_config::Diff;
 use alexnet_data::Upload;
-use alexnet_ops::{Implementation, use_implementation};
+use alexnet_ops::Implementation;
 use alexnet_train::Environment;
 use anyhow::Result;
 
@@ -25,7 +25,6 @@ pub(crate) fn environment(
     dashboard: bool,
     stop: Arc<AtomicBool>,
 ) -> Result<Environment> {
-    use_implementation(operations);
     Ok(Environment {
         placement: machine.placement.clone(),
         backend: machine.names(),

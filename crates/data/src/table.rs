@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::file::metadata::ParquetMetaData;
@@ -32,6 +33,16 @@ pub(crate) struct Table {
 type Group = ((u32, u32), Arc<Vec<Option<ByteArray>>>);
 
 impl Table {
+    /// A table of some files, without rows.
+    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
+        Self { files, rows: Vec::new(), recent: Mutex::default() }
+    }
+
+    /// Adds a row by the places of its file, its group there and its own within that.
+    pub(crate) fn push(&mut self, file: u32, group: u32, row: u32) {
+        self.rows.push((file, group, row));
+    }
+
     pub(crate) fn place(&self, at: usize) -> String {
         let (file, group, row) = self.rows[at];
         format!("{}, row {row} of row group {group}", self.files[file as usize].display())

@@ -5,9 +5,14 @@
 //! and parameter count without building anything.
 
 mod alexnet;
+mod build;
 mod config;
 mod init;
+mod layers;
+mod parameters;
+mod plan;
 mod presets;
+mod towers;
 mod trace;
 
 pub use alexnet::{AlexNet, Mode, Observe};

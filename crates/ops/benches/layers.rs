@@ -7,10 +7,7 @@
 //! convolutions the item rate is FLOP/s (two a multiply-add); `matmul` is the same machine's own
 //! rate for 2048³, to measure them against.
 
-use alexnet_ops::{
-    AlphaConvention, Backend, Conv2d, Implementation, Lrn, Padding, Pool, Rounding, conv2d, lrn, max_pool2d,
-    use_implementation,
-};
+use alexnet_ops::{AlphaConvention, Backend, Conv2d, Implementation, Lrn, Padding, Pool, Rounding};
 use burn::tensor::{Device, Distribution, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -101,23 +98,21 @@ fn finish<const D: usize>(tensor: Tensor<D>) {
 
 #[divan::bench(args = LAYERS.iter().flat_map(|layer| IMPLEMENTATIONS.map(|i| Case(layer, i))))]
 fn conv_forward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
-    use_implementation(*implementation);
     let (maps, weight, bias) = layer.tensors(&device());
     let how = layer.how();
     bencher
         .counter(ItemsCount::new(layer.flop()))
-        .bench(|| finish(conv2d(maps.clone(), weight.clone(), bias.clone(), how)));
+        .bench(|| finish(implementation.conv2d(maps.clone(), weight.clone(), bias.clone(), how)));
 }
 
 #[divan::bench(args = LAYERS.iter().flat_map(|layer| IMPLEMENTATIONS.map(|i| Case(layer, i))))]
 fn conv_backward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
-    use_implementation(*implementation);
     let device = device().autodiff();
     let (maps, weight, bias) = layer.tensors(&device);
     let (maps, weight, bias) = (maps.require_grad(), weight.require_grad(), bias.require_grad());
     let how = layer.how();
     bencher.counter(ItemsCount::new(3 * layer.flop())).bench(|| {
-        let out = conv2d(maps.clone(), weight.clone(), bias.clone(), how);
+        let out = implementation.conv2d(maps.clone(), weight.clone(), bias.clone(), how);
         let gradients = out.sum().backward();
         finish(weight.grad(&gradients).expect("the weights have a gradient"));
     });
@@ -136,23 +131,21 @@ const MAPS: [[usize; 2]; 4] = [[48, 55], [128, 27], [16, 32], [32, 16]];
 
 #[divan::bench(args = MAPS.iter().flat_map(|maps| IMPLEMENTATIONS.map(|i| Sweep(*maps, i))))]
 fn lrn_backward(bencher: Bencher<'_, '_>, Sweep([channels, side], implementation): &Sweep) {
-    use_implementation(*implementation);
     // Krizhevsky et al. 2012, §3.3.
     let how = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
     let maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
     bencher.counter(ItemsCount::new(BATCH * channels * side * side)).bench(|| {
-        let gradients = lrn(maps.clone(), &how).sum().backward();
+        let gradients = implementation.lrn(maps.clone(), &how).sum().backward();
         finish(maps.grad(&gradients).expect("the maps have a gradient"));
     });
 }
 
 #[divan::bench(args = MAPS.iter().flat_map(|maps| IMPLEMENTATIONS.map(|i| Sweep(*maps, i))))]
 fn max_pool_backward(bencher: Bencher<'_, '_>, Sweep([channels, side], implementation): &Sweep) {
-    use_implementation(*implementation);
     let how = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil };
     let maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
     bencher.counter(ItemsCount::new(BATCH * channels * side * side)).bench(|| {
-        let gradients = max_pool2d(maps.clone(), &how).sum().backward();
+        let gradients = implementation.max_pool2d(maps.clone(), &how).sum().backward();
         finish(maps.grad(&gradients).expect("the maps have a gradient"));
     });
 }

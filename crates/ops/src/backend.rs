@@ -218,6 +218,12 @@ impl FromStr for Backend {
     }
 }
 
+/// Whether a tensor is one of f32 on Flex, for which there are kernels.
+#[cfg(feature = "flex")]
+pub(crate) fn on_flex<const D: usize>(tensor: &burn::tensor::Tensor<D>) -> bool {
+    tensor.dtype() == burn::tensor::DType::F32 && tensor.device().inner() == Device::flex()
+}
+
 /// Whether this crate has kernels for a device's backend, one or more: all but ndarray.
 #[cfg(any(feature = "flex", feature = "gpu"))]
 pub(crate) fn has_kernels(device: &Device) -> bool {

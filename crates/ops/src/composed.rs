@@ -8,8 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::module;
 use burn::tensor::ops::{AvgPoolOptions, ConvOptions, MaxPoolOptions, UnfoldOptions};
 
-use crate::lrn::window_sum;
-use crate::{Conv2d, Finish, Lrn, Pool, SgdStep, lrn_scale};
+use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
 
 /// [`conv2d`](crate::conv2d).
 pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
@@ -68,8 +67,38 @@ pub fn sgd_step<const D: usize>(
     (weight + velocity.clone(), velocity)
 }
 
+/// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a
+/// constant gain.
+///
+/// # Shapes
+/// Input and output: `[batch, channels, height, width]`.
+pub fn lrn_scale(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    window_sum(maps.square().mul_scalar(lrn.coefficient()), 1, lrn.size)
+}
+
+/// The sum over the `size` neighbours of each element along a dimension, clipped at the ends; for an
+/// even size the extra neighbour is the lower one.
+fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
+    let mut shape = values.dims();
+    let (below, length, device) = (size / 2, shape[dimension], values.device());
+    let above = size - 1 - below;
+    let mut zeros = |count| {
+        shape[dimension] = count;
+        (count > 0).then(|| Tensor::<4>::zeros(shape, &device))
+    };
+    let padded = [zeros(below), Some(values), zeros(above)];
+    let padded = Tensor::cat(padded.into_iter().flatten().collect(), dimension);
+    (0..size)
+        .map(|offset| padded.clone().narrow(dimension, offset, length))
+        .reduce(|sum, window| sum + window)
+        .expect("an LRN window has at least one element")
+}
+
 /// [`lrn`](crate::lrn).
 pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    if lrn.coefficient() == 0.0 {
+        return maps.mul_scalar(lrn.k.powf(-lrn.beta));
+    }
     let scale = lrn_scale(maps.clone(), lrn);
     divide(maps, scale, lrn)
 }

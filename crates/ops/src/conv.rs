@@ -1,49 +1,6 @@
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use crate::Pool;
-
-/// Rows or columns of zeros added to a feature map on each side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Padding {
-    /// Rows above.
-    pub top: usize,
-    /// Columns to the left.
-    pub left: usize,
-    /// Rows below.
-    pub bottom: usize,
-    /// Columns to the right.
-    pub right: usize,
-}
-
-impl Padding {
-    /// The same padding on all four sides.
-    pub fn same(side: usize) -> Self {
-        Self { top: side, left: side, bottom: side, right: side }
-    }
-
-    pub(crate) fn pairs(self) -> [(usize, usize); 2] {
-        [(self.top, self.bottom), (self.left, self.right)]
-    }
-}
-
-/// Fewer images than this are shared by threads map by map, which takes operations apart.
-#[cfg(feature = "flex")]
-pub(crate) const MANY_IMAGES: usize = 8;
-
-/// What a convolution does beyond its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Conv2d {
-    /// Step between kernel positions.
-    pub stride: usize,
-    /// Zeros around the maps.
-    pub padding: Padding,
-    /// Into how many groups channels are cut; each group's filters see its own channels alone.
-    pub groups: usize,
-    /// Whether the ReLU follows, in the sweep that adds the bias.
-    pub relu: bool,
-}
+use crate::config::{Conv2d, Pool};
 
 /// Two-dimensional convolution (cross-correlation, as in every deep-learning library) with bias.
 ///
@@ -57,7 +14,7 @@ pub struct Conv2d {
 /// If the shapes do not agree.
 pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) {
+    if crate::backend::on_flex(&maps) {
         return crate::flex::conv2d(maps, weight, bias, how);
     }
     crate::composed::conv2d(maps, weight, bias, how)
@@ -79,7 +36,10 @@ pub fn conv_max_pool2d(
     pool: &Pool,
 ) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) && crate::flex::pools(pool) && maps.dims()[0] >= MANY_IMAGES {
+    if crate::backend::on_flex(&maps)
+        && crate::flex::pools(pool)
+        && maps.dims()[0] >= crate::flex::MANY_IMAGES
+    {
         return crate::flex::conv_max_pool2d(maps, weight, bias, how, pool);
     }
     crate::max_pool2d(conv2d(maps, weight, bias, how), pool)
@@ -111,6 +71,7 @@ pub fn locally_connected2d(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Padding;
     use crate::testing::{device, values};
     use burn::tensor::TensorData;
 

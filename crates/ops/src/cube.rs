@@ -10,7 +10,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use crate::Lrn;
+use crate::config::Lrn;
 use crate::normalize::Normalize;
 
 /// `k + coefficient · Σ maps²` over the channels around the one that `at` is in.

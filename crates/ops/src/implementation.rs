@@ -1,7 +1,13 @@
-use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! The two forms of the operations, as a value.
 
-/// Which form of the operations runs, where there are two.
+use std::fmt;
+
+use burn::tensor::Tensor;
+
+use crate::composed;
+use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
+
+/// Which form of the operations computes, where there are two. Its methods are the functions of this crate in that form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Implementation {
     /// The kernels of this crate where the backend has one.
@@ -10,8 +16,6 @@ pub enum Implementation {
     /// [`composed`](crate::composed) everywhere: to see what the kernels are worth.
     Composed,
 }
-
-static KERNELS: AtomicBool = AtomicBool::new(true);
 
 impl fmt::Display for Implementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -22,12 +26,106 @@ impl fmt::Display for Implementation {
     }
 }
 
-/// Chooses the form of the operations, for the whole process.
-pub fn use_implementation(implementation: Implementation) {
-    KERNELS.store(implementation == Implementation::Fast, Ordering::Relaxed);
-}
+impl Implementation {
+    /// [`conv2d`](crate::conv2d).
+    pub fn conv2d(self, maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, options: Conv2d) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::conv2d(maps, weight, bias, options),
+            Self::Composed => composed::conv2d(maps, weight, bias, options),
+        }
+    }
 
-/// The form in use.
-pub fn implementation() -> Implementation {
-    if KERNELS.load(Ordering::Relaxed) { Implementation::Fast } else { Implementation::Composed }
+    /// [`conv_max_pool2d`](crate::conv_max_pool2d).
+    pub fn conv_max_pool2d(
+        self,
+        maps: Tensor<4>,
+        weight: Tensor<4>,
+        bias: Tensor<1>,
+        options: Conv2d,
+        pool: &Pool,
+    ) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::conv_max_pool2d(maps, weight, bias, options, pool),
+            Self::Composed => composed::max_pool2d(composed::conv2d(maps, weight, bias, options), pool),
+        }
+    }
+
+    /// [`linear`](crate::linear).
+    pub fn linear(
+        self,
+        features: Tensor<2>,
+        weight: Tensor<2>,
+        bias: Tensor<1>,
+        finish: Finish,
+    ) -> Tensor<2> {
+        match self {
+            Self::Fast => crate::linear(features, weight, bias, finish),
+            Self::Composed => composed::linear(features, weight, bias, finish),
+        }
+    }
+
+    /// [`lrn`](crate::lrn).
+    pub fn lrn(self, maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::lrn(maps, lrn),
+            Self::Composed => composed::lrn(maps, lrn),
+        }
+    }
+
+    /// [`spatial_lrn`](crate::spatial_lrn).
+    pub fn spatial_lrn(self, maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::spatial_lrn(maps, lrn),
+            Self::Composed => composed::spatial_lrn(maps, lrn),
+        }
+    }
+
+    /// [`lrn_max_pool2d`](crate::lrn_max_pool2d).
+    pub fn lrn_max_pool2d(self, maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::lrn_max_pool2d(maps, lrn, pool),
+            Self::Composed => composed::max_pool2d(composed::lrn(maps, lrn), pool),
+        }
+    }
+
+    /// [`max_pool2d`](crate::max_pool2d).
+    pub fn max_pool2d(self, maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::max_pool2d(maps, pool),
+            Self::Composed => composed::max_pool2d(maps, pool),
+        }
+    }
+
+    /// [`avg_pool2d`](crate::avg_pool2d).
+    pub fn avg_pool2d(self, maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::avg_pool2d(maps, pool),
+            Self::Composed => composed::avg_pool2d(maps, pool),
+        }
+    }
+
+    /// [`tanh`](crate::tanh).
+    pub fn tanh<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Fast => crate::tanh(values),
+            Self::Composed => values.tanh(),
+        }
+    }
+
+    /// [`sgd_step`](crate::sgd_step).
+    pub fn sgd_step<const D: usize>(
+        self,
+        weight: Tensor<D>,
+        gradient: Tensor<D>,
+        velocity: Option<Tensor<D>>,
+        step: SgdStep,
+    ) -> (Tensor<D>, Tensor<D>) {
+        match self {
+            Self::Fast => crate::sgd_step(weight, gradient, velocity, step),
+            Self::Composed => {
+                let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
+                composed::sgd_step(weight, gradient, velocity, step)
+            }
+        }
+    }
 }

@@ -18,6 +18,7 @@
 
 mod backend;
 pub mod composed;
+mod config;
 mod conv;
 #[cfg(feature = "gpu")]
 mod cube;
@@ -36,15 +37,17 @@ mod sgd;
 mod tanh;
 
 pub use backend::{Backend, BackendError, fits, fits_memory};
-pub use conv::{Conv2d, Padding, conv_max_pool2d, conv2d, locally_connected2d};
+pub use composed::lrn_scale;
+pub use config::{AlphaConvention, Conv2d, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
+pub use conv::{conv_max_pool2d, conv2d, locally_connected2d};
 pub use dropout::DropoutMask;
-pub use implementation::{Implementation, implementation, use_implementation};
+pub use implementation::Implementation;
 pub use key::Key;
-pub use linear::{Finish, linear};
-pub use lrn::{AlphaConvention, Lrn, lrn, lrn_scale, spatial_lrn};
+pub use linear::linear;
+pub use lrn::{lrn, spatial_lrn};
 pub use memory::{keep_memory, release_memory};
-pub use pool::{Pool, Rounding, avg_pool2d, lrn_max_pool2d, max_pool2d};
-pub use sgd::{SgdStep, sgd_step};
+pub use pool::{avg_pool2d, lrn_max_pool2d, max_pool2d};
+pub use sgd::sgd_step;
 pub use tanh::tanh;
 
 #[cfg(test)]

@@ -1,49 +1,6 @@
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-/// What `alpha` multiplies. The two differ by a factor of `size`, and both are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AlphaConvention {
-    /// The sum of squares over the window: the formula of Krizhevsky et al. 2012, §3.3.
-    Sum,
-    /// Their mean, the sum divided by `size`: Caffe, PyTorch, and the authors' own code.
-    Mean,
-}
-
-/// The constants of a local response normalization (Krizhevsky et al. 2012, §3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lrn {
-    /// `n`, the number of adjacent channels in a window.
-    pub size: usize,
-    /// `alpha`, in the convention that `convention` names. Zero leaves only the gain `k^-beta`.
-    pub alpha: f64,
-    /// `beta`, the exponent.
-    pub beta: f64,
-    /// `k`, added to the scaled sum.
-    pub k: f64,
-    /// What `alpha` multiplies.
-    pub convention: AlphaConvention,
-}
-
-impl Lrn {
-    /// The coefficient of the plain sum of squares.
-    pub(crate) fn coefficient(&self) -> f64 {
-        match self.convention {
-            AlphaConvention::Sum => self.alpha,
-            AlphaConvention::Mean => self.alpha / self.size as f64,
-        }
-    }
-
-    /// The same where the window is a square of pixels.
-    pub(crate) fn spatial_coefficient(&self) -> f64 {
-        match self.convention {
-            AlphaConvention::Sum => self.alpha,
-            AlphaConvention::Mean => self.alpha / (self.size * self.size) as f64,
-        }
-    }
-}
+use crate::config::Lrn;
 
 /// Local response normalization across channels.
 ///
@@ -59,11 +16,8 @@ impl Lrn {
 /// # Source
 /// Krizhevsky et al. 2012, §3.3; see [`AlphaConvention`] for what `alpha` multiplies.
 pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    if lrn.coefficient() == 0.0 {
-        return maps.mul_scalar(lrn.k.powf(-lrn.beta));
-    }
     #[cfg(any(feature = "flex", feature = "gpu"))]
-    if crate::normalize::takes(&maps, lrn) {
+    if lrn.coefficient() != 0.0 && crate::normalize::takes(&maps, lrn) {
         return crate::normalize::lrn(maps, lrn);
     }
     crate::composed::lrn(maps, lrn)
@@ -79,42 +33,16 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
 /// cuda-convnet's `rnorm`; Caffe's `WITHIN_CHANNEL`.
 pub fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) {
+    if crate::backend::on_flex(&maps) {
         return crate::flex::spatial_lrn(maps, lrn);
     }
     crate::composed::spatial_lrn(maps, lrn)
 }
 
-/// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a
-/// constant gain.
-///
-/// # Shapes
-/// Input and output: `[batch, channels, height, width]`.
-pub fn lrn_scale(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    window_sum(maps.square().mul_scalar(lrn.coefficient()), 1, lrn.size)
-}
-
-/// The sum over the `size` neighbours of each element along a dimension, clipped at the ends; for an
-/// even size the extra neighbour is the lower one.
-pub(crate) fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
-    let mut shape = values.dims();
-    let (below, length, device) = (size / 2, shape[dimension], values.device());
-    let above = size - 1 - below;
-    let mut zeros = |count| {
-        shape[dimension] = count;
-        (count > 0).then(|| Tensor::<4>::zeros(shape, &device))
-    };
-    let padded = [zeros(below), Some(values), zeros(above)];
-    let padded = Tensor::cat(padded.into_iter().flatten().collect(), dimension);
-    (0..size)
-        .map(|offset| padded.clone().narrow(dimension, offset, length))
-        .reduce(|sum, window| sum + window)
-        .expect("an LRN window has at least one element")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AlphaConvention;
     use crate::testing::{device, devices, values};
     use burn::tensor::TensorData;
 

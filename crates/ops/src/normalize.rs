@@ -7,7 +7,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Tensor};
 
-use crate::{Implementation, Lrn};
+use crate::config::Lrn;
 
 /// The operation and its gradient.
 #[backend_extension(
@@ -36,16 +36,13 @@ pub(crate) trait Normalize: Backend {
 /// over, or dies of, kernels of ten thousands of terms.
 const UNROLLED: usize = 16;
 
-/// Whether there is a kernel for a tensor and such a window, and kernels are switched on.
+/// Whether there is a kernel for a tensor and such a window.
 pub(crate) fn takes(maps: &Tensor<4>, lrn: &Lrn) -> bool {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(maps) {
+    if crate::backend::on_flex(maps) {
         return true;
     }
-    crate::implementation() == Implementation::Fast
-        && maps.dtype() == DType::F32
-        && lrn.size <= UNROLLED
-        && crate::backend::has_kernels(&maps.device())
+    maps.dtype() == DType::F32 && lrn.size <= UNROLLED && crate::backend::has_kernels(&maps.device())
 }
 
 /// [`lrn`](crate::lrn), for a tensor that [`takes`] accepts.

@@ -1,50 +1,6 @@
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
-use crate::Lrn;
-
-/// What happens to a last window that hangs over the edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rounding {
-    /// It is dropped, as in PyTorch.
-    Floor,
-    /// It is kept and clipped, as in cuda-convnet and Caffe.
-    Ceil,
-}
-
-/// A pooling window; overlapping when `stride < size` (Krizhevsky et al. 2012, §3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pool {
-    /// Side of the square window, in pixels.
-    pub size: usize,
-    /// Step between windows, in pixels.
-    pub stride: usize,
-    /// Rows and columns added on each side; never the maximum, never counted in an average.
-    pub padding: usize,
-    /// What happens at the far edge.
-    pub rounding: Rounding,
-}
-
-impl Pool {
-    /// Side of the output for an input of side `input`, or `None` if no window fits.
-    pub fn output_side(&self, input: usize) -> Option<usize> {
-        let span = (input + 2 * self.padding).checked_sub(self.size)?;
-        Some(match self.rounding {
-            Rounding::Floor => span / self.stride + 1,
-            Rounding::Ceil => {
-                let windows = span.div_ceil(self.stride) + 1;
-                // A window that would start in the far padding has nothing to look at.
-                windows - usize::from((windows - 1) * self.stride >= input + self.padding)
-            }
-        })
-    }
-
-    pub(crate) fn ceil(&self) -> bool {
-        self.rounding == Rounding::Ceil
-    }
-}
+use crate::config::{Lrn, Pool};
 
 /// Max pooling.
 ///
@@ -53,7 +9,7 @@ impl Pool {
 /// - output: `[batch, channels, pool.output_side(height), pool.output_side(width)]`
 pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) && crate::flex::pools(pool) {
+    if crate::backend::on_flex(&maps) && crate::flex::pools(pool) {
         return crate::flex::max_pool2d(maps, pool);
     }
     crate::composed::max_pool2d(maps, pool)
@@ -67,10 +23,10 @@ pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
 pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
     // A few images are shared by threads plane by plane, which LRN cannot be.
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps)
+    if crate::backend::on_flex(&maps)
         && crate::flex::pools(pool)
         && lrn.coefficient() != 0.0
-        && maps.dims()[0] >= crate::conv::MANY_IMAGES
+        && maps.dims()[0] >= crate::flex::MANY_IMAGES
     {
         return crate::flex::lrn_max_pool2d(maps, lrn, pool);
     }
@@ -83,7 +39,7 @@ pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
 /// As [`max_pool2d`].
 pub fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&maps) {
+    if crate::backend::on_flex(&maps) {
         return crate::flex::avg_pool2d(maps, pool);
     }
     crate::composed::avg_pool2d(maps, pool)
@@ -92,6 +48,7 @@ pub fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Rounding;
     use crate::testing::{device, values};
 
     fn pool(size: usize, stride: usize, rounding: Rounding) -> Pool {

@@ -1,15 +1,6 @@
 use burn::tensor::Tensor;
 
-/// The constants of one [`sgd_step`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SgdStep {
-    /// ε.
-    pub learning_rate: f64,
-    /// The momentum.
-    pub momentum: f64,
-    /// The weight decay.
-    pub weight_decay: f64,
-}
+use crate::config::SgdStep;
 
 /// The update of Krizhevsky et al. 2012, §5; returns the new weights and velocities.
 ///
@@ -28,7 +19,7 @@ pub fn sgd_step<const D: usize>(
 ) -> (Tensor<D>, Tensor<D>) {
     let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&weight) {
+    if crate::backend::on_flex(&weight) {
         return crate::flex::sgd_step(weight, gradient, velocity, how);
     }
     crate::composed::sgd_step(weight, gradient, velocity, how)

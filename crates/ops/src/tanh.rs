@@ -3,7 +3,7 @@ use burn::tensor::Tensor;
 /// The hyperbolic tangent, element by element.
 pub fn tanh<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
-    if crate::flex::takes(&values) {
+    if crate::backend::on_flex(&values) {
         return crate::flex::tanh(values);
     }
     values.tanh()

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, Mode, Network};
+use alexnet_ops::Implementation;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
@@ -34,6 +35,11 @@ impl Classifier {
     /// If the network's layers do not fit together.
     pub fn new_on(network: &Network, seed: u64, devices: &[Device]) -> Result<Self, TrainError> {
         Ok(Self { network: network.init_on(seed, devices)? })
+    }
+
+    /// The same computed by another form of the operations.
+    pub fn with_operations(self, operations: Implementation) -> Self {
+        Self { network: self.network.with_operations(operations) }
     }
 
     /// Writes the weights as a record, whole or not at all.

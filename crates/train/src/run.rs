@@ -104,9 +104,8 @@ impl Run {
 
     /// A run's name says what its bits are of, so nothing else may compute them.
     fn check_identity(&self, data: &Data, environment: &Environment) -> Result<(), TrainError> {
-        let operations = environment.operations;
-        let identity = self.config.identity(&data.dataset, self.seed, operations);
-        if identity == self.identity && operations == alexnet_ops::implementation() {
+        let identity = self.config.identity(&data.dataset, self.seed, environment.operations);
+        if identity == self.identity {
             return Ok(());
         }
         Err(TrainError::Identity { path: self.folder.clone(), identity })
@@ -165,7 +164,7 @@ impl Run {
         views: Views,
     ) -> Result<Predictions, TrainError> {
         self.guarded(|| {
-            let model = self.load(&self.weights(), &environment.placement)?;
+            let model = self.load(&self.weights(), environment)?;
             self.predict(&model, data, environment, views)
         })
     }
@@ -224,7 +223,7 @@ impl Run {
             _ => progress.epoch,
         };
         let path = self.checkpoints().model(final_epoch);
-        let model = self.load(&path, &environment.placement)?;
+        let model = self.load(&path, environment)?;
         // From here on only the final weights are used, so the test split may be read.
         let begun = std::time::Instant::now();
         let views = self.config.evaluation.views;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use alexnet_model::{Network, Update};
-use alexnet_ops::{SgdStep, sgd_step};
+use alexnet_ops::{Implementation, SgdStep};
 use burn::module::ParamGroup;
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState};
 use burn::tensor::{Device, Tensor};
@@ -28,6 +28,8 @@ pub struct PaperSgd {
     pub frozen_from: Option<f64>,
     /// How far the run is.
     pub elapsed: Elapsed,
+    /// The form of the operation.
+    pub operations: Implementation,
 }
 
 /// The share of a run's steps that are done: set by the loop, read by the updates of layers that are frozen late.
@@ -64,13 +66,13 @@ impl Optimizer for PaperSgd {
         if self.elapsed.has_reached(self.frozen_from) {
             return (weight, state);
         }
-        let how = SgdStep {
+        let step = SgdStep {
             learning_rate: rate * self.rate,
             momentum: self.momentum,
             weight_decay: self.weight_decay,
         };
         let velocity = state.map(|state| state.velocity);
-        let (weight, velocity) = sgd_step(weight, gradient, velocity, how);
+        let (weight, velocity) = self.operations.sgd_step(weight, gradient, velocity, step);
         (weight, Some(Velocity { velocity }))
     }
 
@@ -82,13 +84,20 @@ impl Optimizer for PaperSgd {
 
 /// The optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
 /// multipliers; layers that are frozen late heed `elapsed`.
-pub fn optimizer(network: &Network, momentum: f64, weight_decay: f64, elapsed: &Elapsed) -> ModuleOptimizer {
+pub fn optimizer(
+    network: &Network,
+    momentum: f64,
+    weight_decay: f64,
+    elapsed: &Elapsed,
+    operations: Implementation,
+) -> ModuleOptimizer {
     let sgd = |decay: f64, rate: f64, frozen_from: Option<f64>| PaperSgd {
         momentum,
         weight_decay: weight_decay * decay,
         rate,
         frozen_from,
         elapsed: elapsed.clone(),
+        operations,
     };
     let conv = network.conv.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("conv", i, u));
     let fc = network.fc.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("fc", i, u));
@@ -123,6 +132,7 @@ mod tests {
             rate: 2.0,
             frozen_from: Some(0.8),
             elapsed: elapsed.clone(),
+            operations: Implementation::Fast,
         };
         let tensor = |value: f64| Tensor::<1>::from_data(TensorData::from([value as f32]), &device);
         let (mut weight, mut state) = (tensor(1.0), None);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network, Preset};
-use alexnet_ops::{Backend, Implementation, Key, fits, use_implementation};
+use alexnet_ops::{Backend, Implementation, Key, fits};
 use alexnet_train::{Classifier, Elapsed, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -28,7 +28,6 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         None => {}
     }
     let network = Preset::load(&args.preset)?;
-    use_implementation(args.ops);
     let backend = backend(args.backend)?;
     fits(&backend, (network.trace()?.largest_tensor(args.batch) as u64).saturating_mul(4))?;
     if let Some(threads) = args.threads {
@@ -95,13 +94,13 @@ struct Layer {
 
 /// Measures `network`.
 pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
-    let Plan { backend, batch, train, samples, .. } = plan;
+    let Plan { backend, batch, train, .. } = plan;
     let trace = network.trace()?;
     let device = backend.device()?;
     let steps = if train {
-        training(network, &device.clone().autodiff(), batch, samples)?
+        training(network, plan, &device.clone().autodiff())?
     } else {
-        inference(network, &device, batch, samples)?
+        inference(network, plan, &device)?
     };
     let peak_rss_bytes = alexnet_train::peak_memory();
     let flop: usize = trace.layers.iter().enumerate().map(|(index, layer)| flop(layer, index, train)).sum();
@@ -170,11 +169,12 @@ fn median(samples: &[f64]) -> f64 {
 }
 
 /// Whole steps: forward, backward and update, as a run takes them.
-fn training(network: &Network, device: &Device, batch: usize, samples: usize) -> Result<Vec<f64>> {
+fn training(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> {
+    let Plan { ops: operations, batch, samples, .. } = plan;
     // The constants do not matter to the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
-    let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default());
-    let mut model = Some(Classifier::new(network, 0, device)?);
+    let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default(), operations);
+    let mut model = Some(Classifier::new(network, 0, device)?.with_operations(operations));
     let images = images(network, batch, &device.clone().inner());
     let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();
     timed(samples, device, |step| {
@@ -187,8 +187,9 @@ fn training(network: &Network, device: &Device, batch: usize, samples: usize) ->
     })
 }
 
-fn inference(network: &Network, device: &Device, batch: usize, samples: usize) -> Result<Vec<f64>> {
-    let model = network.init(0, device)?;
+fn inference(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> {
+    let Plan { ops: operations, batch, samples, .. } = plan;
+    let model = network.init(0, device)?.with_operations(operations);
     let images = images(network, batch, device);
     timed(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
 }
@@ -205,7 +206,7 @@ fn matmul_rate(device: &Device) -> Result<f64> {
 fn layers(network: &Network, traces: &[LayerTrace], plan: Plan) -> Result<Vec<Layer>> {
     let device = plan.backend.device()?;
     let device = if plan.train { device.autodiff() } else { device };
-    let model = network.init(0, &device)?;
+    let model = network.init(0, &device)?.with_operations(plan.ops);
     let mut map = network.input.size;
     let mut layers = Vec::new();
     for (index, trace) in traces.iter().enumerate() {
@@ -235,7 +236,7 @@ fn layer(
     let convolutions = model.network().conv.len();
     let forward = || match index.checked_sub(convolutions) {
         None => {
-            let maps = model.conv_layer(index, inputs.clone(), mode, &mut |_, _, _, _| {});
+            let maps = model.conv_layer(index, inputs.clone(), mode);
             maps.into_iter().map(|maps| maps.flatten(1, 3)).collect::<Vec<Tensor<2>>>()
         }
         Some(index) => {

@@ -3,13 +3,9 @@
 //! are called after their split.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
 
-use parquet::basic::{ConvertedType, Type};
 use parquet::column::reader::ColumnReader;
-use parquet::data_type::ByteArray;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 
@@ -17,9 +13,7 @@ use super::folders::without_label;
 use super::split::{self, SPLITS, Words};
 use super::{Class, Source};
 use crate::samples::{Images, LabelledImages};
-use crate::table::{
-    Table, column, column_reader, image_column, images, open, rows_of, shape, values, without_panic,
-};
+use crate::table::{Table, column, column_reader, image_column, images, open, shape, values, without_panic};
 use crate::{DataError, Files};
 
 /// Names of the column of labels: ImageNet's and most; the fine one of CIFAR-100.
@@ -100,7 +94,7 @@ pub(super) fn read(source: &Files) -> Result<Source, DataError> {
     let mut splits: Vec<(String, LabelledImages)> = Vec::new();
     for (split, _) in SPLITS {
         let files = by_split.remove(split).unwrap_or_default();
-        let mut table = Table { files: files.clone(), rows: Vec::new(), recent: Mutex::default() };
+        let mut table = Table::new(files.clone());
         let (mut split_labels, mut keys) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
             let problem = |problem: String| DataError::file(file.display().to_string(), problem);
@@ -132,7 +126,7 @@ pub(super) fn read(source: &Files) -> Result<Source, DataError> {
                     most = most.max(label);
                     keys.push(format!("{split}/{:08}.jpg", keys.len()));
                     split_labels.push(label);
-                    table.rows.push((number as u32, group as u32, row as u32));
+                    table.push(number as u32, group as u32, row as u32);
                 }
             }
         }
@@ -167,6 +161,8 @@ pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::layout;
 

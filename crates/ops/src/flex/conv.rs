@@ -15,13 +15,13 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::MANY_IMAGES;
 use super::between::between;
 use super::filled::filled;
 use super::pool;
 use super::product::{Panel, Table, panels, product};
 use super::sweep::{copy, rectified};
-use crate::Padding;
-use crate::conv::MANY_IMAGES;
+use crate::config::Padding;
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, TensorMetadata};
 
 use super::Kernels;
-use crate::{Conv2d, Finish, Lrn, Pool};
+use crate::config::{Conv2d, Finish, Lrn, Pool};
 
 #[derive(Debug)]
 struct Convolve;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::matmul::{columns_of, matmul, rows_of};
 use super::sweep::rectified;
-use crate::Finish;
+use crate::config::Finish;
 
 /// The shape of a fully connected layer.
 #[derive(Debug, Clone, Copy)]

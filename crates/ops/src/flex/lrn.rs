@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::filled::filled;
 
-use crate::Lrn;
+use crate::config::Lrn;
 
 /// Pixels worked on at once: every channel of so many stays in cache.
 const PIXELS: usize = 64;

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::between::between;
 use super::filled::filled;
 use super::{lrn, pool};
-use crate::Lrn;
+use crate::config::Lrn;
 
 /// Maxima of normalized maps, and their places.
 ///

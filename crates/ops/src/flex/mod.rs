@@ -22,11 +22,14 @@ mod tests;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn::tensor::{Bytes, DType, Tensor};
 
 use self::conv::Images;
+use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
 use crate::normalize::Normalize;
-use crate::{Conv2d, Finish, Implementation, Lrn, Pool, SgdStep};
+
+/// Fewer images than this are shared by threads map by map, which takes operations apart.
+pub(crate) const MANY_IMAGES: usize = 8;
 
 /// Why automatic differentiation has no gradients and no update of its own: only its backward passes
 /// and optimizers ask for them, of the backend below it.
@@ -184,13 +187,6 @@ trait Kernels: Backend {
         let _ = (gradient, outputs);
         unimplemented!("{ONCE}")
     }
-}
-
-/// Whether the kernels are to work on a tensor: they are switched on, and it is one of f32 on Flex.
-pub(crate) fn takes<const D: usize>(tensor: &Tensor<D>) -> bool {
-    crate::implementation() == Implementation::Fast
-        && tensor.dtype() == DType::F32
-        && tensor.device().inner() == Device::flex()
 }
 
 /// [`conv2d`](crate::conv2d).

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::filled::filled;
 use super::sweep::{add, copy};
-use crate::Pool;
+use crate::config::Pool;
 
 /// The side of the largest window whose places a byte can number.
 pub(super) const LARGEST_WINDOW: usize = 16;

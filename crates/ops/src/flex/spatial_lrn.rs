@@ -7,7 +7,7 @@ use super::filled::filled;
 
 use super::lrn::inverse_power;
 use super::sweep::{add, copy};
-use crate::Lrn;
+use crate::config::Lrn;
 
 /// Planes of one task, which share its buffers.
 const PLANES: usize = 8;

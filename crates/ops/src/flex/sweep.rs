@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::SgdStep;
+use crate::config::SgdStep;
 
 /// Elements of one task.
 const SPAN: usize = 1 << 14;

@@ -1,6 +1,6 @@
 //! The kernels against loops in f64 written for clarity, and against their composed forms.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
 
 use super::*;

@@ -21,7 +21,6 @@ use crate::dashboard::{NoLog, Plain, Speed, TimeLeft};
 use crate::environment::{Data, Environment};
 use crate::evaluate::evaluation_loader;
 use crate::events::Events;
-use crate::placement::Placement;
 use crate::score::ScoreMetric;
 use crate::strategy::{SharedRate, Stopwatch, Training};
 use crate::unexpected::catch;
@@ -71,12 +70,14 @@ impl Run {
             images => Some(evaluation(data.dataset.train.first(images))?),
         };
         let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
+        let operations = environment.operations;
         let mut learner = Learner::new(
             match start.step {
                 0 => self.begin(placement.towers())?,
                 _ => Classifier::new_on(&config.network, self.seed, placement.towers())?,
-            },
-            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed),
+            }
+            .with_operations(operations),
+            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations),
             rate.clone(),
         );
         if start.step > 0 {
@@ -166,9 +167,10 @@ impl Run {
     }
 
     /// The classifier with the weights of a file.
-    pub(super) fn load(&self, path: &Path, placement: &Placement) -> Result<Classifier, TrainError> {
-        let record = load_model(path)?;
-        Ok(Classifier::new_on(&self.config.network, self.seed, placement.towers())?.load_record(record))
+    pub(super) fn load(&self, path: &Path, environment: &Environment) -> Result<Classifier, TrainError> {
+        let (record, devices) = (load_model(path)?, environment.placement.towers());
+        let model = Classifier::new_on(&self.config.network, self.seed, devices)?.load_record(record);
+        Ok(model.with_operations(environment.operations))
     }
 }
 

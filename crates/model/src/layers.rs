@@ -1,0 +1,97 @@
+//! The layers' weights, a tower each, and batch normalization.
+
+use burn::module::{Module, Param};
+use burn::nn::BatchNorm;
+use burn::tensor::Tensor;
+
+use crate::config::{Convolution, FullyConnected, Stage};
+use crate::init::Source;
+use crate::trace::LayerTrace;
+
+/// A convolutional layer: one kernel bank a tower.
+#[derive(Module, Debug)]
+pub(crate) struct ConvLayer {
+    pub(crate) towers: Vec<Conv>,
+}
+
+/// A fully connected layer: one weight matrix a tower.
+#[derive(Module, Debug)]
+pub(crate) struct FcLayer {
+    pub(crate) towers: Vec<Linear>,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Conv {
+    // [filters, channels / groups, kernel, kernel]; not shared: [filters, channels, kernel², positions]
+    pub(crate) weight: Param<Tensor<4>>,
+    pub(crate) bias: Param<Tensor<1>>,
+    pub(crate) norm: Option<BatchNorm>,
+}
+
+#[derive(Module, Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Param<Tensor<2>>, // [inputs, outputs]
+    pub(crate) bias: Param<Tensor<1>>,
+}
+
+impl Convolution {
+    pub(crate) fn build<E>(
+        &self,
+        tower: usize,
+        trace: &LayerTrace,
+        source: &mut Source<E>,
+    ) -> Result<Conv, E> {
+        let (places, channels) = (trace.side * trace.side, trace.inputs / self.groups);
+        let (shape, biases) = match self.shared {
+            true => ([trace.outputs, channels, self.kernel, self.kernel], trace.outputs),
+            false => ([trace.outputs, channels, self.kernel * self.kernel, places], trace.outputs * places),
+        };
+        let name = format!("{}.{tower}", self.name);
+        let weight = source.weight(&name, shape, self.weight_std)?;
+        let bias = source.bias(&name, biases, self.bias)?;
+        let norm = self.stages.iter().find_map(|stage| match stage {
+            Stage::BatchNorm(norm) => Some(*norm),
+            _ => None,
+        });
+        let norm = norm.map(|norm| source.batch_norm(&name, trace.outputs, norm)).transpose()?;
+        Ok(Conv { weight, bias, norm })
+    }
+}
+
+impl FullyConnected {
+    pub(crate) fn build<E>(
+        &self,
+        tower: usize,
+        trace: &LayerTrace,
+        source: &mut Source<E>,
+    ) -> Result<Linear, E> {
+        let name = format!("{}.{tower}", self.name);
+        let weight = source.weight(&name, [trace.inputs, trace.outputs], self.weight_std)?;
+        Ok(Linear { weight, bias: source.bias(&name, trace.outputs, self.bias)? })
+    }
+}
+
+impl Conv {
+    /// The maps, normalized over the batch. Burn's own goes by the device and would take a batch's statistics wherever
+    /// gradients are.
+    ///
+    /// # Panics
+    /// If the layer has no batch normalization.
+    pub(crate) fn batch_norm(&self, maps: Tensor<4>, training: bool) -> Tensor<4> {
+        let norm = self.norm.as_ref().expect("built with the layer");
+        if training {
+            return norm.forward(maps);
+        }
+        let device = maps.device();
+        let [mean, variance] = [&norm.running_mean, &norm.running_var]
+            .map(|state| crate::towers::moved(state.value_sync(), &device));
+        burn::tensor::module::batch_norm(
+            maps,
+            norm.gamma.val(),
+            norm.beta.val(),
+            mean,
+            variance,
+            norm.epsilon,
+        )
+    }
+}

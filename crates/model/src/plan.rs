@@ -1,0 +1,115 @@
+//! Which stages of a layer are computed together. A plan is made when a network is built; both plans of a network give the
+//! same bits.
+
+use alexnet_ops::{Lrn, Pool};
+
+use crate::config::{Activation, Network, Stage};
+
+/// What is computed in one operation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Step {
+    /// The layer's products with its biases, and what follows in the same sweep.
+    Product {
+        /// The ReLU.
+        relu: bool,
+        /// Max pooling after that.
+        pool: Option<Pool>,
+        /// Dropout after that, in training.
+        dropout: Option<f64>,
+    },
+    /// Local response normalization and the pooling of its output.
+    LrnPool(Lrn, Pool),
+    /// A stage alone.
+    Stage(Stage),
+}
+
+/// The steps of each layer.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) conv: Vec<Vec<Step>>,
+    pub(crate) fc: Vec<Vec<Step>>,
+}
+
+/// The products alone.
+const PRODUCT: Step = Step::Product { relu: false, pool: None, dropout: None };
+
+impl Plan {
+    /// Each stage by itself, so that each can be observed.
+    pub(crate) fn plain(network: &Network) -> Self {
+        let steps = |stages: &[Stage]| {
+            std::iter::once(PRODUCT).chain(stages.iter().map(|stage| Step::Stage(*stage))).collect()
+        };
+        Self {
+            conv: network.conv.iter().map(|layer| steps(&layer.stages)).collect(),
+            fc: network.fc.iter().map(|layer| steps(&layer.stages)).collect(),
+        }
+    }
+
+    /// As few operations as there are: what is between two of them is never written to memory.
+    pub(crate) fn fused(network: &Network) -> Self {
+        let relu = |stages: &'_ [Stage]| {
+            network.activation == Activation::Relu && stages.first() == Some(&Stage::Activation)
+        };
+        let conv = network.conv.iter().map(|layer| {
+            let relu = relu(&layer.stages);
+            let mut rest = &layer.stages[usize::from(relu)..];
+            let mut pool = None;
+            if let (true, [Stage::MaxPool(first), after @ ..]) = (layer.shared, rest) {
+                (pool, rest) = (Some(*first), after);
+            }
+            let mut steps = vec![Step::Product { relu, pool, dropout: None }];
+            while let [stage, after @ ..] = rest {
+                let step;
+                (step, rest) = match (stage, after) {
+                    (Stage::Lrn(lrn), [Stage::MaxPool(pool), after @ ..]) => {
+                        (Step::LrnPool(*lrn, *pool), after)
+                    }
+                    _ => (Step::Stage(*stage), after),
+                };
+                steps.push(step);
+            }
+            steps
+        });
+        let fc = network.fc.iter().map(|layer| {
+            let relu = relu(&layer.stages);
+            let (dropout, rest) = match &layer.stages[usize::from(relu)..] {
+                [Stage::Dropout(drop), rest @ ..] if relu => (Some(*drop), rest),
+                rest => (None, rest),
+            };
+            let product = Step::Product { relu, pool: None, dropout };
+            std::iter::once(product).chain(rest.iter().map(|stage| Step::Stage(*stage))).collect()
+        });
+        Self { conv: conv.collect(), fc: fc.collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Preset;
+
+    #[test]
+    fn a_fused_plan_has_every_stage_once_and_in_order() {
+        for preset in Preset::ALL {
+            let network = Preset::load(preset.name).unwrap();
+            let (plain, fused) = (Plan::plain(&network), Plan::fused(&network));
+            let stages = |steps: &[Step]| -> Vec<Stage> {
+                let stages = steps.iter().flat_map(|step| match *step {
+                    Step::Product { relu, pool, dropout } => [
+                        relu.then_some(Stage::Activation),
+                        pool.map(Stage::MaxPool),
+                        dropout.map(Stage::Dropout),
+                    ],
+                    Step::LrnPool(lrn, pool) => [Some(Stage::Lrn(lrn)), Some(Stage::MaxPool(pool)), None],
+                    Step::Stage(stage) => [Some(stage), None, None],
+                });
+                stages.flatten().collect()
+            };
+            for (plain, fused) in plain.conv.iter().chain(&plain.fc).zip(fused.conv.iter().chain(&fused.fc)) {
+                assert_eq!(stages(plain), stages(fused), "{}", preset.name);
+            }
+        }
+        let network = Preset::load("alexnet-2012").unwrap();
+        assert_eq!(Plan::fused(&network).conv[0].len(), 2, "convolution with ReLU, LRN with pooling");
+    }
+}
