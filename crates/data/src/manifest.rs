@@ -28,6 +28,25 @@ pub struct Manifest {
     pub files: Vec<RemoteFile>,
 }
 
+impl Manifest {
+    /// Images of one's own in class folders, `train/<class>/…` and `test/<class>/…`: scaled to `size` pixels, in 1 (grey) or 3
+    /// channels.
+    pub fn class_folders(name: &str, channels: usize, size: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            about: String::new(),
+            origin: String::new(),
+            licence: String::new(),
+            layout: Layout::Folders,
+            classes: Vec::new(),
+            channels,
+            size,
+            images: None,
+            files: Vec::new(),
+        }
+    }
+}
+
 /// How many images the official splits have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -3,11 +3,29 @@
 //! The network of Krizhevsky et al. 2012, `alexnet-2012`, a line a stage; what one of the two towers gives out:
 //!
 //! ```text
-//! image                                         3 × 224 × 224
-//! conv1   48 kernels of 11 × 11 × 3            48 × 55 × 55    §3.5
-//!         activation                           48 × 55 × 55    §3.1
-//!         lrn                                  48 × 55 × 55    §3.3
-//!         max-pool                             48 × 27 × 27    §3.4
+//! image                                              3 × 224 × 224  §2
+//! conv1  48 kernels, 11 × 11 × 3, stride 4            48 × 55 × 55  §3.5
+//!        activation                                   48 × 55 × 55  §3.1
+//!        lrn                                          48 × 55 × 55  §3.3
+//!        max-pool                                     48 × 27 × 27  §3.4
+//! conv2  128 kernels, 5 × 5 × 48                     128 × 27 × 27  §3.5
+//!        activation                                  128 × 27 × 27  §3.1
+//!        lrn                                         128 × 27 × 27  §3.3
+//!        max-pool                                    128 × 13 × 13  §3.4
+//! conv3  192 kernels, 3 × 3 × 256, of both towers    192 × 13 × 13  §3.5
+//!        activation                                  192 × 13 × 13  §3.1
+//! conv4  192 kernels, 3 × 3 × 192                    192 × 13 × 13  §3.5
+//!        activation                                  192 × 13 × 13  §3.1
+//! conv5  128 kernels, 3 × 3 × 192                    128 × 13 × 13  §3.5
+//!        activation                                  128 × 13 × 13  §3.1
+//!        max-pool                                      128 × 6 × 6  §3.4
+//! fc6    9216 inputs, of both towers                          2048  §3.5
+//!        activation                                           2048  §3.1
+//!        dropout                                              2048  §4.2
+//! fc7    4096 inputs, of both towers                          2048  §3.5
+//!        activation                                           2048  §3.1
+//!        dropout                                              2048  §4.2
+//! fc8    4096 inputs, of both towers                          1000  §3.5
 //! ```
 
 use alexnet_ops::{Conv2d, DropoutMask, Finish, Implementation, Key, locally_connected2d};
@@ -303,5 +321,59 @@ impl AlexNet {
     /// The config the network was built from.
     pub fn network(&self) -> &Network {
         &self.network
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Preset, Reads};
+
+    /// The network at the top of this file, from its trace.
+    fn page() -> String {
+        let network = Preset::load("alexnet-2012").unwrap();
+        let trace = network.trace().unwrap();
+        let shape = |channels: usize, side: usize| match side {
+            1 => channels.to_string(),
+            _ => format!("{channels} × {side} × {side}"),
+        };
+        let line = |layer: &str, what: &str, shape: String, section: &str| {
+            format!("//! {layer:<6} {what:<42} {shape:>14}  {section}").trim_end().to_owned()
+        };
+        let input = network.input;
+        let mut lines = vec![line("image", "", shape(input.channels, input.size), "§2")];
+        for (index, layer) in trace.layers.iter().enumerate() {
+            let (what, reads) = match network.conv.get(index) {
+                Some(conv) => {
+                    let kernel =
+                        format!("{0} kernels, {1} × {1} × {2}", layer.outputs, conv.kernel, layer.inputs);
+                    let stride =
+                        if conv.stride > 1 { format!(", stride {}", conv.stride) } else { String::new() };
+                    (kernel + &stride, conv.reads)
+                }
+                None => (format!("{} inputs", layer.inputs), network.fc[index - network.conv.len()].reads),
+            };
+            let both = if reads == Reads::All && index > 0 { ", of both towers" } else { "" };
+            lines.push(line(&layer.name, &(what + both), shape(layer.outputs, layer.side), "§3.5"));
+            for stage in &layer.stages {
+                let section = match stage.name {
+                    "activation" => "§3.1",
+                    "lrn" => "§3.3",
+                    "max-pool" => "§3.4",
+                    "dropout" => "§4.2",
+                    other => panic!("no section for `{other}`"),
+                };
+                lines.push(line("", stage.name, shape(layer.outputs, stage.side), section));
+            }
+        }
+        lines.join("\n")
+    }
+
+    #[test]
+    fn the_page_shows_the_network_that_is_built() {
+        let page = page();
+        assert!(
+            include_str!("alexnet.rs").contains(&page),
+            "the first lines of alexnet.rs should be\n{page}"
+        );
     }
 }

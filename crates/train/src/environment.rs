@@ -2,12 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Dataset, Statistics, Upload};
-use alexnet_ops::Implementation;
+use alexnet_ops::{Backend, BackendError, Implementation};
 
 use crate::TrainError;
 use crate::config::RunConfig;
 use crate::observer::Observer;
 use crate::placement::Placement;
+use crate::record::EpochRow;
 
 /// A data set and what is known of its training split.
 pub struct Data {
@@ -41,7 +42,7 @@ pub struct Environment {
     pub placement: Placement,
     /// What `--backend` names.
     pub backend: String,
-    /// The form of the operations, which must be the one that the process uses.
+    /// The form of the operations.
     pub operations: Implementation,
     /// Threads that prepare batches.
     pub workers: usize,
@@ -55,4 +56,33 @@ pub struct Environment {
     pub stop: Arc<AtomicBool>,
     /// Hears what runs do.
     pub observer: Arc<dyn Observer>,
+}
+
+/// An observer that says nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn epoch(&self, _: &str, _: &[EpochRow]) {}
+
+    fn note(&self, _: &str) {}
+}
+
+impl Environment {
+    /// One device of a backend, silent and without a dashboard; the fields say what else there is to choose.
+    ///
+    /// # Errors
+    /// If the backend has no such device.
+    pub fn on(backend: Backend) -> Result<Self, BackendError> {
+        Ok(Self {
+            placement: Placement::Towers(vec![backend.device()?]),
+            backend: backend.to_string(),
+            operations: Implementation::Fast,
+            workers: 1,
+            upload: Upload::Floats,
+            dashboard: false,
+            code_version: env!("CARGO_PKG_VERSION").to_owned(),
+            stop: Arc::default(),
+            observer: Arc::new(Silent),
+        })
+    }
 }
