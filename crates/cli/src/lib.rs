@@ -4,6 +4,8 @@ mod args;
 mod batch;
 mod classes;
 mod commands;
+#[cfg(test)]
+mod commands_page;
 mod data_sets;
 mod environment;
 mod interrupted;
