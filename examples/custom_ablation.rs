@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example custom_ablation
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use std::path::Path;
 
 use alexnet_config::{BuiltIn, Diff, parse};

@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example fast_conv_in_your_model
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use std::time::Instant;
 
 use alexnet_ops::{Conv2d, Padding, composed, conv2d};

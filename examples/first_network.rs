@@ -2,6 +2,8 @@
 //!
 //!     cargo run --example first_network [IMAGE]
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use alexnet_data::{Preprocessing, Views};
 use alexnet_model::{Mode, Preset};
 use burn::tensor::{Device, Tensor, TensorData};

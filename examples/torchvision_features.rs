@@ -4,6 +4,8 @@
 //!
 //! Without arguments, weights are drawn and written in torchvision's layout first.
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use alexnet_data::{Preprocessing, Views};
 use alexnet_model::Preset;
 use alexnet_weights::{Names, Weights};

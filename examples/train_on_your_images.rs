@@ -4,6 +4,8 @@
 //!
 //! FOLDER holds `train/<class>/…` and `test/<class>/…`. Without it, pictures of two kinds of stripes are made.
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use std::path::{Path, PathBuf};
 
 use alexnet_config::Diff;

@@ -4,6 +4,8 @@
 //!
 //! With one backend in the build both towers lie on it, and nothing has to go anywhere.
 
+#![allow(clippy::print_stdout)] // an example shows what it found
+
 use alexnet_model::{Mode, Preset};
 use alexnet_ops::Backend;
 use burn::tensor::{Distribution, Tensor};

@@ -42,7 +42,7 @@ fn keys(value: &Value, path: &str, depth: usize, found: &mut BTreeSet<String>) {
             }
         }
         Value::Array(values) => {
-            values.iter().for_each(|value| keys(value, &format!("{path}[]"), depth, found))
+            values.iter().for_each(|value| keys(value, &format!("{path}[]"), depth, found));
         }
         _ => {}
     }

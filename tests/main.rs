@@ -1,6 +1,7 @@
 //! Tests of the whole: several crates, or the built binary.
 //!
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
+//! - [`documents`]: tables of documents from committed figures
 //! - [`frozen`]: names, keys and files that others rely on
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
@@ -21,6 +22,7 @@ mod batches;
 mod commands;
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "cuda"))]
 mod devices;
+mod documents;
 mod frozen;
 mod golden;
 mod networks;

@@ -141,10 +141,15 @@ pub(crate) fn tiny_scale(folder: &Path) -> PathBuf {
     path
 }
 
+/// A path that counts from the repository's root.
+pub(crate) fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
 /// Compares a text with a committed file, whose path counts from the repository's root. With `ALEXNET_BURN_WRITE` set, it is
 /// written instead.
 pub(crate) fn golden(path: &str, text: &str) {
-    let whole = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let whole = repository(path);
     if std::env::var_os("ALEXNET_BURN_WRITE").is_some() {
         std::fs::create_dir_all(whole.parent().unwrap()).unwrap();
         std::fs::write(&whole, text).unwrap();

@@ -1,14 +1,14 @@
-//! Where the object is: boxes, how well they overlap, and learning them from features, whatever the class.
+//! Object localization: boxes, their overlap, and class-independent box regression from features.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::perceptron::{self, Perceptron, Standard};
 
-/// A box: left, top, right and bottom, in any one unit.
+/// A box: left, top, right and bottom, all in the same unit.
 pub type Corners = [f32; 4];
 
-/// The area of what two boxes share over that of what they cover together, 0 to 1 (ILSVRC-2012 asks for at least 0.5).
+/// The intersection over union of two boxes, 0 to 1 (ILSVRC-2012 requires at least 0.5).
 pub fn overlap(one: &Corners, other: &Corners) -> f32 {
     let shared =
         area(&[one[0].max(other[0]), one[1].max(other[1]), one[2].min(other[2]), one[3].min(other[3])]);
@@ -16,40 +16,40 @@ pub fn overlap(one: &Corners, other: &Corners) -> f32 {
     if all > 0.0 { shared / all } else { 0.0 }
 }
 
-/// 0 of a box that is turned inside out.
+/// The area of a box; 0 if the box is inverted.
 pub fn area(corners: &Corners) -> f32 {
     (corners[2] - corners[0]).max(0.0) * (corners[3] - corners[1]).max(0.0)
 }
 
-/// How boxes are learned.
+/// Options for learning boxes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxConfig {
-    /// Units between features and box; 0: none, the box is linear in them.
+    /// Hidden units between features and box. With 0, the box is linear in the features.
     pub hidden: usize,
-    /// Passes over the training images.
+    /// Epochs over the training images.
     pub epochs: usize,
-    /// Of weights and order.
+    /// The seed of the weights and the order.
     pub seed: u64,
 }
 
-/// Boxes from features.
+/// Predicts boxes from features.
 #[derive(Debug)]
 pub struct BoxRegressor {
     standard: Standard,
-    /// What the network adds to: the mean box.
+    /// The mean box. The network predicts offsets from it.
     middle: Corners,
     perceptron: Perceptron,
     device: Device,
 }
 
 impl BoxRegressor {
-    /// Learns the boxes of images from their features, `[images, width]`; boxes are best given in parts of the image, 0 to 1.
-    /// A tenth of the images is set aside, and the pass that does best on them is the one that is kept. `heard` hears each
-    /// pass's loss, by how much sides are off on average, on those learned from and on those set aside, and says whether
-    /// to go on.
+    /// Learns the boxes of images from their features, `[images, width]`. Boxes are best given as fractions
+    /// of the image, 0 to 1. A tenth of the images is held out, and the epoch with the lowest held-out loss
+    /// is kept. After each epoch, `heard` receives the mean absolute error of a side on the training and the
+    /// held-out images, and returns whether to continue.
     ///
     /// # Panics
-    /// If there are fewer than two images, or not a row of features for each.
+    /// If there are fewer than two images, or the features are not one row per image.
     pub fn train(
         features: &[f32],
         boxes: &[Corners],
@@ -99,10 +99,10 @@ impl BoxRegressor {
         Self { standard, middle, perceptron, device: device.inner() }
     }
 
-    /// The boxes of other images.
+    /// Returns the boxes of other images.
     ///
     /// # Panics
-    /// If they are not whole rows.
+    /// If the features are not whole rows.
     pub fn boxes(&self, features: &[f32]) -> Vec<Corners> {
         let width = self.standard.width();
         assert_eq!(features.len() % width, 0, "whole rows");
@@ -115,7 +115,7 @@ impl BoxRegressor {
     }
 }
 
-/// The box whose sides are the means of all boxes'.
+/// Returns the box whose sides are the means of all boxes' sides.
 pub fn mean_box(boxes: &[Corners]) -> Corners {
     let side = |side: usize| {
         let sum: f64 = boxes.iter().map(|one| f64::from(one[side])).sum();
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn boxes_that_follow_from_features_are_learned() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
-        // Two numbers say where a square is, among others that say nothing.
+        // Two features give a square's position; the others carry no information.
         use rand_chacha::rand_core::Rng;
         let mut rng = alexnet_ops::Key::new([1, 0, 0, 0]).rng();
         let features: Vec<f32> =

@@ -1,4 +1,5 @@
-//! Short binary codes of features by an auto-encoder (proposed in Krizhevsky et al. 2012, §6.1, after Krizhevsky & Hinton 2011).
+//! Short binary codes of features by an auto-encoder (proposed in Krizhevsky et al. 2012, §6.1, after
+//! Krizhevsky & Hinton 2011).
 
 use std::ops::Range;
 
@@ -13,28 +14,29 @@ use rayon::prelude::*;
 use crate::Rows;
 use crate::perceptron::{self, Perceptron, Standard};
 
-/// Numbers that an auto-encoder learns from, at most; of more, rows at even distances.
+/// The largest number of values that an auto-encoder learns from. From larger data, it takes evenly spaced
+/// rows.
 const SAMPLE: usize = 1 << 27;
-/// Rows that are encoded at once.
+/// Rows encoded at once.
 const BLOCK: usize = 1024;
 
-/// How an auto-encoder is trained.
+/// Options for training an auto-encoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CodeConfig {
-    /// Of a code.
+    /// Bits per code.
     pub bits: usize,
-    /// Units between features and code, and between code and features.
+    /// Hidden units between features and code, and between code and features.
     pub hidden: usize,
-    /// Passes over the sample.
+    /// Epochs over the sample.
     pub epochs: usize,
-    /// Standard deviation of the Gaussian noise on what goes into the code's units: only a code whose units are near 0 or 1
-    /// comes through it (Salakhutdinov & Hinton 2009, §2.3: 4).
+    /// Standard deviation of the Gaussian noise added to the inputs of the code units. Only codes with units
+    /// near 0 or 1 survive the noise (Salakhutdinov & Hinton 2009, §2.3: 4).
     pub noise: f64,
-    /// Of weights, order and noise.
+    /// The seed of the weights, the order and the noise.
     pub seed: u64,
 }
 
-/// Features to codes of logistic units and back.
+/// Maps features to codes of logistic units and back.
 #[derive(Debug)]
 pub struct AutoEncoder {
     bits: usize,
@@ -50,14 +52,14 @@ struct Both {
 }
 
 impl AutoEncoder {
-    /// Learns from the `count` rows of `width` numbers. `heard` hears each pass's mean squared error a number, in variances,
-    /// and says whether to go on.
+    /// Learns from `count` rows of `width` numbers. After each epoch, `heard` receives the mean squared error
+    /// per number, in units of the variance, and returns whether to continue.
     ///
     /// # Errors
     /// If rows cannot be read.
     ///
     /// # Panics
-    /// If the noise is no finite number.
+    /// If the noise is not a finite number.
     pub fn train<R: Rows>(
         rows: &mut R,
         count: usize,
@@ -75,8 +77,8 @@ impl AutoEncoder {
         Ok(Self::learn(sample, width, config, device, heard))
     }
 
-    /// Learns from a sample of rows. It depends on nothing that rows come from, and so is compiled here, where it is
-    /// optimized whatever the caller is.
+    /// Learns from a sample of rows. It does not depend on the source of the rows. It is compiled in this
+    /// crate, and so optimized whatever the caller's settings.
     fn learn(
         mut sample: Vec<f32>,
         width: usize,
@@ -107,10 +109,10 @@ impl AutoEncoder {
         Self { bits, standard, encoder, device }
     }
 
-    /// The codes of features, row after row: a bit is set where its unit is more on than off.
+    /// Returns the codes of features, row by row. A bit is set where its unit is above one half.
     ///
     /// # Panics
-    /// If they are not whole rows.
+    /// If the features are not whole rows.
     pub fn encode(&self, features: &[f32]) -> Codes {
         let width = self.standard.width();
         assert_eq!(features.len() % width, 0, "whole rows");
@@ -120,13 +122,13 @@ impl AutoEncoder {
             self.standard.apply(&mut block);
             let count = block.len() / width;
             let block = Tensor::from_data(TensorData::new(block, [count, width]), &self.device);
-            // The logistic function is above a half where its input is above nothing.
+            // The logistic function is above one half where its input is above zero.
             codes.extend(&perceptron::values(self.encoder.forward(block)));
         }
         codes
     }
 
-    /// The codes of all rows.
+    /// Returns the codes of all rows.
     ///
     /// # Errors
     /// If rows cannot be read.
@@ -146,39 +148,39 @@ pub struct Codes {
     words: Words,
 }
 
-/// The words of codes, one code after the other.
+/// The words of consecutive codes.
 #[derive(Debug, Clone, PartialEq)]
 enum Words {
-    /// One a code, of up to 32 bits.
+    /// One word per code, for up to 32 bits.
     Short(Vec<u32>),
-    /// As many a code as it takes.
+    /// As many words per code as needed.
     Long(Vec<u64>),
 }
 
-/// A row whose code is near.
+/// A row with a near code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alike {
-    /// Its number.
+    /// The row's number.
     pub row: usize,
-    /// Bits that differ.
+    /// The number of bits that differ.
     pub distance: usize,
 }
 
-/// Queries that are compared with a block of codes while it is in the cache.
+/// Queries compared with a block of codes while it is in the cache.
 const TOGETHER: usize = 8;
-/// Codes in a block.
+/// Codes per block.
 const CODES: usize = 1024;
-/// Codes whose least distance is known, so that most are passed over at once.
+/// Codes per group. The smallest distance of a group is known, so most groups are skipped quickly.
 const GROUP: usize = 64;
 
 impl Codes {
-    /// None yet, of so many bits each.
+    /// Creates an empty set of codes with `bits` bits each.
     pub fn new(bits: usize) -> Self {
         let words = if bits <= 32 { Words::Short(Vec::new()) } else { Words::Long(Vec::new()) };
         Self { bits, words }
     }
 
-    /// Adds the codes of rows of `bits` numbers: a bit is set where a number is above 0.
+    /// Appends the codes of rows of `bits` numbers. A bit is set where a number is above 0.
     pub fn extend(&mut self, rows: &[f32]) {
         for row in rows.chunks_exact(self.bits) {
             let set = |part: &[f32]| {
@@ -200,7 +202,7 @@ impl Codes {
         }
     }
 
-    /// How many.
+    /// The number of codes.
     pub fn len(&self) -> usize {
         match &self.words {
             Words::Short(words) => words.len(),
@@ -208,12 +210,12 @@ impl Codes {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no codes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Of a code, in memory.
+    /// Bytes of a code in memory.
     pub fn bytes(&self) -> usize {
         match &self.words {
             Words::Short(_) => 4,
@@ -221,7 +223,8 @@ impl Codes {
         }
     }
 
-    /// Hamming distances from a code to those of some rows, and the least of each group of them.
+    /// Computes the Hamming distances from a code to those of some rows, and the smallest distance in each
+    /// group.
     fn distances(&self, arch: Arch, rows: Range<usize>, from: &Self, query: usize, out: &mut Distances) {
         let out = Distances { all: &mut out.all[..rows.len()], least: out.least };
         match (&self.words, &from.words) {
@@ -238,10 +241,11 @@ impl Codes {
         }
     }
 
-    /// The `k` codes that differ from each of `queries` in the fewest bits, the earlier of equals first; all are compared.
+    /// Returns the `k` codes that differ from each query in the fewest bits. Ties go to the earlier code. The
+    /// search is exact.
     ///
     /// # Panics
-    /// If they are not of one length.
+    /// If the codes differ in length.
     pub fn nearest(&self, queries: &Self, k: usize) -> Vec<Vec<Alike>> {
         assert_eq!(self.bits, queries.bits, "codes of one length");
         let (arch, numbers) = (Arch::new(), (0..queries.len()).collect::<Vec<usize>>());
@@ -279,8 +283,9 @@ impl Codes {
         together.collect()
     }
 
-    /// Of each query, the share of its `k` nearest codes that `same` says are of its kind. Of codes that are equally near,
-    /// of which only some are among the `k`, the share among them counts: rows are in no order that means anything.
+    /// Returns for each query the share of its `k` nearest codes for which `same` is true. If only some of
+    /// the equally near codes fit into the `k`, they count in proportion, since the order of rows has no
+    /// meaning.
     pub fn precision(
         &self,
         queries: &Self,
@@ -314,14 +319,14 @@ impl Codes {
     }
 }
 
-/// Where distances go.
+/// Buffers for the distances.
 struct Distances<'a> {
     all: &'a mut [u16],
     least: &'a mut [u16],
 }
 
 impl Distances<'_> {
-    /// Fills in the distances of groups of codes of `words` words each.
+    /// Computes the distances for groups of codes with `of` words each.
     #[inline(always)]
     fn fill<W>(self, words: &[W], of: usize, distance: impl Fn(&[W]) -> u16) {
         let groups = self.all.chunks_mut(GROUP).zip(words.chunks(GROUP * of)).zip(self.least);
@@ -366,7 +371,7 @@ impl WithSimd for Long<'_> {
                 bits.sum::<u32>() as u16
             });
         };
-        // 256 bits, the longer of Krizhevsky & Hinton's.
+        // 256 bits, the longer code of Krizhevsky & Hinton.
         out.fill(words, 4, |words| {
             let bits = |at: usize| (words[at] ^ query[at]).count_ones();
             (bits(0) + bits(1) + bits(2) + bits(3)) as u16
@@ -379,7 +384,7 @@ mod tests {
     use super::*;
     use crate::Table;
 
-    /// Numbers whose signs are any.
+    /// Numbers with random signs.
     fn signs(count: usize, salt: usize) -> Vec<f32> {
         use rand_chacha::rand_core::Rng;
         let mut rng = Key::new([salt as u64, 0, 0, 0]).rng();
@@ -408,7 +413,7 @@ mod tests {
                 all.sort_unstable();
                 let expected = all[..k].iter().map(|&(distance, row)| Alike { row, distance });
                 assert_eq!(found[query], expected.collect::<Vec<_>>(), "{bits} bits");
-                // Rows as near as the last of the k count by their share.
+                // Rows tied with the last of the k count by their share.
                 let last = all[k - 1].0;
                 let (inside, tied): (Vec<_>, Vec<_>) =
                     all.iter().filter(|(far, _)| *far <= last).partition(|(far, _)| *far < last);
@@ -423,7 +428,7 @@ mod tests {
 
     #[test]
     fn what_is_alike_has_codes_that_are_alike() {
-        // Four clouds around corners of a cube of 16 dimensions.
+        // Four clusters around corners of a 16-dimensional cube.
         let (count, width) = (400, 16);
         let corners = signs(4 * width, 5);
         let jitter = signs(count * width, 6);

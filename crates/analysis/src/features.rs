@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Features of images, one row of f32 an image, in a file that grows as they are extracted.
+/// Features of images in a file that grows during extraction, one row of f32 per image.
 ///
-/// What they are of, the network's checksum and the data's, is written beside; rows that are there already are not
-/// extracted again.
+/// A second file records the source of the features: the network's checksum and the data's. Rows that already
+/// exist are not extracted again.
 #[derive(Debug)]
 pub struct FeatureFile {
     path: PathBuf,
@@ -19,13 +19,13 @@ pub struct FeatureFile {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct About {
-    /// Whose features of what.
+    /// The network and data that the features come from.
     of: String,
-    /// Numbers of an image.
+    /// Numbers per image.
     width: usize,
 }
 
-/// Why features cannot be kept or read.
+/// The reason why features cannot be stored or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FeaturesError {
@@ -36,10 +36,10 @@ pub enum FeaturesError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// Another process extracts into the file.
+    /// Another process is extracting into the file.
     #[error("{}: another process is extracting features into it", path.display())]
     Locked {
         /// The file.
@@ -48,11 +48,11 @@ pub enum FeaturesError {
 }
 
 impl FeatureFile {
-    /// Opens `path` for features `of` something, `width` numbers an image; those of something else that are there are
-    /// thrown away.
+    /// Opens `path` for features `of` a network and data, with `width` numbers per image. Existing features
+    /// from another source are discarded.
     ///
     /// # Errors
-    /// If the file or the one beside it cannot be read or written.
+    /// If the file or its companion cannot be read or written.
     pub fn open(path: &Path, of: &str, width: usize) -> Result<Self, FeaturesError> {
         let io = |action, path: &Path| {
             let path = path.to_owned();
@@ -69,7 +69,7 @@ impl FeatureFile {
             .truncate(false)
             .open(path)
             .map_err(io("write", path))?;
-        // Dies with the process.
+        // The lock ends with the process.
         file.try_lock().map_err(|_| FeaturesError::Locked { path: path.to_owned() })?;
         if !same {
             file.set_len(0).map_err(io("write", path))?;
@@ -80,29 +80,29 @@ impl FeatureFile {
         }
         let row = 4 * width.max(1) as u64;
         let rows = file.metadata().map_err(io("read", path))?.len() / row;
-        // A row that was cut short by a kill is extracted again.
+        // A row that a kill truncated is extracted again.
         file.set_len(rows * row).map_err(io("write", path))?;
         file.seek(SeekFrom::End(0)).map_err(io("write", path))?;
         Ok(Self { path: path.to_owned(), file, about, rows: rows as usize })
     }
 
-    /// Images whose features are there.
+    /// The number of images with features in the file.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Numbers of an image.
+    /// Numbers per image.
     pub fn width(&self) -> usize {
         self.about.width
     }
 
-    /// Adds the features of the next images, row after row.
+    /// Appends the features of the next images, row by row.
     ///
     /// # Errors
-    /// If they cannot be written; the rows before stay.
+    /// If they cannot be written. The earlier rows remain.
     ///
     /// # Panics
-    /// If they are not whole rows.
+    /// If `features` is not whole rows.
     pub fn push(&mut self, features: &[f32]) -> Result<(), FeaturesError> {
         assert_eq!(features.len() % self.about.width, 0, "whole rows");
         let bytes: Vec<u8> = features.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -114,7 +114,7 @@ impl FeatureFile {
         Ok(())
     }
 
-    /// The features of some images.
+    /// Returns the features of some images.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -140,7 +140,7 @@ mod tests {
         let mut file = FeatureFile::open(&path, "a", 3).unwrap();
         file.push(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
         drop(file);
-        // As a kill leaves it: half a row more.
+        // A kill can leave half a row at the end.
         OpenOptions::new().append(true).open(&path).unwrap().write_all(&[7; 6]).unwrap();
         let mut file = FeatureFile::open(&path, "a", 3).unwrap();
         assert_eq!(file.rows(), 2);

@@ -3,22 +3,22 @@
 use alexnet_ops::Key;
 use serde::Serialize;
 
-/// Kernels in a row of the picture, as the authors' `shownet.py` draws them.
+/// Kernels per row of the picture, as in the authors' `shownet.py`.
 const ROW: usize = 16;
 
-/// How kernels' values become grey levels.
+/// The mapping from kernel values to grey levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// From the smallest to the largest value of all kernels, as the authors' code does.
+    /// From the smallest to the largest value of all kernels, as in the authors' code.
     Global,
-    /// From each kernel's own smallest to its largest.
+    /// From the smallest to the largest value of each kernel.
     EachKernel,
 }
 
 /// The kernels of one tower, `[kernels, channels, side, side]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tower {
-    /// Row after row.
+    /// The values in row-major order.
     pub values: Vec<f32>,
     /// Channels of the image.
     pub channels: usize,
@@ -26,31 +26,32 @@ pub struct Tower {
     pub side: usize,
 }
 
-/// How colourful kernels are.
+/// The colourfulness of kernels.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Colourfulness {
-    /// Of each kernel, tower by tower.
+    /// The value of each kernel, by tower.
     pub towers: Vec<Vec<f64>>,
-    /// Each tower's mean.
+    /// The mean of each tower.
     pub means: Vec<f64>,
-    /// The difference between the two towers' means, whichever is larger: which tower takes to colour is chance, and a
-    /// trained network is one observation. `None` of one tower or more than two.
+    /// The absolute difference between the two towers' means. Which tower specializes in colour is random,
+    /// and a trained network is a single observation. `None` unless there are exactly two towers.
     pub difference: Option<f64>,
 }
 
-/// The difference between towers beside that between random halves of the same kernels.
+/// The expected difference between random halves of the same kernels, and the p-value of the towers'
+/// difference.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ByChance {
-    /// Of random halves, on average.
+    /// The mean difference between random halves.
     pub mean: f64,
-    /// How often random halves differ by as much as the towers.
+    /// The share of random divisions whose difference is at least that of the towers.
     pub p: f64,
 }
 
-/// Divisions into halves that are drawn.
+/// The number of random divisions.
 const DIVISIONS: usize = 9_999;
 
-/// What difference there would be if kernels took their towers by chance: a permutation test.
+/// A permutation test of the difference between towers, against random assignment of kernels to towers.
 pub fn by_chance(found: &Colourfulness) -> ByChance {
     use rand_chacha::rand_core::Rng;
     let mut all: Vec<f64> = found.towers.iter().flatten().copied().collect();
@@ -70,12 +71,12 @@ pub fn by_chance(found: &Colourfulness) -> ByChance {
         sum += drawn;
         as_large += usize::from(drawn >= seen - 1e-12);
     }
-    // The division that was found is one of them.
+    // The observed division counts as one of them.
     ByChance { mean: sum / DIVISIONS as f64, p: (as_large + 1) as f64 / (DIVISIONS + 1) as f64 }
 }
 
 impl Tower {
-    /// The first half of the kernels and the others.
+    /// Splits the kernels into the first half and the rest.
     pub fn halves(&self) -> Vec<Tower> {
         let (first, second) = self.values.split_at(self.kernels().len() / 2 * self.kernel_size());
         [first, second].map(|values| Tower { values: values.to_vec(), ..*self }).to_vec()
@@ -90,7 +91,8 @@ impl Tower {
     }
 }
 
-/// The share of a kernel's energy that is left once each place's mean over the channels is taken off: 0 of a grey kernel.
+/// The share of a kernel's energy that remains after subtracting the mean over channels at each position. It
+/// is 0 for a grey kernel.
 fn of_kernel(kernel: &[f32], channels: usize) -> f64 {
     let area = kernel.len() / channels;
     let (mut all, mut left) = (0.0, 0.0);
@@ -103,7 +105,7 @@ fn of_kernel(kernel: &[f32], channels: usize) -> f64 {
     if all > 0.0 { left / all } else { 0.0 }
 }
 
-/// How colourful the kernels of each tower are.
+/// Computes the colourfulness of each tower's kernels.
 pub fn colourfulness(towers: &[Tower]) -> Colourfulness {
     let each: Vec<Vec<f64>> = towers
         .iter()
@@ -117,7 +119,7 @@ pub fn colourfulness(towers: &[Tower]) -> Colourfulness {
     Colourfulness { towers: each, means, difference }
 }
 
-/// A picture, interleaved red, green and blue.
+/// A picture with interleaved red, green and blue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Pixels across.
@@ -128,10 +130,10 @@ pub struct Picture {
     pub pixels: Vec<u8>,
 }
 
-/// All kernels, sixteen in a row, tower above tower, each value `times` × `times` pixels.
+/// Draws all kernels: sixteen per row, one tower above the other, each value as `times` × `times` pixels.
 pub fn picture(towers: &[Tower], range: Range, times: usize) -> Picture {
     let side = towers.first().map_or(1, |tower| tower.side) * times;
-    // A pixel between kernels, a broader band between towers.
+    // A narrow gap between kernels and a wider band between towers.
     let (gap, band) = (times.div_ceil(4).max(1), 4 * times.div_ceil(4).max(1));
     let rows = |tower: &Tower| tower.kernels().len().div_ceil(ROW);
     let widest = towers.iter().map(|tower| tower.kernels().len().min(ROW)).max().unwrap_or(0);
@@ -176,7 +178,7 @@ mod tests {
     #[test]
     fn grey_kernels_are_not_colourful_and_opposite_colours_are() {
         let grey: Vec<f32> = [1.0, -2.0, 0.5, 3.0].repeat(3);
-        // Red against the others, with no mean at any place.
+        // Red against the other channels, with zero mean at every position.
         let colour: Vec<f32> = [[2.0; 4], [-1.0; 4], [-1.0; 4]].concat();
         let tower = |values: &[f32]| Tower { values: values.to_vec(), channels: 3, side: 2 };
         let found = colourfulness(&[tower(&grey), tower(&[&colour[..], &grey].concat())]);
@@ -194,7 +196,7 @@ mod tests {
             difference: None,
         };
         let apart = by_chance(&found(&|at| 0.8 + 0.01 * at as f64));
-        // Of 12,870 divisions into eights two are like it.
+        // Two of the 12,870 divisions into eights are this extreme.
         assert!(apart.p < 0.002 && apart.mean < 0.4, "{apart:?}");
         let alike = by_chance(&found(&|at| 0.1 + 0.01 * (at + 8) as f64));
         assert!(alike.p > 0.9, "{alike:?}");
@@ -210,7 +212,7 @@ mod tests {
         let picture = picture(&towers, Range::Global, 1);
         assert_eq!((picture.width, picture.height), (1 + 16 * 3, 1 + 2 * 3));
         let at = |x: usize, y: usize| picture.pixels[(y * picture.width + x) * 3];
-        // Kernel 0 is the darkest; kernel 16, the brightest, begins the second row; white between.
+        // Kernel 0 is the darkest. Kernel 16, the brightest, begins the second row. The gaps are white.
         assert_eq!((at(1, 1), at(4, 1), at(1, 4), at(3, 1)), (0, 15, 255, 255));
         let own = super::picture(&towers, Range::EachKernel, 1);
         assert_eq!(own.pixels[(own.width + 4) * 3], 0, "a constant kernel has no range");

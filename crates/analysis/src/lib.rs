@@ -1,10 +1,13 @@
-//! What a trained network has learned, as numbers and pictures: no network, no data set, only what came out of them.
+//! Numbers and pictures of what a trained network has learned. This crate needs only the outputs of the
+//! network, not the network or the data set.
 //!
-//! - [`kernels`]: the first layer's kernels as a picture, and how colourful they are (Krizhevsky et al. 2012, figure 3)
-//! - [`FeatureFile`]: features of many images on disk, extracted once and resumed after an interruption
+//! - [`kernels`]: the first layer's kernels as a picture, and their colourfulness (Krizhevsky et al. 2012,
+//!   figure 3)
+//! - [`FeatureFile`]: features of many images on disk, extracted once; extraction resumes after an
+//!   interruption
 //! - [`nearest`]: exact nearest neighbours by Euclidean distance, block by block (figure 4, right)
-//! - [`AutoEncoder`] and [`Codes`]: features as short binary codes, and the nearest by Hamming distance
-//! - [`BoxRegressor`]: where the object is, learned from features
+//! - [`AutoEncoder`] and [`Codes`]: short binary codes of features, and nearest codes by Hamming distance
+//! - [`BoxRegressor`]: the object's box, learned from features
 
 mod boxes;
 mod codes;

@@ -4,34 +4,34 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Rows that are compared at once, and numbers in them, at most: what bounds the memory, with the number of queries. A block
-/// of 24 MB (1,536 × 4,096) is given the same memory again and again, where one above 32 MB is mapped and cleared anew by
-/// the system each time.
+/// The largest number of rows compared at once, and of values in them. With the number of queries, they bound
+/// the memory. A block of 24 MB (1,536 × 4,096) reuses the same memory. The system would map and clear a
+/// block above 32 MB anew each time.
 const BLOCK: usize = 4096;
 const BLOCK_NUMBERS: usize = 6 << 20;
 
-/// Queries that one thread looks after: a few lines of memory of each row of products.
+/// Queries per thread: a few cache lines in each row of products.
 const TOGETHER: usize = 64;
 
-/// What TF32 adds to the error of a product of two vectors, as a share of the sum of their squared lengths: each factor is
-/// off by up to 2^-11 of itself.
+/// The error that TF32 adds to a product of two vectors, as a share of the sum of their squared lengths. Each
+/// factor has a relative error of up to 2^-11.
 const TF32: f32 = 1.0 / 1024.0;
 
-/// A row that is near.
+/// A near row.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Neighbour {
-    /// Its number.
+    /// The row's number.
     pub row: usize,
-    /// The squared Euclidean distance, rounded once from a sum of squared differences in f64.
+    /// The squared Euclidean distance, rounded once from an f64 sum of squared differences.
     pub distance: f32,
 }
 
-/// Where rows come from.
+/// A source of rows.
 pub trait Rows {
-    /// Why they do not.
+    /// The error of a failed read.
     type Error;
 
-    /// Some rows, one after the other.
+    /// Reads some rows, in row-major order.
     ///
     /// # Errors
     /// If they cannot be read.
@@ -49,9 +49,9 @@ impl Rows for crate::FeatureFile {
 /// Rows in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Row after row.
+    /// The values in row-major order.
     pub values: Vec<f32>,
-    /// Numbers of a row.
+    /// Numbers per row.
     pub width: usize,
 }
 
@@ -64,17 +64,19 @@ impl Rows for Table {
     }
 }
 
-/// The `k` nearest of `count` rows to each query, nearest first, the earlier of equals first; all are compared.
+/// Returns the `k` nearest of `count` rows to each query, nearest first. Ties go to the earlier row. The
+/// search is exact.
 ///
-/// `queries` are `[n, width]`. One matrix product on `device` compares a block of rows with all queries, and tells within a
-/// bound on its rounding which rows cannot be among the nearest. All others are measured by their differences in f64, so
-/// that order and distances are right for any norms, and where a device multiplies in TF32.
+/// `queries` are `[n, width]`. One matrix product on `device` compares a block of rows with all queries. A
+/// bound on its rounding error excludes rows that cannot be among the nearest. The other rows are measured by
+/// their differences in f64. Order and distances are therefore correct for any norms, even on a device that
+/// multiplies in TF32.
 ///
 /// # Errors
 /// If rows cannot be read.
 ///
 /// # Panics
-/// If `queries` are not whole rows.
+/// If `queries` is not whole rows.
 pub fn nearest<R: Rows>(
     queries: &[f32],
     width: usize,
@@ -92,7 +94,8 @@ pub fn nearest<R: Rows>(
     Ok(search.finish())
 }
 
-/// What does not depend on where rows come from, and so is compiled here, where it is optimized whatever the caller is.
+/// The part that does not depend on the source of rows. It is compiled in this crate, and so optimized
+/// whatever the caller's settings.
 struct Search<'a> {
     k: usize,
     width: usize,
@@ -114,7 +117,7 @@ struct Measured {
 impl<'a> Search<'a> {
     fn new(queries: &'a [f32], width: usize, k: usize, device: &Device) -> Self {
         let asked = queries.len() / width;
-        // Turned around once, where turning every block would be as much work as reading it.
+        // Transposed once; transposing every block would be as much work as reading it.
         let turned: Vec<f32> =
             (0..queries.len()).map(|at| queries[at % asked * width + at / asked]).collect();
         Self {
@@ -127,36 +130,37 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Compares a block of rows, the first of which is number `start`, with all queries.
+    /// Compares a block of rows, starting at row number `start`, with all queries.
     fn compare(&mut self, start: usize, values: Vec<f32>) {
         let Self { k, width, asked, lengths, queries, found } = self;
         let (k, width, count) = (*k, *width, found.len());
         let of_rows: Vec<f32> = values.par_chunks_exact(width).map(squared_length).collect();
         let values = TensorData::new(values, [of_rows.len(), width]);
         let values = Tensor::<2>::from_data(values, &queries.device());
-        // |q − x|² = |q|² + |x|² − 2 q·x: the last is all that is not told by one of them alone.
+        // |q − x|² = |q|² + |x|² − 2 q·x. Only the last term depends on both vectors.
         let products = values.clone().matmul(queries.clone()).into_data();
         let products = products.try_to_vec::<f32>().expect("an f32 tensor");
         let values = values.into_data();
         let rows = values.as_slice::<f32>().expect("an f32 tensor");
-        // The error of a comparison, at most, as a share of |q|² + |x|²: the sum of `width` products in any order, and factors
-        // that TF32 rounds to eleven bits.
+        // The largest error of a comparison, as a share of |q|² + |x|²: the sum of `width` products in any
+        // order, with factors that TF32 rounds to eleven bits.
         let slack = TF32 + width as f32 * f32::EPSILON;
         found.par_chunks_mut(TOGETHER).zip(lengths.par_chunks(TOGETHER)).enumerate().for_each(
             |(chunk, (found, lengths))| {
-                // What a distance must be below to count: hardly any is, and rows where none is are passed over at once.
+                // A distance must be below its query's limit to count. Few are, and rows with none are
+                // skipped quickly.
                 let limit = |found: &[Measured]| found.last().map_or(f64::INFINITY, |last| last.distance);
                 let mut limits: Vec<f32> = found.iter().map(|found| above(limit(found))).collect();
                 for (at, (row, of_row)) in products.chunks_exact(count).zip(&of_rows).enumerate() {
                     let products = &row[chunk * TOGETHER..][..found.len()];
                     let least = |length: f32, product: f32| (length + of_row) * (1.0 - slack) - 2.0 * product;
                     let all = limits.iter().zip(lengths).zip(products);
-                    // A NaN comes from overflow, and the row may still be near: it has to be measured.
+                    // A NaN comes from overflow. The row may still be near, so it must be measured.
                     #[allow(clippy::neg_cmp_op_on_partial_ord)]
                     let counts = |any, ((limit, length), product): ((&f32, &f32), &f32)| {
                         any | !(least(*length, *product) >= *limit)
                     };
-                    // All queries have found as many rows so far.
+                    // All queries have found the same number of rows so far.
                     let full = found.first().is_none_or(|found| found.len() == k);
                     if full && !all.fold(false, counts) {
                         continue;
@@ -167,7 +171,7 @@ impl<'a> Search<'a> {
                         }
                         let query_row = &asked[(chunk * TOGETHER + query) * width..][..width];
                         let distance = squared_distance(query_row, &rows[at * width..][..width]);
-                        // No number is far from everything.
+                        // A NaN distance counts as infinite.
                         let distance = if distance.is_nan() { f64::INFINITY } else { distance };
                         if found.len() == k && distance >= limit(found) {
                             continue;
@@ -188,18 +192,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The least f32 above a limit; NaN, which nothing reaches, where f32 has none.
+/// The smallest f32 above a limit, or NaN if there is none. No distance reaches NaN.
 fn above(limit: f64) -> f32 {
     let above = (limit as f32).next_up();
     if above.is_finite() { above } else { f32::NAN }
 }
 
-/// The sum of squared differences, in f64: exact but for its own rounding, some 1e-16 of it a term.
+/// The sum of squared differences in f64. It is exact except for its own rounding, about 1e-16 of it per
+/// term.
 fn squared_distance(one: &[f32], other: &[f32]) -> f64 {
     let (eights, rest) = one.as_chunks::<8>();
     let (other_eights, other_rest) = other.as_chunks::<8>();
     let square = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-    // Eight sums side by side.
+    // Eight interleaved sums.
     let mut sums = [0.0f64; 8];
     for (eight, other) in eights.iter().zip(other_eights) {
         sums.iter_mut().zip(eight.iter().zip(other)).for_each(|(sum, pair)| *sum += square(pair));
@@ -208,7 +213,7 @@ fn squared_distance(one: &[f32], other: &[f32]) -> f64 {
 }
 
 fn squared_length(row: &[f32]) -> f32 {
-    // Eight sums side by side.
+    // Eight interleaved sums.
     let (eights, rest) = row.as_chunks::<8>();
     let mut sums = [0.0f32; 8];
     for eight in eights {
@@ -245,13 +250,14 @@ mod tests {
         let few = nearest(&queries, width, &mut table(&rows), 2, k, &device).unwrap();
         assert!(few.iter().all(|found| found.len() == 2), "fewer rows than asked for");
     }
-    /// |q|² + |x|² − 2 q·x in f32 is off by more than the distances here, and by more than f32 holds in the last case.
+    /// The f32 error of |q|² + |x|² − 2 q·x exceeds the distances here. In the last case its values exceed
+    /// the f32 range.
     #[test]
     fn order_and_ties_are_right_where_norms_are_large() {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
         let (width, count, k) = (16, 500, 60);
         for far in [3000.0f32, 1e20] {
-            // A step that f32 still tells apart from `far`; many rows are equally near.
+            // A small step that f32 still resolves near `far`. Many rows are equally near.
             let step = far * f32::EPSILON * 4.0;
             let rows: Vec<f32> = (0..count * width)
                 .map(|at| far + step * ((at / width * 7919 + at % width * 31) % 40) as f32)

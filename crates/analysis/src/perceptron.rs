@@ -6,12 +6,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
-/// Samples a step.
+/// Samples per step.
 const BATCH: usize = 64;
-/// Adam's learning rate at the beginning; it falls linearly to nothing.
+/// Adam's initial learning rate. It falls linearly to zero.
 const RATE: f64 = 3e-3;
 
-/// Fully connected layers with rectified units between them: what is learned on top of features.
+/// Fully connected layers with ReLUs between them, trained on top of features.
 #[derive(Module, Debug)]
 pub(crate) struct Perceptron {
     layers: Vec<Layer>,
@@ -24,7 +24,8 @@ struct Layer {
 }
 
 impl Perceptron {
-    /// Layers from each width to the next, drawn from `seed` as He et al. 2015 (equation 10) do for rectified units.
+    /// Builds layers from each width to the next, drawn from `seed` as in He et al. 2015 (equation 10) for
+    /// ReLUs.
     pub(crate) fn new(name: &str, widths: &[usize], seed: u64, device: &Device) -> Self {
         let layer = |(at, pair): (usize, &[usize])| {
             let (inputs, units) = (pair[0], pair[1]);
@@ -42,7 +43,7 @@ impl Perceptron {
         Self { layers: widths.windows(2).enumerate().map(layer).collect() }
     }
 
-    /// `[samples, first width]` to `[samples, last width]`.
+    /// Maps `[samples, first width]` to `[samples, last width]`.
     pub(crate) fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
         for (at, layer) in self.layers.iter().enumerate() {
             if at > 0 {
@@ -54,8 +55,9 @@ impl Perceptron {
     }
 }
 
-/// Makes `loss` of some of `samples` small, in `epochs` passes in an order drawn from `seed`; `loss` is also told the
-/// step, to draw from. `heard` hears each pass's mean loss, sees what it made and says whether to go on.
+/// Minimizes `loss` over `samples` in `epochs` passes, in an order drawn from `seed`. `loss` also receives
+/// the step, for its random draws. After each epoch, `heard` receives the mean loss and the model, and
+/// returns whether to continue.
 pub(crate) fn fit<M: Module>(
     mut model: M,
     samples: usize,
@@ -91,7 +93,8 @@ pub(crate) fn fit<M: Module>(
     model
 }
 
-/// What makes features fit for a perceptron: each less its mean, all over one standard deviation.
+/// Standardizes features for a perceptron: subtracts each feature's mean and divides all by one standard
+/// deviation.
 #[derive(Debug, Clone)]
 pub(crate) struct Standard {
     mean: Vec<f32>,
@@ -99,7 +102,7 @@ pub(crate) struct Standard {
 }
 
 impl Standard {
-    /// Of rows of `width` numbers.
+    /// Computes the statistics of rows of `width` numbers.
     pub(crate) fn of(rows: &[f32], width: usize) -> Self {
         let count = (rows.len() / width).max(1) as f64;
         let mut mean = vec![0.0f64; width];
@@ -109,7 +112,7 @@ impl Standard {
         let mean: Vec<f32> = mean.iter().map(|sum| (sum / count) as f32).collect();
         let square = |(value, mean): (&f32, &f32)| f64::from(value - mean).powi(2);
         let squares = rows.par_chunks_exact(width).map(|row| row.iter().zip(&mean).map(square).sum::<f64>());
-        // Summed in the rows' order, so that the threads do not matter.
+        // Summed in row order, so that the result does not depend on the threads.
         let variance = squares.collect::<Vec<f64>>().iter().sum::<f64>() / rows.len().max(1) as f64;
         Self { mean, scale: if variance > 0.0 { (1.0 / variance.sqrt()) as f32 } else { 0.0 } }
     }
@@ -125,7 +128,7 @@ impl Standard {
     }
 }
 
-/// Rows of a table, as a tensor `[chosen, width]`.
+/// Returns rows of a table as a tensor `[chosen, width]`.
 pub(crate) fn rows(table: &[f32], width: usize, chosen: &[usize], device: &Device) -> Tensor<2> {
     let values = chosen.iter().flat_map(|&row| &table[row * width..(row + 1) * width]).copied().collect();
     Tensor::from_data(TensorData::new::<f32, _>(values, [chosen.len(), width]), device)

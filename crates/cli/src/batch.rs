@@ -1,11 +1,11 @@
-//! Images to a tensor, and a tensor to numbers.
+//! Conversion of images to tensors and of tensors to numbers.
 
 use burn::tensor::{Device, TensorData};
 
-/// Images that go through the network at once, times their views.
+/// The number of images in one forward pass, times their views.
 pub(crate) const BATCH: usize = 32;
 
-/// A batch `[count, channels, side, side]`.
+/// Creates a batch `[count, channels, side, side]`.
 pub(crate) fn batch(
     inputs: Vec<f32>,
     [count, channels, side]: [usize; 3],
@@ -14,7 +14,7 @@ pub(crate) fn batch(
     burn::tensor::Tensor::from_data(TensorData::new(inputs, [count, channels, side, side]), device)
 }
 
-/// The numbers of a tensor, row after row.
+/// Returns the numbers of a tensor, row by row.
 pub(crate) fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
 }

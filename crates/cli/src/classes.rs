@@ -1,4 +1,4 @@
-//! What a network's outputs mean.
+//! The classes of a network's outputs.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,8 @@ use alexnet_data::Class;
 use alexnet_model::Network;
 use anyhow::{Result, bail};
 
-/// ILSVRC-2012's classes in the order of the published networks' outputs: that of the ids.
+/// Returns ILSVRC-2012's classes in the order of the published networks' outputs, which is the order of their
+/// ids.
 pub(crate) fn ilsvrc() -> Vec<Class> {
     let class = |line: &str| {
         let mut words = line.split('\t');
@@ -18,8 +19,8 @@ pub(crate) fn ilsvrc() -> Vec<Class> {
     program().imagenet_labels.lines().filter_map(class).collect()
 }
 
-/// What to call each output of a network whose classes are called so, or by their WordNet ids; by number where there are not as
-/// many.
+/// Returns a label for each output of a network. Looks up the names of WordNet ids; other class names are
+/// used as they are. Numbers the outputs if the number of classes differs.
 pub(crate) fn labels(network: &Network, classes: Option<&[String]>) -> Vec<String> {
     let known: HashMap<String, String> = ilsvrc().into_iter().map(|class| (class.id, class.name)).collect();
     let label = |class: &String| known.get(class).unwrap_or(class).clone();
@@ -29,8 +30,9 @@ pub(crate) fn labels(network: &Network, classes: Option<&[String]>) -> Vec<Strin
     }
 }
 
-/// Which output of the network each class of the data is. Classes are looked up by what files call them among those that the
-/// weights name, so that some of them, in any order, will do; where none is there, as many are taken in order.
+/// Returns the output of the network for each class of the data. Looks up the classes by their ids among
+/// those that the weights name, so the data may have a subset in any order. If none is found and the numbers
+/// are equal, the classes are taken in order.
 pub(crate) fn outputs(network: &Network, named: Option<&[String]>, classes: &[Class]) -> Result<Vec<usize>> {
     let named = named.filter(|named| named.len() == network.classes).unwrap_or_default();
     let places: HashMap<&str, usize> =
@@ -92,7 +94,7 @@ mod tests {
         assert_eq!(of(Some(&named), &["coat", "shoe", "bag"]), Ok(vec![2, 0, 1]));
         assert_eq!(of(Some(&named), &["coat"]), Ok(vec![2]));
         assert!(of(Some(&named), &["coat", "hat", "bag"]).unwrap_err().contains("`hat` is none of them"));
-        // Called otherwise, all of them, or not called anything.
+        // All classes have other names, or the weights name none.
         assert_eq!(of(Some(&named), &["0", "1", "2"]), Ok(vec![0, 1, 2]));
         assert_eq!(of(None, &["0", "1", "2"]), Ok(vec![0, 1, 2]));
         assert!(of(None, &["0", "1"]).unwrap_err().contains("tells 3 classes apart, the data has 2"));

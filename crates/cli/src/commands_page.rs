@@ -1,10 +1,10 @@
-//! `docs/commands.md`, from the definitions of the arguments.
+//! Generates `docs/commands.md` from the definitions of the arguments.
 
 use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Cli;
 
-/// A row of an option or argument.
+/// Returns the row of an option or argument.
 fn row(arg: &Arg) -> String {
     let value = || {
         let names = arg.get_value_names().unwrap_or_default().iter().map(ToString::to_string);
@@ -30,7 +30,7 @@ fn section(command: &Command, path: &str, page: &mut String) {
     let args: Vec<&Arg> = command.get_arguments().filter(|arg| !arg.is_hide_set()).collect();
     if !args.is_empty() {
         page.push_str(&format!("\n## `{path}`\n\n{}\n\n| | |\n|---|---|\n", about.trim()));
-        // Arguments without a dash come first, as they are typed.
+        // Positional arguments come first, as they are typed.
         let (named, plain): (Vec<&Arg>, Vec<&Arg>) =
             args.into_iter().partition(|arg| arg.get_long().is_some() || arg.get_short().is_some());
         plain.into_iter().chain(named).for_each(|arg| page.push_str(&row(arg)));
@@ -41,7 +41,7 @@ fn section(command: &Command, path: &str, page: &mut String) {
         .for_each(|inner| section(inner, &path, page));
 }
 
-/// The page.
+/// Returns the page.
 pub(crate) fn page() -> String {
     let mut page = "# Commands\n\nWritten by `ALEXNET_BURN_WRITE=1 cargo test --workspace --lib -- commands_page` from the \
                     definitions of the\narguments; a test compares it.\n"

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow, bail};
 use crate::output::note;
 use crate::program::program;
 
-/// The images and statistics of a data set by its name.
+/// Loads the images and statistics of a data set by its name.
 pub(crate) fn load_data(set: &str, path: Option<&Path>) -> Result<Data> {
     Ok(Data::new(open_data(set, path)?)?)
 }
@@ -37,14 +37,14 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
     Ok(set)
 }
 
-/// Says which of a data set's files are not used, if there are any but documents.
+/// Reports the files of a data set that are not used, except documents.
 pub(crate) fn note_passed_over(path: &Path, passed_over: &PassedOver) {
     if passed_over.is_of_note() {
         note(&format!("note: {}: {passed_over}", path.display()));
     }
 }
 
-/// The test images of a data set, or those to learn from, with their classes.
+/// Opens the test images or the training images of a data set, with their classes.
 pub(crate) fn open_split(
     data: Option<&Path>,
     set: Option<&str>,
@@ -61,16 +61,17 @@ pub(crate) fn open_split(
     Ok((split, classes, name))
 }
 
-/// A data set's manifest.
+/// Reads a data set's manifest.
 pub(crate) fn manifest(name: &str) -> Result<Manifest> {
     let manifest: Manifest = load("data set", program().data_sets, name)?;
     check_name("data set", &manifest.name)?;
     Ok(manifest)
 }
 
-/// Where data sets are looked for: the repository's `datasets`, then where `data fetch` puts them.
+/// Returns the folders in which data sets are searched: the repository's `datasets`, then the target of `data
+/// fetch`.
 pub(crate) fn data_folders() -> Vec<PathBuf> {
-    // The binary may have been moved away from the repository, or be run from elsewhere.
+    // The binary may have been moved out of the repository, or may run elsewhere.
     let mut folders = vec![program().data_folder.clone(), PathBuf::from("datasets")];
     if let Ok(program) = std::env::current_exe() {
         folders.extend(program.ancestors().skip(1).map(|folder| folder.join("datasets")));
@@ -79,7 +80,7 @@ pub(crate) fn data_folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Where `data fetch` puts data sets.
+/// Returns the folder into which `data fetch` downloads data sets.
 pub(crate) fn fetched() -> PathBuf {
     if let Some(folder) = std::env::var_os("ALEXNET_BURN_DATA") {
         return folder.into();
@@ -89,7 +90,7 @@ pub(crate) fn fetched() -> PathBuf {
     cache.unwrap_or_else(std::env::temp_dir).join("alexnet-burn")
 }
 
-/// The folder or archive of a data set, if it is here.
+/// Returns the folder or archive of a data set, if it exists.
 pub(crate) fn find_data(manifest: &Manifest) -> Option<PathBuf> {
     let folders = data_folders().into_iter().map(|folder| folder.join(&manifest.name));
     let mut folders = folders.filter(|folder| folder.is_dir());
@@ -97,7 +98,7 @@ pub(crate) fn find_data(manifest: &Manifest) -> Option<PathBuf> {
         let complete = |file: &alexnet_data::RemoteFile| folder.join(&file.name).is_file();
         manifest.files.iter().all(complete)
     })?;
-    // One archive is the data set; several files are a folder of them.
+    // A single archive is the data set itself. Several files are a folder.
     match manifest.files.as_slice() {
         [archive] => Some(folder.join(&archive.name)),
         _ => Some(folder),

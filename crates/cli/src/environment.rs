@@ -1,4 +1,4 @@
-//! Where runs are carried out, as the command line says.
+//! The environment of runs, from the command line.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,8 +15,8 @@ use crate::observer::Lines;
 use crate::output::can_show_dashboard;
 use crate::program::program;
 
-/// Where runs are carried out, by the form of the operations that is then the process's; the observer prints plain lines, or
-/// beside a dashboard notes alone.
+/// Creates the environment of runs and sets the form of the operations for the process. The observer prints
+/// plain lines, or only notes if there is a dashboard.
 pub(crate) fn environment(
     machine: &Machine,
     operations: Implementation,
@@ -38,12 +38,12 @@ pub(crate) fn environment(
     })
 }
 
-/// The dashboard needs a terminal that can show it, and standard output for itself.
+/// Returns whether to show the dashboard. It needs a suitable terminal, and standard output must be free.
 pub(crate) fn dashboard(args: &CommonArgs, format: Format) -> bool {
     !args.plain && format == Format::Text && can_show_dashboard()
 }
 
-/// What the command line changes in every config.
+/// Returns the config changes of the command line.
 pub(crate) fn changes(args: &CommonArgs) -> Result<Diff> {
     let mut diff = Diff::default();
     for text in &args.set {

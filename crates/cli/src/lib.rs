@@ -30,24 +30,25 @@ pub use alexnet_config::BuiltIn;
 
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
 
-/// What a shell gives for a command that a signal ended.
+/// The exit code that a shell reports for a command that a signal ended.
 const INTERRUPTED: u8 = 130;
 
-/// Carries out the command line of this process.
+/// Runs the command line of this process.
 pub fn main(program: Program) -> ExitCode {
     program::set(program);
-    // Before any thread: the one that waits for signals would have a heap of its own, and then so would all.
+    // This comes before any thread. Otherwise the signal thread, and then all threads, would have their own
+    // heaps.
     alexnet_ops::keep_memory();
     output::begin();
     keep_panics(output::leave_closed_terminal);
     let stop = STOP.clone();
     let seen = stop.clone();
-    // The second signal ends the process at once; nothing is lost, since every file is whole. One that comes
-    // right after the first is the same: a scheduler may send it to every process of a job, and a job's script
-    // hands it on.
+    // A second signal ends the process at once. Nothing is lost, because every file is complete. A signal
+    // right after the first counts as the same: a scheduler may send it to every process of a job while the
+    // job's script also forwards it.
     let mut first: Option<Instant> = None;
     let _ = ctrlc::set_handler(move || {
-        // Before anything is printed: the signal may say that the terminal is gone.
+        // This comes before any output, because the signal may mean that the terminal is gone.
         seen.store(true, Ordering::SeqCst);
         output::leave_closed_terminal();
         if first.is_some_and(|first| first.elapsed() >= SAME_SIGNAL) {
@@ -88,8 +89,8 @@ pub fn main(program: Program) -> ExitCode {
     }
 }
 
-/// An error and its causes on one line. A library's error that already ends with its cause, as most
-/// of ours do, does not say it twice.
+/// Formats an error and its causes on one line. Does not repeat the cause of a library error that already
+/// ends with it, as most of ours do.
 fn describe(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,

@@ -1,4 +1,4 @@
-//! Weights from wherever people have them, with the network and the preprocessing that go with them.
+//! Weights from several sources, with their network and preprocessing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,11 +18,12 @@ use crate::commands::fetch;
 use crate::data_sets::fetched;
 use crate::output::{self, can_redraw, note};
 
-/// Where torchvision's weights are, and how their SHA-256 begins, which their name says.
+/// The address of torchvision's weights and the first digits of their SHA-256, which are part of the file
+/// name.
 const TORCHVISION: (&str, &str) =
     ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79");
 
-/// What travels with weights in safetensors, beside the tensors.
+/// The keys of the metadata stored with weights in safetensors.
 pub(crate) const NETWORK: &str = "network";
 const PREPROCESSING: &str = "preprocessing";
 const CLASSES: &str = "classes";
@@ -34,21 +35,21 @@ pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
     ("caffenet", 57.4, 80.4, "Caffe's readme, one view"),
 ];
 
-/// Weights with all that is needed to use them.
+/// Weights with everything that is needed to use them.
 pub(crate) struct Loaded {
     path: PathBuf,
     pub(crate) weights: Weights,
     pub(crate) network: Network,
     pub(crate) how: Preprocessing,
-    /// What the outputs mean, where that is known.
+    /// The classes of the outputs, if known.
     classes: Option<Vec<String>>,
-    /// What was taken for granted, for people.
+    /// The assumptions that were made, for people.
     guesses: Vec<String>,
 }
 
 impl Loaded {
-    /// Opens a file of weights, a run's folder, or `torchvision`; the network is what was asked for, what the file says,
-    /// or the preset that fits. What was guessed is said.
+    /// Opens a file of weights, a run's folder, or `torchvision`. The network is the requested one, the one
+    /// that the file names, or the preset that fits. Reports guesses.
     pub(crate) fn open(name: &Path, origin: &Origin) -> Result<Self> {
         let loaded = Self::read(name, origin)?;
         loaded.guesses.iter().for_each(|guess| note(&format!("note: {guess}")));
@@ -59,7 +60,8 @@ impl Loaded {
         let opened = Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
         let Opened { path, run, weights } = &opened;
         let mut guesses = Vec::new();
-        // Of Caffe's two, the order of the layers says which it is; where that is not kept, the name.
+        // Caffe has two networks. The order of the layers identifies them, or the name if the order is not
+        // stored.
         let of_caffe = |key: &str| weights.metadata.get(key).map(String::as_str);
         let said = match (of_caffe("first"), of_caffe("name")) {
             (Some("LRN"), _) | (None, Some("AlexNet")) => Some("caffe-alexnet"),
@@ -77,7 +79,7 @@ impl Loaded {
                     Some(network) if weights.check(&network).is_ok() => network,
                     _ => {
                         let network = fitting_one(weights).with_context(|| path.display().to_string())?;
-                        // torchvision's names say whose they are; others do not.
+                        // torchvision's tensor names identify the network; others do not.
                         if Names::of(weights, &network)? != Names::Torchvision {
                             guesses.push(format!(
                             "{} does not say which network it is of; taken for `{}`, whose shapes it has (`--preset`)",
@@ -90,7 +92,7 @@ impl Loaded {
                 }
             }
         };
-        network.trace()?; // what a file says may be no network
+        network.trace()?; // a file may describe an invalid network
         let said = if origin.preprocessing.is_none() { opened.preparation()? } else { None };
         let mut how = match (&origin.preprocessing, said, run) {
             (Some(how), ..) => preprocessing(how, &network)?,
@@ -135,7 +137,7 @@ impl Loaded {
         let classes = match (&run, weights.metadata.get(CLASSES)) {
             (Some(run), _) => run.classes()?,
             (None, Some(json)) => Some(serde_json::from_str(json).with_context(|| said_by(path, CLASSES))?),
-            // As many outputs as published networks have, of a file from elsewhere.
+            // The file is from elsewhere and has as many outputs as the published networks.
             (None, None) => {
                 let ids: Vec<String> = ilsvrc().into_iter().map(|class| class.id).collect();
                 (ids.len() == network.classes).then_some(ids)
@@ -144,17 +146,17 @@ impl Loaded {
         Ok(Self { path: opened.path, weights: opened.weights, network, how, classes, guesses })
     }
 
-    /// Which output each class of the data is.
+    /// Returns the output for each class of the data.
     pub(crate) fn outputs(&self, classes: &[Class]) -> Result<Vec<usize>> {
         outputs(&self.network, self.classes.as_deref(), classes)
     }
 
-    /// What to call each output.
+    /// Returns a label for each output.
     pub(crate) fn labels(&self) -> Vec<String> {
         labels(&self.network, self.classes.as_deref())
     }
 
-    /// The network with these weights.
+    /// Creates the network with these weights.
     pub(crate) fn model(&self, device: &Device) -> Result<AlexNet> {
         self.weights.network(&self.network, device).with_context(|| self.path.display().to_string())
     }
@@ -164,7 +166,7 @@ fn said_by(path: &Path, what: &str) -> String {
     format!("{}: the `{what}` in the metadata", path.display())
 }
 
-/// Weights that training begins with: their file, its SHA-256, and how images are prepared for them, where that is known.
+/// Initial weights of a training: their file, its SHA-256, and their preprocessing, if known.
 pub(crate) struct Beginning {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
@@ -172,12 +174,13 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// Of a file of weights, a finished run's folder, or `torchvision`, for a network. Nothing is guessed.
+    /// Reads initial weights for a network from a file, a finished run's folder, or `torchvision`. Does not
+    /// guess.
     pub(crate) fn of(name: &Path, network: &Network) -> Result<Self> {
         let opened = Opened::new(name, false)?;
         let how = match (opened.preparation()?, &opened.run) {
             (None, None) => {
-                // With another head these are no preset's, but under torchvision's names still.
+                // With another head, the weights fit no preset, but they may still have torchvision's names.
                 let theirs = fitting_one(&opened.weights).unwrap_or_else(|_| network.clone());
                 of_origin(&opened.weights, &theirs).ok()
             }
@@ -189,14 +192,14 @@ impl Beginning {
         Ok(Self { sha256: file_sha256(&opened.path)?, path: opened.path, how })
     }
 
-    /// What tells this beginning from others: the numbers, and how images are prepared for them.
+    /// Returns the identity of the initial weights: the numbers and the preprocessing.
     pub(crate) fn identity(&self) -> Result<String> {
         let how = Sha256::digest(serde_json::to_vec(&self.how)?);
         Ok(format!("{}-{}", self.sha256, hex(&how[..4])))
     }
 }
 
-/// A file of weights, and the run whose it is.
+/// A file of weights, and the run to which it belongs.
 struct Opened {
     path: PathBuf,
     run: Option<Run>,
@@ -204,8 +207,8 @@ struct Opened {
 }
 
 impl Opened {
-    /// Reads a file, the weights of a run's folder, or `torchvision`'s. What lies beside a file need not be in order where all
-    /// of that is `known`.
+    /// Reads a file, the weights of a run's folder, or those of `torchvision`. If network and preprocessing
+    /// are `known`, damaged files next to the weights are not an error.
     fn new(name: &Path, known: bool) -> Result<Self> {
         let found = find(name)?;
         let run = match run_of(&found) {
@@ -227,7 +230,7 @@ impl Opened {
         Ok(Self { path, run, weights })
     }
 
-    /// How images are prepared, where run or file say it.
+    /// Returns the preprocessing that the run or the file specifies.
     fn preparation(&self) -> Result<Option<Preprocessing>> {
         match (&self.run, self.weights.metadata.get(PREPROCESSING)) {
             (Some(run), _) => Ok(run.preprocessing()?),
@@ -239,7 +242,8 @@ impl Opened {
     }
 }
 
-/// Reads a file. An error about a tensor names the file too; the entry that was taken of a training checkpoint is reported.
+/// Reads a file. Names the file in an error about a tensor. Reports which entry of a training checkpoint was
+/// used.
 pub(crate) fn read(path: &Path) -> Result<Weights> {
     let weights = match Weights::read(path) {
         Err(error @ WeightsError::Tensor { .. }) => Err(error).with_context(|| path.display().to_string())?,
@@ -256,13 +260,13 @@ pub(crate) fn read(path: &Path) -> Result<Weights> {
     Ok(weights)
 }
 
-/// How images are prepared for weights that do not say: as those who published weights under such names did. Where nobody did,
-/// as in the paper, which is a guess.
+/// Returns the preprocessing for weights that do not specify it: that of the publisher of weights with such
+/// names. If there is no publisher, returns the paper's preprocessing as an error, because it is a guess.
 fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Preprocessing> {
     let size = network.input.size;
     let caffe = weights.metadata.get("format").is_some_and(|format| format == "caffe");
     if network.input.channels == 1 {
-        // No published weights look at grey images.
+        // There are no published weights for grey images.
         return Err(as_in_the_paper(network));
     }
     let theirs = Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
@@ -275,7 +279,8 @@ fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Prep
     }
 }
 
-/// Pixels less the mean of ImageNet's colours; of grey images, whose mean it does not say, pixels.
+/// Returns the paper's preprocessing: pixels minus the mean of ImageNet's colours. Grey images, whose mean it does
+/// not state, keep their pixels.
 fn as_in_the_paper(network: &Network) -> Preprocessing {
     let how = Preprocessing::paper(network.input.size);
     match network.input.channels {
@@ -284,7 +289,7 @@ fn as_in_the_paper(network: &Network) -> Preprocessing {
     }
 }
 
-/// What `--preprocessing` names, for the inputs of a network.
+/// Returns the preprocessing that `--preprocessing` names, for the inputs of a network.
 fn preprocessing(how: &str, network: &Network) -> Result<Preprocessing> {
     Ok(match how {
         "torchvision" => Preprocessing::torchvision(),
@@ -299,12 +304,12 @@ fn preprocessing(how: &str, network: &Network) -> Result<Preprocessing> {
     })
 }
 
-/// Whether a file is a record of this project's, by its name.
+/// Returns whether a file name is that of one of this project's records.
 pub(crate) fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "bpk")
 }
 
-/// The run that a folder is of, or whose weights or checkpoint a file is.
+/// Returns the run to which a folder, a file of weights or a checkpoint belongs.
 pub(crate) fn run_of(path: &Path) -> Result<Option<Run>> {
     let folder = match (path.is_dir(), path.parent()) {
         (true, _) => Some(path),
@@ -320,7 +325,8 @@ pub(crate) fn run_of(path: &Path) -> Result<Option<Run>> {
     Ok(there.map(Run::open).transpose()?)
 }
 
-/// The file that a name means: `torchvision` is looked for in the usual caches, and downloaded if it is in none.
+/// Returns the file that a name denotes. Looks for `torchvision` in the usual caches and downloads it if it
+/// is in none.
 pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     if name != Path::new("torchvision") || name.exists() {
         return Ok(name.to_owned());
@@ -355,7 +361,8 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     Ok(target)
 }
 
-/// The network with as many outputs as the weights have: a preset's may have been fine-tuned for other classes.
+/// Returns the network with as many outputs as the weights have. A preset's network may have been fine-tuned
+/// for other classes.
 fn with_head(network: Network, weights: &Weights) -> Network {
     match weights.outputs(&network) {
         Some(classes) => with_classes(Network { classes, ..network }),
@@ -367,13 +374,13 @@ fn presets() -> impl Iterator<Item = Network> {
     Preset::ALL.iter().filter_map(|preset| Preset::load(preset.name).ok())
 }
 
-/// The presets whose parameters these weights are.
+/// Returns the presets that these weights fit.
 pub(crate) fn fitting(weights: &Weights) -> Vec<Network> {
     let presets = presets().map(|network| with_head(network, weights));
     presets.filter(|network| weights.check(network).is_ok()).collect()
 }
 
-/// Why the preset that these weights have most in common with is not theirs.
+/// Returns why these weights do not fit the preset with which they have most in common.
 pub(crate) fn nearest(weights: &Weights) -> String {
     let nearest = presets().max_by_key(|network| weights.in_common(network));
     let nearest = nearest.filter(|network| weights.in_common(network) > 0);
@@ -385,10 +392,10 @@ pub(crate) fn nearest(weights: &Weights) -> String {
     }
 }
 
-/// The one preset that fits.
+/// Returns the only preset that fits.
 fn fitting_one(weights: &Weights) -> Result<Network> {
     let fitting = fitting(weights);
-    // Siblings differ in what parameters do not show; torchvision's names say whose they are.
+    // Some presets have the same parameters. torchvision's tensor names identify its network.
     let theirs =
         |network: &&Network| Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
     let torchvision = fitting.iter().find(|network| network.name == "torchvision").filter(theirs);
@@ -405,7 +412,7 @@ fn fitting_one(weights: &Weights) -> Result<Network> {
     }
 }
 
-/// The network with as many units in its last layer as it has classes.
+/// Returns the network with as many units in its last layer as it has classes.
 pub(crate) fn with_classes(mut network: Network) -> Network {
     if let Some(last) = network.fc.last_mut() {
         last.units = network.classes;
@@ -413,7 +420,7 @@ pub(crate) fn with_classes(mut network: Network) -> Network {
     network
 }
 
-/// What travels with weights.
+/// Returns the metadata to store with weights.
 pub(crate) fn metadata(loaded: &Loaded) -> Result<BTreeMap<String, String>> {
     let (network, how) = (toml::to_string(&loaded.network)?, serde_json::to_string(&loaded.how)?);
     let mut metadata = BTreeMap::from([(NETWORK.to_owned(), network), (PREPROCESSING.to_owned(), how)]);
@@ -423,14 +430,14 @@ pub(crate) fn metadata(loaded: &Loaded) -> Result<BTreeMap<String, String>> {
     Ok(metadata)
 }
 
-/// What was written beside a record, if it was.
+/// Reads the metadata next to a record, if there is any.
 pub(crate) fn beside(path: &Path) -> Result<BTreeMap<String, String>> {
     let path = path.with_extension("json");
     let Ok(text) = fs::read(&path) else { return Ok(BTreeMap::new()) };
     serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
-/// Refuses to write over a file that is read.
+/// Refuses to overwrite an input file.
 pub(crate) fn refuse_input<'a>(
     option: &str,
     out: &Path,

@@ -5,7 +5,7 @@ use anyhow::{Result, anyhow, bail};
 
 use crate::args::{MachineArgs, Sum};
 
-/// The backend that was chosen, or the first in this build.
+/// Returns the chosen backend, or the first of this build.
 pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     let none = || anyhow!("this build has no backend; build with `--features flex`");
     match chosen {
@@ -14,10 +14,10 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     }
 }
 
-/// The longest window of local response normalization that a GPU is given: kernels unroll it.
+/// The longest window of local response normalization on a GPU, because kernels unroll it.
 const GPU_WINDOW: usize = 16;
 
-/// The layer with the longest window of local response normalization across channels.
+/// Returns the layer with the longest window of local response normalization across channels.
 fn longest_lrn(network: &Network) -> Option<(&str, usize)> {
     let layers = network.conv.iter().flat_map(|layer| layer.stages.iter().map(move |stage| (layer, stage)));
     let windows = layers.filter_map(|(layer, stage)| match stage {
@@ -27,7 +27,7 @@ fn longest_lrn(network: &Network) -> Option<(&str, usize)> {
     windows.max_by_key(|(_, size)| *size)
 }
 
-/// What trains: one backend, or several devices.
+/// The hardware for training: one backend, or several devices.
 pub(crate) struct Machine {
     backends: Vec<Backend>,
     pub(crate) placement: Placement,
@@ -73,13 +73,13 @@ impl Machine {
         matches!(self.backends.as_slice(), [backend] if backend.is_processor())
     }
 
-    /// What whoever waits for the first step should know.
+    /// Returns a note about the wait for the first step.
     pub(crate) fn note(&self) -> Option<&'static str> {
         let tunes = self.backends.iter().any(Backend::tunes_kernels);
         tunes.then_some("Burn tries out the GPU's kernels first; the first steps may take minutes, and so does Ctrl-C there")
     }
 
-    /// What another process is to be told.
+    /// Returns the arguments that give another process the same machine.
     pub(crate) fn arguments(&self) -> Vec<String> {
         match &self.placement {
             Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
@@ -94,7 +94,7 @@ impl Machine {
         }
     }
 
-    /// Checks before the first step that what training and testing are certain to need is there.
+    /// Checks before the first step that the memory that training and testing need at least is available.
     pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
         self.placement.check(&config.network)?;
         if self.backends.iter().any(|backend| !backend.is_processor())
@@ -106,7 +106,7 @@ impl Machine {
             );
         }
         let least = LeastMemory::of(config)?;
-        let one = self.backends.len() == 1; // several divide it in ways that differ
+        let one = self.backends.len() == 1; // several divide it in different ways
         self.backends.iter().try_for_each(|backend| {
             fits(backend, least.tensor)?;
             if one {

@@ -1,4 +1,4 @@
-//! What people are told while runs are trained.
+//! The messages to people during training.
 
 use std::fs::File;
 use std::io::Write;
@@ -10,8 +10,8 @@ use alexnet_train::{EpochRow, Observer, spoken};
 
 use crate::output::{note, print};
 
-/// What runs do, as plain lines with the time left; or, beside the dashboard, which shows epochs itself, notes
-/// alone. All of it goes to a log as well, if there is one.
+/// Reports the events of runs as plain lines with the time left. If there is a dashboard, which shows epochs
+/// itself, it reports only notes. It also writes everything to the log, if there is one.
 pub(crate) struct Lines {
     pub(crate) clock: Option<Arc<Clock>>,
     pub(crate) dashboard: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Lines {
 impl Lines {
     fn keep(&self, line: &str) {
         if let Some(mut log) = self.log.as_ref() {
-            let _ = writeln!(log, "{line}"); // nothing depends on it
+            let _ = writeln!(log, "{line}"); // a lost log line is harmless
         }
     }
 }
@@ -47,7 +47,7 @@ impl Observer for Lines {
     }
 }
 
-/// An epoch in a line.
+/// Formats an epoch as a line.
 pub(crate) fn epoch_line(label: &str, rows: &[EpochRow]) -> String {
     let epoch = rows.first().map_or(0, |row| row.epoch);
     let seconds: f64 = rows.iter().map(|row| row.seconds).sum();
@@ -55,7 +55,7 @@ pub(crate) fn epoch_line(label: &str, rows: &[EpochRow]) -> String {
     format!("{label}: epoch {epoch}, {}, {seconds:.1} s", errors.collect::<Vec<_>>().join(", "))
 }
 
-/// Prints the errors of a test in a line.
+/// Prints the errors of a test as a line.
 pub(crate) fn print_test(what: &str, test: &alexnet_train::EvaluationResult) {
     print(&format!(
         "{what}: top-1 error {:.2} %, top-5 error {:.2} %, loss {:.4} ({} images, {} view(s) each)",

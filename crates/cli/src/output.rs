@@ -1,21 +1,21 @@
-//! All that is printed. Nothing here panics: a closed terminal, a pipe whose reader has gone away and a full disk are no
-//! reason to lose a run.
+//! Prints all output. No function here panics: a closed terminal, a pipe without a reader or a full disk must
+//! not end a run.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The least that the dashboard needs to show something, in characters.
+/// The smallest terminal that can show the dashboard, in characters.
 const LEAST_COLUMNS: u16 = 40;
 const LEAST_ROWS: u16 = 10;
 
-/// Reading from and writing to a closed terminal is an input/output error.
+/// The error of reading from or writing to a closed terminal: an input/output error.
 const EIO: i32 = 5;
 
-/// Why standard output could not be written, if it could not: reported at the end, with which nothing else is lost.
+/// The error of a failed write to standard output. It is reported at the end, and nothing else is lost.
 static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
-/// Which streams were terminals when the program began: a terminal that is closed is none any more.
+/// The streams that were terminals when the program started. A closed terminal no longer counts as one.
 static TERMINALS: OnceLock<Terminals> = OnceLock::new();
 
 #[derive(Debug, Clone, Copy)]
@@ -32,20 +32,20 @@ impl Terminals {
     }
 }
 
-/// Whether standard error leads nowhere, since it could not be written.
+/// Whether standard error is discarded, because a write to it failed.
 static SILENT: AtomicBool = AtomicBool::new(false);
 
-/// Notes which streams are terminals. Called once, at the start.
+/// Records which streams are terminals. Called once, at the start.
 pub(crate) fn begin() {
     let _ = TERMINALS.set(Terminals::now());
 }
 
-/// Prints a line to standard output; a reader that has gone away (`| head`) is no error.
+/// Prints a line to standard output. A reader that has gone away (`| head`) is not an error.
 pub(crate) fn print(text: &str) {
     put(&format!("{text}\n"));
 }
 
-/// Writes to standard output as [`print()`] does, without the end of a line.
+/// Writes to standard output as [`print()`] does, without a line end.
 pub(crate) fn put(text: &str) {
     let mut out = std::io::stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
@@ -56,40 +56,41 @@ pub(crate) fn put(text: &str) {
     }
 }
 
-/// Prints a line to standard error, for people: where it is lost, so is the line alone.
+/// Prints a line to standard error, for people. If the write fails, only this line is lost.
 pub(crate) fn note(text: &str) {
     if SILENT.load(Ordering::Relaxed) {
         return;
     }
     let Err(error) = writeln!(std::io::stderr(), "{text}") else { return };
-    // A disk that is full now may not be later; a reader that is gone stays away, and libraries that print would panic.
+    // A full disk may be temporary. A reader that is gone stays gone, and libraries that print to it would
+    // panic.
     let gone = error.kind() == ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO);
     if gone && !SILENT.swap(true, Ordering::SeqCst) {
         lead_nowhere(Terminals { input: false, output: false, error: true });
     }
 }
 
-/// Why standard output could not be written, if it could not.
+/// Returns the error of a failed write to standard output.
 pub(crate) fn unwritten() -> Option<&'static str> {
     UNWRITTEN.get().map(String::as_str)
 }
 
-/// Whether the terminal at standard output can show the dashboard.
+/// Returns whether the terminal at standard output can show the dashboard.
 pub(crate) fn can_show_dashboard() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal() && moves_cursor() && is_large_enough()
 }
 
-/// Whether the terminal at standard error can redraw a line, such as a progress bar.
+/// Returns whether the terminal at standard error can redraw a line, such as a progress bar.
 pub(crate) fn can_redraw() -> bool {
     std::io::stderr().is_terminal() && moves_cursor()
 }
 
-/// Whether the terminal at standard output can be cleared and drawn again.
+/// Returns whether the terminal at standard output can be cleared and redrawn.
 pub(crate) fn can_redraw_output() -> bool {
     std::io::stdout().is_terminal() && moves_cursor()
 }
 
-/// Whether `TERM` names a terminal that heeds escape codes.
+/// Returns whether `TERM` names a terminal that supports escape codes.
 fn moves_cursor() -> bool {
     std::env::var("TERM").is_ok_and(|term| !term.is_empty() && term != "dumb")
 }
@@ -105,16 +106,16 @@ fn is_large_enough() -> bool {
     true
 }
 
-/// Whether the terminal at standard output has been closed.
+/// Returns whether the terminal at standard output has been closed.
 fn is_closed_terminal(error: &std::io::Error) -> bool {
     cfg!(unix)
         && error.raw_os_error() == Some(EIO)
         && TERMINALS.get().is_some_and(|terminals| terminals.output)
 }
 
-/// Leads streams nowhere whose terminal has been closed. Libraries that draw and print there would panic, some of them
-/// while they clean up after a panic, which ends the process at once; and one that reads keys would read the end of the
-/// input for ever.
+/// Redirects streams whose terminal has been closed to nowhere. Libraries that draw and print to it would
+/// panic. A panic during the cleanup after another panic ends the process at once. A library that reads keys
+/// would read the end of the input forever.
 pub(crate) fn leave_closed_terminal() {
     let Some(then) = TERMINALS.get() else { return };
     let now = Terminals::now();
@@ -140,7 +141,7 @@ fn lead_nowhere(streams: Terminals) {
     }
 }
 
-/// Standard input becomes a pipe that is never written to, and whose readers do not wait.
+/// Replaces standard input by a pipe that is never written to. Reads from it do not block.
 #[cfg(unix)]
 fn read_nothing() -> std::io::Result<()> {
     static WRITER: OnceLock<std::io::PipeWriter> = OnceLock::new();

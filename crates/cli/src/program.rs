@@ -1,20 +1,20 @@
-//! What the program that this command line belongs to has built in.
+//! The built-in data of the program to which this command line belongs.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use alexnet_config::BuiltIn;
 
-/// What a program has built in.
+/// The built-in data of a program.
 #[derive(Debug)]
 pub struct Program {
-    /// Its version, with the commit that it was built from.
+    /// The version, with the commit from which it was built.
     pub version: String,
-    /// Ablations.
+    /// The ablations.
     pub ablations: &'static [BuiltIn],
-    /// Scales.
+    /// The scales.
     pub scales: &'static [BuiltIn],
-    /// Manifests of data sets.
+    /// The manifests of data sets.
     pub data_sets: &'static [BuiltIn],
     /// A folder in which data sets may lie.
     pub data_folder: PathBuf,
@@ -24,15 +24,15 @@ pub struct Program {
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
 
-/// Sets what [`program`] gives, once a process.
+/// Sets the value that [`program`] returns. Called once per process.
 pub(crate) fn set(program: Program) {
     let _ = PROGRAM.set(program);
 }
 
-/// What is built in.
+/// Returns the built-in data.
 ///
 /// # Panics
-/// Before [`set`].
+/// If called before [`set`].
 pub(crate) fn program() -> &'static Program {
     #[cfg(test)]
     set(Program {

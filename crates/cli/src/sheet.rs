@@ -1,4 +1,5 @@
-//! Pictures as PNG: what is drawn on white, and contact sheets, which have rows and columns with a line of text under each.
+//! Pictures as PNG: drawings on white, and contact sheets with rows and columns of tiles and a line of text
+//! under each.
 
 use std::path::Path;
 
@@ -10,16 +11,16 @@ use embedded_graphics::text::{Baseline, Text};
 
 /// Pixels between tiles.
 const GAP: usize = 6;
-/// Pixels of a line of text.
+/// The height of a line of text, in pixels.
 const LINE: usize = 16;
-/// Pixels of a letter.
+/// The width of a letter, in pixels.
 const LETTER: usize = 7;
 
-/// White to draw on.
+/// A white canvas.
 pub(crate) struct Canvas {
     width: usize,
     height: usize,
-    /// Interleaved red, green and blue.
+    /// Interleaved red, green and blue values.
     pixels: Vec<u8>,
 }
 
@@ -31,13 +32,14 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
-    /// A sheet of tiles of `side` pixels.
+    /// Creates a sheet of tiles of `side` pixels.
     pub(crate) fn new(columns: usize, rows: usize, side: usize) -> Self {
         let (width, height) = (GAP + columns * (side + GAP), GAP + rows * (side + LINE + GAP));
         Self { columns, side, canvas: Canvas::new(width, height) }
     }
 
-    /// Draws a picture, `[channels, size, size]`, and what it is; enlarged by a whole number to fit its tile.
+    /// Draws a picture, `[channels, size, size]`, and its caption. Enlarges the picture by an integer factor
+    /// to fit its tile.
     pub(crate) fn tile(&mut self, tile: usize, picture: &[u8], channels: usize, size: usize, text: &str) {
         let (row, column) = (tile / self.columns, tile % self.columns);
         let (left, top) = (GAP + column * (self.side + GAP), GAP + row * (self.side + LINE + GAP));
@@ -53,17 +55,17 @@ impl Sheet {
 }
 
 impl Canvas {
-    /// White of so many pixels.
+    /// Creates a white canvas of this size in pixels.
     pub(crate) fn new(width: usize, height: usize) -> Self {
         Self { width, height, pixels: vec![255; width * height * 3] }
     }
 
-    /// A picture that is there already, interleaved red, green and blue.
+    /// Creates a canvas from an existing picture, interleaved red, green and blue.
     pub(crate) fn of(width: usize, height: usize, pixels: Vec<u8>) -> Self {
         Self { width, height, pixels }
     }
 
-    /// Draws a picture, `[channels, size, size]`, each pixel `times` × `times`.
+    /// Draws a picture, `[channels, size, size]`, with each pixel as a square of `times` × `times`.
     pub(crate) fn picture(
         &mut self,
         [left, top]: [usize; 2],
@@ -83,7 +85,7 @@ impl Canvas {
         }
     }
 
-    /// Writes a line of text that takes no more than `width` pixels.
+    /// Writes a line of text, at most `width` pixels wide.
     pub(crate) fn text(&mut self, [left, top]: [usize; 2], text: &str, width: usize) {
         let letters = width / LETTER;
         let text: String = if text.chars().count() > letters {
@@ -108,7 +110,7 @@ impl Canvas {
         let _ = self.fill_solid(&area, colour);
     }
 
-    /// Writes the picture, whole or not at all.
+    /// Writes the picture atomically.
     pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);

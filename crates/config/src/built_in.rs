@@ -1,4 +1,4 @@
-//! Files that are built into a program, asked for by name as those of one's own are by path.
+//! Files built into a program. They are selected by name, and other files by path.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use crate::{ConfigError, parse};
 /// A TOML file built into a program.
 #[derive(Debug, Clone, Copy)]
 pub struct BuiltIn {
-    /// The name to ask for it by.
+    /// The name that selects the file.
     pub name: &'static str,
     /// The file's text.
     pub toml: &'static str,
 }
 
-/// Reads one of `built_in` by its name, or a file by its path; `what` is the kind of file in messages.
+/// Reads a built-in file by name, or another file by path. Messages call this kind of file `what`.
 ///
 /// # Errors
-/// If there is no such file, it cannot be read, or its content does not fit.
+/// If there is no such file, it cannot be read, or its content is invalid.
 pub fn load<T: DeserializeOwned>(what: &str, built_in: &[BuiltIn], name: &str) -> Result<T, ConfigError> {
     if let Some(found) = built_in.iter().find(|file| file.name == name) {
         return parse(found.toml).map_err(|error| error.within(format!("{what} `{name}`")));
@@ -34,10 +34,10 @@ pub fn load<T: DeserializeOwned>(what: &str, built_in: &[BuiltIn], name: &str) -
     parse(&text).map_err(|error| error.within(name))
 }
 
-/// Checks that folders, job names and links can hold a name.
+/// Checks that a name can be used for folders, jobs and links.
 ///
 /// # Errors
-/// If it has other characters than letters, digits, `-`, `_` and `.`, or begins with a dot.
+/// If the name has characters other than letters, digits, `-`, `_` and `.`, or begins with a dot.
 pub fn check_name(what: &str, name: &str) -> Result<(), ConfigError> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(fits) {

@@ -1,4 +1,4 @@
-//! Changes to a config by dotted keys: what an arm is made of.
+//! Changes to a config by dotted key. An arm consists of such changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,30 +7,30 @@ use toml::Value;
 
 use crate::ConfigError;
 
-/// A small change to a config. Keys are dotted paths; in a list, a part of a path is the `name` of a
-/// layer or the kind of a stage: `network.conv.conv1.stages.lrn.alpha`.
+/// A small change to a config. Keys are dotted paths. In a list, a path component is the `name` of a layer or
+/// the kind of a stage: `network.conv.conv1.stages.lrn.alpha`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Diff {
-    /// Taken out of the list it stands in.
+    /// Elements to remove from the list that holds them.
     #[serde(default)]
     pub remove: Vec<String>,
-    /// Put into a list, each right after what its key names.
+    /// Elements to insert into a list, each right after the element that its key names.
     #[serde(default)]
     pub after: BTreeMap<String, Value>,
-    /// Put into a list, each right before what its key names.
+    /// Elements to insert into a list, each right before the element that its key names.
     #[serde(default)]
     pub before: BTreeMap<String, Value>,
-    /// Given another value.
+    /// New values by key.
     #[serde(default)]
     pub set: BTreeMap<String, Value>,
-    /// Multiplied.
+    /// Factors that multiply the values, by key.
     #[serde(default)]
     pub times: BTreeMap<String, f64>,
 }
 
 impl Diff {
-    /// Changes `config`.
+    /// Applies the changes to `config`.
     ///
     /// # Errors
     /// If a path does not exist.
@@ -56,7 +56,7 @@ impl Diff {
         Ok(())
     }
 
-    /// One `--set key=value`. A value that is not TOML is taken as a string.
+    /// Adds one `--set key=value`. A value that is not TOML is read as a string.
     pub fn parse_set(&mut self, text: &str) -> Result<(), ConfigError> {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             changed_not(format!("`--set {text}`: write it as key=value, e.g. recipe.learning_rate=0.02"))
@@ -74,22 +74,22 @@ fn changed_not(problem: String) -> ConfigError {
     ConfigError::Change(problem)
 }
 
-/// A config as a TOML value.
+/// Converts a config to a TOML value.
 ///
 /// # Errors
-/// If TOML cannot hold it.
+/// If TOML cannot represent it.
 pub(crate) fn to_value(config: &impl Serialize) -> Result<Value, ConfigError> {
     Value::try_from(config).map_err(|error| changed_not(format!("a config that TOML cannot hold: {error}")))
 }
 
-/// What is at `part` of `value`: an entry of a table, or the element of a list that `part` names.
+/// Returns what `part` of `value` names: an entry of a table or an element of a list.
 fn step<'a>(value: &'a mut Value, part: &str) -> Option<&'a mut Value> {
     match value {
         Value::Table(table) => table.get_mut(part),
         Value::Array(list) => {
             let at = position(list, part)?;
             let element = &mut list[at];
-            // A stage, `{ lrn = { … } }`: its path goes on inside.
+            // A stage is written `{ lrn = { … } }`; the path continues inside it.
             let stage = element.as_table().is_some_and(|table| !table.contains_key("name"));
             if stage { element.get_mut(part) } else { Some(element) }
         }
@@ -134,7 +134,7 @@ fn find<'a>(config: &'a mut Value, path: &str) -> Result<&'a mut Value, ConfigEr
     let mut at = config;
     let mut walked = String::new();
     for part in path.split('.') {
-        // Looked up twice, since the borrow checker cannot see that a failure returns.
+        // Look it up twice, since the borrow checker cannot see that a failure returns.
         if step(at, part).is_none() {
             let place = if walked.is_empty() { "the config".to_owned() } else { format!("`{walked}`") };
             return Err(changed_not(format!(
@@ -148,7 +148,7 @@ fn find<'a>(config: &'a mut Value, path: &str) -> Result<&'a mut Value, ConfigEr
     Ok(at)
 }
 
-/// The list that a path's last part is an element of, and its place there.
+/// Returns the list that holds the last component of a path, and the index of that element in it.
 fn element<'a>(config: &'a mut Value, path: &str) -> Result<(&'a mut Vec<Value>, usize), ConfigError> {
     let (parent, last) =
         path.rsplit_once('.').ok_or_else(|| changed_not(format!("`{path}` is not in a list")))?;
@@ -179,14 +179,14 @@ fn multiply(value: &mut Value, factor: f64) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What differs between two configs, by key.
+/// Returns the differences between two configs, by key.
 pub fn differences(one: &impl Serialize, other: &impl Serialize) -> Result<Vec<Difference>, ConfigError> {
     let (one, other) = (plain_values(one)?, plain_values(other)?);
     let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
     let different: Vec<&String> = names.into_iter().filter(|key| one.get(*key) != other.get(*key)).collect();
     let mut found = Vec::new();
     for &key in &different {
-        // What a stage has that only one of the two has goes without saying.
+        // If only one config has a stage, the values inside the stage are not listed.
         let stages = key.find(".stages.").map(|at| key[..at + ".stages".len()].to_owned());
         let alone = one.contains_key(key) != other.contains_key(key);
         if alone && stages.is_some_and(|stages| different.contains(&&stages)) {
@@ -197,14 +197,14 @@ pub fn differences(one: &impl Serialize, other: &impl Serialize) -> Result<Vec<D
     Ok(found)
 }
 
-/// The plain values of a config by dotted key.
+/// Returns the plain values of a config by dotted key.
 pub fn plain_values(config: &impl Serialize) -> Result<BTreeMap<String, String>, ConfigError> {
     let mut found = BTreeMap::new();
     flatten("", &to_value(config)?, &mut found);
     Ok(found)
 }
 
-/// A key in which two configs differ, with its value in each.
+/// A key whose value differs between two configs, with both values.
 #[derive(Debug, Clone, Serialize)]
 pub struct Difference {
     /// The dotted key.
@@ -213,20 +213,20 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference with the values that both have.
+    /// A difference in a key that both configs have.
     pub fn new(key: &str, one: impl ToString, other: impl ToString) -> Self {
         Self { key: key.to_owned(), values: [Some(one.to_string()), Some(other.to_string())] }
     }
 
-    /// A line for people.
+    /// The difference as one human-readable line.
     pub fn text(&self) -> String {
         let [one, other] = self.values.each_ref().map(|value| value.as_deref().unwrap_or("-"));
         format!("{:<44} {one}  →  {other}", self.key)
     }
 }
 
-/// Dotted keys and plain values; layers by name, and a layer's stages by kind (`lrn`, `lrn#2`), both also as a list, since
-/// their order counts.
+/// Collects plain values by dotted key: layers by name, and a layer's stages by kind (`lrn`, `lrn#2`). Both
+/// are also kept as a list, since their order matters.
 fn flatten(path: &str, value: &Value, found: &mut BTreeMap<String, String>) {
     let inside = |part: &str| if path.is_empty() { part.to_owned() } else { format!("{path}.{part}") };
     match value {

@@ -1,4 +1,4 @@
-/// Why a config cannot be read or changed. Each displays as one line.
+/// An error in reading or changing a config. Each displays as one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -7,7 +7,7 @@ pub enum ConfigError {
     Unknown {
         /// The kind of file: `scale`, `network`.
         what: String,
-        /// The name that was asked for.
+        /// The requested name.
         name: String,
         /// The names of all files of this kind.
         known: Vec<String>,
@@ -17,29 +17,29 @@ pub enum ConfigError {
     Read {
         /// The kind of file.
         what: String,
-        /// The path that was given.
+        /// The given path.
         path: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The text is not TOML.
     #[error("not TOML: {0}")]
     Syntax(String),
-    /// A value does not fit.
+    /// A key or its value is invalid.
     #[error("{}{problem}", if path.is_empty() { String::new() } else { format!("at `{path}`: ") })]
     Key {
-        /// The key's dotted path; empty at the top.
+        /// The key's dotted path; empty at the top level.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A change cannot be made.
     #[error("{0}")]
     Change(String),
-    /// An error in something that has a name.
+    /// An error inside a named item.
     #[error("{context}: {problem}")]
     In {
-        /// What it is in.
+        /// The item.
         context: String,
         /// The error.
         problem: Box<ConfigError>,
@@ -47,7 +47,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The error with what it is in: `network `mini``.
+    /// Wraps the error in a context: `network `mini``.
     pub fn within(self, context: impl Into<String>) -> Self {
         Self::In { context: context.into(), problem: Box::new(self) }
     }

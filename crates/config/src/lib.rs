@@ -1,5 +1,5 @@
-//! Configs in TOML: [`parse`] with errors that name the key, [`Diff`]s between them by dotted keys, and [`BuiltIn`] files
-//! that are asked for by name.
+//! Configs in TOML: [`parse`] with errors that name the key, [`Diff`]s between configs by dotted key, and
+//! [`BuiltIn`] files selected by name.
 
 mod built_in;
 mod diff;

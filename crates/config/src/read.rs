@@ -1,4 +1,4 @@
-//! TOML to a config; an error names the key's path.
+//! Reads configs from TOML. An error names the key's path.
 
 use serde::de::DeserializeOwned;
 
@@ -7,7 +7,7 @@ use crate::ConfigError;
 /// Parses TOML.
 ///
 /// # Errors
-/// If it is not TOML, or a key is unknown, missing or of another type, with the key's path.
+/// If the text is not TOML, or a key is unknown, missing or of the wrong type. The error has the key's path.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let deserializer =
         toml::Deserializer::parse(text).map_err(|error| ConfigError::Syntax(one_line(&error)))?;
@@ -17,7 +17,7 @@ pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
 /// Turns a TOML value into a config.
 ///
 /// # Errors
-/// As [`parse`].
+/// Same as [`parse`].
 pub fn from_value<T: DeserializeOwned>(value: toml::Value) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(at_key)
 }
@@ -29,7 +29,7 @@ fn at_key(error: serde_path_to_error::Error<toml::de::Error>) -> ConfigError {
 
 fn one_line(error: &toml::de::Error) -> String {
     let message = error.message().lines().collect::<Vec<_>>().join(" ");
-    // The first line of the whole message holds the place.
+    // The first line of the full message holds the line and column.
     let whole = error.to_string();
     match whole.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")) {
         Some(place) => format!("{message} ({place})"),

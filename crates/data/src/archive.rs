@@ -1,4 +1,4 @@
-//! What is in a tar, without unpacking it.
+//! Lists the members of a tar without unpacking it.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -6,10 +6,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use crate::{DataError, PassedOver, clutter};
 
-/// The kind that devices, sockets and pipes are counted under.
+/// The kind under which devices, sockets and pipes are counted.
 pub(crate) const NO_FILES: &str = "devices, sockets and pipes";
 
-/// A regular file in a tar: where its bytes lie in the file that the tar is in.
+/// A regular file in a tar, by the position of its bytes in the file that contains the tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) name: String,
@@ -17,7 +17,7 @@ pub(crate) struct Member {
     pub(crate) length: u64,
 }
 
-/// Part of a file, read without moving the file's own position, so that threads may share the file.
+/// A section of a file. It is read by position, so threads can share the file.
 pub(crate) struct Slice<'a> {
     file: &'a File,
     start: u64,
@@ -63,16 +63,17 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
-/// Fills `buffer` from `offset` on.
+/// Fills `buffer` with the bytes from `offset`.
 pub(crate) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
     Slice::new(file, offset, buffer.len() as u64).read_exact(buffer)
 }
 
-/// The regular files of the tar that fills `length` bytes of `file` from `start` on. `origin` is what messages call
-/// it. Clutter is counted instead.
+/// Returns the regular files of the tar that occupies `length` bytes of `file` from `start`. Clutter is counted
+/// instead. Messages call the tar `origin`.
 ///
 /// # Errors
-/// If it is cut short, no tar or empty, or a name cannot be trusted: not UTF-8, outside the archive, a link, twice.
+/// If the tar is cut short, empty or not a tar, or a name cannot be trusted: it is not UTF-8, leads outside the
+/// archive, occurs twice or belongs to a link.
 pub(crate) fn members(
     file: &File,
     start: u64,
@@ -86,7 +87,7 @@ pub(crate) fn members(
     })
 }
 
-/// As [`members`], of anything that can be read and sought; offsets count from its start.
+/// Does the same as [`members`] for any seekable reader. Offsets count from its start.
 pub(crate) fn members_of(
     stream: impl Read + Seek,
     length: u64,
@@ -98,7 +99,7 @@ pub(crate) fn members_of(
         DataError::file(origin, format!("not a whole tar archive ({error})"))
     };
     let mut archive = tar::Archive::new(stream);
-    // Archives one after the other are one, as `tar --concatenate` means them.
+    // Concatenated archives are read as one, as `tar --concatenate` writes them.
     archive.set_ignore_zeros(true);
     let mut members: Vec<Member> = Vec::new();
     let mut empty = true;
@@ -129,10 +130,10 @@ pub(crate) fn members_of(
     Ok(members)
 }
 
-/// The name of a member of this kind; `None` if it is not to be read: a folder, or what is counted.
+/// Returns the name of a member of this kind, or `None` if it is not read: a folder, or a kind that is counted.
 ///
 /// # Errors
-/// If the name cannot be trusted, or its data are not its own: links and sparse files.
+/// If the name cannot be trusted, or the member's data are not its own (links and sparse files).
 pub(crate) fn member_name(
     kind: tar::EntryType,
     path: &[u8],
@@ -159,7 +160,7 @@ pub(crate) fn member_name(
     Ok(Some(name))
 }
 
-/// A member's name, if it is one that may be trusted.
+/// Returns a member's name if it can be trusted.
 pub(crate) fn name(bytes: &[u8]) -> Result<String, String> {
     let name = std::str::from_utf8(bytes)
         .map_err(|_| format!("the name `{}` is not UTF-8", String::from_utf8_lossy(bytes).escape_debug()))?;
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    /// A tar of these members, each with a kind and, for links, a target.
+    /// Builds a tar of these members. Each has a kind and, if it is a link, a target.
     fn tar(members: &[(&[u8], tar::EntryType, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, kind, body) in members {
@@ -250,7 +251,7 @@ mod tests {
     fn cut_short_at_any_place_it_is_no_whole_archive() {
         let bytes =
             tar(&[(b"a.jpg", tar::EntryType::Regular, &[7; 700]), (b"b.jpg", tar::EntryType::Regular, b"2")]);
-        // From the end of the last member on, only zeros are missing.
+        // After the end of the last member only zeros are missing.
         for length in (0..2560 - 511).step_by(64) {
             let found = read(&bytes[..length]);
             let whole = matches!(&found, Ok(members) if members.len() == 2);

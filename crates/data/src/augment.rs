@@ -1,4 +1,4 @@
-//! Crops, flips and colour noise (Krizhevsky et al. 2012, §4.1), and the views of a test image: what is drawn.
+//! Random crops, flips and colour noise (Krizhevsky et al. 2012, §4.1), and the views of a test image.
 
 use alexnet_ops::Key;
 use rand_chacha::ChaCha8Rng;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Statistics;
 
-/// What is done to a training image, at random.
+/// The random augmentation of training images.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
-    /// Where the input is cut out of the image.
+    /// How the input is cropped from the image.
     pub crop: Crop,
-    /// Share of images that are mirrored left to right: 0.5 in the paper, 0 for none.
+    /// Fraction of images that are mirrored left to right: 0.5 in the paper, 0 for none.
     pub flip: f64,
     /// Noise on the colours.
     pub colour: Colour,
-    /// How many images next to each other in an epoch's order share one draw of crop and mirroring: 1 in the paper,
+    /// Number of consecutive images in an epoch's order that share one draw of crop and mirroring: 1 in the paper,
     /// 32 in the authors' loader (cuda-convnet2, convdata.py).
     #[serde(default = "one")]
     pub shared_by: usize,
@@ -28,13 +28,13 @@ fn one() -> usize {
     1
 }
 
-/// Where the network's input is cut out of an image.
+/// How the network's input is cropped from an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
-    /// At a random place in training, or always in the centre.
+    /// Whether training crops are taken at a random place rather than in the centre.
     pub random: bool,
-    /// Pixels of the mean added around the image first: for images no larger than the input.
+    /// Pixels of the mean added around the image before cropping, for images no larger than the input.
     pub padding: usize,
 }
 
@@ -44,29 +44,28 @@ pub struct Crop {
 pub struct Colour {
     /// Standard deviation of the Gaussian factors: 0.1 in the paper, 0 for none.
     pub std: f64,
-    /// What each factor multiplies.
+    /// The quantity that each factor multiplies.
     pub reading: ColourReading,
-    /// Whether the image is then divided by 1 + `std`, as the authors' code does.
+    /// Whether the image is then divided by 1 + `std`, as in the authors' code.
     pub rescale: bool,
 }
 
-/// What a factor of the colour noise multiplies along its principal colour.
+/// The quantity that a factor of the colour noise multiplies along its principal colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColourReading {
-    /// The square root of the eigenvalue, the standard deviation along that colour: as the authors
-    /// ran it.
+    /// The square root of the eigenvalue, which is the standard deviation along that colour. The authors ran this.
     StandardDeviation,
-    /// The eigenvalue of pixels of 0–1: the text of §4.1, literally, in the only units in which it makes sense (of
-    /// pixels of 0–255 the first factor would move a photograph by thousands of levels).
+    /// The eigenvalue for pixels of 0–1: the literal text of §4.1, in the only units in which it makes sense. With
+    /// pixels of 0–255 the first factor would move a photograph by thousands of levels.
     UnitEigenvalue,
-    /// Eigenvalues and eigenvectors of ImageNet that most copies carry as constants, about as strong as the former,
-    /// half as strong as what the authors ran.
+    /// The ImageNet eigenvalues and eigenvectors that most copies carry as constants. The noise is about as strong
+    /// as with `UnitEigenvalue` and half as strong as in the authors' runs.
     UsualConstants,
 }
 
-/// What most copies have for ImageNet's pixels of 0–1 (fb.resnet.torch, transforms): three eigenvalues, and the
-/// eigenvectors in rows of red, green and blue.
+/// The constants that most copies use for ImageNet pixels of 0–1 (fb.resnet.torch, transforms): three eigenvalues,
+/// and the eigenvectors in rows of red, green and blue.
 const USUAL_EIGENVALUES: [f64; 3] = [0.2175, 0.0188, 0.0045];
 const USUAL_EIGENVECTORS: [[f64; 3]; 3] =
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
@@ -77,12 +76,12 @@ const USUAL_EIGENVECTORS: [[f64; 3]; 3] =
 pub enum Views {
     /// The centre.
     Centre,
-    /// The four corners and the centre, each as it is and mirrored (§4.1).
+    /// The four corners and the centre, each plain and mirrored (§4.1).
     Ten,
 }
 
 impl Views {
-    /// How many inputs one image becomes.
+    /// Returns the number of inputs that one image becomes.
     pub fn count(self) -> usize {
         match self {
             Views::Centre => 1,
@@ -91,28 +90,28 @@ impl Views {
     }
 }
 
-/// One way of cutting an input out of an image.
+/// How one input is cut from an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cut {
-    /// Its corner in the padded image.
+    /// Position of the corner in the padded image.
     pub(crate) top: usize,
     pub(crate) left: usize,
-    /// Mirrored left to right.
+    /// Whether the cut is mirrored left to right.
     pub(crate) flip: bool,
-    /// Added to each channel, in grey levels.
+    /// Shift of each channel, in grey levels.
     pub(crate) shift: [f32; 3],
-    /// Multiplies everything then.
+    /// Factor applied to all channels after the shift.
     pub(crate) scale: f32,
 }
 
 impl Cut {
-    /// As it is.
+    /// Returns a cut without colour noise.
     pub(crate) fn plain(top: usize, left: usize, flip: bool) -> Self {
         Self { top, left, flip, shift: [0.0; 3], scale: 1.0 }
     }
 }
 
-/// The principal colours, each scaled to the noise that a factor of one makes, in grey levels.
+/// Returns the principal colours, each scaled to the noise that a factor of one causes, in grey levels.
 pub(crate) fn colour_axes(statistics: &Statistics, reading: ColourReading) -> Vec<[f32; 3]> {
     let axis = |vector: &mut dyn Iterator<Item = f64>, length: f64| {
         let mut axis = [0.0; 3];
@@ -134,8 +133,8 @@ pub(crate) fn colour_axes(statistics: &Statistics, reading: ColourReading) -> Ve
     scaled.collect()
 }
 
-/// Draws how a training image is cut, out of places of 0 to `span` in both directions: where and whether mirrored
-/// from `place`, the noise along the `axes` from `key`.
+/// Draws how a training image is cut, at an offset of 0 to `span` in both directions. The offset and the mirroring
+/// come from `place`, the noise along the `axes` from `key`.
 pub(crate) fn draw(augmentation: &Augmentation, span: usize, axes: &[[f32; 3]], place: Key, key: Key) -> Cut {
     let mut cut = Cut::plain(span / 2, span / 2, false);
     if augmentation.crop.random {
@@ -159,7 +158,7 @@ pub(crate) fn draw(augmentation: &Augmentation, span: usize, axes: &[[f32; 3]], 
     cut
 }
 
-/// How the views of a test image are cut.
+/// Returns the cuts of the views of a test image.
 pub(crate) fn views(views: Views, span: usize) -> Vec<Cut> {
     let middle = span / 2;
     match views {
@@ -171,17 +170,17 @@ pub(crate) fn views(views: Views, span: usize) -> Vec<Cut> {
     }
 }
 
-/// A uniform number below `count`.
+/// Draws a uniform integer below `count`.
 fn below(rng: &mut ChaCha8Rng, count: usize) -> usize {
     ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
 }
 
-/// A uniform number of 0 to 1.
+/// Draws a uniform number between 0 and 1.
 fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A permutation of `0..count`, by Fisher and Yates.
+/// Draws a permutation of `0..count` with the Fisher–Yates shuffle.
 pub(crate) fn permutation(count: usize, key: Key) -> Vec<u32> {
     let mut rng = key.rng();
     let mut order: Vec<u32> = (0..count as u32).collect();
@@ -208,7 +207,7 @@ mod tests {
             let axis = &colour_axes(&statistics, reading)[0];
             axis.iter().map(|v| v * v).sum::<f32>().sqrt()
         };
-        // ImageNet's first axis: 121.8 as run; 58.2 by the text, 55.5 with the usual constants.
+        // ImageNet's first axis: 121.8 as the authors ran it, 58.2 by the text, 55.5 with the usual constants.
         assert!((length(ColourReading::StandardDeviation) - 121.78).abs() < 0.1);
         assert!((length(ColourReading::UnitEigenvalue) - 58.16).abs() < 0.1);
         assert!((length(ColourReading::UsualConstants) - 55.46).abs() < 0.1);

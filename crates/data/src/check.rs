@@ -1,4 +1,4 @@
-//! Whether a prepared data set is what its manifest says, to the last byte.
+//! Checks every byte of a prepared data set against its manifest.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -11,16 +11,16 @@ use crate::archive::{self, Member, read_exact_at};
 use crate::shards::{self, Encoding, Prepared, Shard, check_sums, for_each_row};
 use crate::{DataError, PassedOver, Progress, decode};
 
-/// What was found in a prepared data set.
+/// The result of checking a prepared data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// Its manifest.
     pub prepared: Prepared,
-    /// Of each split, how many images each class has.
+    /// The number of images of each class, by split.
     pub counts: Vec<(String, Vec<usize>)>,
 }
 
-/// An image of a shard as its index has it.
+/// An image's entry in the index of a shard.
 struct Entry {
     key: String,
     offset: u64,
@@ -28,10 +28,11 @@ struct Entry {
     label: u32,
 }
 
-/// Reads a prepared data set whole: checksums, counts, labels in index and tar, keys, every image.
+/// Reads a whole prepared data set and checks its checksums, counts, keys, labels in index and tar, and every
+/// image.
 ///
 /// # Errors
-/// At the first thing that is wrong.
+/// At the first problem.
 pub fn check(
     folder: &Path,
     stop: &AtomicBool,
@@ -88,7 +89,7 @@ fn entries(folder: &Path, shard: &Shard, classes: usize) -> Result<Vec<Entry>, D
     Ok(entries)
 }
 
-/// The tar against its index, and every image.
+/// Checks the tar against its index, and checks every image.
 fn check_tar(
     folder: &Path,
     shard: &Shard,

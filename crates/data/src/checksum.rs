@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use crate::DataError;
 
-/// Bytes in lower-case hexadecimal.
+/// Formats bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of a file in hexadecimal.
 ///
 /// # Errors
 /// If the file cannot be read.

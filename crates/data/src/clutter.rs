@@ -1,6 +1,6 @@
-//! Recognises files that systems and tools leave behind; they are passed over and counted.
+//! Recognises files that systems and tools leave behind. They are passed over and counted.
 
-/// How a file's or folder's name is recognised; letters' case does not matter.
+/// How the name of a file or folder is matched. Letter case does not matter.
 enum Pattern {
     Name(&'static str),
     Start(&'static str),
@@ -9,7 +9,8 @@ enum Pattern {
 
 use Pattern::{End, Name, Start};
 
-/// The kinds in the order in which they are tried. A file is of a kind if its name or that of a folder above it is.
+/// The kinds in the order in which they are tried. A file has a kind if its name or that of a folder above it
+/// matches.
 const KINDS: &[(&str, &[Pattern])] = &[
     ("AppleDouble", &[Start("._"), Name("__MACOSX"), Name(".AppleDouble")]),
     (
@@ -54,18 +55,18 @@ impl Pattern {
     }
 }
 
-/// The kind of clutter that a file or folder is by its own name.
+/// Returns the kind of clutter that a file or folder is by its own name.
 pub(crate) fn kind_of_name(name: &str) -> Option<&'static str> {
     let fits = |(_, patterns): &&(&str, &[Pattern])| patterns.iter().any(|pattern| pattern.fits(name));
     KINDS.iter().find(fits).map(|(kind, _)| *kind)
 }
 
-/// As [`kind_of_name`], by a path's first part that is any.
+/// Does the same as [`kind_of_name`] for the first part of a path that has a kind.
 pub(crate) fn kind(path: &str) -> Option<&'static str> {
     path.split('/').find_map(kind_of_name)
 }
 
-/// The table of these in Markdown.
+/// Returns the table of these kinds in Markdown.
 pub(crate) fn table() -> String {
     let pattern = |pattern: &Pattern| match pattern {
         Name(text) => format!("`{}`", text.escape_debug()),

@@ -1,24 +1,24 @@
-//! An image to an input of the network: crop, mirror image, mean, colour and layout.
+//! Turns an image into an input of the network: crop, mirroring, mean, colour and layout.
 
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::augment::Cut;
 use crate::{Mean, Pixels};
 
-/// Cuts inputs of `side` pixels out of images of `size`.
+/// Cuts inputs of `side` pixels from images of `size` pixels.
 #[derive(Debug, Clone)]
 pub(crate) struct Cutter {
     pub(crate) channels: usize,
     pub(crate) size: usize,
     pub(crate) side: usize,
-    /// Pixels of the mean around the image.
+    /// Pixels of the mean added around the image.
     pub(crate) padding: usize,
     pub(crate) mean: Mean,
-    /// Multiplies each channel in the end: the scale of the pixels that the network sees.
+    /// Final factor of each channel: the scale of the pixels that the network sees.
     pub(crate) scale: [f32; 3],
 }
 
-/// What of an axis of the image an input shows: the input has `before` and `after` pixels of padding around them.
+/// The part of an image axis that an input shows. The input has `before` and `after` pixels of padding around it.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     before: usize,
@@ -28,7 +28,7 @@ struct Window {
 }
 
 impl Cutter {
-    /// The largest offset of an input in the padded image.
+    /// Returns the largest offset of an input in the padded image.
     pub(crate) fn span(&self) -> usize {
         self.size + 2 * self.padding - self.side
     }
@@ -46,7 +46,7 @@ impl Cutter {
         Arch::new().dispatch(Append { cutter: self, pixels, cut, scratch, out });
     }
 
-    /// Appends an input as bytes, `[channels, side, side]`: cropped and mirrored, the arithmetic left to do.
+    /// Appends an input as bytes, `[channels, side, side]`: cropped and mirrored, without the arithmetic.
     pub(crate) fn append_bytes(&self, pixels: Pixels<'_>, cut: &Cut, out: &mut Vec<u8>) {
         Arch::new().dispatch(AppendBytes { cutter: self, pixels, cut, out });
     }
@@ -69,7 +69,7 @@ impl WithSimd for Append<'_> {
         let Cutter { channels, size, side, .. } = *cutter;
         let (rows, columns) = (cutter.window(cut.top), cutter.window(cut.left));
         let shown = columns.end - columns.start;
-        // Where the planes are, their pixels apart in rows, and the first that is shown.
+        // The planes, the distance between planes and between rows in pixels, and the first pixel that is shown.
         let (planes, area, stride, first) = match pixels {
             Pixels::Planar(planes) => (planes, size * size, size, rows.start * size + columns.start),
             Pixels::Interleaved(pixels) if channels == 1 => {
@@ -99,7 +99,7 @@ impl WithSimd for Append<'_> {
                 let mean = &mean[y * side + columns.before..][..shown];
                 let level = |pixel: u8, mean: f32| ((f32::from(pixel) - mean) + shift) * gain;
                 if cut.flip {
-                    // The mean lies under the input, so a mirrored crop takes a mirrored mean off.
+                    // The mean is aligned with the unmirrored input, so it is mirrored with the crop.
                     let source = row.iter().zip(mean).rev();
                     target
                         .iter_mut()
@@ -152,7 +152,7 @@ impl WithSimd for AppendBytes<'_> {
     }
 }
 
-/// Takes the shown part of interleaved pixels of three channels apart into planes.
+/// Splits the shown part of interleaved three-channel pixels into planes.
 #[inline(always)]
 fn planes_of(pixels: &[u8], size: usize, rows: Window, columns: Window, out: &mut [u8]) {
     let shown = columns.end - columns.start;
@@ -186,7 +186,7 @@ mod tests {
         Cutter { channels: 3, size: 6, side, padding, mean, scale: [1.0; 3] }
     }
 
-    /// Each pixel holds its own place.
+    /// Returns an image in which each pixel holds its own position.
     fn image() -> Vec<u8> {
         (0..108).collect()
     }
@@ -206,7 +206,7 @@ mod tests {
         cut_out(cutter, &cut)
     }
 
-    /// The same from planar and from interleaved pixels.
+    /// Returns a cut, which must be the same from planar and from interleaved pixels.
     fn cut_out(cutter: &Cutter, cut: &Cut) -> Vec<f32> {
         let planar = image();
         let interleaved: Vec<u8> = (0..108).map(|i| planar[(i % 3) * 36 + i / 3]).collect();
@@ -231,11 +231,11 @@ mod tests {
         let mut counts = [0; 25];
         for sample in 0..5000 {
             let out = draw(&cutter, &augmentation, sample);
-            // The place, from a pixel that is inside the image for every crop.
+            // The offset, from a pixel that is inside the image for every crop.
             let at = out[5] as i32 + 100;
             counts[((at / 6) * 5 + at % 6) as usize] += 1;
         }
-        // 200 expected of each, standard deviation 14: six of them.
+        // 200 of each are expected with a standard deviation of 14. The bounds are six deviations.
         assert!(counts.iter().all(|&count| (116..=284).contains(&count)), "{counts:?}");
     }
 
@@ -261,7 +261,7 @@ mod tests {
             assert_eq!([out[1], out[0], out[3], out[2]], plain[..4]);
             flipped += 1;
         }
-        // 1000 expected, standard deviation 22: six of them.
+        // 1000 are expected with a standard deviation of 22. The bounds are six deviations.
         assert!((866..=1134).contains(&flipped), "{flipped}");
     }
 
@@ -280,7 +280,7 @@ mod tests {
                 squares[channel] += f64::from(shift).powi(2) / 4000.0;
             }
         }
-        // 10 % of each axis; the standard error of a spread over 4000 draws is 1.1 %.
+        // The tolerance is 10 % of each axis. The standard error of a spread over 4000 draws is 1.1 %.
         for (square, axis) in squares.iter().zip([3.0, 2.0, 1.0]) {
             assert!((square.sqrt() / axis - 1.0).abs() < 0.07, "{squares:?}");
         }

@@ -17,48 +17,50 @@ use {crate::archive, std::fs::File};
 #[cfg(feature = "tensors")]
 mod part;
 
-/// The share of the training images set aside for validation.
+/// One in this many training images is set aside for validation.
 const VALIDATION_SHARE: usize = 10;
 
 /// A data set with its three disjoint splits.
 #[derive(Debug)]
 pub struct Dataset {
-    /// Its manifest's name.
+    /// The name in its manifest.
     pub name: String,
-    /// SHA-256 in hexadecimal: over pixels and labels, equal for equal images, however they were packed. Where images
-    /// stay on disk, it is over their names and labels, their files' lengths and some blocks of each file: the first,
-    /// the middle and the last 4 KiB and 4 KiB of each MiB. Of shards, it is over their own checksums.
+    /// SHA-256 in hexadecimal over pixels and labels, so equal images give equal checksums however they are packed.
+    /// If the images stay on disk, it covers their names and labels, the lengths of their files and some blocks of
+    /// each file: the first, middle and last 4 KiB, and 4 KiB of each MiB. For shards, it covers their own
+    /// checksums.
     pub checksum: String,
     /// Files that were not used.
     pub passed_over: PassedOver,
-    /// The folder, if it is a prepared set.
+    /// The folder, if it is a prepared data set.
     pub prepared: Option<PathBuf>,
     /// Class names in the order of their labels.
     pub classes: Vec<String>,
-    /// What people call each class.
+    /// The common name of each class.
     pub class_names: Vec<String>,
     /// Colour channels.
     pub channels: usize,
     /// Side of an image in pixels.
     pub size: usize,
-    /// What the network learns from.
+    /// The images that the network is trained on.
     pub train: Split,
-    /// A class-balanced tenth of the official training images: what schedules may look at.
+    /// A class-balanced tenth of the official training images, which schedules may use.
     pub validation: Split,
-    /// The official test images: read once, by the final weights. A set to look at may have none.
+    /// The official test images, which only the final weights read, once. A data set opened for inspection may have
+    /// none.
     pub test: Split,
 }
 
-/// Some images of a data set.
+/// A subset of a data set's images.
 #[derive(Debug, Clone)]
 pub struct Split {
     pub(crate) source: Arc<LabelledImages>,
     indices: Arc<Vec<u32>>,
     channels: usize,
     size: usize,
-    /// The label of each of the data set's classes, where only some take part.
+    /// The label of each of the data set's classes, if only some take part.
     labels: Option<Arc<Vec<u32>>>,
-    /// Pixels that stand for those of every image.
+    /// Pixels that replace those of every image.
     stand_in: Option<Arc<Vec<u8>>>,
 }
 
@@ -66,7 +68,7 @@ impl Dataset {
     /// Reads a data set from a folder, a tar or a tar.gz.
     ///
     /// # Errors
-    /// If a file is missing, broken or not what the manifest says.
+    /// If a file is missing, broken or different from what the manifest says.
     pub fn open(manifest: &Manifest, path: &Path) -> Result<Self, DataError> {
         if !matches!(manifest.channels, 1 | 3) || manifest.size == 0 {
             return Err(DataError::dataset(&manifest.name, "channels must be 1 or 3, and size at least 1"));
@@ -121,10 +123,10 @@ impl Dataset {
         Ok(set)
     }
 
-    /// Opens a prepared data set to look at; it need not have test images.
+    /// Opens a prepared data set for inspection. It need not have test images.
     ///
     /// # Errors
-    /// If `path` is no prepared data set or a file of it is not what its manifest says.
+    /// If `path` is not a prepared data set, or one of its files differs from what its manifest says.
     pub fn open_prepared(path: &Path) -> Result<Self, DataError> {
         let mut source = layout::open_prepared(path)?;
         let shape = source.shape.unwrap_or_default();
@@ -142,10 +144,9 @@ impl Dataset {
         Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape)
     }
 
-    /// Opens whatever `path` holds to be looked at by weights from elsewhere: its test images, or with `train` those to
-    /// learn from, or all if it has no splits; with the classes, what the split is called and what was passed over. Nothing
-    /// is decoded. The
-    /// manifest is needed where files do not speak for themselves.
+    /// Opens the data set at `path` to evaluate weights from elsewhere. Takes its test images, or with `train` its
+    /// training images, or all images if it has no splits. Also returns the classes, the name of the split and the
+    /// files passed over. Nothing is decoded. The manifest is needed if the files do not identify themselves.
     ///
     /// # Errors
     /// If there is no data set, or it has no such images.
@@ -215,7 +216,7 @@ impl Dataset {
         })
     }
 
-    /// The official training images: what the network learns from and what is set aside for validation.
+    /// Returns the official training images: those for training and those set aside for validation.
     pub fn official_train(&self) -> Split {
         let all = (0..self.train.source.labels.len() as u32).collect();
         Split { indices: Arc::new(all), ..self.train.clone() }
@@ -236,7 +237,7 @@ fn digest(hash: &mut Sha256, set: &LabelledImages) -> Result<(), DataError> {
                 hash.update(sample);
             }
         }
-        // They have a checksum of their own.
+        // Shards have a checksum of their own.
         Images::Shards(_) => {}
         #[cfg(feature = "parquet")]
         Images::Table(table) => {
@@ -260,10 +261,10 @@ fn in_parallel<T: Sync>(
     files.par_iter().map(digest).collect()
 }
 
-/// Sets a tenth of each class aside for validation: the samples whose keys hash lowest. Which they
-/// are depends on nothing but the data set.
+/// Sets a tenth of each class aside for validation: the samples whose keys have the lowest hashes. The choice
+/// depends only on the data set.
 fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
-    // Of a hash, its first eight bytes: enough to tell a million images apart, and there may be that many.
+    // Only the first eight bytes of each hash are kept: enough to distinguish a million images.
     let mut by_class: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
     let mut add = |at: usize, key: &str| {
         let hash: [u8; 32] = Sha256::digest(key).into();
@@ -287,33 +288,33 @@ fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>
 }
 
 impl Split {
-    /// All of some images.
+    /// Returns a split of all these images.
     pub(crate) fn all(images: LabelledImages, [channels, size]: [usize; 2]) -> Self {
         let indices = Arc::new((0..images.labels.len() as u32).collect());
         Self { source: Arc::new(images), indices, channels, size, labels: None, stand_in: None }
     }
 
-    /// How many images.
+    /// Returns the number of images.
     pub fn len(&self) -> usize {
         self.indices.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// `[channels, size]` of every image.
+    /// Returns `[channels, size]` of every image.
     pub fn image_shape(&self) -> [usize; 2] {
         [self.channels, self.size]
     }
 
-    /// The first `count` images, or all if there are fewer.
+    /// Returns the first `count` images, or all if there are fewer.
     pub fn first(&self, count: usize) -> Split {
         self.range(0, count.min(self.len()))
     }
 
-    /// These images alone.
+    /// Returns a split of these images only.
     pub fn select(&self, indices: &[usize]) -> Split {
         Split {
             indices: Arc::new(indices.iter().map(|&index| self.indices[index]).collect()),
@@ -321,43 +322,43 @@ impl Split {
         }
     }
 
-    /// Images `start` to `end`.
+    /// Returns images `start` to `end`.
     pub(crate) fn range(&self, start: usize, end: usize) -> Split {
         Split { indices: Arc::new(self.indices[start..end].to_vec()), ..self.clone() }
     }
 
-    /// An image's number within its official split: what its random draws are keyed by.
+    /// Returns an image's number within its official split. The number keys the image's random draws.
     pub fn sample(&self, index: usize) -> usize {
         self.indices[index] as usize
     }
 
-    /// An image's key: its path, or split and number.
+    /// Returns an image's key: its path, or its split and number.
     ///
     /// # Errors
-    /// If it has to be read from disk and cannot.
+    /// If the key must be read from disk and cannot be.
     pub fn key(&self, index: usize) -> Result<Cow<'_, str>, DataError> {
         self.source.key(self.sample(index))
     }
 
-    /// An image's label.
+    /// Returns an image's label.
     pub fn label(&self, index: usize) -> usize {
         let class = self.source.labels[self.sample(index)] as usize;
         self.labels.as_ref().map_or(class, |labels| labels[class] as usize)
     }
 
-    /// The boxes of an image's objects, in pixels of the image as the network's crops are cut from it; none where
-    /// none are known.
+    /// Returns the boxes of an image's objects, in pixels of the image from which the network's crops are cut.
+    /// There are none if none are known.
     ///
     /// # Errors
-    /// If they have to be read from disk and cannot.
+    /// If the boxes must be read from disk and cannot be.
     pub fn boxes(&self, index: usize) -> Result<Vec<BoundingBox>, DataError> {
         self.source.boxes(self.sample(index))
     }
 
-    /// An image's pixels, as they come from memory or disk.
+    /// Returns an image's pixels from memory or disk.
     ///
     /// # Errors
-    /// If it has to be read from disk and cannot.
+    /// If the image must be read from disk and cannot be.
     pub fn pixels<'a>(&'a self, index: usize, scratch: &'a mut Scratch) -> Result<Pixels<'a>, DataError> {
         if let Some(pixels) = &self.stand_in {
             self.source.file(self.sample(index), &mut scratch.file)?;
@@ -366,8 +367,8 @@ impl Split {
         self.source.pixels(self.sample(index), [self.channels, self.size], scratch)
     }
 
-    /// The same split with every image read as before but not decoded: its pixels are those of the first. To measure
-    /// what everything else costs.
+    /// Returns the same split, but every image is read without being decoded, and its pixels are those of the first
+    /// image. This measures the cost of everything except decoding.
     ///
     /// # Errors
     /// If the first image cannot be read, or images are in memory and nothing is decoded anyway.
@@ -379,7 +380,7 @@ impl Split {
         Ok(Self { stand_in: Some(Arc::new(first)), ..self })
     }
 
-    /// Whether images are files of their own, of whatever size.
+    /// Returns whether images are separate files of any size.
     #[cfg(feature = "tensors")]
     pub(crate) fn are_files(&self) -> bool {
         match &self.source.images {
@@ -389,10 +390,10 @@ impl Split {
         }
     }
 
-    /// An image's pixels, `[channels, size, size]`, 0–255.
+    /// Returns an image's pixels, `[channels, size, size]`, 0–255.
     ///
     /// # Errors
-    /// If it has to be read from disk and cannot.
+    /// If the image must be read from disk and cannot be.
     pub fn image(&self, index: usize) -> Result<Vec<u8>, DataError> {
         Ok(match self.pixels(index, &mut Scratch::default())? {
             Pixels::Planar(pixels) => pixels.to_vec(),

@@ -1,4 +1,4 @@
-//! Image files to pixels.
+//! Decodes image files to pixels.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -8,24 +8,24 @@ use crate::jpeg;
 use crate::picture::{PIXELS_LIMIT, Picture, check_size, luma};
 use crate::resize::scaled;
 
-/// Decodes an image to `[channels, size, size]`: the shorter side scaled to `size`, the centre
-/// square cut out (Krizhevsky et al. 2012, §2). An image of that size is left as it is.
+/// Decodes an image to `[channels, size, size]`. The shorter side is scaled to `size` and the centre square is cut
+/// out (Krizhevsky et al. 2012, §2). An image of that size is left as it is.
 ///
-/// Grey images become three equal channels where `channels` is 3; colour becomes luma where it is 1.
+/// If `channels` is 3, a grey image becomes three equal channels. If it is 1, colour becomes luma.
 pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
     let pixels = square(pixels(bytes, channels)?, size).bytes;
     let area = size * size;
     Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
 }
 
-/// The pixels of an image file, whose format its first bytes tell, whatever it is called. EXIF's orientation is not
-/// heeded, as in torchvision; see [`orientation`].
+/// Returns the pixels of an image file. Its first bytes determine the format, whatever its name. The EXIF
+/// orientation is ignored, as in torchvision; see [`orientation`].
 pub(crate) fn pixels(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     pixels_in(Vec::new(), bytes, channels, |width, _| 0..width)
 }
 
-/// As [`pixels`], in a vector that has served before; told width and height, `seen` says which columns will be looked
-/// at.
+/// Does the same as [`pixels`] and reuses a vector. `seen` takes width and height and returns the columns that will
+/// be used.
 pub(crate) fn pixels_in(
     buffer: Vec<u8>,
     bytes: &[u8],
@@ -59,7 +59,7 @@ fn png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     check_size(reader.info().width as usize, reader.info().height as usize)?;
     let mut buffer = vec![0; reader.output_buffer_size().ok_or("a PNG that is too large")?];
     let info = reader.next_frame(&mut buffer).map_err(broken)?;
-    // To the last chunk: a file that ends before it is damaged too.
+    // Reads to the last chunk: a file that ends before it is damaged too.
     reader.finish().map_err(broken)?;
     let samples = info.color_type.samples();
     let grey = samples < 3; // grey, or grey and alpha
@@ -71,7 +71,7 @@ fn png(bytes: &[u8], channels: usize) -> Result<Picture, String> {
     Ok(Picture::whole(bytes, info.width as usize, info.height as usize, channels))
 }
 
-/// The first chunk of a PNG that is cut short or has a wrong checksum.
+/// Returns the first chunk of a PNG that is cut short or has a wrong checksum.
 fn damaged_chunk(bytes: &[u8]) -> Option<String> {
     let mut rest = bytes.get(8..)?;
     while let Some((head, _)) = rest.split_at_checked(8) {
@@ -93,7 +93,7 @@ fn damaged_chunk(bytes: &[u8]) -> Option<String> {
     Some("it ends without an IEND chunk".to_owned())
 }
 
-/// A file of one of the formats that the `image` crate reads; of several frames, the first.
+/// Decodes a file in one of the formats that the `image` crate reads. Of several frames, the first is taken.
 #[cfg(feature = "image-formats")]
 fn other(format: Format, bytes: &[u8], channels: usize) -> Result<Picture, String> {
     use image::{ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -116,7 +116,7 @@ fn other(format: Format, bytes: &[u8], channels: usize) -> Result<Picture, Strin
     Ok(Picture::whole(from_rgb(rgb, channels), width as usize, height as usize, channels))
 }
 
-/// Colours as they are, or their luma.
+/// Returns the colours unchanged, or their luma.
 fn from_rgb(pixels: impl Iterator<Item = [u8; 3]>, channels: usize) -> Vec<u8> {
     match channels {
         1 => pixels.map(luma).collect(),
@@ -124,25 +124,26 @@ fn from_rgb(pixels: impl Iterator<Item = [u8; 3]>, channels: usize) -> Vec<u8> {
     }
 }
 
-/// The two sides of an image whose shorter one is scaled to `short`, as torchvision rounds: down.
+/// Returns the sides of an image whose shorter side is scaled to `short`. The longer side is rounded down, as in
+/// torchvision.
 pub(crate) fn scaled_sides(width: usize, height: usize, short: usize) -> [usize; 2] {
     let least = width.min(height).max(1);
     [short * width / least, short * height / least]
 }
 
-/// Half of a number, a half rounded to the even neighbour, as in Python and so where torchvision cuts the centre.
+/// Returns half of a number, with ties rounded to even, as Python does. torchvision thus places the centre crop.
 pub(crate) fn half_even(number: usize) -> usize {
     let half = number / 2;
     half + (number % 2) * (half % 2)
 }
 
-/// The centre square of `size` pixels of an image whose shorter side is scaled to that: what
-/// `torchvision.transforms` gives for `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)`.
+/// Returns the centre square of `size` pixels of an image whose shorter side is scaled to `size`. The result equals
+/// that of `Resize(size)`, antialiased and bilinear, and `CenterCrop(size)` in `torchvision.transforms`.
 pub(crate) fn square(pixels: Picture, size: usize) -> Picture {
     if (pixels.width, pixels.height) == (size, size) { pixels } else { square_of(&pixels, size) }
 }
 
-/// As [`square`], leaving the image as it is.
+/// Does the same as [`square`] and keeps the image.
 pub(crate) fn square_of(pixels: &Picture, size: usize) -> Picture {
     if (pixels.width, pixels.height) == (size, size) {
         return pixels.clone();
@@ -151,17 +152,17 @@ pub(crate) fn square_of(pixels: &Picture, size: usize) -> Picture {
     scaled(pixels, whole, [half_even(whole[0] - size), half_even(whole[1] - size)], [size; 2])
 }
 
-/// The columns that [`square_of`] looks at.
+/// Returns the columns that [`square_of`] uses.
 pub(crate) fn seen_by_square(width: usize, height: usize, size: usize) -> Range<usize> {
     let scaled = scaled_sides(width, height, size)[0];
     let (by, corner) = (width as f64 / scaled as f64, half_even(scaled - size) as f64);
-    // The filter reaches one scaled pixel further, or one pixel where it enlarges.
+    // The filter extends by one scaled pixel, or by one source pixel when it enlarges.
     let reach = by.max(1.0) + 1.0;
     let end = ((corner + size as f64) * by + reach).ceil() as usize;
     (corner * by - reach).max(0.0) as usize..end.min(width)
 }
 
-/// What EXIF says of how the camera was held, 1 to 8; 1 where nothing or nonsense is said.
+/// Returns the EXIF orientation, 1 to 8, or 1 if it is missing or invalid.
 pub(crate) fn orientation(bytes: &[u8]) -> u32 {
     let read = exif::Reader::new().read_from_container(&mut Cursor::new(bytes));
     let value = read
@@ -170,7 +171,7 @@ pub(crate) fn orientation(bytes: &[u8]) -> u32 {
     value.filter(|value| (1..=8).contains(value)).unwrap_or(1)
 }
 
-/// Turns and mirrors an image so that it stands upright.
+/// Rotates and mirrors an image so that it is upright.
 pub(crate) fn upright(pixels: Picture, orientation: u32) -> Picture {
     let Picture { bytes, width, height, channels, .. } = &pixels;
     let (width, height) = (*width, *height);
@@ -225,12 +226,12 @@ pub(crate) mod tests {
 
     #[test]
     fn other_sizes_keep_the_centre_square() {
-        // 6×2, three 2×2 blocks: only the middle one is in the centre square.
+        // The image is 6×2, three 2×2 blocks. Only the middle block is in the centre square.
         let row = [10, 10, 90, 90, 50, 50];
         let bytes = encode_png(&[row, row].concat(), 6, 2, png::ColorType::Grayscale);
         assert_eq!(planar(&bytes, 1, 2).unwrap(), [90; 4]);
-        // Scaled as a whole, then cut, as in the paper: the outer columns still feel their neighbours
-        // (a quarter of 10 and of 50), which cutting first would forget.
+        // The image is scaled as a whole and then cut, as in the paper. So the outer columns include a quarter of
+        // their neighbours (10 and 50); cutting first would lose that.
         assert_eq!(planar(&bytes, 1, 4).unwrap(), [70, 90, 90, 80].repeat(4));
     }
 
@@ -248,7 +249,7 @@ pub(crate) mod tests {
     fn a_damaged_png_names_the_chunk() {
         let whole = encode_png(&[7; 64], 8, 8, png::ColorType::Grayscale);
         let mut wrong = whole.clone();
-        // The checksum of the pixels stands before the last chunk, which has twelve bytes.
+        // The checksum of the pixels precedes the last chunk, which has twelve bytes.
         let at = wrong.len() - 13;
         wrong[at] ^= 1;
         let error = pixels(&wrong, 3).unwrap_err();
@@ -259,7 +260,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// Against the picture of `fuzz/make_corpus.py`.
+    /// Compares with the picture of `fuzz/make_corpus.py`.
     #[test]
     fn other_formats_are_read_or_named() {
         let picture: Vec<u8> = (0..17 * 13)
@@ -288,7 +289,7 @@ pub(crate) mod tests {
     #[test]
     #[cfg(feature = "image-formats")]
     fn absurd_sizes_are_refused_in_other_formats_too() {
-        // Width and height of a bitmap stand at byte 18.
+        // Width and height of a bitmap start at byte 18.
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/image/colour.bmp");
         let mut bytes = std::fs::read(corpus).unwrap();
         bytes[18..26].copy_from_slice(&[30_000u32.to_le_bytes(), 30_000u32.to_le_bytes()].concat());
@@ -297,7 +298,7 @@ pub(crate) mod tests {
 
     #[test]
     fn absurd_sizes_are_refused_by_a_limit() {
-        // A PNG of 60,000 × 60,000, its header's checksum right.
+        // A PNG of 60,000 × 60,000 whose header has a valid checksum.
         let mut header = b"IHDR".to_vec();
         header.extend([60_000u32.to_be_bytes(), 60_000u32.to_be_bytes()].concat());
         header.extend([8, 2, 0, 0, 0]);
@@ -310,7 +311,7 @@ pub(crate) mod tests {
         assert!(error.contains("60000 × 60000") || error.contains("limits"), "{error}");
         let mut jpeg = jpeg::encode(&[9; 8 * 8 * 3], 8, 90).unwrap();
         assert!(planar(&jpeg, 3, 8).is_ok());
-        // Height and width stand five bytes after the marker of the frame.
+        // Height and width start five bytes after the frame marker.
         let frame = jpeg.windows(2).position(|two| two == [0xff, 0xc0]).unwrap() + 5;
         jpeg[frame..frame + 4].copy_from_slice(&[60_000u16.to_be_bytes(), 60_000u16.to_be_bytes()].concat());
         assert!(planar(&jpeg, 3, 8).unwrap_err().contains("claims 60000 × 60000 pixels"));
@@ -362,7 +363,8 @@ pub(crate) mod tests {
         assert_eq!([0, 1, 2, 3, 4, 5, 7].map(half_even), [0, 0, 1, 2, 2, 2, 4]);
     }
 
-    /// Against Pillow, by `tests/golden/resize.py`: wide, tall and very tall pictures full of edges, made smaller and larger.
+    /// Compares with Pillow, by `tests/golden/resize.py`: wide, tall and very tall pictures full of edges, scaled
+    /// down and up.
     #[test]
     fn pictures_are_scaled_and_cut_as_by_pillow() {
         for line in include_str!("../../../tests/golden/resize_made.tsv").lines() {

@@ -9,7 +9,7 @@ pub enum DataError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file or folder cannot be written.
@@ -17,26 +17,26 @@ pub enum DataError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The work was stopped from outside.
     #[error("interrupted; the same command goes on from here")]
     Interrupted,
-    /// A file is not what its name or place says.
+    /// A file is not what its name or location indicates.
     #[error("{file}: {problem}")]
     File {
-        /// The file, inside its folder or archive.
+        /// The file's path within its folder or archive.
         file: String,
         /// What is wrong with it.
         problem: String,
     },
-    /// A data set as a whole is not what it should be.
+    /// A data set as a whole is invalid.
     #[error("data set `{name}`: {problem}")]
     Dataset {
         /// The data set.
         name: String,
-        /// What is wrong and what to do.
+        /// What is wrong, and the remedy.
         problem: String,
     },
 }
@@ -50,7 +50,7 @@ impl DataError {
         move |source| Self::Write { path: path.to_owned(), source }
     }
 
-    /// A problem at a place inside a file.
+    /// Reports a problem at an offset in a file.
     pub(crate) fn at(file: &str, offset: u64, problem: impl std::fmt::Display) -> Self {
         Self::File { file: file.to_owned(), problem: format!("at byte {offset}: {problem}") }
     }

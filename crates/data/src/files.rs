@@ -1,4 +1,4 @@
-//! The files of a data set, wherever they lie: in folders, in archives, in archives within archives.
+//! The files of a data set in folders, in archives or in archives within archives.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,32 +14,32 @@ use crate::gzip::{self, Gzip};
 use crate::open_files::OpenFiles;
 use crate::{DataError, PassedOver, clutter};
 
-/// Compressed archives are unpacked into memory up to this many bytes altogether: what a small file can grow to is not
-/// bounded otherwise.
+/// The total size in bytes to which compressed archives are unpacked into memory. Without a limit, a small file
+/// could grow without bound.
 const UNPACKED_LIMIT: u64 = 4 << 30;
 
 /// Archives within archives are opened to this depth; ILSVRC-2012 needs one.
 const DEPTH_LIMIT: usize = 3;
 
-/// How files that explain a data set begin.
+/// The beginnings of the names of files that describe a data set.
 const DOCUMENTS: [&str; 5] = ["readme", "license", "licence", "copying", "citation"];
 
-/// Members of an archive that are compared with files beside it.
+/// The number of an archive's members that are compared with files beside it.
 const COMPARED: usize = 8;
 
-/// The files of a data set by relative path, whether they lie in a folder, in a tar that is read in place, or in a
-/// tar.gz that is unpacked into memory. Archives inside are folders too, under their own names without the ending:
-/// ILSVRC-2012 comes as a folder of tars, one of which is a tar of a thousand. What systems and tools leave behind is
-/// not among them but counted.
+/// The files of a data set by relative path. They are in a folder, in a tar that is read in place, or in a tar.gz
+/// that is unpacked into memory. Archives inside count as folders under their own names without the extension:
+/// ILSVRC-2012 is a folder of tars, one of which contains a thousand tars. Files that systems and tools leave
+/// behind are not listed but counted.
 #[derive(Debug)]
 pub struct Files {
     root: PathBuf,
-    /// By name.
+    /// Sorted by name.
     entries: Vec<Entry>,
     archives: Vec<Archive>,
     /// The tars that are read in place.
     open: OpenFiles,
-    /// Folders with nothing in them.
+    /// Empty folders.
     empty: Vec<String>,
     passed: Mutex<PassedOver>,
     /// Bytes that may still be unpacked.
@@ -50,9 +50,9 @@ pub struct Files {
 struct Entry {
     name: Box<str>,
     place: Place,
-    /// The innermost archive that it is in.
+    /// The innermost archive that contains it.
     archive: Option<u32>,
-    /// Whether it was read, or will be as an image.
+    /// Whether the file was read, or will be read as an image.
     used: AtomicBool,
 }
 
@@ -65,7 +65,7 @@ enum Place {
 
 #[derive(Debug)]
 struct Archive {
-    /// Its name in messages.
+    /// The archive's name in messages.
     origin: String,
     /// The prefix of its members' names.
     prefix: String,
@@ -78,11 +78,11 @@ enum Stored<'a> {
 }
 
 impl Files {
-    /// Opens a folder, a `.tar` or a `.tar.gz`, or a parquet file, as if it were alone in its folder.
+    /// Opens a folder, a `.tar`, a `.tar.gz`, or a parquet file as if it were alone in its folder.
     ///
     /// # Errors
-    /// If it cannot be read, a link in it leads nowhere, an archive lies beside what it was unpacked to, or an archive
-    /// is cut short, not a tar, or has names that cannot be trusted.
+    /// If `path` cannot be read, a link in it is broken, or an archive lies beside its unpacked files. Also if an
+    /// archive is cut short, is not a tar, or has names that cannot be trusted.
     pub fn open(path: &Path) -> Result<Self, DataError> {
         let mut files = Self {
             root: path.to_owned(),
@@ -113,17 +113,17 @@ impl Files {
         Ok(files)
     }
 
-    /// Relative paths of all files, sorted.
+    /// Returns the relative paths of all files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| &*entry.name)
     }
 
-    /// Folders that hold nothing, sorted as they were found.
+    /// Returns the empty folders, sorted as they were found.
     pub(crate) fn empty_folders(&self) -> &[String] {
         &self.empty
     }
 
-    /// The first file whose path ends in `suffix` at a folder boundary.
+    /// Returns the first file whose path ends in `suffix` at a folder boundary.
     pub fn find(&self, suffix: &str) -> Option<&str> {
         let ends = |name: &&str| {
             name.strip_suffix(suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
@@ -136,7 +136,7 @@ impl Files {
         found.map(|at| &self.entries[at]).map_err(|_| DataError::file(self.display(name), "no such file"))
     }
 
-    /// A file's bytes.
+    /// Returns a file's bytes.
     ///
     /// # Errors
     /// If there is no such file or it cannot be read.
@@ -158,7 +158,7 @@ impl Files {
         }
     }
 
-    /// Has `read` read a file by position: it is given the length, and a reader of the bytes from an offset on.
+    /// Calls `read` with the length of a file and a function that reads its bytes from an offset.
     ///
     /// # Errors
     /// If there is no such file or it cannot be read.
@@ -183,7 +183,7 @@ impl Files {
         result.map_err(|source| DataError::Read { path: path(), source })
     }
 
-    /// A file's first bytes, at most `count`.
+    /// Returns the first bytes of a file, at most `count`.
     ///
     /// # Errors
     /// If there is no such file or it cannot be read.
@@ -195,17 +195,17 @@ impl Files {
         })
     }
 
-    /// An archive of a kind that is not read, and its kind.
+    /// Returns an archive of an unsupported kind, and that kind.
     pub(crate) fn other_archive(&self) -> Option<(&str, &'static str)> {
         const ENDINGS: [&str; 8] = ["zip", "7z", "xz", "txz", "bz2", "zst", "rar", "tbz2"];
         let packed = |name: &&str| ENDINGS.iter().any(|known| ending(name) == format!(".{known}"));
         self.names().filter(packed).find_map(|name| Some((name, other_archive(&self.first(name, 8).ok()?)?)))
     }
 
-    /// A file's length in bytes.
+    /// Returns a file's length in bytes.
     ///
     /// # Errors
-    /// If there is no such file or the operating system does not tell.
+    /// If there is no such file, or the operating system does not report its length.
     pub(crate) fn length(&self, name: &str) -> Result<u64, DataError> {
         Ok(match &self.entry(name)?.place {
             Place::Folder => {
@@ -217,32 +217,33 @@ impl Files {
         })
     }
 
-    /// How to call a file in a message.
+    /// The name of a file in messages.
     pub fn display(&self, name: &str) -> String {
         let path = if name.is_empty() { Cow::from(&self.root) } else { self.root.join(name).into() };
         path.display().to_string()
     }
 
-    /// The file or folder that was opened.
+    /// Returns the file or folder that was opened.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The path of the innermost archive that a file is in, without the ending and with a slash at the end; empty if
-    /// it is the one that was opened. `None` for a file that is in no archive.
+    /// Returns the path of the innermost archive that contains a file, without the extension and with a slash at
+    /// the end. The path is empty if that is the archive that was opened. Returns `None` if the file is in no
+    /// archive.
     pub(crate) fn archive(&self, name: &str) -> Option<&str> {
         let archive = self.entry(name).ok()?.archive?;
         Some(&self.archives[archive as usize].prefix)
     }
 
-    /// Says that a file is part of a layout, though it is not read from here.
+    /// Marks a file as part of a layout, though it is not read from here.
     pub(crate) fn mark_used(&self, name: &str) {
         if let Ok(entry) = self.entry(name) {
             entry.used.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Counts a file that is not used under this kind.
+    /// Counts an unused file under this kind.
     pub(crate) fn pass_over(&self, name: &str, kind: &str) {
         if let Ok(entry) = self.entry(name)
             && !entry.used.swap(true, Ordering::Relaxed)
@@ -251,13 +252,13 @@ impl Files {
         }
     }
 
-    /// Counts what is not used, under this kind.
+    /// Counts `number` unused items under this kind.
     pub(crate) fn count(&self, kind: &str, number: usize) {
         self.passed.lock().unwrap_or_else(PoisonError::into_inner).add(kind, number);
     }
 
-    /// What was passed over, if of the files that were not read these alone are still going to be: the rest is counted
-    /// by ending.
+    /// Returns the files passed over, given that only `images` are still to be read. The other unread files are
+    /// counted by extension.
     pub(crate) fn passed_over<'a>(&self, images: impl Iterator<Item = &'a String>) -> PassedOver {
         images
             .filter_map(|name| self.entry(name).ok())
@@ -269,7 +270,7 @@ impl Files {
         passed
     }
 
-    /// The place that an entry comes from, for messages.
+    /// Returns the origin of an entry for messages.
     fn origin(&self, entry: &Entry) -> String {
         match entry.archive {
             Some(archive) => self.archives[archive as usize].origin.clone(),
@@ -277,7 +278,8 @@ impl Files {
         }
     }
 
-    /// Lists a folder; `above` are the folders it lies in, by their real paths, so that a link to one of them ends.
+    /// Lists a folder. `above` holds the real paths of the folders above it, so that a link to one of them ends the
+    /// recursion.
     fn list(&mut self, folder: &Path, prefix: &str, above: &mut Vec<PathBuf>) -> Result<(), DataError> {
         let real = folder.canonicalize().map_err(DataError::read(folder))?;
         if above.contains(&real) {
@@ -301,7 +303,7 @@ impl Files {
                 DataError::file(folder.display().to_string(), problem)
             })?;
             let kind = kind_of_file(&entry)?;
-            // A link to a folder of images is as good as the folder.
+            // A link to a folder of images counts as that folder.
             if kind.is_dir() {
                 self.list(&path, &format!("{prefix}{name}/"), above)?;
             } else if !kind.is_file() {
@@ -332,7 +334,7 @@ impl Files {
         self.mount(&stored, prefix, path.display().to_string(), 0)
     }
 
-    /// Adds the members of an archive and of those in it.
+    /// Adds the members of an archive and of the archives in it.
     fn mount(
         &mut self,
         stored: &Stored<'_>,
@@ -376,7 +378,7 @@ impl Files {
         Ok(())
     }
 
-    /// Adds a member of an archive, or its own members.
+    /// Adds a member of an archive, or the members of that member.
     fn member(
         &mut self,
         name: &str,
@@ -435,12 +437,12 @@ impl Files {
             }
             self.member(&name, &Stored::Memory(&bytes), archive, depth)?;
         }
-        // The rest is padding, and the checksum.
+        // The rest is padding and the checksum.
         io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(no_tar)?;
         Ok(())
     }
 
-    /// An error if an archive holds images that also lie beside it as files, under a path that ends as theirs does: it
+    /// Returns an error if images in an archive also lie beside it as files, with the same end of path. The archive
     /// was unpacked there, and each image would count twice.
     fn no_archive_beside_its_files(&self) -> Result<(), DataError> {
         let mut members: BTreeMap<u32, Vec<&Entry>> = BTreeMap::new();
@@ -482,7 +484,8 @@ impl Files {
         Ok(())
     }
 
-    /// The folder that holds a copy of an archive's member: the archive's first folder, if it kept its name.
+    /// Returns the folder that holds a copy of an archive's member: the archive's first folder, if its name was
+    /// kept.
     fn beside(&self, copy: &Entry, inside: &str) -> String {
         match without_common_end(&copy.name, inside) {
             "" => self.display(inside.split_once('/').map_or("", |(first, _)| first)),
@@ -497,7 +500,8 @@ impl Files {
         }
     }
 
-    /// Some of these that are images: by their endings or, if none is, by their first bytes.
+    /// Returns some of these members that are images, by their extensions or, if none has one, by their first
+    /// bytes.
     fn some_images<'a>(&self, members: &[&'a Entry]) -> Result<Vec<&'a Entry>, DataError> {
         let some = |members: Vec<&'a Entry>| -> Vec<&'a Entry> {
             let step = members.len().div_ceil(COMPARED).max(1);
@@ -526,7 +530,7 @@ impl Files {
 }
 
 impl Stored<'_> {
-    /// The first bytes.
+    /// Returns the first bytes.
     fn first(&self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self {
@@ -539,7 +543,7 @@ impl Stored<'_> {
     }
 }
 
-/// What begins like this, if it is an archive that is not read.
+/// Returns the kind of an unsupported archive by its first bytes.
 fn other_archive(first: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 6] = [
         (b"PK\x03\x04", "a zip archive"),
@@ -552,7 +556,7 @@ fn other_archive(first: &[u8]) -> Option<&'static str> {
     KINDS.iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, kind)| *kind)
 }
 
-/// What a file is, or what a link to it leads to.
+/// Returns the type of a file, or of the target of a link.
 fn kind_of_file(entry: &fs::DirEntry) -> Result<fs::FileType, DataError> {
     let path = entry.path();
     let kind = entry.file_type().map_err(DataError::read(&path))?;
@@ -566,7 +570,7 @@ fn kind_of_file(entry: &fs::DirEntry) -> Result<fs::FileType, DataError> {
     })
 }
 
-/// How many files there are at and below a path; links are not followed.
+/// Counts the files at and below a path. Links are not followed.
 fn files_below(path: &Path) -> usize {
     if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
         return 1;
@@ -574,25 +578,25 @@ fn files_below(path: &Path) -> usize {
     fs::read_dir(path).map_or(0, |entries| entries.flatten().map(|entry| files_below(&entry.path())).sum())
 }
 
-/// A path without the folders and the name that it shares, at its end, with another.
+/// Returns a path without the folders and the name that it shares at its end with another path.
 fn without_common_end<'a>(path: &'a str, other: &str) -> &'a str {
     let common = path.rsplit('/').zip(other.rsplit('/')).take_while(|(a, b)| a == b);
     let length: usize = common.map(|(part, _)| part.len() + 1).sum();
     &path[..path.len().saturating_sub(length)]
 }
 
-/// A path's last part.
+/// Returns the last part of a path.
 pub(crate) fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Whether a file is called as JPEG and PNG files are.
+/// Returns whether a file has the extension of a JPEG or PNG file.
 pub(crate) fn is_image(name: &str) -> bool {
     let ending = base(name).rsplit_once('.').map_or("", |(_, ending)| ending);
     ["jpg", "jpeg", "jpe", "jfif", "png"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// The ending of a file's name, by which those that are not used are counted.
+/// Returns the extension of a file's name, by which unused files are counted.
 fn ending(name: &str) -> String {
     const IMAGES: [&str; 10] = ["webp", "gif", "bmp", "tif", "tiff", "heic", "avif", "jxl", "ppm", "pgm"];
     let name = base(name).to_ascii_lowercase();
@@ -606,7 +610,7 @@ fn ending(name: &str) -> String {
     }
 }
 
-/// An archive's name without its ending.
+/// Returns an archive's name without its extension.
 fn stem(name: &str) -> Option<&str> {
     [".tar", ".tar.gz", ".tgz"]
         .iter()
@@ -651,7 +655,7 @@ mod tests {
         let alone = Files::open(&folder.path().join("train.tar")).unwrap();
         assert_eq!(alone.names().next(), Some("n01/n01_1.JPEG"));
 
-        // A kilobyte off the end of the inner tar, the outer one untouched.
+        // Cuts a kilobyte off the inner tar and leaves the outer one intact.
         let cut = tar(&[("n01.tar", &inner[..1200]), ("n02.tar", b"")]);
         std::fs::write(folder.path().join("train.tar"), &cut).unwrap();
         let error = Files::open(folder.path()).unwrap_err().to_string();

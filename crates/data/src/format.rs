@@ -1,6 +1,6 @@
-//! Image formats, recognised by their first bytes, whatever a file is called.
+//! Recognises image formats by their first bytes, whatever a file is called.
 
-/// How many of a file's first bytes [`sniff`] looks at, at most.
+/// The largest number of first bytes that [`sniff`] examines.
 pub(crate) const SNIFFED: usize = 32;
 
 /// An image format.
@@ -12,12 +12,12 @@ pub(crate) enum Format {
     Gif,
     Bmp,
     Tiff,
-    /// A format that no build reads, by its name.
+    /// A format that no build reads, with its name.
     Other(&'static str),
 }
 
 impl Format {
-    /// The format's usual name.
+    /// Returns the format's usual name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Jpeg => "JPEG",
@@ -30,7 +30,7 @@ impl Format {
         }
     }
 
-    /// Whether this build reads the format.
+    /// Returns whether this build reads the format.
     pub(crate) fn is_read(self) -> bool {
         match self {
             Self::Jpeg | Self::Png => true,
@@ -39,7 +39,7 @@ impl Format {
         }
     }
 
-    /// Why a file of this format is not read, and what to do.
+    /// Explains why a file of this format is not read, and the remedy.
     pub(crate) fn refusal(self) -> String {
         let remedy = match self {
             Self::Other(_) => "convert it to JPEG or PNG",
@@ -50,14 +50,14 @@ impl Format {
     }
 }
 
-/// The format of a file that begins with these bytes; `None` if they begin no known image format.
+/// Returns the format of a file from its first bytes, or `None` if they start no known image format.
 pub(crate) fn sniff(first: &[u8]) -> Option<Format> {
     Some(match &first[..first.len().min(SNIFFED)] {
         [0xff, 0xd8, 0xff, ..] => Format::Jpeg,
         [0x89, b'P', b'N', b'G', ..] => Format::Png,
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Format::WebP,
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Format::Gif,
-        // Two letters begin many texts too: the length of the second header decides.
+        // Many texts also start with these two letters, so the length of the second header decides.
         [b'B', b'M', rest @ ..] => match rest.get(12..16)? {
             [12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0] => Format::Bmp,
             _ => return None,
@@ -108,7 +108,7 @@ mod tests {
             assert!(first.len() <= SNIFFED);
             assert_eq!(sniff(first).map(Format::name), Some(name));
         }
-        // Sound, films, words, numbers in IDX and nothing at all.
+        // Sound, films, text, IDX numbers and an empty file.
         for other in [
             &b"RIFF\x10\0\0\0WAVEfmt "[..],
             b"\0\0\0\x20ftypisom",

@@ -1,6 +1,6 @@
-//! The readers of files from elsewhere as functions of bytes: for `fuzz/`, and for the test that replays what fuzzing
-//! has found. Each must return, whatever it is given, in memory that the input's length bounds (an image's by the
-//! limit on its pixels).
+//! The readers of untrusted files as functions of bytes, for `fuzz/` and for the test that replays the findings of
+//! fuzzing. Each must return for any input, in memory bounded by the input's length. The limit on pixels bounds the
+//! memory of an image.
 
 use std::io::{Cursor, Read, Write};
 use std::sync::Once;
@@ -8,7 +8,7 @@ use std::sync::Once;
 use crate::gzip::Gzip;
 use crate::{PassedOver, archive, decode, layout, shards};
 
-/// A reader of bytes.
+/// A function that reads bytes.
 pub type Reader = fn(&[u8]);
 
 /// The readers by name.
@@ -27,10 +27,10 @@ pub const READERS: &[(&str, Reader)] = &[
     ("parquet", parquet),
 ];
 
-/// Has the reader of this name read these bytes.
+/// Runs the reader of this name on these bytes.
 ///
 /// # Panics
-/// If there is none of that name, or it does what it must not.
+/// If there is no such reader, or it violates its contract.
 pub fn read(name: &str, bytes: &[u8]) {
     let (_, reader) = READERS.iter().find(|(reader, _)| *reader == name).expect("a reader of that name");
     reader(bytes);
@@ -62,8 +62,8 @@ fn gzip(bytes: &[u8]) {
     let _ = std::io::copy(&mut unpacked, &mut std::io::sink());
 }
 
-/// Panics in a library that we catch are no finding, where the fuzzer's hook would end the process at once; others are. In
-/// tests there is no such hook.
+/// Suppresses panics in a library that we catch: they are not findings, but the fuzzer's hook would end the process
+/// at once. Other panics are findings. Tests have no such hook.
 fn caught_in(library: &'static str) {
     if cfg!(test) {
         return;
@@ -94,7 +94,7 @@ fn image(bytes: &[u8]) {
     }
 }
 
-/// The last two bytes choose which columns are asked for.
+/// The last two bytes choose the requested columns.
 fn jpeg(bytes: &[u8]) {
     caught_in("libjpeg-turbo-rs");
     let part = |at: usize, width: usize| {
@@ -136,7 +136,7 @@ fn parquet(bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    /// What fuzzing started from and what it found, `fuzz/corpus/<reader>/…`.
+    /// The seeds and findings of fuzzing, `fuzz/corpus/<reader>/…`.
     #[test]
     fn the_corpus_is_read_without_a_panic() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");

@@ -1,4 +1,4 @@
-//! gzip streams as gzip reads them: one member after the other to the end, then padding.
+//! Reads gzip streams as gzip does: all members up to the end, then padding.
 
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -7,10 +7,10 @@ use flate2::bufread::GzDecoder;
 /// The first bytes of a gzip stream.
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// What all members of a gzip stream unpack to. Zeros behind the last member are padding; anything else there is an
-/// error.
+/// The unpacked data of all members of a gzip stream. Zeros after the last member are padding; anything else there
+/// is an error.
 pub(crate) struct Gzip<R> {
-    /// `None` after the last one.
+    /// `None` after the last member.
     member: Option<GzDecoder<BufReader<R>>>,
 }
 
@@ -20,7 +20,7 @@ impl<R: Read> Gzip<R> {
     }
 }
 
-/// Whether another member begins; padding is read over.
+/// Returns whether another member begins. Skips padding.
 fn another(stream: &mut impl BufRead) -> io::Result<bool> {
     let mut padded = false;
     loop {
@@ -64,7 +64,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// One gzip member.
+    /// Packs bytes into one gzip member.
     pub(crate) fn packed(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(bytes).unwrap();

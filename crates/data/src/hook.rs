@@ -1,4 +1,4 @@
-//! Chosen moments at which a test stops, holds or ends the process, so that no test has to sleep until one comes.
+//! Stops, holds or aborts the process at chosen moments, so that no test has to sleep until one comes.
 //!
 //! The environment variable `ALEXNET_BURN_HOOK` is read here and nowhere else:
 //!
@@ -47,7 +47,7 @@ fn parse(text: &str) -> Option<Hook> {
     }
 }
 
-/// A step is done; `stop` is what asks the work to end.
+/// Records that a step is done. `stop` is the flag that ends the work.
 pub fn step(stop: &AtomicBool) {
     let Some(hook) = &*HOOK else { return };
     let steps = STEPS.fetch_add(1, Ordering::SeqCst) + 1;
@@ -66,7 +66,7 @@ pub fn step(stop: &AtomicBool) {
     }
 }
 
-/// A change to a file is durable: written and synced, renamed, or removed.
+/// Records that a change to a file is durable: written and synced, renamed, or removed.
 pub fn changed() {
     let Some(Hook::Crash(at)) = &*HOOK else { return };
     if CHANGES.fetch_add(1, Ordering::SeqCst) + 1 == *at {

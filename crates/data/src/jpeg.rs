@@ -1,5 +1,5 @@
-//! JPEG files to pixels and back, by libjpeg-turbo-rs: libjpeg-turbo's pixels to the bit, so those of Pillow and
-//! torchvision.
+//! Decodes and encodes JPEG with libjpeg-turbo-rs. The pixels equal those of libjpeg-turbo to the bit, and so those
+//! of Pillow and torchvision.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,16 +8,17 @@ use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat, Subsamplin
 
 use crate::picture::{Picture, check_size, luma};
 
-/// Scans of a progressive file, at most: each costs a pass over the whole image, and takes few bytes.
+/// The largest number of scans in a progressive file. Each scan costs a pass over the whole image but takes few
+/// bytes.
 const SCANS_LIMIT: usize = 1000;
 
-/// Columns around those that are asked for: interpolated colour reaches this far at most.
+/// Extra columns around the requested ones: interpolated colour extends at most this far.
 const MARGIN: usize = 8;
 
-/// Decodes a JPEG in a vector that has served before. Told width and height, `seen` says which columns are looked at;
-/// only those are converted to colours where that is as exact.
+/// Decodes a JPEG and reuses a vector. `seen` takes width and height and returns the columns that are used. Only
+/// those are converted to colours if that is as exact.
 ///
-/// Damage is an error, where libjpeg itself goes on with a warning.
+/// Damage is an error, while libjpeg itself continues with a warning.
 pub(crate) fn decode(
     mut buffer: Vec<u8>,
     bytes: &[u8],
@@ -42,7 +43,7 @@ pub(crate) fn decode(
     let finest = frame.components.iter().fold((0, 0), |(across, down), one| {
         (across.max(one.horizontal_sampling), down.max(one.vertical_sampling))
     });
-    // libjpeg-turbo-rs takes both for whole planes.
+    // libjpeg-turbo-rs treats both as full-resolution planes.
     if components == 4 && [0, 3].iter().any(|&at| sampling(at) != Some(finest)) {
         return Err("a JPEG in CMYK whose first or last component has fewer samples than another".into());
     }
@@ -52,7 +53,7 @@ pub(crate) fn decode(
         _ => PixelFormat::Rgb,
     };
     decoder.set_output_format(format);
-    // libjpeg's default; it shows in progressive files that leave the last refinements out.
+    // This is libjpeg's default. It affects progressive files without the last refinements.
     decoder.set_block_smoothing(true);
     let mut columns = 0..width;
     if components < 4 && !lossless {
@@ -66,14 +67,14 @@ pub(crate) fn decode(
             .unwrap_or(1);
         let first = seen.start.saturating_sub(MARGIN) / block * block;
         let end = (seen.end + MARGIN).min(width);
-        // Colour of very few columns is interpolated in another way.
+        // Colour of very few columns is interpolated differently.
         if end - first >= 8 * block && end - first < width {
             columns = first..end;
             decoder.set_crop(first, end - first);
         }
     }
     buffer.resize(decoder.output_buffer_size().map_err(broken)?, 0);
-    // What the decoder panics at is damage like any other.
+    // A panic in the decoder counts as damage.
     let decoded = catch_unwind(AssertUnwindSafe(|| decoder.decode_image_into(&mut buffer)));
     let info = decoded.map_err(|_| "broken JPEG (its decoder failed)")?.map_err(broken)?;
     if (info.width, info.height, info.pixel_format) != (columns.len(), height, format) {
@@ -86,7 +87,7 @@ pub(crate) fn decode(
     Ok(Picture { bytes: buffer, width, height, channels, columns })
 }
 
-/// Whether a file has an end marker: of one that is cut short between two scans all that is there can be decoded.
+/// Returns whether a file has an end marker. A file that is cut short between two scans decodes without error.
 fn has_end(bytes: &[u8]) -> bool {
     if bytes.ends_with(&[0xff, 0xd9]) {
         return true;
@@ -96,7 +97,7 @@ fn has_end(bytes: &[u8]) -> bool {
         rest = &rest[at + 1..];
         match *rest {
             [0xd9, ..] => return true,
-            // A coded byte of ones, padding, a restart: nothing to pass over.
+            // An escaped 0xff, padding, or a restart marker: there is no segment to skip.
             [0 | 1 | 0xd0..=0xd8 | 0xff, ..] => {}
             [_, high, low, ..] => {
                 rest = rest.get(1 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
@@ -107,8 +108,8 @@ fn has_end(bytes: &[u8]) -> bool {
     false
 }
 
-/// Cyan, magenta, yellow and black as Adobe stores them, inverted, to red, green and blue or grey: as Pillow's
-/// `convert("RGB")` does, whatever the file says of its inks.
+/// Converts cyan, magenta, yellow and black, stored inverted as by Adobe, to red, green and blue or to grey. The
+/// result equals Pillow's `convert("RGB")`, whatever the file says of its inks.
 fn from_ink(inks: &[u8], channels: usize) -> Vec<u8> {
     // a · b / 255, rounded.
     let product = |a: u8, b: u8| {
@@ -123,7 +124,7 @@ fn from_ink(inks: &[u8], channels: usize) -> Vec<u8> {
     inks.as_chunks::<4>().0.iter().flat_map(pixel).collect()
 }
 
-/// Encodes an image of `[side, side, 3]` as libjpeg does by default: colours at half the resolution, standard tables.
+/// Encodes an image of `[side, side, 3]` with libjpeg's defaults: colours at half the resolution, standard tables.
 pub(crate) fn encode(pixels: &[u8], side: usize, quality: u8) -> Result<Vec<u8>, String> {
     let encoded =
         libjpeg_turbo_rs::compress(pixels, side, side, PixelFormat::Rgb, quality, Subsampling::S420);
@@ -143,7 +144,8 @@ mod tests {
         decode(Vec::new(), bytes, channels, |width, _| 0..width)
     }
 
-    /// The names of `tests/golden/jpegs.tsv` with width, height and checksum; `None` where Pillow, or we, refuse the file.
+    /// The entries of `tests/golden/jpegs.tsv`: name, width, height and checksum, or `None` if Pillow or this
+    /// reader refuses the file.
     fn golden() -> impl Iterator<Item = (&'static str, Option<(usize, usize, u32)>)> {
         include_str!("../../../tests/golden/jpegs.tsv").lines().map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -200,7 +202,7 @@ mod tests {
             for length in 2..bytes.len() {
                 assert!(whole(&bytes[..length], 3).is_err(), "{name}: {length} of {} bytes", bytes.len());
             }
-            // What follows the end is nobody's.
+            // Bytes after the end marker are ignored.
             assert!(whole(&[&bytes[..], b"and more"].concat(), 3).is_ok(), "{name}");
         }
     }
@@ -213,7 +215,7 @@ mod tests {
             let (grey, colour) = (whole(&file(name), 1).unwrap(), whole(&file(name), 3).unwrap());
             assert_eq!(grey.bytes.len() * 3, colour.bytes.len(), "{name}");
             let far = colour.bytes.chunks_exact(3).zip(&grey.bytes).filter(|(rgb, grey)| {
-                // Colours that are none are cut off, and their luma is not.
+                // Out-of-range colours are clamped, but their luma is not.
                 luma([rgb[0], rgb[1], rgb[2]]).abs_diff(**grey) > 2
                     && !rgb.contains(&0)
                     && !rgb.contains(&255)

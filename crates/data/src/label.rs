@@ -1,14 +1,14 @@
-//! What an image is labelled with.
+//! The labels of images.
 
 use serde::{Deserialize, Serialize};
 
-/// A class: what files call it, and what people do.
+/// A class, with its identifier in files and its common name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Class {
-    /// A folder's name; of ImageNet's, the WordNet id.
+    /// The folder's name. For ImageNet, the WordNet id.
     pub id: String,
-    /// The same where nothing better is known.
+    /// The common name, or the id if no name is known.
     pub name: String,
 }
 

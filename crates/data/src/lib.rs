@@ -1,4 +1,4 @@
-//! From images on disk to batches of tensors.
+//! Turns images on disk into batches of tensors.
 //!
 //! ```text
 //! Files (folder, tar, tar.gz) → layout (IDX, CIFAR, class folders, ILSVRC …) → prepare → shards

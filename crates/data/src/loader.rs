@@ -13,73 +13,73 @@ use crate::cut::Cutter;
 use crate::samples::Scratch;
 use crate::{Augmentation, DataError, MeanKind, PixelScale, Split, Statistics, Views};
 
-/// Finished batches that wait for each worker while it prepares the next: what bounds the memory, with the batch
-/// size and the number of workers.
+/// The number of finished batches that wait for each worker while it prepares the next. Together with the batch
+/// size and the number of workers it bounds the memory.
 const AHEAD: usize = 1;
 
-/// Some images, ready for the network.
+/// A batch of images, ready for the network.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    /// `[samples · views, channels, side, side]`, the views of a sample next to each other.
+    /// `[samples · views, channels, side, side]`. The views of a sample are adjacent.
     pub images: Tensor<4>,
     /// The label of each sample.
     pub targets: Vec<usize>,
-    /// Where each sample's draws come from in this epoch.
+    /// The key of each sample's draws in this epoch.
     pub keys: Vec<Key>,
 }
 
 /// How a loader turns images into inputs.
 #[derive(Debug, Clone)]
 pub struct LoaderConfig {
-    /// Samples a batch; the last batch of an epoch may be smaller.
+    /// Samples in a batch. The last batch of an epoch may be smaller.
     pub batch_size: usize,
     /// Side of the network's input in pixels.
     pub side: usize,
     /// Pixels of the mean added around an image.
     pub padding: usize,
-    /// What is taken off the pixels.
+    /// The mean that is subtracted from the pixels.
     pub mean: MeanKind,
-    /// In what units the network sees them.
+    /// The units in which the network sees the pixels.
     pub scale: PixelScale,
-    /// What goes to the device.
+    /// The form in which images are sent to the device.
     pub upload: Upload,
     /// Whether images come in a fixed order as views, or shuffled and augmented.
     pub draws: Draws,
-    /// Threads that prepare batches; 0: the calling thread does. The batches are the same.
+    /// Threads that prepare batches. With 0, the calling thread does. The batches are the same.
     pub workers: usize,
 }
 
-/// What goes to the device of an image.
+/// The form in which an image is sent to the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Upload {
-    /// What the network sees, computed here.
+    /// The network's input, computed on the host.
     #[default]
     Floats,
-    /// Its bytes, a quarter of that; mean, colour and scale are computed on the device. Needs images that are not
-    /// padded.
+    /// The image's bytes, a quarter of the size of floats. The device computes mean, colour and scale. Images must
+    /// not be padded.
     Bytes,
 }
 
-/// Where the randomness of a loader comes from.
+/// The source of a loader's randomness.
 #[derive(Debug, Clone)]
 pub enum Draws {
-    /// Training: a new order and new augmentation each epoch, all functions of the seed.
+    /// Training: a new order and new augmentation each epoch, both functions of the seed.
     Training {
         /// The run's seed.
         seed: u64,
-        /// What is done to the images.
+        /// The augmentation of the images.
         augmentation: Augmentation,
     },
-    /// Evaluation: in order, these views.
+    /// Evaluation: these views, in order.
     Views(Views),
 }
 
-/// Batches of a split, in the order and with the draws that (seed, epoch) determine: Burn's
-/// [`DataLoader`], whose stock implementation does not reproduce with several workers.
+/// Batches of a split, in the order and with the draws that (seed, epoch) determine. It implements Burn's
+/// [`DataLoader`], whose stock implementation is not reproducible with several workers.
 #[derive(Clone)]
 pub struct Loader {
     shared: Arc<Shared>,
-    /// The epoch that the next iterator draws from, and the batches of it that are left out.
+    /// The epoch from which the next iterator draws, and the number of its batches that are skipped.
     epoch: Arc<AtomicU64>,
     skipped: Arc<AtomicUsize>,
     device: Device,
@@ -89,7 +89,7 @@ struct Shared {
     split: Split,
     config: LoaderConfig,
     cutter: Cutter,
-    /// The noise that a factor of one makes.
+    /// The noise that a factor of one causes.
     colour: Vec<[f32; 3]>,
 }
 
@@ -107,7 +107,7 @@ enum HostPixels {
 }
 
 impl Loader {
-    /// A loader of `split`, whose inputs are centred with the `statistics` of the training split.
+    /// Creates a loader of `split`. Its inputs are centred with the `statistics` of the training split.
     ///
     /// # Errors
     /// If the input is larger than the padded image.
@@ -144,14 +144,14 @@ impl Loader {
         Ok(Self { shared, epoch: Arc::new(AtomicU64::new(1)), skipped: Arc::default(), device })
     }
 
-    /// Sets the epoch, counted from 1, that the next iterators draw from, and how many of its batches they
-    /// leave out: those that are done when a run goes on in mid-epoch.
+    /// Sets the epoch, counted from 1, from which the next iterators draw, and the number of its batches that they
+    /// skip. A run that resumes in mid-epoch skips the batches that are done.
     pub fn set_epoch(&self, epoch: usize, skipped: usize) {
         self.epoch.store(epoch as u64, Ordering::SeqCst);
         self.skipped.store(skipped, Ordering::SeqCst);
     }
 
-    /// Batches of an epoch.
+    /// Returns the number of batches in an epoch.
     pub fn num_batches(&self) -> usize {
         self.shared.split.len().div_ceil(self.shared.config.batch_size)
     }
@@ -167,7 +167,7 @@ impl Loader {
             let thread = std::thread::spawn(move || {
                 let mut scratch = Default::default();
                 for number in (skipped + worker..order.len().div_ceil(size)).step_by(workers) {
-                    // The receiver hangs up when the epoch is cut short.
+                    // The receiver closes the channel when the epoch is cut short.
                     if send.send(shared.batch(epoch, &order, number, &mut scratch)).is_err() {
                         return;
                     }
@@ -187,8 +187,8 @@ impl Loader {
         }
     }
 
-    /// Prepares the batches of an epoch and drops them before they would go to the device: how fast images come.
-    /// Returns how many there were.
+    /// Prepares the batches of an epoch and drops them before they are sent to the device, to measure the speed of
+    /// image preparation. Returns the number of batches.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -201,7 +201,7 @@ impl Loader {
         Ok(images)
     }
 
-    /// The number of views an image becomes.
+    /// Returns the number of views that an image becomes.
     pub fn views(&self) -> usize {
         self.shared.views()
     }
@@ -224,7 +224,7 @@ impl Shared {
         }
     }
 
-    /// Batch `number` of an epoch.
+    /// Prepares batch `number` of an epoch.
     fn batch(
         &self,
         epoch: u64,
@@ -248,7 +248,7 @@ impl Shared {
                 Draws::Training { seed, augmentation } => {
                     let key = Key::new([*seed, epoch, self.split.sample(index) as u64, 0]);
                     keys.push(key);
-                    // Images next to each other may share their place, as the authors' loader had it.
+                    // Consecutive images may share their place, as in the authors' loader.
                     let shared = match augmentation.shared_by {
                         0 | 1 => key,
                         by => Key::new([*seed, epoch, (place / by) as u64, Key::word("shared")]),
@@ -271,7 +271,7 @@ impl Shared {
         Ok(HostBatch { pixels, targets, keys })
     }
 
-    /// The network's inputs, `[inputs, channels, side, side]`, on `device`.
+    /// Returns the network's inputs, `[inputs, channels, side, side]`, on `device`.
     fn inputs(&self, pixels: HostPixels, device: &Device) -> Tensor<4> {
         let (channels, side) = (self.cutter.channels, self.config.side);
         let shape = |values: usize| [values / (channels * side * side), channels, side, side];
@@ -286,7 +286,7 @@ impl Shared {
                 let levels = Tensor::<4, Int>::from_data(data, (device, DType::U8)).float();
                 let mean = TensorData::new(self.cutter.mean.0.clone(), [1, channels, side, side]);
                 let mean = Tensor::<4>::from_data(mean, device);
-                // The mean lies under the input, so a mirrored crop takes a mirrored mean off.
+                // The mean is aligned with the unmirrored input, so it is mirrored with the crop.
                 let means = Tensor::cat(vec![mean.clone(), mean.flip([3])], 0);
                 let mirrored: Vec<i32> = cuts.iter().map(|cut| i32::from(cut.flip)).collect();
                 let mirrored = TensorData::new(mirrored, [cuts.len()]);
@@ -345,13 +345,13 @@ struct Batches<'a> {
     failed: bool,
 }
 
-/// A worker that stopped before it had delivered its batches.
+/// The error of a worker that stopped before it delivered its batches.
 #[derive(Debug, thiserror::Error)]
 #[error("a data worker stopped in mid-epoch: {0}")]
 struct WorkerStopped(String);
 
 impl WorkerStopped {
-    /// Of a thread that is at its end.
+    /// Describes the end of a finished thread.
     fn of(thread: Option<JoinHandle<()>>) -> Self {
         let payload = thread.and_then(|thread| thread.join().err());
         let text = payload.and_then(|payload| match payload.downcast::<String>() {
@@ -368,7 +368,8 @@ impl Batches<'_> {
             let batch = self.loader.shared.batch(self.epoch, &self.order, self.next, &mut self.scratch);
             return batch.map_err(DatasetError::new);
         }
-        // Batch i of the iterator comes from worker i mod workers, so the order never depends on who is faster.
+        // Batch i of the iterator comes from worker i mod workers, so the order does not depend on the workers'
+        // speed.
         let worker = (self.next - self.skipped) % self.workers.len();
         let Worker { ready, thread } = &mut self.workers[worker];
         match ready.recv() {

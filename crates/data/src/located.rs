@@ -1,30 +1,30 @@
-//! Where objects are in what a network sees.
+//! Locates objects in the network's view of an image.
 
 use crate::label::BoundingBox;
 use crate::samples::Scratch;
 use crate::{DataError, Preprocessing, Split, decode};
 
-/// Where an image and its objects lie in its centre view, in parts of the view: 0 to 1 is inside it, and what is beyond
-/// does not show.
+/// The positions of an image and its objects in its centre view, as fractions of the view. Values from 0 to 1 are
+/// inside the view; anything beyond is not visible.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Located {
-    /// The whole image; of one without boxes the view.
+    /// The whole image. For an image without boxes, the view.
     pub image: BoundingBox,
-    /// Its objects, as far as they lie inside the image.
+    /// The boxes of its objects, clipped to the image.
     pub boxes: Vec<BoundingBox>,
-    /// Boxes that are left out: they have no area inside the image.
+    /// The number of boxes left out because they have no area inside the image.
     pub empty: usize,
 }
 
 impl Split {
-    /// Where the objects of an image are in the centre view that `how` makes of it.
+    /// Returns the positions of an image's objects in the centre view that `how` makes of it.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If the image cannot be read.
     pub fn located(&self, index: usize, how: &Preprocessing) -> Result<Located, DataError> {
         let all = self.boxes(index)?;
         if all.is_empty() {
-            // Its size does not matter, and would have to be read.
+            // The size of the image does not matter here, and would have to be read.
             return Ok(Located { image: [0.0, 0.0, 1.0, 1.0], boxes: all, empty: 0 });
         }
         let [width, height] = match self.are_files() {
@@ -72,7 +72,7 @@ mod tests {
             boxes,
         };
         let split = Split::all(source, [1, 8]);
-        // 8 pixels to 16, of which the middle 8: image pixel 2 comes to 4 − 4 = 0.
+        // 8 pixels are scaled to 16, of which the middle 8 are kept: image pixel 2 moves to 4 − 4 = 0.
         let how =
             Preprocessing { resize: Resize::ShorterSide(16), crop: 8, mean: vec![0.0], gain: vec![1.0] };
         let located = split.located(0, &how).unwrap();

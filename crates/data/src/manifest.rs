@@ -1,36 +1,36 @@
 use serde::{Deserialize, Serialize};
 
-/// What a data set is, where it comes from and how it is laid out: `datasets/*.toml`.
+/// Describes a data set, its origin and its layout: `datasets/*.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// The name to ask for it by.
+    /// The name by which it is requested.
     pub name: String,
-    /// What it shows, in one sentence.
+    /// A description in one sentence.
     pub about: String,
-    /// Where it comes from.
+    /// The source of the data.
     pub origin: String,
-    /// Under what terms.
+    /// The terms of use.
     pub licence: String,
-    /// How its files are laid out.
+    /// The layout of its files.
     pub layout: Layout,
-    /// Class names in the order of their labels; empty: the names of the class folders, sorted.
+    /// Class names in the order of their labels. If empty, the sorted names of the class folders.
     pub classes: Vec<String>,
     /// Colour channels: 1 or 3.
     pub channels: usize,
-    /// Side of an image in pixels. Larger or smaller ones are scaled to it on their shorter side
-    /// and cut to the centre square (Krizhevsky et al. 2012, §2).
+    /// Side of an image in pixels. Larger or smaller images are scaled to it on their shorter side and cut to the
+    /// centre square (Krizhevsky et al. 2012, §2).
     pub size: usize,
-    /// How many images each split has; absent for data of one's own.
+    /// The number of images in each split. Absent for the user's own data.
     pub images: Option<SplitSizes>,
-    /// The files to download, if they may be.
+    /// The files to download, if that is permitted.
     #[serde(default)]
     pub files: Vec<RemoteFile>,
 }
 
 impl Manifest {
-    /// Images of one's own in class folders, `train/<class>/…` and `test/<class>/…`: scaled to `size` pixels, in 1 (grey) or 3
-    /// channels.
+    /// Describes the user's own images in class folders, `train/<class>/…` and `test/<class>/…`, scaled to `size`
+    /// pixels, in 1 (grey) or 3 channels.
     pub fn class_folders(name: &str, channels: usize, size: usize) -> Self {
         Self {
             name: name.to_owned(),
@@ -47,7 +47,7 @@ impl Manifest {
     }
 }
 
-/// How many images the official splits have.
+/// The number of images in the official splits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SplitSizes {
@@ -57,11 +57,11 @@ pub struct SplitSizes {
     pub test: usize,
 }
 
-/// How a data set's files are laid out.
+/// The layout of a data set's files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// The IDX files of MNIST and its relatives, gzipped or not.
+    /// The IDX files of MNIST and related data sets, gzipped or not.
     Idx,
     /// The binary version of CIFAR-10.
     Cifar10,
@@ -69,12 +69,12 @@ pub enum Layout {
     Cifar100,
     /// `train/<class>/…` and `test/<class>/…` (or `val/<class>/…`) with JPEG or PNG files.
     Folders,
-    /// Tiny-ImageNet: class folders for training, `val/val_annotations.txt` for the test split
-    /// (the official test images have no public labels).
+    /// `train/<class>/…` folders for training and `val/val_annotations.txt` for the test split. The official test
+    /// images have no public labels.
     TinyImagenet,
-    /// ILSVRC-2012 as distributed: the tars or folders of images, the development kit.
+    /// ILSVRC-2012 as distributed: tars or folders of images, and the development kit.
     Ilsvrc,
-    /// WebDataset tars: `<key>.jpg` beside `<key>.cls`.
+    /// WebDataset tars with `<key>.jpg` and `<key>.cls`.
     Webdataset,
 }
 
@@ -84,10 +84,10 @@ pub enum Layout {
 pub struct RemoteFile {
     /// Its name in the data set's folder.
     pub name: String,
-    /// Where it is.
+    /// Its address.
     pub url: String,
     /// Its SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Its size in bytes, where known.
+    /// Its size in bytes, if known.
     pub bytes: Option<u64>,
 }

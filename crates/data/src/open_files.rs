@@ -1,4 +1,4 @@
-//! A bounded number of open files, whatever the number of files that are read.
+//! Bounds the number of open files, however many files are read.
 
 use std::fs::File;
 use std::io;
@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
-/// Files kept open, at most: systems allow a process as few as 256.
+/// The largest number of files kept open. Some systems allow a process only 256.
 const OPEN: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
 
-/// Files that are opened when they are needed; those last used stay open. Reads are positional, so threads share them.
+/// Files that are opened on demand. The most recently used stay open. Reads are positional, so threads can share
+/// files.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     paths: Vec<PathBuf>,
@@ -25,7 +26,7 @@ impl Default for OpenFiles {
 }
 
 impl OpenFiles {
-    /// Adds a file, which is not opened yet, and gives its number.
+    /// Adds a file without opening it, and returns its number.
     pub(crate) fn add(&mut self, path: PathBuf) -> usize {
         self.paths.push(path);
         self.paths.len() - 1
@@ -35,7 +36,7 @@ impl OpenFiles {
         &self.paths[number]
     }
 
-    /// A file by its number.
+    /// Returns a file by its number.
     pub(crate) fn get(&self, number: usize) -> io::Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.try_get_or_insert(number, || File::open(&self.paths[number]).map(Arc::new)).cloned()

@@ -1,39 +1,39 @@
-//! How many files of a data set are not used, by kind.
+//! Counts the unused files of a data set by kind.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Kinds that are written out; the files of others are counted together.
+/// The number of kinds that are listed. Files of other kinds are counted together.
 const KINDS_SHOWN: usize = 8;
 
-/// Files that were passed over when a data set was read, by kind: `hidden`, `.webp (not read)`. Displays as
+/// Files that were passed over when a data set was read, by kind: `hidden`, `.webp (not read)`. It is displayed as
 /// `12 files passed over: 3 .webp (not read), 9 hidden`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PassedOver(BTreeMap<String, usize>);
 
 impl PassedOver {
-    /// The kind of files that explain a data set.
+    /// The kind of files that describe a data set.
     pub(crate) const DOCUMENTS: &'static str = "README, LICENSE and the like";
 
-    /// Whether anything but documents was passed over, so that it is worth a note wherever the data is used.
+    /// Returns whether anything except documents was passed over. Users of the data should then be told.
     pub fn is_of_note(&self) -> bool {
         self.0.keys().any(|kind| kind != Self::DOCUMENTS)
     }
 
-    /// Whether there are none.
+    /// Returns whether no files were passed over.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many files.
+    /// Returns the number of files.
     pub fn files(&self) -> usize {
         self.0.values().sum()
     }
 
-    /// The number of files of each kind.
+    /// Returns the number of files of each kind.
     pub fn kinds(&self) -> impl Iterator<Item = (&str, usize)> {
         self.0.iter().map(|(kind, files)| (kind.as_str(), *files))
     }

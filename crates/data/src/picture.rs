@@ -1,11 +1,11 @@
-//! A decoded image, and the sizes that are believed of one.
+//! A decoded image, and the limits on its size.
 
 use std::ops::Range;
 
-/// Pixels of an image, at most: what a header of twenty bytes claims is not believed beyond 8192 × 8192.
+/// The largest number of pixels in an image. A header of twenty bytes may not claim more than 8192 × 8192.
 pub(crate) const PIXELS_LIMIT: usize = 1 << 26;
 
-/// The side of an image, at most.
+/// The largest side of an image.
 const SIDE_LIMIT: usize = 1 << 14;
 
 /// Interleaved pixels.
@@ -16,18 +16,18 @@ pub(crate) struct Picture {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) channels: usize,
-    /// The columns of the image that are held; all of them unless the reader asked for fewer.
+    /// The columns of the image that are held: all of them, unless the reader requested fewer.
     pub(crate) columns: Range<usize>,
 }
 
 impl Picture {
-    /// An image of `[height, width, channels]`.
+    /// Creates an image of `[height, width, channels]`.
     pub(crate) fn whole(bytes: Vec<u8>, width: usize, height: usize, channels: usize) -> Self {
         Self { bytes, width, height, channels, columns: 0..width }
     }
 }
 
-/// Refuses an image of no or too many pixels, before memory is asked for.
+/// Rejects an image with no or too many pixels before memory is allocated.
 pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
     if width == 0 || height == 0 {
         return Err(format!("{width} × {height} pixels"));
@@ -40,7 +40,7 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// ITU-R BT.601, as JPEG has it.
+/// Returns the luma of ITU-R BT.601, as in JPEG.
 pub(crate) fn luma([red, green, blue]: [u8; 3]) -> u8 {
     let luma = 0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue);
     luma.round() as u8

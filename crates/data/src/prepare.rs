@@ -1,4 +1,4 @@
-//! Photographs to a prepared data set: decoded, scaled, cut, encoded and packed once.
+//! Prepares photographs as a data set: decodes, scales, cuts, encodes and packs them once.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -23,54 +23,56 @@ use crate::shards::{
 };
 use crate::{DataError, decode, hook, jpeg, write_whole};
 
-/// Images a shard, at most: 130 MB of JPEG at 256 pixels, 800 MB raw.
+/// The largest number of images in a shard: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
-/// Images that are begun before those in front of them are written.
+/// The number of images that may be started before the images ahead of them are written.
 const AHEAD: usize = 64;
-/// Progress is shown once in so many images.
+/// The number of images between two reports of progress.
 const SHOWN: usize = 64;
-/// Bytes of a shard that may wait to reach the disk: what is left at its end is short, since by then everybody waits.
+/// Bytes of a shard that may await writing to disk. The limit shortens the wait at the shard's end, when all
+/// threads wait.
 const UNWRITTEN: u64 = 1 << 23;
-/// The state of an unfinished preparation, in the folder itself.
+/// The folder, inside the output folder, with the state of an unfinished preparation.
 const STATE: &str = "unfinished";
-/// What could not be read, and why.
+/// The list of images that could not be read, with reasons.
 const REJECTED: &str = "rejected.tsv";
-/// So many images may be broken, or one in a thousand, whichever is more.
+/// The number of images that may be broken; one in a thousand if that is more.
 const FEW: usize = 10;
 
-/// What is made of the images.
+/// How images are prepared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preparation {
-    /// The shorter side is scaled to so many pixels and the centre square cut out (Krizhevsky et al. 2012, §2: 256).
+    /// The shorter side is scaled to this many pixels and the centre square is cut out (Krizhevsky et al. 2012, §2:
+    /// 256).
     pub size: usize,
-    /// How images are kept.
+    /// The encoding of the images.
     pub encoding: Encoding,
-    /// Of JPEG, 1 to 100.
+    /// JPEG quality (1-100).
     pub quality: u8,
-    /// Whether images are turned as EXIF says; torchvision does not.
+    /// Whether images are rotated according to EXIF. torchvision does not do this.
     pub upright: bool,
 }
 
-/// How far it is.
+/// The progress of a preparation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Images that are done, those of an interrupted preparation included.
+    /// Images that are done, including those of an interrupted preparation.
     pub done: usize,
-    /// Of so many.
+    /// The total number of images.
     pub total: usize,
-    /// Those that could not be read.
+    /// Images that could not be read.
     pub rejected: usize,
 }
 
-/// What it is made from and how: what an interrupted preparation must agree with to go on.
+/// The source and options. A preparation resumes only if both agree with the interrupted one.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Plan {
     source: String,
     how: Preparation,
 }
 
-/// A finished shard and what was left out of it.
+/// A finished shard and the images left out of it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Done {
     shard: Shard,
@@ -83,12 +85,12 @@ struct Rejected {
     reason: String,
 }
 
-/// Prepares `source` in the folder `out` with `jobs` threads; what is already there is kept. The result is the same
-/// to the byte for any number of jobs and interruptions.
+/// Prepares `source` in the folder `out` with `jobs` threads and keeps the shards that are already there. The
+/// result is the same to the byte for any number of jobs and interruptions.
 ///
 /// # Errors
-/// If the source cannot be read, more than ten and more than one in a thousand images are broken, or all of them, `out`
-/// cannot be written or holds something else, or `stop` was set.
+/// If the source cannot be read, `out` cannot be written or holds something else, or `stop` was set. Also if all
+/// images are broken, or more than ten and more than one in a thousand.
 pub fn prepare(
     source: &Path,
     out: &Path,
@@ -131,7 +133,7 @@ pub fn prepare(
     Work::begin(&data, out, how, pool)?.carry_out(stop, progress)
 }
 
-/// A shard in a folder that no preparation has been begun in.
+/// Returns a shard in a folder in which no preparation was started.
 fn foreign_shard(out: &Path) -> Option<PathBuf> {
     if out.join(STATE).exists() {
         return None;
@@ -148,9 +150,9 @@ struct Work<'a> {
     /// The keys of each split's images in the shards.
     keys: Vec<Vec<String>>,
     pool: ThreadPool,
-    /// Those that no image is being made in.
+    /// Buffers that are not in use.
     buffers: Mutex<Vec<Buffers>>,
-    /// Dies with the process.
+    /// The lock, which is released when the process ends.
     _lock: File,
 }
 
@@ -249,7 +251,7 @@ impl<'a> Work<'a> {
         Ok(prepared)
     }
 
-    /// What is known of a shard that is finished.
+    /// Returns the record of a finished shard.
     fn finished(&self, file: &str) -> Result<Option<Done>, DataError> {
         let path = self.out.join(STATE).join(format!("{file}.json"));
         let Ok(bytes) = fs::read(&path) else { return Ok(None) };
@@ -258,7 +260,7 @@ impl<'a> Work<'a> {
         Ok(length.is_ok_and(|length| length == done.shard.bytes).then_some(done))
     }
 
-    /// Makes a shard of some images of a split.
+    /// Makes a shard from some images of a split.
     fn shard(
         &self,
         file: &str,
@@ -298,12 +300,12 @@ impl<'a> Work<'a> {
         let index_sha256 = hex(&Sha256::digest(&index));
         let shard = Shard { file: file.to_owned(), images, bytes, sha256, index_sha256 };
         let done = Done { shard, rejected };
-        // Last: a shard counts as finished from here on.
+        // This is written last: the shard counts as finished from here on.
         write(&self.out.join(STATE).join(format!("{file}.json")), &to_json(&done))?;
         Ok(done)
     }
 
-    /// One image, ready to be written.
+    /// Prepares one image for writing.
     fn image(&self, images: &LabelledImages, key: &str, at: usize) -> Result<Image, Rejected> {
         let mut buffers = locked(&self.buffers).pop().unwrap_or_default();
         let place = || images.key(at).map_or_else(|_| key.to_owned(), |key| key.into_owned());
@@ -332,7 +334,7 @@ impl<'a> Work<'a> {
             };
             Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })
         };
-        // A decoder that panics has met a broken image like any other.
+        // A decoder panics only on a broken image, which is rejected like any other.
         let image = catch_unwind(AssertUnwindSafe(&mut make))
             .unwrap_or_else(|_| Err("the decoder failed".into()))
             .map_err(rejected);
@@ -348,11 +350,11 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Does `work` for each of `items` on the threads of `pool` and hands the results to `take`, in order and on this thread.
-/// No thread waits for another while at most [`AHEAD`] items are begun and not taken.
+/// Runs `work` for each of `items` on the threads of `pool` and passes the results to `take`, in order and on this
+/// thread. No thread waits for another while at most [`AHEAD`] items are started and not taken.
 ///
 /// # Errors
-/// The first of `take`; items that are begun are finished, and no others begun.
+/// The first error of `take`. Started items are finished, and no others are started.
 fn in_order<T: Send>(
     pool: &ThreadPool,
     items: Range<usize>,
@@ -365,7 +367,7 @@ fn in_order<T: Send>(
         let begin = |at: usize| {
             let send = send.clone();
             scope.spawn_fifo(move |_| {
-                // Nobody listens after an error.
+                // After an error nobody receives the result.
                 let _ = send.send((at, work(at)));
             });
         };
@@ -390,7 +392,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What is used again for another image.
+/// Buffers that are reused for each image.
 #[derive(Default)]
 struct Buffers {
     file: Vec<u8>,
@@ -405,7 +407,7 @@ struct Image {
     boxes: Vec<BoundingBox>,
 }
 
-/// A box where scaling and cutting put it; it may reach over the edge.
+/// Returns a box after scaling and cutting. It may extend beyond the edge.
 fn moved([left, top, right, bottom]: BoundingBox, [width, height]: [usize; 2], size: usize) -> BoundingBox {
     let [wide, tall] = decode::scaled_sides(width, height, size);
     let x = |x: f32| x * (wide as f32 / width as f32) - decode::half_even(wide - size) as f32;
@@ -413,7 +415,8 @@ fn moved([left, top, right, bottom]: BoundingBox, [width, height]: [usize; 2], s
     [x(left), y(top), x(right), y(bottom)]
 }
 
-/// The header of a NumPy file of bytes, version 1.0: 128 bytes, ASCII but for the first and the version.
+/// Returns the header of a NumPy file of bytes, version 1.0. It has 128 bytes, all ASCII except the first and the
+/// version.
 fn numpy_header(size: usize) -> [u8; 128] {
     let mut bytes = [b' '; 128];
     bytes[..10].copy_from_slice(b"\x93NUMPY\x01\x00\x76\x00");
@@ -423,15 +426,15 @@ fn numpy_header(size: usize) -> [u8; 128] {
     bytes
 }
 
-/// Writes a tar and its index at once.
+/// Writes a tar and its index together.
 struct Writer {
     tar: tar::Builder<Hashing<BufWriter<File>>>,
     index: String,
-    /// Bytes when the disk was last waited for.
+    /// The number of bytes at the last sync.
     on_disk: u64,
 }
 
-/// Counts and hashes what goes through.
+/// Counts and hashes the bytes that pass through.
 struct Hashing<W> {
     inner: W,
     hash: Sha256,
@@ -481,7 +484,7 @@ impl Writer {
         Ok(())
     }
 
-    /// The tar's checksum and length, and the index.
+    /// Returns the tar's checksum and length, and the index.
     fn finish(self) -> io::Result<(String, u64, String)> {
         let Hashing { inner, hash, bytes } = self.tar.into_inner()?;
         inner.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
@@ -489,10 +492,11 @@ impl Writer {
     }
 }
 
-/// Keys of all images, unique over the set: split, class and the file's name without its ending.
+/// Returns the keys of all images, unique in the data set: split, class and file name without its extension.
 fn keys(data: &layout::Source) -> Result<Vec<Vec<String>>, DataError> {
     let mut seen = HashSet::new();
-    // What is before the first dot of a name is the key in a WebDataset; tabs and lines separate fields of an index.
+    // In a WebDataset the key ends at the first dot of a name. Tabs and line breaks separate the fields of an
+    // index.
     let plain = |text: &str| text.replace(['.', '\t', '\n', '\r', '\\', '/'], "_");
     let mut key = |split: &str, class: &Class, name: &str| {
         let name = name.rsplit('/').next().unwrap_or(name);
@@ -514,7 +518,7 @@ fn keys(data: &layout::Source) -> Result<Vec<Vec<String>>, DataError> {
     data.splits.iter().map(of_split).collect()
 }
 
-/// A checksum of what there is to prepare, by names, labels and lengths.
+/// Returns a checksum of the source over names, labels and lengths.
 fn fingerprint(data: &layout::Source, keys: &[Vec<String>]) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     for ((split, images), keys) in data.splits.iter().zip(keys) {
@@ -526,7 +530,7 @@ fn fingerprint(data: &layout::Source, keys: &[Vec<String>]) -> Result<String, Da
     Ok(hex(&hash.finalize()))
 }
 
-/// As [`write_whole`], with the file named in the error.
+/// Does the same as [`write_whole`] and names the file in the error.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     write_whole(path, bytes).map_err(DataError::write(path))
 }

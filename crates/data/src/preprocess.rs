@@ -1,4 +1,4 @@
-//! One photograph to a network's input, for weights that come with a way of preparing images.
+//! Turns one photograph into a network's input, for weights with their own image preparation.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use crate::resize::scaled;
 use crate::samples::{Pixels, Scratch};
 use crate::{DataError, MeanKind, PixelScale, Split, Statistics, Views};
 
-/// The longer side of a scaled image, at most: one line of pixels would be scaled to gigabytes.
+/// The largest longer side of a scaled image. Otherwise a single line of pixels could be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
 
-/// How an image becomes a network's input: it travels with the weights.
+/// How an image becomes a network's input. It is stored with the weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
-    /// How the image is scaled, antialiased and bilinear.
+    /// How the image is scaled. The filter is bilinear and antialiased.
     pub resize: Resize,
     /// Side of the square that is cut out.
     pub crop: usize,
-    /// Taken off pixels of 0–255: one number a channel (red, green, blue; or grey), or a whole input's,
-    /// `[channels, crop, crop]`, which lies under every view.
+    /// Subtracted from pixels of 0–255. It has one number for each channel (red, green, blue; or grey), or those of
+    /// a whole input, `[channels, crop, crop]`, subtracted from every view.
     pub mean: Vec<f32>,
-    /// Multiplies each channel then.
+    /// Factor applied to each channel after the subtraction.
     pub gain: Vec<f32>,
 }
 
@@ -30,14 +30,14 @@ pub struct Preprocessing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resize {
-    /// The shorter side to so many pixels; views lie in the centre square (Krizhevsky et al. 2012, §2).
+    /// The shorter side is scaled to this many pixels. Views lie in the centre square (Krizhevsky et al. 2012, §2).
     ShorterSide(usize),
-    /// Both sides to so many pixels, whatever the proportions (Caffe).
+    /// Both sides are scaled to this many pixels, whatever the proportions (Caffe).
     Square(usize),
 }
 
 impl Resize {
-    /// The side of the square that views are cut from.
+    /// Returns the side of the square from which views are cut.
     fn side(self) -> usize {
         let (Self::ShorterSide(side) | Self::Square(side)) = self;
         side
@@ -45,7 +45,8 @@ impl Resize {
 }
 
 impl Preprocessing {
-    /// Of torchvision's ImageNet weights (`torchvision.transforms._presets.ImageClassification`).
+    /// Returns the preparation of torchvision's ImageNet weights
+    /// (`torchvision.transforms._presets.ImageClassification`).
     pub fn torchvision() -> Self {
         Self {
             resize: Resize::ShorterSide(256),
@@ -55,24 +56,25 @@ impl Preprocessing {
         }
     }
 
-    /// Of Caffe's ImageNet models: the whole image warped to a square of 256 pixels, less the mean of each channel of
-    /// `ilsvrc_2012_mean.npy` (red, green, blue). Where a `mean.binaryproto` is at hand, see [`with_mean_image`](Self::with_mean_image).
+    /// Returns the preparation of Caffe's ImageNet models. The whole image is warped to a square of 256 pixels, and
+    /// the mean of each channel of `ilsvrc_2012_mean.npy` (red, green, blue) is subtracted. For a
+    /// `mean.binaryproto`, see [`with_mean_image`](Self::with_mean_image).
     pub fn caffe(crop: usize) -> Self {
         let mean = vec![122.678_91, 116.668_77, 104.006_99];
         Self { resize: Resize::Square(256.max(crop)), crop, mean, gain: vec![1.0; 3] }
     }
 
-    /// As the paper (§2) for an input of `crop` pixels: 0–255, less the training mean, here that of each
-    /// channel of ImageNet as cuda-convnet2's `input_meta` has it.
+    /// Returns the paper's preparation (§2) for an input of `crop` pixels: 0–255 less the training mean. The mean
+    /// here is that of each ImageNet channel in cuda-convnet2's `input_meta`.
     pub fn paper(crop: usize) -> Self {
         let mean = vec![127.30, 119.72, 104.91];
-        // 224 or 227 out of 256 (§2); smaller inputs in the same proportion.
+        // 224 or 227 out of 256 (§2). Smaller inputs keep the proportion.
         let resize = Resize::ShorterSide((crop * 256).div_ceil(224).max(crop));
         Self { resize, crop, mean, gain: vec![1.0; 3] }
     }
 
-    /// What a run of this project does to images of `size` pixels for inputs of `side`; `None` where inputs reach beyond
-    /// the image.
+    /// Returns a training run's preparation of images of `size` pixels for inputs of `side` pixels, or `None` if
+    /// inputs extend beyond the image.
     pub fn of_run(
         statistics: &Statistics,
         mean: MeanKind,
@@ -86,8 +88,8 @@ impl Preprocessing {
         (side <= size).then_some(Self { resize: Resize::ShorterSide(size), crop: side, mean, gain })
     }
 
-    /// What makes a run prepare images of `size` pixels, for inputs of `side`, as this does: statistics with this mean and
-    /// gain in place of their own, and how to use them.
+    /// Returns statistics and options with which a training run prepares images of `size` pixels for inputs of
+    /// `side` pixels in the same way. The statistics contain this mean and gain.
     pub fn for_run(
         &self,
         statistics: &Statistics,
@@ -112,7 +114,7 @@ impl Preprocessing {
         if self.mean.len() == channels || self.crop != side {
             return (statistics, MeanKind::Channel, scale);
         }
-        // The mean lies in the centre of an image, where inputs are cut from it; its border repeats around it.
+        // The mean lies in the centre of the image, where inputs are cut. Its border is repeated around it.
         let at = |z: usize| (z + side / 2).saturating_sub(size / 2).min(side - 1);
         let value = |i: usize| {
             let (channel, y, x) = (i / (size * size), i / size % size, i % size);
@@ -122,10 +124,10 @@ impl Preprocessing {
         (statistics, MeanKind::Image, scale)
     }
 
-    /// Takes the centre of a mean image `[channels, side, side]` off instead.
+    /// Subtracts the centre of a mean image `[channels, side, side]` instead.
     ///
     /// # Errors
-    /// If it is not as large as the scaled images; the message is for people.
+    /// If the mean image is not as large as the scaled images. The message is for people.
     pub fn with_mean_image(self, image: &[f32]) -> Result<Self, String> {
         self.check()?;
         let (side, crop, channels) = (self.resize.side(), self.crop, self.gain.len());
@@ -140,10 +142,10 @@ impl Preprocessing {
         Ok(Self { mean: (0..channels * crop * crop).map(at).collect(), ..self })
     }
 
-    /// Whether the numbers fit together; what is wrong is for people.
+    /// Checks that the numbers are consistent. The message is for people.
     ///
     /// # Errors
-    /// If they do not.
+    /// If they are not.
     pub fn check(&self) -> Result<(), String> {
         let (channels, area) = (self.gain.len(), self.crop * self.crop);
         if !matches!(channels, 1 | 3) || (self.mean.len() != channels && self.mean.len() != channels * area) {
@@ -160,7 +162,7 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// The views of a JPEG or PNG, each `[channels, crop, crop]`.
+    /// Returns the views of a JPEG or PNG, each `[channels, crop, crop]`.
     ///
     /// # Errors
     /// If the image is broken; the message is for people.
@@ -168,8 +170,8 @@ impl Preprocessing {
         self.views_of(&decode::pixels(image, self.gain.len())?, views)
     }
 
-    /// Where the centre view of an image of `width` × `height` pixels lies: a pixel at (x, y) comes to
-    /// (x · scale − corner) in each direction, in pixels of the view.
+    /// Returns the position of the centre view of an image of `width` × `height` pixels, as (scale, corner) in each
+    /// direction. A pixel at (x, y) moves to (x · scale − corner), in pixels of the view.
     pub(crate) fn centre(&self, [width, height]: [usize; 2]) -> ([f32; 2], [f32; 2]) {
         let [wide, tall] = match self.resize {
             Resize::ShorterSide(side) => scaled_sides(width, height, side),
@@ -179,7 +181,7 @@ impl Preprocessing {
         ([wide as f32 / width as f32, tall as f32 / height as f32], [corner(wide), corner(tall)])
     }
 
-    /// The views of pixels.
+    /// Returns the views of decoded pixels.
     pub(crate) fn views_of(&self, pixels: &Picture, views: Views) -> Result<Vec<f32>, String> {
         let (width, height, side) = (pixels.width, pixels.height, self.resize.side());
         let [wide, tall] = match self.resize {
@@ -215,7 +217,7 @@ impl Preprocessing {
         Ok(out)
     }
 
-    /// The pixels of a view, `[channels, crop, crop]`, as they were before: to show what the network sees.
+    /// Returns the pixels of a view, `[channels, crop, crop]`, before normalization, to show what the network sees.
     pub fn shown(&self, view: &[f32]) -> Vec<u8> {
         let (channels, area) = (self.gain.len(), self.crop * self.crop);
         let pixel = |(at, value): (usize, &f32)| {
@@ -244,10 +246,10 @@ impl Preprocessing {
 }
 
 impl Split {
-    /// The views of an image as `how` makes them, from its file where it has one.
+    /// Returns the views of an image as `how` makes them, from its file if it has one.
     ///
     /// # Errors
-    /// If it cannot be read, or has other channels.
+    /// If the image cannot be read, or has a different number of channels.
     pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
         let (at, [channels, size]) = (self.sample(index), self.image_shape());
         let mut scratch = Scratch::default();
@@ -311,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_centre_is_cut_out_and_ten_views_are_corners_and_mirrors() {
-        // 8×6 pixels whose red is the column and green the row; nothing is scaled.
+        // 8×6 pixels whose red is the column and green the row. Nothing is scaled.
         let pixels: Vec<u8> = (0..48).flat_map(|at| [at % 8, at / 8, 200]).collect();
         let image = encode_png(&pixels, 8, 6, png::ColorType::Rgb);
         let how = Preprocessing {
@@ -321,7 +323,7 @@ mod tests {
             gain: vec![1.0, 2.0, 1.0],
         };
         let centre = how.views(&image, Views::Centre).unwrap();
-        // Rows 2 and 3, columns 3 and 4; green divided by a half, blue less its mean.
+        // Rows 2 and 3, columns 3 and 4. Green is divided by a half, and blue is reduced by its mean.
         assert_eq!(centre, [3.0, 4.0, 3.0, 4.0, 4.0, 4.0, 6.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
         let ten = how.views(&image, Views::Ten).unwrap();
         let first_rows: Vec<[f32; 2]> = ten.chunks(12).map(|view| [view[0], view[1]]).collect();
@@ -340,7 +342,7 @@ mod tests {
         let how = plain.clone().with_mean_image(&mean).unwrap();
         let (without, with) =
             (plain.views(&image, Views::Ten).unwrap(), how.views(&image, Views::Ten).unwrap());
-        // Row 1 to 4 and column 1 to 4 of the mean's six; mirrored in each second view.
+        // Rows 1 to 4 and columns 1 to 4 of the mean's six. Each second view is mirrored.
         for (at, (without, with)) in without.iter().zip(&with).enumerate() {
             let (view, channel, y, x) = (at / 48, at / 16 % 3, at / 4 % 4, at % 4);
             let x = if view % 2 == 1 { 3 - x } else { x };

@@ -1,5 +1,5 @@
-//! Scaling pixels as Pillow does, and so `torchvision.transforms.Resize`: to the bit, since a level of a pixel more or
-//! less moves logits by a thousandth.
+//! Scales pixels exactly as Pillow does, and so as `torchvision.transforms.Resize`. A difference of one level in a
+//! pixel changes logits by a thousandth.
 
 use std::ops::Range;
 
@@ -7,24 +7,25 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::picture::Picture;
 
-/// Weights are whole numbers of this many bits after the point.
+/// Weights are fixed-point numbers with this many fractional bits.
 const BITS: u32 = 22;
 
-/// Rows that are scaled across side by side, each pixel with room for four bytes: two vectors of 16 sums, or four of 8.
+/// The number of rows that are scaled horizontally together, each pixel with room for four bytes: two vectors of 16
+/// sums, or four of 8.
 const ROWS: usize = 8;
 
-/// Which pixels of a line go into each of some pixels of the scaled line, and with what weights.
+/// The source pixels of each scaled pixel of a line, and their weights.
 struct Line {
-    /// One a scaled pixel: where the pixels begin, and which of `weights` are theirs.
+    /// For each scaled pixel, the first source pixel and the range of its `weights`.
     taps: Vec<(usize, Range<usize>)>,
     weights: Vec<i32>,
 }
 
 impl Line {
-    /// Of a line of `length` pixels scaled to `whole`, the pixels `part`: antialiased and bilinear.
+    /// Computes the pixels `part` of a line of `length` pixels scaled to `whole`, antialiased and bilinear.
     fn new(length: usize, whole: usize, part: Range<usize>) -> Self {
         let scale = length as f64 / whole as f64;
-        // A triangle as wide as two scaled pixels, or as two pixels where it enlarges.
+        // The filter is a triangle as wide as two scaled pixels, or as two source pixels when it enlarges.
         let reach = scale.max(1.0);
         let (mut taps, mut weights) = (Vec::with_capacity(part.len()), Vec::new());
         for pixel in part {
@@ -40,13 +41,13 @@ impl Line {
         Self { taps, weights }
     }
 
-    /// The pixels of the line that are looked at.
+    /// Returns the source pixels that are used.
     fn seen(&self) -> Range<usize> {
         let ends = |(first, weights): &(usize, Range<usize>)| first + weights.len();
         self.taps.first().map_or(0, |(first, _)| *first)..self.taps.last().map_or(0, ends)
     }
 
-    /// The scaled pixels, each with where its pixels begin and their weights.
+    /// Returns the scaled pixels, each with its first source pixel and weights.
     fn pixels(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.taps.iter().map(|(first, weights)| (*first, &self.weights[weights.clone()]))
     }
@@ -57,13 +58,14 @@ fn level(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Of an image scaled to `whole` (width, height), the rectangle of `size` at `corner`; what lies around it is not
-/// computed but seen by the filter. One axis after the other, with whole levels between.
+/// Scales an image to `whole` (width, height) and returns the rectangle of `size` at `corner`. The surroundings are
+/// not computed, but the filter uses their source pixels. The axes are scaled one after the other and rounded to
+/// whole levels in between.
 pub(crate) fn scaled(pixels: &Picture, whole: [usize; 2], corner: [usize; 2], size: [usize; 2]) -> Picture {
     Arch::new().dispatch(Scaling { pixels, whole, corner, size })
 }
 
-/// Compiled for the processor at hand.
+/// The scaling, compiled for the current processor.
 struct Scaling<'a> {
     pixels: &'a Picture,
     whole: [usize; 2],
@@ -83,8 +85,8 @@ impl WithSimd for Scaling<'_> {
     }
 }
 
-/// Whether the rows are scaled first: as Pillow 13 (`ImagingResampleInner`), if the height shrinks by more than twice as
-/// many pixels as the width.
+/// Returns whether the vertical axis is scaled first. As in Pillow 13 (`ImagingResampleInner`), this is so if the
+/// height shrinks by more than twice as many pixels as the width.
 fn down_first([width, height]: [usize; 2], [wide, tall]: [usize; 2]) -> bool {
     let [across, down] = [(width, wide), (height, tall)].map(|(from, to)| from as i64 - to as i64);
     down > 0 && down > 2 * across
@@ -119,8 +121,8 @@ impl Scaling<'_> {
     }
 }
 
-/// Scales `count` rows, each `stride` bytes after the one before it, which begin at the first column that is seen. The
-/// scaled rows are as far apart as [`padded`] says.
+/// Scales `count` rows horizontally. They begin at the first column that is used, each `stride` bytes after the
+/// previous one. [`padded`] gives the distance of the scaled rows.
 #[inline(always)]
 fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize, across: &Line) -> Vec<u8> {
     let (seen, line) = (across.seen(), padded(across.taps.len() * CHANNELS));
@@ -138,8 +140,8 @@ fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize
             for (column, weight) in columns[first - seen.start..].iter().zip(weights) {
                 sums.iter_mut().zip(column).for_each(|(sum, level)| *sum += i32::from(*level) * weight);
             }
-            // Four bytes a pixel are written, though it may have fewer: the next one's come over them. So all sums are
-            // needed, and make one vector.
+            // Four bytes are written for each pixel, even if it has fewer. The next pixel overwrites the rest. So
+            // all sums are needed, and they form one vector.
             let mut levels = [0; 4 * ROWS];
             levels.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = level(sum));
             for (row, four) in out.chunks_exact_mut(line).zip(levels.as_chunks::<4>().0) {
@@ -150,12 +152,13 @@ fn scaled_across<const CHANNELS: usize>(rows: &[u8], count: usize, stride: usize
     narrowed
 }
 
-/// Bytes from one scaled row to the next: with room for what is written behind the last pixel.
+/// Returns the distance in bytes between scaled rows, with room for the bytes written after the last pixel.
 fn padded(line: usize) -> usize {
     line + 4
 }
 
-/// Scales rows of `line` bytes, each `stride` after the one before it, which begin at the first row that is seen.
+/// Scales rows of `line` bytes vertically. They begin at the first row that is used, each `stride` bytes after the
+/// previous one.
 #[inline(always)]
 fn scaled_down(rows: &[u8], [line, stride]: [usize; 2], down: &Line) -> Vec<u8> {
     let seen = down.seen();

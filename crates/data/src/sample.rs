@@ -1,16 +1,16 @@
-//! Some of a file's bytes in place of all: enough to notice that another file has taken its place.
+//! Hashes some of a file's bytes instead of all: enough to detect that another file has replaced it.
 
 use std::io;
 
 use sha2::{Digest, Sha256};
 
-/// A block in bytes.
+/// The size of a block in bytes.
 const BLOCK: u64 = 4096;
-/// One block is taken from each so many bytes.
+/// One block is hashed in each interval of this many bytes.
 const EVERY: u64 = 1 << 20;
 
-/// The SHA-256 of a file's length and of blocks of 4 KiB: the first, the middle and the last one, and one in each MiB.
-/// `read` fills a buffer from an offset on. Files of up to 12 KiB are hashed whole.
+/// Returns the SHA-256 of a file's length and of blocks of 4 KiB: the first, the middle and the last block, and one
+/// in each MiB. `read` fills a buffer from an offset. Files of up to 12 KiB are hashed whole.
 ///
 /// # Errors
 /// If `read` fails.

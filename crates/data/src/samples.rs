@@ -1,4 +1,4 @@
-//! Images with labels, wherever they are: in memory, in files, in shards, in tables.
+//! Labelled images in memory, in files, in shards and in tables.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::shards::Shards;
 use crate::table::Table;
 use crate::{DataError, Files, decode};
 
-/// Decoded images are kept in memory up to this many bytes a split; beyond it each is decoded when
-/// it is needed. Images in shards never are.
+/// The size in bytes up to which the decoded images of a split are kept in memory. Otherwise each image is decoded
+/// when it is needed. Images in shards are never kept.
 const MEMORY_LIMIT: usize = 4 << 30;
 
-/// Images with labels, and a key for each that names it within the data set.
+/// Images with labels, each with a key that is unique in the data set.
 #[derive(Debug)]
 pub(crate) struct LabelledImages {
     pub(crate) images: Images,
     pub(crate) labels: Vec<u32>,
-    /// Paths where images are files; empty where they are in shards, whose index has them.
+    /// Paths of image files. Empty for shards, whose index holds the keys.
     pub(crate) keys: Vec<String>,
-    /// The objects of each image; empty where nothing is known of any.
+    /// The boxes of each image's objects. Empty if none are known.
     pub(crate) boxes: Vec<Vec<BoundingBox>>,
 }
 
@@ -30,7 +30,7 @@ pub(crate) struct LabelledImages {
 pub(crate) enum Images {
     /// `[images, channels, size, size]`.
     Memory(Vec<u8>),
-    /// Files called by the keys.
+    /// Files whose paths are the keys.
     Files(Arc<Files>),
     /// In the shards of a prepared data set.
     Shards(Shards),
@@ -39,7 +39,7 @@ pub(crate) enum Images {
     Table(Table),
 }
 
-/// Buffers that reading an image needs, to be used again for the next one.
+/// Reusable buffers for reading an image.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) file: Vec<u8>,
@@ -56,7 +56,7 @@ pub enum Pixels<'a> {
 }
 
 impl LabelledImages {
-    /// What an image is called in messages and draws.
+    /// Returns the key of an image, for messages and random draws.
     pub(crate) fn key(&self, at: usize) -> Result<Cow<'_, str>, DataError> {
         match &self.images {
             Images::Shards(shards) => shards.key(at).map(Cow::from),
@@ -64,7 +64,7 @@ impl LabelledImages {
         }
     }
 
-    /// Where an image is, for messages.
+    /// Returns the location of an image for messages.
     pub(crate) fn place(&self, at: usize) -> String {
         match &self.images {
             Images::Memory(_) => self.keys[at].clone(),
@@ -75,7 +75,7 @@ impl LabelledImages {
         }
     }
 
-    /// An image's file.
+    /// Reads an image's file.
     pub(crate) fn file(&self, at: usize, file: &mut Vec<u8>) -> Result<(), DataError> {
         match &self.images {
             Images::Memory(_) => unreachable!("images in memory have no files"),
@@ -87,7 +87,7 @@ impl LabelledImages {
         Ok(())
     }
 
-    /// How long an image's file is, as far as that is known without reading it.
+    /// Returns the length of an image's file, as far as it is known without reading it.
     pub(crate) fn file_length(&self, at: usize) -> Result<u64, DataError> {
         match &self.images {
             Images::Files(files) => files.length(&self.keys[at]),
@@ -95,7 +95,7 @@ impl LabelledImages {
         }
     }
 
-    /// The boxes of an image's objects, if any are known.
+    /// Returns the boxes of an image's objects, if any are known.
     pub(crate) fn boxes(&self, at: usize) -> Result<Vec<BoundingBox>, DataError> {
         match &self.images {
             Images::Shards(shards) => shards.boxes(at),
@@ -103,7 +103,7 @@ impl LabelledImages {
         }
     }
 
-    /// An image's pixels, all of one shape.
+    /// Returns an image's pixels. All images have the same shape.
     pub(crate) fn pixels<'a>(
         &'a self,
         at: usize,
@@ -129,7 +129,7 @@ impl LabelledImages {
         Ok(Pixels::Interleaved(&scratch.pixels))
     }
 
-    /// All images in memory, if they fit there and are not in shards.
+    /// Decodes all images into memory if they fit and are not in shards.
     pub(crate) fn decoded(self, [channels, size]: [usize; 2]) -> Result<Self, DataError> {
         let stays = matches!(self.images, Images::Memory(_) | Images::Shards(_));
         if stays || self.labels.len() * channels * size * size > MEMORY_LIMIT {

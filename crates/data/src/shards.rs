@@ -1,5 +1,5 @@
-//! A prepared data set: images of one size in WebDataset tars, an index beside each for random access, and a manifest
-//! with checksums.
+//! A prepared data set: images of one size in WebDataset tars, an index of each tar for random access, and a
+//! manifest with checksums.
 //!
 //! ```text
 //! manifest.json             classes, splits, shards with their checksums
@@ -26,18 +26,18 @@ use crate::{DataError, PassedOver, checksum};
 pub(crate) const MANIFEST: &str = "manifest.json";
 /// The first line of an index.
 pub(crate) const INDEX_HEADER: &str = "key\toffset\tlength\tlabel\tboxes";
-/// What a manifest says it is.
+/// The value of the manifest's `format`.
 pub(crate) const FORMAT: &str = "alexnet-burn shards 1";
-/// A side beyond this is no image that was prepared.
+/// The largest side of a prepared image.
 const SIDE_LIMIT: usize = 1 << 14;
 
-/// How images are kept in shards.
+/// How images are stored in shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
     /// JPEG, `<key>.jpg`.
     Jpeg,
-    /// NumPy's format, bytes of `[size, size, channels]`, `<key>.npy`: larger and nothing to decode.
+    /// NumPy's format, bytes of `[size, size, channels]`, `<key>.npy`. It is larger but needs no decoding.
     Raw,
 }
 
@@ -50,32 +50,32 @@ impl Encoding {
     }
 }
 
-/// What `manifest.json` says.
+/// The contents of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prepared {
     /// Name and version of the format.
     pub format: String,
-    /// The layout of the files that it was made from.
+    /// The layout of the source files.
     pub source: String,
     /// Side of an image in pixels.
     pub size: usize,
     /// Colour channels.
     pub channels: usize,
-    /// How images are kept.
+    /// The encoding of the images.
     pub encoding: Encoding,
-    /// Of JPEG, 1 to 100.
+    /// JPEG quality (1-100).
     pub quality: u8,
-    /// Whether images were turned as EXIF says.
+    /// Whether images were rotated according to EXIF.
     pub upright: bool,
-    /// Images of the source that could not be read.
+    /// Source images that could not be read.
     pub rejected: usize,
-    /// Files of the source that were not used.
+    /// Source files that were not used.
     #[serde(default, skip_serializing_if = "PassedOver::is_empty")]
     pub passed_over: PassedOver,
     /// The classes in the order of their labels.
     pub classes: Vec<Class>,
-    /// What it is split into.
+    /// The splits.
     pub splits: Vec<PreparedSplit>,
 }
 
@@ -90,7 +90,7 @@ pub struct PreparedSplit {
 }
 
 impl PreparedSplit {
-    /// How many images it has.
+    /// Returns the number of images in the split.
     pub fn images(&self) -> usize {
         self.shards.iter().map(|shard| shard.images).sum()
     }
@@ -102,9 +102,9 @@ impl PreparedSplit {
 pub struct Shard {
     /// The tar's name.
     pub file: String,
-    /// Images in it.
+    /// The number of images in it.
     pub images: usize,
-    /// The tar's length.
+    /// The tar's length in bytes.
     pub bytes: u64,
     /// The tar's SHA-256.
     pub sha256: String,
@@ -118,21 +118,21 @@ impl Shard {
     }
 }
 
-/// The name of a shard's index.
+/// Returns the name of a shard's index.
 pub(crate) fn index_name(shard: &str) -> String {
     format!("{}.tsv", shard.trim_end_matches(".tar"))
 }
 
-/// Whether a folder is a prepared data set.
+/// Returns whether a folder is a prepared data set.
 pub fn is_prepared(path: &Path) -> bool {
     path.join(MANIFEST).is_file()
 }
 
 impl Prepared {
-    /// Reads a prepared folder's manifest.
+    /// Reads the manifest of a prepared folder.
     ///
     /// # Errors
-    /// If it cannot be read or makes no sense.
+    /// If it cannot be read or is invalid.
     pub fn read(folder: &Path) -> Result<Self, DataError> {
         let path = folder.join(MANIFEST);
         let display = path.display().to_string();
@@ -155,7 +155,7 @@ impl Prepared {
         Ok(manifest)
     }
 
-    /// A checksum of all images and labels.
+    /// Returns a checksum of all images and labels.
     pub(crate) fn checksum(&self) -> String {
         let mut hash = Sha256::new();
         for split in &self.splits {
@@ -169,27 +169,27 @@ impl Prepared {
     }
 }
 
-/// The images of a split in its shards. Each is read where it lies, by position: a shard that is cut short while it is
-/// being read is then an error, where memory mapped from it would end the process. What is kept of an image are
-/// sixteen bytes; its key and boxes stay in the index on disk.
+/// The images of a split in its shards. Each image is read from its shard by position. If a shard is truncated
+/// while it is read, this gives an error, whereas a memory mapping would end the process. Sixteen bytes are kept
+/// for each image; its key and boxes stay in the index on disk.
 #[derive(Debug)]
 pub(crate) struct Shards {
     files: Vec<ShardFile>,
     tars: OpenFiles,
     places: Vec<Place>,
-    /// The length of an image's bytes where it is raw.
+    /// The length of an image's bytes, if it is raw.
     raw: Option<usize>,
 }
 
 #[derive(Debug)]
 struct ShardFile {
-    /// Its number among the open files.
+    /// The tar's number among the open files.
     tar: usize,
-    /// The number of its first image.
+    /// The number of the shard's first image.
     first: usize,
 }
 
-/// Where an image's bytes are in its shard, and its line in the index.
+/// The position of an image's bytes in its shard, and of its line in the index.
 #[derive(Debug)]
 struct Place {
     offset: u64,
@@ -228,7 +228,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// An error if there is no such class.
+    /// Returns an error if there is no such class.
     pub(crate) fn check_label(&self, classes: usize) -> Result<(), String> {
         match (self.label as usize) < classes {
             true => Ok(()),
@@ -236,7 +236,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// `x0,y0,x1,y1;…`
+    /// Parses `x0,y0,x1,y1;…`.
     pub(crate) fn boxes(&self) -> Result<Vec<BoundingBox>, String> {
         let parse = |text: &str| -> Option<BoundingBox> {
             let numbers: Option<Vec<f32>> = text.split(',').map(|number| number.parse().ok()).collect();
@@ -247,13 +247,13 @@ impl<'a> Row<'a> {
     }
 }
 
-/// A line of an index for an image.
+/// Formats an image's line of an index.
 pub(crate) fn row(key: &str, offset: u64, length: usize, label: u32, boxes: &[BoundingBox]) -> String {
     let boxes: Vec<String> = boxes.iter().map(|[a, b, c, d]| format!("{a},{b},{c},{d}")).collect();
     format!("{key}\t{offset}\t{length}\t{label}\t{}\n", boxes.join(";"))
 }
 
-/// Goes through an index: line by line, with the byte that each starts at.
+/// Passes each line of an index to `each`, with the byte at which it starts.
 pub(crate) fn for_each_row(
     path: &Path,
     mut each: impl FnMut(u64, Row<'_>) -> Result<(), String>,
@@ -282,7 +282,7 @@ pub(crate) fn for_each_row(
 }
 
 impl Shards {
-    /// Opens the shards of a split; gives the labels of their images too.
+    /// Opens the shards of a split. Also returns the labels of their images.
     pub(crate) fn open(
         folder: &Path,
         manifest: &Prepared,
@@ -328,7 +328,7 @@ impl Shards {
         &self.files[self.files.partition_point(|shard| shard.first <= at) - 1]
     }
 
-    /// The path of the shard that an image is in.
+    /// Returns the path of the shard that contains an image.
     fn path(&self, at: usize) -> &Path {
         self.tars.path(self.shard(at).tar)
     }
@@ -344,13 +344,13 @@ impl Shards {
         })
     }
 
-    /// Whether images are files to decode.
+    /// Returns whether images are files to decode.
     #[cfg(feature = "tensors")]
     pub(crate) fn are_files(&self) -> bool {
         self.raw.is_none()
     }
 
-    /// The pixels in an image's file if nothing is to be decoded: what follows NumPy's header.
+    /// Returns the pixels in an image's file if there is nothing to decode: the bytes after NumPy's header.
     pub(crate) fn raw<'a>(&self, file: &'a [u8]) -> Option<Result<&'a [u8], String>> {
         let length = self.raw?;
         let pixels = file.len().checked_sub(length).map(|header| file.split_at(header));
@@ -360,13 +360,13 @@ impl Shards {
         })
     }
 
-    /// Where an image is, for messages.
+    /// Returns the location of an image for messages.
     pub(crate) fn place(&self, at: usize) -> String {
         let key = self.key(at).unwrap_or_default();
         format!("{}, `{key}` at byte {}", self.path(at).display(), self.places[at].offset)
     }
 
-    /// An image's line in the index.
+    /// Reads an image's line of the index.
     fn line(&self, at: usize) -> Result<String, DataError> {
         let start = u64::from(self.places[at].line);
         let path = self.path(at).with_extension("tsv");
@@ -388,7 +388,7 @@ impl Shards {
         boxes.map_err(|problem| DataError::file(self.place(at), problem))
     }
 
-    /// Goes through all keys in order.
+    /// Passes all keys to `each`, in order.
     pub(crate) fn for_each_key(&self, each: &mut impl FnMut(usize, &str)) -> Result<(), DataError> {
         let mut at = 0;
         for shard in &self.files {
@@ -402,7 +402,7 @@ impl Shards {
     }
 }
 
-/// What checking a shard found.
+/// Checks the checksums of a shard.
 pub(crate) fn check_sums(folder: &Path, shard: &Shard) -> Result<(), DataError> {
     for (file, expected) in [(&shard.file, &shard.sha256), (&shard.index(), &shard.index_sha256)] {
         let path = folder.join(file);

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use crate::{DataError, Dataset, Split, write_whole};
 
-/// Where a prepared set keeps its statistics.
+/// The file with the statistics of a prepared data set.
 const STORED: &str = "statistics.json";
 
-/// Statistics and what they are of.
+/// Statistics and the data set that they describe.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     /// The data set's checksum.
@@ -30,28 +30,27 @@ impl Stored {
     }
 }
 
-/// What is known of a training split: its mean image, channel means and principal colours.
+/// Statistics of a training split: its mean image, channel means and principal colours.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     /// `[channels, size, size]`, 0–255.
     pub mean_image: Vec<f64>,
-    /// One a channel, 0–255.
+    /// One value for each channel, 0–255.
     pub channel_means: Vec<f64>,
     /// Standard deviation of each channel, in grey levels.
     pub channel_stds: Vec<f64>,
     /// Eigenvalues of the covariance of a pixel's channels, largest first, in squared grey levels.
     pub eigenvalues: Vec<f64>,
-    /// The eigenvector of each eigenvalue, one entry a channel, of length one.
+    /// The eigenvector of each eigenvalue: unit length, with one entry for each channel.
     pub eigenvectors: Vec<Vec<f64>>,
 }
 
-/// What is taken off the pixels.
+/// The mean that is subtracted from the pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MeanKind {
-    /// The mean image of the training split (Krizhevsky et al. 2012, §2: "the mean activity over
-    /// the training set from each pixel"); of a crop, the centre of the mean image, as the authors
-    /// ran it.
+    /// The mean image of the training split (Krizhevsky et al. 2012, §2: "the mean activity over the training set
+    /// from each pixel"). A crop uses the centre of the mean image, as in the authors' code.
     Image,
     /// The mean of each channel.
     Channel,
@@ -59,15 +58,15 @@ pub enum MeanKind {
     None,
 }
 
-/// What is taken off an input of the network: `[channels, side, side]`.
+/// The mean that is subtracted from an input of the network: `[channels, side, side]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mean(pub(crate) Vec<f32>);
 
-/// In what units the network sees pixels. Local response normalization depends on it: its constants are for
-/// activations of the size that pixels of 0–255 make (§3.3).
+/// The units in which the network sees pixels. Local response normalization depends on them: its constants are for
+/// the activations that pixels of 0–255 produce (§3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PixelScale {
-    /// As they are (Krizhevsky et al. 2012, §2: "raw RGB values").
+    /// Unscaled (Krizhevsky et al. 2012, §2: "raw RGB values").
     #[default]
     #[serde(rename = "0-255")]
     Levels,
@@ -80,7 +79,7 @@ pub enum PixelScale {
 }
 
 impl PixelScale {
-    /// What each channel is multiplied by.
+    /// Returns the factor of each channel.
     #[cfg(feature = "tensors")]
     pub(crate) fn factors(self, statistics: &Statistics) -> [f32; 3] {
         let mut factors = [1.0; 3];
@@ -96,7 +95,7 @@ impl PixelScale {
     }
 }
 
-/// Exact sums, so that the order of the images does not matter.
+/// Sums in exact arithmetic, so that the order of the images does not matter.
 struct Sums {
     pixels: Vec<u64>,
     /// Sums of products of channels, row-major.
@@ -104,7 +103,7 @@ struct Sums {
 }
 
 impl Statistics {
-    /// One pass over a split.
+    /// Computes the statistics in one pass over a split.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -147,11 +146,12 @@ impl Statistics {
         Ok(Self { mean_image, channel_means, channel_stds, eigenvalues, eigenvectors })
     }
 
-    /// Those of a data set's training images: of a prepared set, of all in its `train`, which are then kept in its
-    /// folder if that can be written; of others, of what is left when a tenth is set aside for validation.
+    /// Returns the statistics of a data set's training images. For a prepared data set, they cover all of its
+    /// `train` split and are stored in its folder if that is writable. For other data sets, they cover the images
+    /// that remain after a tenth is set aside for validation.
     ///
     /// # Errors
-    /// If an image cannot be read, or the stored statistics cannot.
+    /// If an image or the stored statistics cannot be read.
     pub fn of_training(set: &Dataset) -> Result<Self, DataError> {
         let Some(folder) = &set.prepared else { return Self::of(&set.train) };
         if let Some(stored) = Stored::read(folder)?
@@ -160,12 +160,12 @@ impl Statistics {
             return Ok(stored.statistics);
         }
         let statistics = Self::of(&set.official_train())?;
-        // Whoever may only read the folder computes them anew each time.
+        // If the folder is read-only, they are computed anew each time.
         let _ = statistics.store(set, folder);
         Ok(statistics)
     }
 
-    /// Keeps the statistics of a prepared set in its folder.
+    /// Stores the statistics of a prepared data set in its folder.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -176,7 +176,7 @@ impl Statistics {
         write_whole(&path, &text).map_err(DataError::write(&path))
     }
 
-    /// What to take off inputs of `side` pixels cut from images of `size` pixels.
+    /// Returns the mean to subtract from inputs of `side` pixels cut from images of `size` pixels.
     pub fn mean(&self, kind: MeanKind, size: usize, side: usize) -> Mean {
         let channels = self.channel_means.len();
         let value = |i: usize| match kind {
@@ -184,8 +184,8 @@ impl Statistics {
             MeanKind::Channel => self.channel_means[i / (side * side)],
             MeanKind::Image => {
                 let (channel, y, x) = (i / (side * side), i / side % side, i % side);
-                // The centre of the mean image, whatever the crop; its border repeats where the
-                // input is larger than the image.
+                // The centre of the mean image, whatever the crop. Its border is repeated if the input is larger
+                // than the image.
                 let at = |z: usize| (z + size / 2).saturating_sub(side / 2).min(size - 1);
                 self.mean_image[(channel * size + at(y)) * size + at(x)]
             }
@@ -194,8 +194,7 @@ impl Statistics {
     }
 }
 
-/// Eigenvalues, largest first, and unit eigenvectors of a small symmetric matrix, by Jacobi's
-/// rotations.
+/// Returns the eigenvalues, largest first, and unit eigenvectors of a small symmetric matrix, by Jacobi rotations.
 #[allow(clippy::needless_range_loop)] // two rows at once
 fn symmetric_eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let n = a.len();

@@ -12,33 +12,33 @@ use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 
 use crate::DataError;
 
-/// Rows of a row group, at most: a header that claims more is not believed.
+/// The largest number of rows in a row group that a header may claim.
 const ROWS_LIMIT: usize = 1 << 24;
 
-/// Groups of rows that are kept: threads that read images in order are in several at a time.
+/// The number of row groups that are kept. Threads that read images in order are in several groups at a time.
 const GROUPS: usize = 4;
 
-/// The images of some parquet files. A row can only be read with the whole group that it is in, so the groups last used
-/// are kept: read images in order.
+/// The images of some parquet files. A row can only be read together with its whole group, so the most recently
+/// used groups are kept. Images should be read in order.
 #[derive(Debug)]
 pub(crate) struct Table {
     files: Vec<PathBuf>,
     /// File, group and row within it of each image.
     rows: Vec<(u32, u32, u32)>,
-    /// Those last used, the latest at the end.
+    /// The most recently used groups, the latest last.
     recent: Mutex<Vec<Group>>,
 }
 
-/// A group's place, file and number, and its images.
+/// A group's file and number, and its images.
 type Group = ((u32, u32), Arc<Vec<Option<ByteArray>>>);
 
 impl Table {
-    /// A table of some files, without rows.
+    /// Creates a table of some files, without rows.
     pub(crate) fn new(files: Vec<PathBuf>) -> Self {
         Self { files, rows: Vec::new(), recent: Mutex::default() }
     }
 
-    /// Adds a row by the places of its file, its group there and its own within that.
+    /// Adds a row by its file, its group in the file and its position in the group.
     pub(crate) fn push(&mut self, file: u32, group: u32, row: u32) {
         self.rows.push((file, group, row));
     }
@@ -73,7 +73,7 @@ impl Table {
             .ok_or_else(|| DataError::file(self.place(at), "has no image (null)"))
     }
 
-    /// The files.
+    /// Returns the files.
     pub(crate) fn files(&self) -> &[PathBuf] {
         &self.files
     }
@@ -86,19 +86,19 @@ pub(crate) fn open(path: &Path) -> Result<SerializedFileReader<File>, DataError>
     SerializedFileReader::new(file).map_err(broken)
 }
 
-/// What a damaged file makes the library panic at is an error like any other.
+/// Turns a panic of the library on a damaged file into an error.
 pub(crate) fn without_panic<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err("broken parquet file (its reader failed)".into()))
 }
 
-/// The leaf column with this path, or the first with such an end.
+/// Returns the first leaf column whose path fits.
 pub(crate) fn column(metadata: &ParquetMetaData, fits: impl Fn(&str) -> bool) -> Option<usize> {
     let columns = metadata.file_metadata().schema_descr().columns();
     columns.iter().position(|column| fits(&column.path().string()))
 }
 
-/// The values of a column in one group, `None` where there is none.
+/// Returns the values of a column in one group, with `None` for missing values.
 pub(crate) fn values<T: parquet::data_type::DataType>(
     mut reader: parquet::column::reader::ColumnReaderImpl<T>,
     (rows, defined): (usize, i16),
@@ -115,7 +115,7 @@ pub(crate) fn values<T: parquet::data_type::DataType>(
         }
         read += records;
     }
-    // A column whose values are all there has no levels.
+    // A column without missing values has no levels.
     if levels.is_empty() {
         levels = vec![defined; values.len()];
     }
@@ -142,7 +142,8 @@ pub(crate) fn column_reader<R: ChunkReader + 'static>(
     column.map_err(|error| format!("broken parquet file ({error})"))
 }
 
-/// The column of images: one of structures called as images are, any of structures, or the only one of plain bytes.
+/// Returns the column of images: a structure with a usual name for images, any structure, or the only column of
+/// plain bytes.
 pub(crate) fn image_column(metadata: &ParquetMetaData) -> Result<usize, String> {
     let called = |name: &str| column(metadata, |path| path == name);
     if let Some(at) = called("image.bytes")
@@ -169,7 +170,7 @@ pub(crate) fn image_column(metadata: &ParquetMetaData) -> Result<usize, String> 
     }
 }
 
-/// The rows of a group, and the level at which a column's values are there.
+/// Returns the number of rows in a group, and the definition level of a column's present values.
 pub(crate) fn shape(metadata: &ParquetMetaData, group: usize, column: usize) -> Result<(usize, i16), String> {
     let column = metadata.file_metadata().schema_descr().column(column);
     match column.max_rep_level() {

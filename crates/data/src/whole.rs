@@ -4,13 +4,13 @@ use std::path::Path;
 
 use crate::hook;
 
-/// Writes a file under another name, syncs it, renames it and syncs the folder: the file is there whole or not at all,
-/// also after a power cut, and readers see the old file or the new one. Others may read it, as far as the process's mask
-/// lets them. A link stays one.
+/// Writes a file under another name, syncs it, renames it and syncs the folder. The file is complete or absent,
+/// even after a power cut, and readers see the old file or the new one. Its permissions follow the process's umask.
+/// A link remains a link.
 ///
 /// # Errors
-/// What the operating system says; nothing is left behind then. What is there and no regular file, a pipe or `/dev/stdout`, is
-/// refused: renaming would replace it.
+/// The operating system's error; nothing is left behind then. An existing target that is not a regular file, such
+/// as a pipe or `/dev/stdout`, is refused, because renaming would replace it.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let open = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| path.starts_with(open));
     if open || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
@@ -20,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = linked.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // By default the file would be its owner's alone.
+    // By default only the owner could access the file.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
@@ -32,17 +32,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes renames and removals in a folder last through a power cut, where the system lets folders be synced.
+/// Makes renames and removals in a folder survive a power cut, if the system can sync folders.
 ///
 /// # Errors
-/// What the operating system says.
+/// The operating system's error.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
     if !cfg!(unix) {
         return Ok(());
     }
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some network file systems cannot, and a folder may be writable and not readable.
+        // Some network file systems cannot sync folders, and a folder may be writable but not readable.
         Err(error) if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Err(error),
         _ => Ok(()),
     }
@@ -68,7 +68,7 @@ mod tests {
             assert!(write_whole(no_file, b"lost").unwrap_err().to_string().starts_with("no regular file"));
         }
         assert!(!fs::metadata(&socket).unwrap().is_file());
-        // A link to nothing gives way.
+        // A broken link is replaced.
         fs::remove_file(&target).unwrap();
         write_whole(&link, b"whole").unwrap();
         assert_eq!(fs::read(&link).unwrap(), b"whole");

@@ -1,6 +1,7 @@
 //! AlexNet, top to bottom.
 //!
-//! The network of Krizhevsky et al. 2012, `alexnet-2012`, a line a stage; what one of the two towers gives out:
+//! The network of Krizhevsky et al. 2012, `alexnet-2012`. Each line is a stage with the output of one of the
+//! two towers:
 //!
 //! ```text
 //! image                                              3 × 224 × 224  §2
@@ -53,35 +54,37 @@ pub struct AlexNet {
     exchanged: Exchanged,
 }
 
-/// Whether the network is being trained, which dropout and batch normalization care about.
+/// Whether the network is being trained. Dropout and batch normalization depend on it.
 #[derive(Debug, Clone, Copy)]
 pub enum Mode<'a> {
-    /// Training: where each sample's draws come from, one key a sample.
+    /// Training, with one random key per sample.
     Training(&'a [Key]),
     /// Evaluation.
     Evaluation,
 }
 
-/// What [`AlexNet::forward_observed`] shows: layer, stage, tower and the maps that the stage is given.
+/// The arguments of an [`AlexNet::forward_observed`] callback: layer, stage, tower and the stage's input
+/// maps.
 pub type Observe<'a> = &'a mut dyn FnMut(&str, &Stage, usize, &Tensor<4>);
 
 impl AlexNet {
-    /// The logits: class scores before the softmax.
+    /// Returns the logits: class scores before the softmax.
     ///
     /// # Shapes
-    /// - `images`: `[batch, channels, size, size]`, prepared as for the weights: mostly pixels of 0–255 less the training mean
+    /// - `images`: `[batch, channels, size, size]`, prepared as the weights expect: usually 0–255 pixels
+    ///   minus the training mean
     /// - output: `[batch, classes]`
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
         self.run(&self.plan, images, mode, &mut |_, _, _, _| {}, None)
     }
 
-    /// [`forward`](Self::forward) with each stage of maps computed by itself and shown to `observe` before: the layer's name,
-    /// the stage, the tower and the maps `[batch, channels, height, width]`.
+    /// [`forward`](Self::forward) with each stage of maps computed separately. Before each stage, `observe`
+    /// receives the layer's name, the stage, the tower and the maps `[batch, channels, height, width]`.
     pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
         self.run(&Plan::plain(&self.network), images, mode, observe, None)
     }
 
-    /// What a layer gives out after its stages, the towers side by side.
+    /// Returns a layer's output after its stages, with the towers concatenated.
     ///
     /// # Shapes
     /// - `images`: as in [`forward`](Self::forward)
@@ -96,7 +99,7 @@ impl AlexNet {
         self.run(&self.plan, images, Mode::Evaluation, &mut |_, _, _, _| {}, Some(layer))
     }
 
-    /// Layer after layer, to the logits or to the end of one layer.
+    /// Runs the layers in order, up to the logits or to the end of layer `until`.
     fn run(
         &self,
         plan: &Plan,
@@ -105,7 +108,8 @@ impl AlexNet {
         observe: Observe,
         until: Option<&str>,
     ) -> Tensor<2> {
-        // Each tower has its own maps, [batch, channels, height, width]; in front of the first layer, each has the image.
+        // Each tower has its own maps, [batch, channels, height, width]. Before the first layer, each has the
+        // image.
         let mut maps: Vec<Tensor<4>> =
             self.devices().iter().map(|device| moved(images.clone(), device)).collect();
         for (index, config) in self.network.conv.iter().enumerate() {
@@ -130,7 +134,7 @@ impl AlexNet {
         features.swap_remove(0) // [batch, classes]: the last layer is not split
     }
 
-    /// A convolutional layer, from what each tower reads to what each gives out.
+    /// Runs a convolutional layer on each tower's input and returns each tower's output.
     fn run_conv(
         &self,
         index: usize,
@@ -154,7 +158,7 @@ impl AlexNet {
         maps.collect()
     }
 
-    /// A fully connected layer, from what each tower reads to what each gives out.
+    /// Runs a fully connected layer on each tower's input and returns each tower's output.
     fn run_fc(&self, index: usize, steps: &[Step], inputs: Vec<Tensor<2>>, mode: Mode) -> Vec<Tensor<2>> {
         let config = &self.network.fc[index];
         let towers = self.fc[index].towers.iter().zip(inputs).enumerate();
@@ -171,7 +175,7 @@ impl AlexNet {
         features.collect()
     }
 
-    /// A stage of maps.
+    /// Runs a stage on maps.
     fn map_stage(&self, stage: &Stage, layer: &Conv, maps: Tensor<4>, name: &str, mode: Mode) -> Tensor<4> {
         match stage {
             Stage::Activation => self.activation(maps),        // §3.1
@@ -187,7 +191,7 @@ impl AlexNet {
         }
     }
 
-    /// A stage of features.
+    /// Runs a stage on features.
     fn feature_stage(&self, stage: &Stage, features: Tensor<2>, name: &str, mode: Mode) -> Tensor<2> {
         match stage {
             Stage::Activation => self.activation(features), // §3.1
@@ -225,7 +229,7 @@ impl AlexNet {
         DropoutMask::draw(keys, name, features, drop, gain)
     }
 
-    /// The convolution of a layer's tower, with what its plan has in the same operation.
+    /// Convolves one tower's input, together with what the plan fuses into the same operation.
     fn convolve(
         &self,
         index: usize,
@@ -244,7 +248,8 @@ impl AlexNet {
         }
     }
 
-    /// The product of a layer's tower, with what its plan has in the same operation.
+    /// Multiplies one tower's input by its weights, together with what the plan fuses into the same
+    /// operation.
     fn connect(
         &self,
         layer: &Linear,
@@ -275,17 +280,17 @@ impl AlexNet {
         Self { conv, fc, network, plan, operations: Implementation::Fast, exchanged: Exchanged::default() }
     }
 
-    /// The same network computed by another form of the operations.
+    /// Returns the same network with another implementation of the operations.
     pub fn with_operations(mut self, operations: Implementation) -> Self {
         self.operations = operations;
         self
     }
 
-    /// A convolutional layer and its stages, from what each tower reads to what each gives out.
+    /// Runs a convolutional layer and its stages on each tower's input and returns each tower's output.
     ///
     /// # Shapes
-    /// - `inputs`: a tower each, `[batch, channels, height, width]`
-    /// - output: a tower each, `[batch, filters / towers, height, width]`
+    /// - `inputs`: per tower, `[batch, channels, height, width]`
+    /// - output: per tower, `[batch, filters / towers, height, width]`
     ///
     /// # Panics
     /// If there is no convolutional layer `index`.
@@ -293,11 +298,11 @@ impl AlexNet {
         self.run_conv(index, &self.plan.conv[index], inputs, mode, &mut |_, _, _, _| {})
     }
 
-    /// A fully connected layer and its stages, from what each tower reads to what each gives out.
+    /// Runs a fully connected layer and its stages on each tower's input and returns each tower's output.
     ///
     /// # Shapes
-    /// - `inputs`: a tower each, `[batch, inputs]`
-    /// - output: a tower each, `[batch, features / towers]`; of the last layer one, `[batch, classes]`
+    /// - `inputs`: per tower, `[batch, inputs]`
+    /// - output: per tower, `[batch, features / towers]`; for the last layer a single `[batch, classes]`
     ///
     /// # Panics
     /// If there is no fully connected layer `index`.
@@ -305,15 +310,15 @@ impl AlexNet {
         self.run_fc(index, &self.plan.fc[index], inputs, mode)
     }
 
-    /// Where each tower lies.
+    /// The device of each tower.
     pub fn devices(&self) -> Vec<Device> {
         let of_conv = self.conv.first().map(|layer| layer.towers.iter().map(|it| it.weight.val().device()));
         let of_fc = self.fc.first().map(|layer| layer.towers.iter().map(|it| it.weight.val().device()));
         of_conv.map(Iterator::collect).or(of_fc.map(Iterator::collect)).unwrap_or_default()
     }
 
-    /// Bytes of maps and features that have gone from one device to another in forward passes of this network and its
-    /// clones, in f32; in a training step as many bytes of gradients come back.
+    /// Bytes of maps and features moved between devices in forward passes of this network and its clones, in
+    /// f32. A training step moves the same number of bytes back as gradients.
     pub fn exchanged_bytes(&self) -> u64 {
         self.exchanged.bytes()
     }
@@ -328,7 +333,7 @@ impl AlexNet {
 mod tests {
     use crate::{Preset, Reads};
 
-    /// The network at the top of this file, from its trace.
+    /// The network at the top of this file, written from its trace.
     fn page() -> String {
         let network = Preset::load("alexnet-2012").unwrap();
         let trace = network.trace().unwrap();

@@ -1,4 +1,4 @@
-//! A network with its weights: drawn, or given.
+//! Builds a network with drawn or given weights.
 
 use burn::tensor::Device;
 
@@ -17,7 +17,7 @@ impl Network {
         self.init_on(seed, std::slice::from_ref(device))
     }
 
-    /// [`init`](Self::init) with the towers on several devices, see [`build_on`](Self::build_on).
+    /// [`init`](Self::init) with the towers on several devices; see [`build_on`](Self::build_on).
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -25,13 +25,13 @@ impl Network {
         self.build_on(devices, &mut |parameter| Ok(parameter.draw(seed)))
     }
 
-    /// Builds the network with the values that `values` gives for each parameter, row after row.
+    /// Builds the network with the values that `values` returns for each parameter, in row-major order.
     ///
     /// # Errors
     /// If the layers do not fit together, or `values` fails.
     ///
     /// # Panics
-    /// If `values` gives more or fewer than the parameter's shape holds.
+    /// If `values` returns more or fewer numbers than the parameter's shape holds.
     pub fn build<E: From<NetworkError>>(
         &self,
         device: &Device,
@@ -40,14 +40,14 @@ impl Network {
         self.build_on(std::slice::from_ref(device), values)
     }
 
-    /// [`build`](Self::build) with each tower on a device of its own, in turn; the last layer, which is not split, lies
-    /// with the first tower.
+    /// [`build`](Self::build) with the towers placed on the devices in turn. The last layer, which is not
+    /// split, is on the first tower's device.
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// Same as [`build`](Self::build).
     ///
     /// # Panics
-    /// As [`build`](Self::build), and if there is no device.
+    /// Same as [`build`](Self::build), and if there is no device.
     pub fn build_on<E: From<NetworkError>>(
         &self,
         devices: &[Device],

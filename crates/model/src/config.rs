@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 pub struct Network {
     /// The preset's name.
     pub name: String,
-    /// Where each number comes from.
+    /// The sources of the numbers.
     pub sources: Vec<String>,
-    /// What the network looks at.
+    /// The images that the network takes.
     pub input: Input,
-    /// How many classes it tells apart: the number of logits.
+    /// The number of classes and logits.
     pub classes: usize,
-    /// Into how many towers the layers are split (Krizhevsky et al. 2012, §3.2: two).
+    /// The number of towers that the layers are split over (Krizhevsky et al. 2012, §3.2: two).
     pub towers: usize,
     /// The nonlinearity of every `activation` stage.
     pub activation: Activation,
-    /// How dropout keeps the expected activation equal at training and test.
+    /// The dropout convention that keeps the expected activation equal in training and test.
     pub dropout: DropoutConvention,
     /// The convolutional layers, first to last.
     pub conv: Vec<Convolution>,
@@ -41,36 +41,36 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Convolution {
-    /// `conv1` … as in the paper and in Caffe.
+    /// The layer's name: `conv1` … as in the paper and in Caffe.
     pub name: String,
-    /// Kernels, over all towers.
+    /// The number of kernels over all towers.
     pub filters: usize,
     /// Side of a kernel in pixels.
     pub kernel: usize,
-    /// Step between kernel positions in pixels.
+    /// The stride in pixels.
     pub stride: usize,
     /// Zeros around the map.
     pub padding: Padding,
-    /// Which towers' maps a kernel sees. The first layer sees the image either way.
+    /// The towers whose maps a kernel reads. The first layer reads the image either way.
     pub reads: Reads,
-    /// Into how many groups a tower's maps are cut, each kernel seeing its own group's alone (Caffe).
+    /// The number of groups that a tower's maps are split into. A kernel reads only its own group (Caffe).
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: usize,
-    /// Whether a kernel is the same at every place of the map; if not, the layer is locally connected.
+    /// Whether the kernels are the same at every position. If not, the layer is locally connected.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub shared: bool,
-    /// Standard deviation of the Gaussian the weights are drawn from.
+    /// Standard deviation of the Gaussian that initializes the weights.
     pub weight_std: f64,
     /// The biases' initial value.
     pub bias: f64,
     /// Multipliers of the learning rate and weight decay.
     #[serde(default)]
     pub update: Update,
-    /// What is done to the maps, in this order.
+    /// The stages applied to the maps, in order.
     pub stages: Vec<Stage>,
 }
 
-// What is left out of a file, and so of a run's identity, where it is the usual.
+// Default values are omitted from files, and so from a run's identity.
 fn one() -> usize {
     1
 }
@@ -91,49 +91,50 @@ fn is_yes(shared: &bool) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FullyConnected {
-    /// `fc6` … as in the paper and in Caffe.
+    /// The layer's name: `fc6` … as in the paper and in Caffe.
     pub name: String,
-    /// Units, over all towers; for the last layer, the number of classes.
+    /// The number of units over all towers; for the last layer, the number of classes.
     pub units: usize,
-    /// Which towers' units each unit sees.
+    /// The towers whose units each unit reads.
     pub reads: Reads,
-    /// Standard deviation of the Gaussian the weights are drawn from.
+    /// Standard deviation of the Gaussian that initializes the weights.
     pub weight_std: f64,
     /// The biases' initial value.
     pub bias: f64,
     /// Multipliers of the learning rate and weight decay.
     #[serde(default)]
     pub update: Update,
-    /// What is done to the units, in this order.
+    /// The stages applied to the units, in order.
     pub stages: Vec<Stage>,
 }
 
-/// Which towers' outputs a layer takes in (Krizhevsky et al. 2012, §3.2).
+/// The towers whose outputs a layer reads (Krizhevsky et al. 2012, §3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reads {
-    /// Those of its own tower.
+    /// The outputs of its own tower.
     Own,
-    /// Those of all towers.
+    /// The outputs of all towers.
     All,
 }
 
 /// Multipliers on a layer's learning rate and weight decay.
 ///
-/// The paper as written: all one. The authors' runs: biases at twice the rate and without decay.
+/// The paper uses one for all. The authors' runs use twice the rate and no decay for biases.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
-    /// On the learning rate of the weights; zero freezes them.
+    /// Multiplies the learning rate of the weights; zero freezes them.
     pub weight_rate: f64,
-    /// On the weight decay of the weights.
+    /// Multiplies the weight decay of the weights.
     pub weight_decay: f64,
-    /// On the learning rate of the biases; zero freezes them.
+    /// Multiplies the learning rate of the biases; zero freezes them.
     pub bias_rate: f64,
-    /// On the weight decay of the biases.
+    /// Multiplies the weight decay of the biases.
     pub bias_decay: f64,
-    /// From this share of the run's steps on, 0 to 1, neither weights nor biases change, and what velocity they have
-    /// is not applied: as when the authors set both rates of conv1 to zero in about epoch 72 of 90.
+    /// The share of the run's steps (0 to 1) from which the layer is frozen: neither weights nor biases
+    /// change, and their velocity is not applied. The authors set both rates of conv1 to zero in about epoch
+    /// 72 of 90.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen_from: Option<f64>,
 }
@@ -145,7 +146,7 @@ impl Default for Update {
     }
 }
 
-/// One thing done to a layer's output.
+/// An operation on a layer's output.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -155,13 +156,13 @@ pub enum Stage {
     Lrn(Lrn),
     /// Local response normalization within each map, as in the author's other networks.
     SpatialLrn(Lrn),
-    /// Batch normalization of each map (Ioffe & Szegedy 2015), once a layer.
+    /// Batch normalization of each map (Ioffe & Szegedy 2015), at most once per layer.
     BatchNorm(BatchNormalization),
     /// Max pooling (§3.4).
     MaxPool(Pool),
     /// Average pooling.
     AvgPool(Pool),
-    /// Dropout of this share of the units during training (§4.2).
+    /// Dropout of this share of the units in training (§4.2).
     Dropout(f64),
 }
 
@@ -180,14 +181,15 @@ impl Stage {
     }
 }
 
-/// Batch normalization: each map less its mean, over its standard deviation, times a gain, plus a shift, both learned.
-/// In training mean and variance are the batch's, else running averages.
+/// Batch normalization: subtracts each map's mean, divides by its standard deviation, multiplies by a learned
+/// gain and adds a learned shift. Training uses the batch's mean and variance; evaluation uses running
+/// averages.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNormalization {
-    /// Added to the variance.
+    /// The number added to the variance.
     pub epsilon: f64,
-    /// The share of the newest batch in the running averages.
+    /// The weight of the newest batch in the running averages.
     pub momentum: f64,
 }
 
@@ -203,13 +205,13 @@ pub enum Activation {
     Sigmoid,
 }
 
-/// How dropout keeps the expected activation equal at training and test.
+/// The dropout convention that keeps the expected activation equal in training and test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DropoutConvention {
-    /// Units are dropped at training and all are scaled down at test (§4.2: "multiply by 0.5").
+    /// Training drops units; test scales all units down (§4.2: "multiply by 0.5").
     #[serde(rename = "2012")]
     Paper,
-    /// The units kept are scaled up at training and nothing is done at test, as in every library.
+    /// Training scales the kept units up; test does nothing, as in every library.
     #[serde(rename = "inverted")]
     Inverted,
 }

@@ -6,30 +6,30 @@ use rand_distr::{Distribution, Normal};
 
 use crate::config::BatchNormalization;
 
-/// A parameter that a network asks for when it is built.
+/// A parameter that a network requests when it is built.
 #[derive(Debug, Clone)]
 pub struct Parameter {
-    /// The layer's name, the tower's number and what it is: `conv1.0.weight`, `.bias`; of batch normalization `.gain`,
-    /// `.shift`, `.running_mean`, `.running_variance`.
+    /// The layer's name, the tower's number and the kind of parameter: `conv1.0.weight`, `.bias`; for batch
+    /// normalization `.gain`, `.shift`, `.running_mean`, `.running_variance`.
     pub name: String,
-    /// `[filters, channels / groups, kernel, kernel]` (locally connected: `[filters, channels, kernel², places]`),
-    /// `[inputs, units]` or `[biases]`, of the tower alone.
+    /// `[filters, channels / groups, kernel, kernel]` (locally connected:
+    /// `[filters, channels, kernel², positions]`), `[inputs, units]` or `[biases]`, for this tower alone.
     pub shape: Vec<usize>,
     initial: Initial,
 }
 
-/// What a parameter is before training (Krizhevsky et al. 2012, §5).
+/// The initial value of a parameter (Krizhevsky et al. 2012, §5).
 #[derive(Debug, Clone, Copy)]
 enum Initial {
-    /// Drawn from a zero-mean Gaussian of this standard deviation.
+    /// Drawn from a zero-mean Gaussian with this standard deviation.
     Gaussian(f64),
-    /// All the same.
+    /// The same value for all elements.
     Constant(f64),
 }
 
 impl Parameter {
-    /// Its values before training, a function of the seed, its name and its shape and of nothing else in
-    /// the network: arms of an ablation share what they can.
+    /// Draws the initial values. They depend only on the seed, the name and the shape, so the arms of an
+    /// ablation share the parameters they have in common.
     pub fn draw(&self, seed: u64) -> Vec<f32> {
         let count = self.shape.iter().product();
         match self.initial {
@@ -44,7 +44,7 @@ impl Parameter {
     }
 }
 
-/// Where the values of parameters come from.
+/// The source of the parameters' values.
 pub(crate) struct Source<'a, E> {
     pub(crate) values: &'a mut dyn FnMut(&Parameter) -> Result<Vec<f32>, E>,
     pub(crate) device: &'a Device,
@@ -64,7 +64,7 @@ impl<E> Source<'_, E> {
         self.parameter(format!("{name}.bias"), [units], Initial::Constant(value))
     }
 
-    /// The batch normalization of a layer's maps.
+    /// Builds the batch normalization of a layer's maps.
     pub(crate) fn batch_norm(
         &mut self,
         name: &str,
@@ -76,7 +76,7 @@ impl<E> Source<'_, E> {
         };
         let (gamma, beta) = (one("gain", 1.0)?, one("shift", 0.0)?);
         let (mean, variance) = (one("running_mean", 0.0)?, one("running_variance", 1.0)?);
-        // Averages are no parameters: nothing is learned of them.
+        // Running averages are not parameters: they are not learned.
         let state = |of: Param<Tensor<1>>| RunningState::with_id(of.id, of.val().detach());
         Ok(BatchNorm {
             gamma,
@@ -102,8 +102,8 @@ impl<E> Source<'_, E> {
     }
 }
 
-/// A parameter whose id is a function of its name: Burn's are random, and records hold them, so the
-/// same run would leave different files.
+/// Creates a parameter whose id is derived from its name. Burn's ids are random and stored in records, so the
+/// same run would write different files.
 fn named<const D: usize>(name: &str, value: Tensor<D>) -> Param<Tensor<D>> {
     let tracked = value.device().is_autodiff();
     let value = if tracked { value.require_grad() } else { value };

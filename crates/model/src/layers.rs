@@ -1,4 +1,4 @@
-//! The layers' weights, a tower each, and batch normalization.
+//! The layers' weights, one set per tower, and batch normalization.
 
 use burn::module::{Module, Param};
 use burn::nn::BatchNorm;
@@ -8,13 +8,13 @@ use crate::config::{Convolution, FullyConnected, Stage};
 use crate::init::Source;
 use crate::trace::LayerTrace;
 
-/// A convolutional layer: one kernel bank a tower.
+/// A convolutional layer: one kernel bank per tower.
 #[derive(Module, Debug)]
 pub(crate) struct ConvLayer {
     pub(crate) towers: Vec<Conv>,
 }
 
-/// A fully connected layer: one weight matrix a tower.
+/// A fully connected layer: one weight matrix per tower.
 #[derive(Module, Debug)]
 pub(crate) struct FcLayer {
     pub(crate) towers: Vec<Linear>,
@@ -22,7 +22,7 @@ pub(crate) struct FcLayer {
 
 #[derive(Module, Debug)]
 pub(crate) struct Conv {
-    // [filters, channels / groups, kernel, kernel]; not shared: [filters, channels, kernel², positions]
+    // [filters, channels / groups, kernel, kernel]; if not shared: [filters, channels, kernel², positions]
     pub(crate) weight: Param<Tensor<4>>,
     pub(crate) bias: Param<Tensor<1>>,
     pub(crate) norm: Option<BatchNorm>,
@@ -72,8 +72,8 @@ impl FullyConnected {
 }
 
 impl Conv {
-    /// The maps, normalized over the batch. Burn's own goes by the device and would take a batch's statistics wherever
-    /// gradients are.
+    /// Normalizes the maps over the batch. Burn's own layer decides by the device: it would use batch
+    /// statistics wherever gradients are enabled.
     ///
     /// # Panics
     /// If the layer has no batch normalization.

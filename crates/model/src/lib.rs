@@ -1,8 +1,8 @@
 //! One config-driven AlexNet (Krizhevsky, Sutskever & Hinton 2012) and its relatives.
 //!
-//! Start at [`AlexNet::forward`]: the network, top to bottom, on one page. A [`Network`] says what
-//! it is made of; [`Preset`] has the published ones; [`Network::trace`] gives every layer's shape
-//! and parameter count without building anything.
+//! Start at [`AlexNet::forward`]: the network, top to bottom, on one page. A [`Network`] is its config;
+//! [`Preset`] has the published ones; [`Network::trace`] computes every layer's shape and parameter count
+//! without building anything.
 
 mod alexnet;
 mod build;

@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use crate::alexnet::AlexNet;
 
 impl AlexNet {
-    /// Every parameter by its [`Parameter::name`], with its shape and values.
+    /// Returns every parameter's [`Parameter::name`], shape and values.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let values = |data: TensorData| {
             let shape = data.shape().to_vec();
@@ -37,7 +37,7 @@ impl AlexNet {
         found
     }
 
-    /// Weights and biases that are learned, as tensors: as many gradients a training step must give.
+    /// The number of learned weight and bias tensors. A training step must produce as many gradients.
     pub fn learned_tensors(&self) -> usize {
         let conv = self.conv.iter().flat_map(|layer| &layer.towers);
         let conv: usize = conv.map(|tower| if tower.norm.is_some() { 4 } else { 2 }).sum();

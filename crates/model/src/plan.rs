@@ -1,25 +1,25 @@
-//! Which stages of a layer are computed together. A plan is made when a network is built; both plans of a network give the
-//! same bits.
+//! Decides which stages of a layer are computed together. The plan is made when a network is built. Both
+//! plans of a network give the same bits.
 
 use alexnet_ops::{Lrn, Pool};
 
 use crate::config::{Activation, Network, Stage};
 
-/// What is computed in one operation.
+/// The work of one operation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Step {
-    /// The layer's products with its biases, and what follows in the same sweep.
+    /// The layer's products and biases, and what follows in the same sweep.
     Product {
         /// The ReLU.
         relu: bool,
-        /// Max pooling after that.
+        /// Then max pooling.
         pool: Option<Pool>,
-        /// Dropout after that, in training.
+        /// Then dropout, in training only.
         dropout: Option<f64>,
     },
     /// Local response normalization and the pooling of its output.
     LrnPool(Lrn, Pool),
-    /// A stage alone.
+    /// A single stage.
     Stage(Stage),
 }
 
@@ -30,11 +30,11 @@ pub(crate) struct Plan {
     pub(crate) fc: Vec<Vec<Step>>,
 }
 
-/// The products alone.
+/// A product with nothing after it.
 const PRODUCT: Step = Step::Product { relu: false, pool: None, dropout: None };
 
 impl Plan {
-    /// Each stage by itself, so that each can be observed.
+    /// Each stage is its own step, so that each can be observed.
     pub(crate) fn plain(network: &Network) -> Self {
         let steps = |stages: &[Stage]| {
             std::iter::once(PRODUCT).chain(stages.iter().map(|stage| Step::Stage(*stage))).collect()
@@ -45,7 +45,8 @@ impl Plan {
         }
     }
 
-    /// As few operations as there are: what is between two of them is never written to memory.
+    /// Uses as few operations as possible: intermediate results inside an operation are never written to
+    /// memory.
     pub(crate) fn fused(network: &Network) -> Self {
         let relu = |stages: &'_ [Stage]| {
             network.activation == Activation::Relu && stages.first() == Some(&Stage::Activation)

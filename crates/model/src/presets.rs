@@ -1,4 +1,5 @@
-//! The networks of `presets/*.toml`, by name. A file is complete, or a sibling: another network and what differs from it.
+//! The networks of `presets/*.toml`, by name. A file is complete, or a sibling: another network plus the
+//! differences from it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 
 use crate::Network;
 
-/// The published networks and this project's own, the paper's first.
+/// The published networks and this project's own. The paper's is first.
 #[derive(Debug)]
 pub struct Preset;
 
@@ -17,7 +18,7 @@ macro_rules! built_in {
     };
 }
 
-/// A network's file that holds only what differs from another's.
+/// A network file that holds only the differences from another network.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sibling {
@@ -37,7 +38,7 @@ struct Sibling {
     times: BTreeMap<String, f64>,
 }
 
-/// The longest chain of siblings; a longer one is a circle.
+/// The longest allowed chain of siblings. A longer one is a cycle.
 const DEPTH: usize = 8;
 
 impl Preset {
@@ -68,7 +69,7 @@ impl Preset {
         "linear"
     );
 
-    /// Reads a preset by its name, or a network's file by its path.
+    /// Reads a preset by name, or a network file by path.
     ///
     /// ```
     /// let network = alexnet_model::Preset::load("alexnet-2012")?;
@@ -77,7 +78,7 @@ impl Preset {
     /// ```
     ///
     /// # Errors
-    /// If there is no such preset or file, or its content does not fit.
+    /// If there is no such preset or file, or its content is invalid.
     pub fn load(name: &str) -> Result<Network, ConfigError> {
         let context = |error: ConfigError| error.within(format!("network `{name}`"));
         from_value(value(name, DEPTH).map_err(context)?).map_err(context)

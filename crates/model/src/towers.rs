@@ -1,4 +1,4 @@
-//! What goes between towers (Krizhevsky et al. 2012, §3.2).
+//! Data exchange between towers (Krizhevsky et al. 2012, §3.2).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::config::Reads;
 
-/// Bytes that have gone from one device to another in forward passes, in f32; clones share it.
+/// Bytes moved between devices in forward passes, in f32. Clones share the count.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exchanged(Arc<AtomicU64>);
 
@@ -17,8 +17,8 @@ impl Exchanged {
     }
 }
 
-/// What each of `receivers` towers of a layer takes in: its own tower's output, or all outputs side by side. Where towers
-/// lie on several devices, these are the only places at which they exchange anything.
+/// Returns the input of each of `receivers` towers of a layer: its own tower's output, or all outputs
+/// concatenated. If the towers are on several devices, they exchange data only here.
 pub(crate) fn exchange<const D: usize>(
     towers: Vec<Tensor<D>>,
     reads: Reads,
@@ -30,7 +30,7 @@ pub(crate) fn exchange<const D: usize>(
     }
     let mut whole: Vec<Tensor<D>> = Vec::new();
     for (tower, x) in towers.iter().enumerate().take(receivers) {
-        // Towers on one device share what they read.
+        // Towers on one device share their input.
         let there = whole.iter().find(|whole| whole.device() == x.device()).cloned();
         whole.push(there.unwrap_or_else(|| {
             let device = x.device();
@@ -43,12 +43,13 @@ pub(crate) fn exchange<const D: usize>(
     whole
 }
 
-/// A tensor on a device. One that is there already stays as it is: a move is remembered by automatic differentiation.
+/// Moves a tensor to a device. A tensor already there is returned unchanged, since automatic differentiation
+/// records every move.
 pub(crate) fn moved<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
     if x.device() == *device { x } else { x.to_device(device) }
 }
 
-/// All towers' outputs as one, on the device of one of them.
+/// Concatenates all towers' outputs on the device of tower `on`.
 pub(crate) fn side_by_side<const D: usize>(towers: &[Tensor<D>], on: usize) -> Tensor<D> {
     let device = towers[on].device();
     Tensor::cat(towers.iter().map(|x| moved(x.clone(), &device)).collect(), 1)

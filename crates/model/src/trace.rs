@@ -5,7 +5,7 @@ use crate::config::{BatchNormalization, Convolution, FullyConnected, Network, Re
 /// The shapes and sizes of every layer, computed from the config alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
-    /// Layer by layer, convolutions first.
+    /// The layers, convolutions first.
     pub layers: Vec<LayerTrace>,
 }
 
@@ -14,13 +14,13 @@ pub struct Trace {
 pub struct LayerTrace {
     /// The layer's name.
     pub name: String,
-    /// Over how many towers it is split.
+    /// The number of towers that the layer is split over.
     pub towers: usize,
-    /// Channels, or units, that one tower takes in.
+    /// Input channels or units of one tower.
     pub inputs: usize,
-    /// Channels, or units, that one tower gives out.
+    /// Output channels or units of one tower.
     pub outputs: usize,
-    /// Side of the map right after the layer's own operation; 1 for a fully connected layer.
+    /// Side of the feature map right after the layer's own operation; 1 for a fully connected layer.
     pub side: usize,
     /// The stages that follow, with the side of the map after each.
     pub stages: Vec<StageTrace>,
@@ -28,8 +28,9 @@ pub struct LayerTrace {
     pub parameters: usize,
     /// Multiply-adds of one image's forward pass, over all towers.
     pub multiply_adds: usize,
-    /// Channels, or units, times places that its towers take in of other towers' outputs, for one image: what crosses
-    /// between devices where each tower has its own, and comes back as gradients in training.
+    /// Values that the layer's towers read from other towers, for one image: channels (or units) times
+    /// positions. If each tower has its own device, these values cross between devices, and as many return as
+    /// gradients in training.
     pub exchanged: usize,
 }
 
@@ -42,43 +43,43 @@ pub struct StageTrace {
     pub side: usize,
 }
 
-/// Why a network cannot be built.
+/// The reason why a network cannot be built.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NetworkError {
-    /// A layer has a value that cannot be.
+    /// A layer has an invalid value.
     #[error("network `{network}`, layer `{layer}`: {problem}")]
     Layer {
         /// The network's name.
         network: String,
         /// The layer's name.
         layer: String,
-        /// What is wrong and what would be right.
+        /// The problem and what would be valid.
         problem: String,
     },
-    /// The network as a whole cannot be.
+    /// The network as a whole is invalid.
     #[error("network `{network}`: {problem}")]
     Network {
         /// The network's name.
         network: String,
-        /// What is wrong and what would be right.
+        /// The problem and what would be valid.
         problem: String,
     },
 }
 
 impl Trace {
-    /// Weights and biases of the whole network.
+    /// The number of weights and biases of the whole network.
     pub fn parameters(&self) -> usize {
         self.layers.iter().map(|layer| layer.parameters).sum()
     }
 
-    /// Multiply-adds of one image's forward pass.
+    /// The number of multiply-adds of one image's forward pass.
     pub fn multiply_adds(&self) -> usize {
         self.layers.iter().map(|layer| layer.multiply_adds).sum()
     }
 
-    /// Elements of the largest tensor of a training step with `batch` images: a weight matrix or
-    /// a batch of maps.
+    /// The number of elements of the largest tensor in a training step with `batch` images: a weight matrix
+    /// or a batch of feature maps.
     pub fn largest_tensor(&self, batch: usize) -> usize {
         let largest = self.layers.iter().map(|layer| {
             let maps = batch.saturating_mul(layer.outputs * layer.towers * layer.side * layer.side);
@@ -87,14 +88,14 @@ impl Trace {
         largest.max().unwrap_or(0)
     }
 
-    /// Every layer's name with the side of what it gives out, which is 1 for units.
+    /// Returns every layer's name and the side of its output. The side is 1 for a fully connected layer.
     pub fn map_sizes(&self) -> Vec<(String, usize)> {
         let sides = |layer: &LayerTrace| layer.stages.last().map_or(layer.side, |stage| stage.side);
         self.layers.iter().map(|layer| (layer.name.clone(), sides(layer))).collect()
     }
 }
 
-/// What flows from one layer to the next: how much each tower holds.
+/// The output of one layer as the next layer's input; sizes are per tower.
 #[derive(Clone, Copy)]
 struct Flow {
     channels: usize,
@@ -104,7 +105,7 @@ struct Flow {
 }
 
 impl Flow {
-    /// Channels that one tower of the next layer takes in.
+    /// Input channels of one tower of the next layer.
     fn read(self, reads: Reads) -> usize {
         match reads {
             Reads::All if !self.image => self.channels * self.towers,
@@ -112,7 +113,7 @@ impl Flow {
         }
     }
 
-    /// Numbers of one image that so many towers of the next layer take in of other towers.
+    /// The number of values that `receivers` towers of the next layer read from other towers, for one image.
     fn exchanged(self, reads: Reads, receivers: usize) -> usize {
         match reads {
             Reads::All if !self.image => {
@@ -124,7 +125,7 @@ impl Flow {
 }
 
 impl Network {
-    /// Every layer's shape, parameters and multiply-adds.
+    /// Returns every layer's shape, parameters and multiply-adds.
     ///
     /// # Errors
     /// If the layers do not fit together.
@@ -137,7 +138,7 @@ impl Network {
             let error = |problem| self.layer_error(&layer.name, problem);
             layers.push(layer.trace(&mut flow).and_then(of_this_world).map_err(error)?);
         }
-        // A flattened image is still the image, which a first fully connected layer sees whole.
+        // A flattened image is still the image, so a first fully connected layer sees all of it.
         flow = Flow { channels: flow.channels * flow.side * flow.side, side: 1, ..flow };
         for (index, layer) in self.fc.iter().enumerate() {
             let last = index + 1 == self.fc.len();
@@ -236,7 +237,7 @@ impl Convolution {
             outputs,
             side,
             stages,
-            // A gain and a shift of each map.
+            // Each map has a gain and a shift.
             parameters: sets
                 .saturating_mul(kernels.saturating_add(self.filters))
                 .saturating_add(2 * norms * self.filters),
@@ -280,15 +281,15 @@ impl FullyConnected {
     }
 }
 
-/// A kernel's or a window's side, at most: what a file says is not believed beyond.
+/// The largest allowed side of a kernel or window. Config files cannot exceed it.
 const LARGEST: usize = 4096;
-/// A layer's filters or units, at most.
+/// The largest allowed number of filters or units in a layer.
 const WIDEST: usize = 1 << 17;
-/// A layer's parameters, its multiply-adds and what its towers exchange, at most. What is beyond is counted as the largest number
-/// there is, until it is refused.
+/// The largest allowed number of parameters, multiply-adds or exchanged values in a layer. Larger counts
+/// saturate until the layer is refused.
 const MOST: usize = 1 << 40;
 
-/// Refuses a layer for which there is no machine.
+/// Refuses a layer that is too large for any machine.
 fn of_this_world(layer: LayerTrace) -> Result<LayerTrace, String> {
     match layer.parameters.max(layer.multiply_adds).max(layer.exchanged) {
         0..=MOST => Ok(layer),
@@ -319,7 +320,7 @@ fn check_lrn(lrn: &Lrn) -> Result<(), String> {
     if !(1..=LARGEST).contains(&lrn.size) {
         return Err(format!("lrn.size is {} and must be 1 to {LARGEST}", lrn.size));
     }
-    // In 32 bits, as they are computed with. Without k, where nothing is active there would be 0 / 0.
+    // Check in f32, the type of the computation. With k = 0, an inactive window would give 0 / 0.
     let [k, alpha, beta] = [lrn.k, lrn.alpha, lrn.beta].map(|constant| constant as f32);
     if [k, alpha, beta].iter().all(|constant| constant.is_finite()) && k > 0.0 && alpha >= 0.0 {
         return Ok(());

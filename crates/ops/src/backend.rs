@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use burn::tensor::Device;
 
-/// A backend and the index of one of its devices: what `--backend` names.
+/// A backend and the index of one of its devices, as named by `--backend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend {
     kind: Kind,
@@ -19,7 +19,8 @@ enum Kind {
     Rocm,
 }
 
-/// Every backend the project knows, the default first: name, cargo feature, in this build.
+/// Every backend the project supports, the default first: its kind, its name (also the cargo feature), and
+/// whether this build has it.
 const KINDS: [(Kind, &str, bool); 5] = [
     (Kind::Flex, "flex", cfg!(feature = "flex")),
     (Kind::Cuda, "cuda", cfg!(feature = "cuda")),
@@ -28,14 +29,14 @@ const KINDS: [(Kind, &str, bool); 5] = [
     (Kind::NdArray, "ndarray", cfg!(feature = "ndarray")),
 ];
 
-/// Why a backend cannot be used.
+/// The reason why a backend cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendError {
-    /// The name is not that of a backend.
+    /// No backend has this name.
     #[error("there is no backend `{name}`; choose one of {}", names(|_| true))]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
     },
     /// The backend was not compiled in.
@@ -45,28 +46,28 @@ pub enum BackendError {
         names(|compiled| compiled)
     )]
     NotInThisBuild {
-        /// What was asked for.
+        /// The requested backend.
         name: &'static str,
     },
     /// The machine has no such device.
     #[error("backend `{backend}` finds {found} device(s) here and no number {index}; {advice}")]
     NoSuchDevice {
-        /// What was asked for.
+        /// The requested backend.
         backend: &'static str,
         /// The device's number.
         index: usize,
-        /// How many there are.
+        /// The number of devices found.
         found: usize,
-        /// What to do.
+        /// The suggested fix.
         advice: &'static str,
     },
-    /// wgpu finds nothing to run on.
+    /// wgpu finds no adapter.
     #[error(
         "backend `wgpu` finds no adapter here ({reason}); \
          install a Vulkan, Metal or DirectX driver, or use `--backend flex`"
     )]
     NoAdapter {
-        /// What wgpu said.
+        /// The reason that wgpu reports.
         reason: String,
     },
     /// A tensor of the model is larger than the device can bind.
@@ -80,17 +81,17 @@ pub enum BackendError {
         /// MiB the device can bind.
         limit: u64,
     },
-    /// A processor's memory cannot hold what is needed at once.
+    /// The machine's memory is too small for a purpose that runs on the processor.
     #[error(
         "{purpose} takes at least {needed} MiB at once, and this machine has {limit} MiB; \
          use a smaller network or batch"
     )]
     NoMemory {
-        /// What needs it.
+        /// The purpose.
         purpose: &'static str,
         /// MiB needed.
         needed: u64,
-        /// MiB there are.
+        /// MiB available.
         limit: u64,
     },
 }
@@ -101,33 +102,34 @@ fn names(wanted: impl Fn(bool) -> bool) -> String {
 }
 
 impl Backend {
-    /// The backends compiled into this build, the default one first.
+    /// Returns the backends compiled into this build, the default first.
     pub fn in_this_build() -> Vec<Backend> {
         let compiled = KINDS.iter().filter(|(_, _, compiled)| *compiled);
         compiled.map(|&(kind, _, _)| Backend { kind, index: 0 }).collect()
     }
 
-    /// The backend's name, without the device's number.
+    /// Returns the backend's name, without the device's index.
     pub fn name(&self) -> &'static str {
         KINDS[KINDS.iter().position(|(kind, _, _)| *kind == self.kind).unwrap_or_default()].1
     }
 
-    /// Whether devices of this kind add up tensors among themselves: in Burn 0.22, CUDA devices alone.
+    /// Returns whether devices of this kind can sum tensors among themselves. In Burn 0.22 only CUDA devices
+    /// can.
     pub fn has_collectives(&self) -> bool {
         self.kind == Kind::Cuda
     }
 
-    /// Whether the processor is the device.
+    /// Returns whether the processor is the device.
     pub fn is_processor(&self) -> bool {
         matches!(self.kind, Kind::Flex | Kind::NdArray)
     }
 
-    /// Whether Burn tries out kernels for every new shape and takes the fastest, which takes minutes in each process.
+    /// Returns whether Burn tunes kernels for every new shape. Tuning takes minutes in each process.
     pub fn tunes_kernels(&self) -> bool {
         matches!(self.kind, Kind::Cuda | Kind::Rocm)
     }
 
-    /// The device, without automatic differentiation.
+    /// Returns the device, without automatic differentiation.
     ///
     /// # Errors
     /// If the backend is not in this build or the device is not in this machine.
@@ -137,7 +139,7 @@ impl Backend {
             Kind::Flex => self.only(Device::flex()),
             #[cfg(feature = "ndarray")]
             #[allow(deprecated)]
-            // Upstream keeps it as a second implementation to test against.
+            // Upstream keeps it as a second implementation for tests.
             Kind::NdArray => self.only(Device::ndarray()),
             #[cfg(feature = "wgpu")]
             Kind::Wgpu if self.index == 0 => wgpu_adapter().map(|(device, _)| device),
@@ -174,7 +176,7 @@ impl Backend {
         }
     }
 
-    /// GPU devices are created lazily and panic at first use, so ask which exist before using one.
+    /// GPU devices are created lazily and panic at first use, so list the existing ones before using one.
     #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
     fn listed(&self, kind: burn::tensor::DeviceType, advice: &'static str) -> Result<Device, BackendError> {
         let mut devices = Device::enumerate(kind).into_vec();
@@ -218,13 +220,13 @@ impl FromStr for Backend {
     }
 }
 
-/// Whether a tensor is one of f32 on Flex, for which there are kernels.
+/// Returns whether a tensor is f32 on Flex, which has kernels for it.
 #[cfg(feature = "flex")]
 pub(crate) fn on_flex<const D: usize>(tensor: &burn::tensor::Tensor<D>) -> bool {
     tensor.dtype() == burn::tensor::DType::F32 && tensor.device().inner() == Device::flex()
 }
 
-/// Whether this crate has kernels for a device's backend, one or more: all but ndarray.
+/// Returns whether this crate has any kernels for a device's backend. All backends but ndarray have some.
 #[cfg(any(feature = "flex", feature = "gpu"))]
 pub(crate) fn has_kernels(device: &Device) -> bool {
     #[cfg(feature = "ndarray")]
@@ -238,7 +240,8 @@ pub(crate) fn has_kernels(device: &Device) -> bool {
 
 const MIB: u64 = 1 << 20;
 
-/// Checks that the machine has `bytes` of memory, where the backend computes in it and the system tells how much there is.
+/// Checks that the machine has `bytes` of memory, if the backend computes in it and the system reports its
+/// size.
 ///
 /// # Errors
 /// [`BackendError::NoMemory`].
@@ -253,8 +256,8 @@ pub fn fits_memory(backend: &Backend, purpose: &'static str, bytes: u64) -> Resu
 
 /// Checks that `device` can hold a tensor of `bytes` in one binding.
 ///
-/// Only adapters behind wgpu limit this, some to 128 MiB; beyond it they panic in a thread of
-/// their own, far from where anyone could say why.
+/// Only wgpu adapters limit this, some to 128 MiB. Beyond the limit they panic in their own thread, with no
+/// useful message.
 ///
 /// # Errors
 /// [`BackendError::TooLarge`].
@@ -278,7 +281,7 @@ fn binding_limit(backend: &Backend) -> Option<u64> {
     Some(limit)
 }
 
-/// The default adapter and how many bytes it can bind at once, initialized at first use.
+/// Returns the default adapter and the number of bytes it can bind at once. Initialized at first use.
 #[cfg(feature = "wgpu")]
 fn wgpu_adapter() -> Result<(Device, u64), BackendError> {
     use std::sync::OnceLock;

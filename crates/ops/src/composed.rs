@@ -1,7 +1,6 @@
-//! The operations written in terms of Burn's own: on every backend, differentiated by Burn.
+//! The operations built from Burn's own, on every backend and differentiated by Burn.
 //!
-//! Where a backend has no kernel of its own these are what runs; where it has one, they are what it
-//! is compared with.
+//! They run where a backend has no custom kernel, and serve as the reference where it has one.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
@@ -32,7 +31,7 @@ pub fn locally_connected2d(
     let [batch, _, height, width] = maps.dims();
     let [rows, columns] = [height, width].map(|side| (side - kernel) / how.stride + 1);
     let options = UnfoldOptions::new([how.stride; 2], [0; 2], [1; 2]);
-    // One product a place: [place, image, tap] times [place, tap, filter].
+    // One product per position: [position, image, tap] times [position, tap, filter].
     let patches = module::unfold4d(maps, [kernel; 2], options).permute([2, 0, 1]);
     let weight = weight.reshape([filters, channels * taps, places]).permute([2, 1, 0]);
     let maps = patches.matmul(weight).permute([1, 2, 0]) + bias.reshape([1, filters, places]);
@@ -67,8 +66,8 @@ pub fn sgd_step<const D: usize>(
     (weight + velocity.clone(), velocity)
 }
 
-/// `alpha · Σ a[j]²`: what is added to `k` in [`lrn`]. Where it stays small against `k`, LRN is a
-/// constant gain.
+/// `alpha · Σ a[j]²`: the term added to `k` in [`lrn`]. Where it is small against `k`, LRN is a constant
+/// gain.
 ///
 /// # Shapes
 /// Input and output: `[batch, channels, height, width]`.
@@ -76,8 +75,8 @@ pub fn lrn_scale(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     window_sum(maps.square().mul_scalar(lrn.coefficient()), 1, lrn.size)
 }
 
-/// The sum over the `size` neighbours of each element along a dimension, clipped at the ends; for an
-/// even size the extra neighbour is the lower one.
+/// The sum over `size` neighbours of each element along a dimension, clipped at the ends. If `size` is even,
+/// the extra neighbour is the lower one.
 fn window_sum(values: Tensor<4>, dimension: usize, size: usize) -> Tensor<4> {
     let mut shape = values.dims();
     let (below, length, device) = (size / 2, shape[dimension], values.device());
@@ -114,7 +113,7 @@ pub fn spatial_lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
 fn divide(maps: Tensor<4>, scale: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     let scale = scale.add_scalar(lrn.k);
     if lrn.beta == 0.75 {
-        // The paper's exponent by two square roots: a general power costs several times more.
+        // Two square roots compute the paper's exponent. A general power costs several times more.
         let root = scale.sqrt();
         return maps / (root.clone() * root.sqrt());
     }

@@ -1,4 +1,4 @@
-//! What the operations are told beyond their tensors.
+//! Options of the operations.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,26 +29,26 @@ impl Padding {
     }
 }
 
-/// What a convolution does beyond its tensors.
+/// Options of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
-    /// Step between kernel positions.
+    /// The stride.
     pub stride: usize,
     /// Zeros around the maps.
     pub padding: Padding,
-    /// Into how many groups channels are cut; each group's filters see its own channels alone.
+    /// The number of channel groups. Each group's filters read only that group's channels.
     pub groups: usize,
-    /// Whether the ReLU follows, in the sweep that adds the bias.
+    /// Whether a ReLU follows, in the sweep that adds the bias.
     pub relu: bool,
 }
 
-/// What happens to a last window that hangs over the edge.
+/// The treatment of a last window that extends past the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
-    /// It is dropped, as in PyTorch.
+    /// Drop it, as in PyTorch.
     Floor,
-    /// It is kept and clipped, as in cuda-convnet and Caffe.
+    /// Keep and clip it, as in cuda-convnet and Caffe.
     Ceil,
 }
 
@@ -60,21 +60,21 @@ pub struct Pool {
     pub size: usize,
     /// Step between windows, in pixels.
     pub stride: usize,
-    /// Rows and columns added on each side; never the maximum, never counted in an average.
+    /// Rows and columns added on each side. They are never the maximum and never counted in an average.
     pub padding: usize,
-    /// What happens at the far edge.
+    /// The treatment of a last window that extends past the edge.
     pub rounding: Rounding,
 }
 
 impl Pool {
-    /// Side of the output for an input of side `input`, or `None` if no window fits.
+    /// Returns the output side for an input of side `input`, or `None` if no window fits.
     pub fn output_side(&self, input: usize) -> Option<usize> {
         let span = (input + 2 * self.padding).checked_sub(self.size)?;
         Some(match self.rounding {
             Rounding::Floor => span / self.stride + 1,
             Rounding::Ceil => {
                 let windows = span.div_ceil(self.stride) + 1;
-                // A window that would start in the far padding has nothing to look at.
+                // A window that would start in the far padding covers no pixels.
                 windows - usize::from((windows - 1) * self.stride >= input + self.padding)
             }
         })
@@ -85,13 +85,13 @@ impl Pool {
     }
 }
 
-/// What `alpha` multiplies. The two differ by a factor of `size`, and both are in use.
+/// The quantity that `alpha` multiplies. The two conventions differ by a factor of `size`; both are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlphaConvention {
-    /// The sum of squares over the window: the formula of Krizhevsky et al. 2012, §3.3.
+    /// The sum of squares over the window, as in the formula of Krizhevsky et al. 2012, §3.3.
     Sum,
-    /// Their mean, the sum divided by `size`: Caffe, PyTorch, and the authors' own code.
+    /// The mean of squares, the sum divided by `size`, as in Caffe, PyTorch and the authors' code.
     Mean,
 }
 
@@ -101,13 +101,13 @@ pub enum AlphaConvention {
 pub struct Lrn {
     /// `n`, the number of adjacent channels in a window.
     pub size: usize,
-    /// `alpha`, in the convention that `convention` names. Zero leaves only the gain `k^-beta`.
+    /// `alpha`, in the convention of `convention`. Zero leaves only the gain `k^-beta`.
     pub alpha: f64,
     /// `beta`, the exponent.
     pub beta: f64,
     /// `k`, added to the scaled sum.
     pub k: f64,
-    /// What `alpha` multiplies.
+    /// The quantity that `alpha` multiplies.
     pub convention: AlphaConvention,
 }
 
@@ -120,7 +120,7 @@ impl Lrn {
         }
     }
 
-    /// The same where the window is a square of pixels.
+    /// The coefficient of the plain sum of squares over a square window of pixels.
     pub(crate) fn spatial_coefficient(&self) -> f64 {
         match self.convention {
             AlphaConvention::Sum => self.alpha,
@@ -129,10 +129,10 @@ impl Lrn {
     }
 }
 
-/// What is done to a fully connected layer's sums, in the sweep that adds the bias.
+/// The steps applied to a fully connected layer's sums in the sweep that adds the bias.
 #[derive(Debug, Clone)]
 pub enum Finish {
-    /// Nothing.
+    /// No further step.
     Plain,
     /// The ReLU.
     Relu,
@@ -141,7 +141,7 @@ pub enum Finish {
 }
 
 impl Finish {
-    /// By what an output that is kept is multiplied.
+    /// The factor that multiplies outputs that dropout keeps.
     #[cfg(feature = "flex")]
     pub(crate) fn gain(&self) -> f32 {
         match self {
@@ -154,7 +154,7 @@ impl Finish {
 /// The constants of one [`sgd_step`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdStep {
-    /// ε.
+    /// The learning rate, ε.
     pub learning_rate: f64,
     /// The momentum.
     pub momentum: f64,

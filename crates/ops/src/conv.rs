@@ -20,14 +20,14 @@ pub fn conv2d(maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, how: Conv2d) 
     crate::composed::conv2d(maps, weight, bias, how)
 }
 
-/// [`conv2d`] and then [`max_pool2d`](crate::max_pool2d): in one operation where that saves writing the maps between
-/// them and reading them again, with the same result.
+/// [`conv2d`], then [`max_pool2d`](crate::max_pool2d). Both run as one operation where that avoids writing
+/// the maps between them to memory. The result is the same.
 ///
 /// # Shapes
-/// As [`conv2d`]; the output's height and width are those of the pooling.
+/// Same as [`conv2d`]; the output's height and width are those of the pooling.
 ///
 /// # Panics
-/// As [`conv2d`].
+/// Same as [`conv2d`].
 pub fn conv_max_pool2d(
     maps: Tensor<4>,
     weight: Tensor<4>,
@@ -45,13 +45,14 @@ pub fn conv_max_pool2d(
     crate::max_pool2d(conv2d(maps, weight, bias, how), pool)
 }
 
-/// A locally connected layer: a convolution whose kernels differ from place to place.
+/// A locally connected layer: a convolution whose kernels differ by position.
 ///
 /// # Shapes
 /// - `maps`: `[batch, channels_in, height, width]`
-/// - `weight`: `[channels_out, channels_in, kernel², places]`, a place being an output pixel, row by row
-/// - `bias`: `[channels_out · places]`
-/// - output: as of [`conv2d`]
+/// - `weight`: `[channels_out, channels_in, kernel², positions]`; a position is an output pixel, in row-major
+///   order
+/// - `bias`: `[channels_out · positions]`
+/// - output: same as [`conv2d`]
 ///
 /// # Panics
 /// If the shapes do not agree, or there are groups.
@@ -92,14 +93,14 @@ mod tests {
             let weight = weight.reshape([4, 3, 9, 1]).repeat_dim(3, places);
             let bias = bias.reshape([4, 1]).repeat_dim(1, places).reshape([4 * places]);
             let local = locally_connected2d(maps, weight, bias, 3, how);
-            // Small integers: exact.
+            // Small integers make the sums exact.
             assert_eq!(values(local), values(shared));
         }
     }
 
     #[test]
     fn each_place_has_kernels_of_its_own() {
-        // One channel, kernels of one pixel: the output is the input times the place's weight.
+        // With one channel and 1 × 1 kernels, the output is the input times the weight at each position.
         let how = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
         let weight = numbers([1, 1, 1, 12]);
         let out = locally_connected2d(numbers([1, 1, 3, 4]), weight, numbers([12]), 1, how);

@@ -1,4 +1,4 @@
-//! Kernels in CubeCL, which compiles them for every GPU backend: one launch forward, one backward.
+//! CubeCL kernels, compiled for every GPU backend: one launch forward, one backward.
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
@@ -13,7 +13,7 @@ use cubecl::prelude::*;
 use crate::config::Lrn;
 use crate::normalize::Normalize;
 
-/// `k + coefficient · Σ maps²` over the channels around the one that `at` is in.
+/// `k + coefficient · Σ maps²` over the window around the channel of `at`.
 #[cube]
 fn scale(
     maps: &[f32],
@@ -37,7 +37,7 @@ fn scale(
     k + coefficient * sum
 }
 
-/// `scale^-beta`, the paper's exponent by square roots.
+/// `scale^-beta`; the paper's exponent uses square roots.
 #[cube]
 fn inverse_power(scale: f32, beta: f32, #[comptime] three_quarters: bool) -> f32 {
     if comptime!(three_quarters) {
@@ -68,8 +68,8 @@ fn forward(
     out[ABSOLUTE_POS] = maps[ABSOLUTE_POS] * inverse_power(scale, beta, three_quarters);
 }
 
-/// The gradient of flex's kernel of the same name; the denominators of the channels around are computed
-/// again, so that nothing is kept from the forward pass.
+/// The gradient of the Flex kernel with the same name. It recomputes the neighbouring channels' denominators,
+/// so the forward pass keeps nothing.
 #[cube(launch)]
 fn gradient(
     maps: &[f32],
@@ -90,7 +90,7 @@ fn gradient(
     let at = ABSOLUTE_POS;
     let channel = at / pixels % channels;
     let above = comptime!(size - 1 - below);
-    // The windows that hold this channel: those of `above` channels below it to `below` above.
+    // The windows that contain this channel are those of channels from `above` below it to `below` above it.
     let mut sum = 0.0f32;
     #[unroll]
     for offset in 0..size {
@@ -105,7 +105,7 @@ fn gradient(
     out[at] = straight - 2.0f32 * coefficient * beta * maps[at] * sum;
 }
 
-/// The size of a launch with one unit an element, and the tensor that it fills.
+/// The size of a launch with one unit per element, and the output tensor.
 fn launch(maps: &CubeTensor) -> (CubeCount, CubeDim, CubeTensor) {
     let (client, shape) = (maps.client.clone(), maps.shape());
     let count = shape.num_elements();

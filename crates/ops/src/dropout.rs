@@ -6,13 +6,13 @@ use rayon::prelude::*;
 
 use crate::Key;
 
-/// Which units of which samples dropout keeps, one bit each (Krizhevsky et al. 2012, §4.2).
+/// The units that dropout keeps in each sample, one bit each (Krizhevsky et al. 2012, §4.2).
 ///
-/// Each sample's row is a function of its key, the layer's name and nothing else, so a mask does not
-/// depend on the backend, on other draws, or on how samples are put into batches.
+/// Each sample's row depends only on its key and the layer's name. It does not depend on the backend, on
+/// other draws, or on how samples are batched.
 #[derive(Debug, Clone)]
 pub struct DropoutMask {
-    /// Row after row, each in whole words.
+    /// Row by row; each row takes whole words.
     bits: Arc<[u64]>,
     samples: usize,
     units: usize,
@@ -20,12 +20,12 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// Draws a mask of one row a key; `drop` is the share of units to drop, and what is kept will be
-    /// multiplied by `gain`.
+    /// Draws a mask with one row per key. `drop` is the share of units to drop; kept units are multiplied by
+    /// `gain`.
     pub fn draw(keys: &[Key], layer: &str, units: usize, drop: f64, gain: f64) -> Self {
         let threshold = (drop * (1u64 << 32) as f64) as u64;
         let mut bits = vec![0; keys.len() * units.div_ceil(64)];
-        // In parallel: a GPU is done with a batch in the time that one thread takes to draw its masks.
+        // In parallel, since a GPU finishes a batch in the time that one thread takes to draw its masks.
         bits.par_chunks_exact_mut(units.div_ceil(64).max(1)).zip(keys).for_each(|(row, key)| {
             let mut rng = key.with_purpose(layer).rng();
             for unit in 0..units {
@@ -36,12 +36,12 @@ impl DropoutMask {
         Self { bits: bits.into(), samples: keys.len(), units, gain: gain as f32 }
     }
 
-    /// By what a unit that is kept is multiplied.
+    /// The factor that multiplies units that dropout keeps.
     pub fn gain(&self) -> f32 {
         self.gain
     }
 
-    /// By what each unit of a sample is multiplied: the gain, or zero.
+    /// The factor of each unit of a sample: the gain, or zero.
     pub fn factors(&self, sample: usize) -> impl Iterator<Item = f32> {
         let words = self.units.div_ceil(64);
         let row = &self.bits[sample * words..][..words];
@@ -76,7 +76,7 @@ mod tests {
             let mask = factors(&DropoutMask::draw(&keys, "fc6", 400, drop, 2.0));
             assert!(mask.iter().all(|factor| [0.0, 2.0].contains(factor)));
             let kept = mask.iter().sum::<f32>() / 2.0 / mask.len() as f32;
-            // 20,000 draws: six standard deviations are 0.021.
+            // 20,000 draws; six standard deviations are 0.021.
             assert!((f64::from(kept) - (1.0 - drop)).abs() < 0.022, "{drop}: kept {kept}");
             assert_eq!(mask, factors(&DropoutMask::draw(&keys, "fc6", 400, drop, 2.0)));
         }

@@ -1,4 +1,4 @@
-//! The two forms of the operations, as a value.
+//! Selects one of the two implementations of the operations.
 
 use std::fmt;
 
@@ -7,13 +7,14 @@ use burn::tensor::Tensor;
 use crate::composed;
 use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
 
-/// Which form of the operations computes, where there are two. Its methods are the functions of this crate in that form.
+/// The implementation that computes the operations. Its methods are this crate's functions in that
+/// implementation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Implementation {
-    /// The kernels of this crate where the backend has one.
+    /// The kernels of this crate where the backend has them.
     #[default]
     Fast,
-    /// [`composed`](crate::composed) everywhere: to see what the kernels are worth.
+    /// [`composed`](crate::composed) everywhere, to measure the benefit of the kernels.
     Composed,
 }
 

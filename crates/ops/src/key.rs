@@ -1,34 +1,33 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// Where a random draw comes from: up to four words that name it, such as
-/// (seed, epoch, sample, purpose).
+/// The source of a random draw: up to four words that name it, such as (seed, epoch, sample, purpose).
 ///
-/// The words are the key of a ChaCha8 stream, so draws with different keys are independent, none
-/// depends on what was drawn before it, and all are the same on every machine and backend.
+/// The words are the key of a ChaCha8 stream. Draws with different keys are independent, and no draw depends
+/// on earlier ones. All draws are the same on every machine and backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key([u64; 4]);
 
 impl Key {
-    /// The key made of these words.
+    /// Makes a key from these words.
     pub fn new(words: [u64; 4]) -> Self {
         Self(words)
     }
 
-    /// A word for a name: 64-bit FNV-1a, which is stable over platforms and versions.
+    /// Hashes a name to a word with 64-bit FNV-1a, which is stable across platforms and versions.
     pub fn word(name: &str) -> u64 {
         name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         })
     }
 
-    /// This key with its last word replaced by one for `purpose`.
+    /// Returns this key with its last word replaced by the hash of `purpose`.
     pub fn with_purpose(self, purpose: &str) -> Self {
         let [a, b, c, _] = self.0;
         Self([a, b, c, Self::word(purpose)])
     }
 
-    /// The stream of random numbers of this key, from its start.
+    /// Returns this key's stream of random numbers, from its start.
     pub fn rng(self) -> ChaCha8Rng {
         let mut seed = [0; 32];
         for (bytes, word) in seed.chunks_exact_mut(8).zip(self.0) {

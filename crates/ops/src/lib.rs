@@ -1,20 +1,20 @@
-//! The operations of AlexNet that Burn lacks or does slowly, and the one place with code for backends.
+//! AlexNet operations that Burn lacks or computes slowly, and the only backend-specific code.
 //!
-//! Every operation here takes and returns Burn tensors, runs on every backend and differentiates.
-//! In [`composed`] each is written in terms of Burn's own operations; on Flex the slow ones have
-//! kernels of their own. The model calls these functions and never a backend.
+//! Every operation takes and returns Burn tensors, runs on every backend and is differentiable. [`composed`]
+//! implements each with Burn's own operations; on Flex the slow ones have custom kernels. The model calls
+//! these functions and never a backend.
 //!
-//! - [`conv2d`]: convolution with padding on four sides, groups and the ReLU; [`locally_connected2d`]:
-//!   with kernels that differ from place to place
-//! - [`linear`]: the fully connected layer, with the ReLU and dropout
-//! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, floor or ceil mode
+//! - [`conv2d`]: convolution with four-sided padding, groups and an optional ReLU
+//! - [`locally_connected2d`]: convolution whose kernels differ by position
+//! - [`linear`]: fully connected layer with optional ReLU and dropout
+//! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, in floor or ceil mode
 //! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
-//! - [`tanh`]: the activation that the paper compares its own with
-//! - [`DropoutMask`]: a dropout mask that is a function of its keys, the same on every backend
+//! - [`tanh`]: the activation that the paper compares with the ReLU
+//! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
-//! - [`Key`]: where every random draw of the project comes from
-//! - [`keep_memory`]: freed memory stays with the process, for the next step
-//! - [`Backend`]: the backends in this build, and `--backend` turned into a device
+//! - [`Key`]: the source of every random draw in the project
+//! - [`keep_memory`]: keeps freed memory in the process for the next step
+//! - [`Backend`]: the backends of this build, and the device that `--backend` selects
 
 mod backend;
 pub mod composed;
@@ -54,18 +54,18 @@ pub use tanh::tanh;
 pub(crate) mod testing {
     use burn::tensor::{Device, Tensor};
 
-    /// The device of every backend of this build.
+    /// The devices of all backends in this build.
     pub(crate) fn devices() -> Vec<Device> {
         let backends = crate::Backend::in_this_build().into_iter();
         backends.map(|backend| backend.device().expect("a test backend has a device")).collect()
     }
 
-    /// The device that most unit tests run on: the first backend's of this build.
+    /// The device of most unit tests: that of this build's first backend.
     pub(crate) fn device() -> Device {
         devices().swap_remove(0)
     }
 
-    /// The values of a tensor, row-major.
+    /// The values of a tensor in row-major order.
     pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         tensor.into_data().try_to_vec().expect("an f32 tensor")
     }

@@ -7,8 +7,8 @@ use crate::config::Lrn;
 /// ```text
 /// b[c] = a[c] / (k + alpha · Σ a[j]²)^beta
 /// ```
-/// where `j` runs over `size` channels around `c`, clipped at the first and last. For an even
-/// `size` the extra channel is the lower one, as in PyTorch and the authors' code.
+/// where `j` runs over `size` channels around `c`, clipped at the first and last channel. If `size` is even,
+/// the extra channel is the lower one, as in PyTorch and the authors' code.
 ///
 /// # Shapes
 /// Input and output: `[batch, channels, height, width]`.
@@ -23,8 +23,8 @@ pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     crate::composed::lrn(maps, lrn)
 }
 
-/// Local response normalization within each map: `j` in [`lrn`] runs over a square of `size × size`
-/// pixels around each, clipped at the edges, and a `mean` is over its `size²` pixels.
+/// Local response normalization within each map. `j` in [`lrn`] runs over a square of `size × size` pixels
+/// around each pixel, clipped at the edges. The mean is taken over `size²` pixels.
 ///
 /// # Shapes
 /// Input and output: `[batch, channels, height, width]`.
@@ -46,7 +46,7 @@ mod tests {
     use crate::testing::{device, devices, values};
     use burn::tensor::TensorData;
 
-    /// §3.3 written as a loop, in f64.
+    /// The formula of §3.3 as a loop, in f64.
     fn by_the_formula(maps: &[f32], [batch, channels, pixels]: [usize; 3], lrn: &Lrn) -> Vec<f32> {
         let mut out = vec![0.0; maps.len()];
         for image in 0..batch {
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn agrees_with_the_formula_where_every_constant_matters() {
         let shape = [2, 7, 6];
-        // Values in the tens, so that alpha · S is of the order of k.
+        // Values in the tens make alpha · S of the order of k.
         let maps: Vec<f32> = (0..84).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
         for size in 1..=9 {
             for (alpha, beta, k) in [(1e-4, 0.75, 2.0), (5e-4, 0.75, 1.0), (1.0, 0.5, 0.5), (0.0, 0.75, 2.0)]
@@ -83,7 +83,7 @@ mod tests {
                         let data = TensorData::new(maps.clone(), [2, 7, 2, 3]);
                         let ours = values(lrn(Tensor::<4>::from_data(data, &device), &config));
                         for (a, b) in ours.iter().zip(&expected) {
-                            // A sum of nine squares and a power: a few roundings of f32.
+                            // Tolerance: a few f32 roundings in a sum of nine squares and a power.
                             assert!((a - b).abs() <= 2e-6 * b.abs() + 1e-6, "{device:?} {config:?}: {a} {b}");
                         }
                     }
@@ -92,7 +92,7 @@ mod tests {
         }
     }
 
-    /// GPUs have no kernels for these; the composed form is what is left.
+    /// GPUs have no kernels for long windows, so the composed form runs there.
     #[test]
     fn long_windows_agree_with_the_formula() {
         let maps: Vec<f32> = (0..84).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
@@ -107,7 +107,8 @@ mod tests {
         }
     }
 
-    /// On each backend, so that every kernel's gradient is one of Burn's own differentiation too.
+    /// Runs on each backend, so that every kernel's gradient is compared with one from Burn's own
+    /// differentiation.
     #[test]
     fn the_gradient_is_that_of_the_composed_form() {
         let maps: Vec<f32> = (0..2 * 7 * 6).map(|i| ((i * 37 % 83) as f32 - 41.0) * 1.3).collect();
@@ -127,7 +128,7 @@ mod tests {
                 let ours = gradient(&|maps| lrn(maps, &config));
                 let composed = gradient(&|maps| crate::composed::lrn(maps, &config));
                 for (a, b) in ours.iter().zip(composed) {
-                    // Two orders of summation, terms of up to 2.
+                    // Tolerance: two summation orders, terms of up to 2.
                     assert!((a - b).abs() <= 5e-6, "{device:?} {config:?}: {a} {b}");
                 }
             }
@@ -154,7 +155,7 @@ mod tests {
                 }
                 let scale = 1.0 + 5e-4 / (size * size) as f64 * sum;
                 let expected = f64::from(maps[index]) / scale.powf(0.75);
-                // A few roundings of f32.
+                // Tolerance: a few f32 roundings.
                 assert!((f64::from(*ours) - expected).abs() <= 2e-6 * expected.abs() + 1e-6);
             }
         }

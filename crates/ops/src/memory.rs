@@ -1,10 +1,10 @@
-/// Keeps freed memory in the process instead of giving it back to the system.
+/// Keeps freed memory in the process instead of returning it to the system.
 ///
-/// Every training step frees and allocates the same hundreds of megabytes of feature maps and gradients.
-/// By default glibc maps each large block anew, and the system clears it page by page: about a tenth of
-/// a step's processor time. For a program to call before it starts threads, since they then share one heap:
-/// several small networks trained at once would rather have their own. Elsewhere than on glibc it does
-/// nothing.
+/// Every training step frees and allocates the same hundreds of megabytes of feature maps and gradients. By
+/// default glibc maps each large block anew and the system clears its pages, which takes about a tenth of a
+/// step's processor time. Call this before starting threads, since they then share one heap. Do not use it to
+/// train several small networks at once: separate heaps suit them better. It does nothing on systems without
+/// glibc.
 pub fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
@@ -14,16 +14,16 @@ pub fn keep_memory() {
         unsafe {
             libc::mallopt(libc::M_ARENA_MAX, 1); // threads' own arenas cannot hold blocks of this size
             libc::mallopt(libc::M_MMAP_MAX, 0); // no block has a mapping of its own
-            libc::mallopt(libc::M_TRIM_THRESHOLD, -1); // nothing is given back
+            libc::mallopt(libc::M_TRIM_THRESHOLD, -1); // no memory is returned
         }
     }
 }
 
-/// Gives back the memory that [`keep_memory`] has kept and nothing uses.
+/// Returns unused memory that [`keep_memory`] has kept to the system.
 pub fn release_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        // SAFETY: `malloc_trim` takes an integer and gives back free pages alone, under the allocator's own lock.
+        // SAFETY: `malloc_trim` takes an integer and returns only free pages, under the allocator's own lock.
         #[allow(unsafe_code)]
         unsafe {
             libc::malloc_trim(0);
@@ -31,7 +31,8 @@ pub fn release_memory() {
     }
 }
 
-/// Bytes of memory and swap that this process may use, where Linux tells: the machine's, or its control group's memory.
+/// Returns the bytes of memory and swap that this process may use, if Linux reports them. The limit is the
+/// machine's or the control group's.
 pub(crate) fn machine_memory() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes = |key: &str| -> Option<u64> {
@@ -39,7 +40,7 @@ pub(crate) fn machine_memory() -> Option<u64> {
         line.trim().strip_suffix("kB")?.trim().parse().ok()
     };
     let machine = 1024 * (kibibytes("MemTotal:")? + kibibytes("SwapTotal:").unwrap_or(0));
-    // Versions 2 and 1 of control groups; "max" and huge numbers mean no limit.
+    // Control groups version 2, then version 1. "max" and huge numbers mean no limit.
     let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
     let limits = limits.iter().filter_map(|path| std::fs::read_to_string(path).ok()?.trim().parse().ok());
     Some(limits.fold(machine, u64::min))

@@ -1,4 +1,4 @@
-//! Local response normalization where a backend has kernels for it: one pass forward, one back.
+//! Local response normalization on backends with kernels for it: one pass forward, one backward.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -20,7 +20,7 @@ pub(crate) trait Normalize: Backend {
     #[fusion(dtype = maps, shape = maps)]
     fn normalize(maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
 
-    /// Only a backward pass asks for it, of the backend below automatic differentiation.
+    /// Called only by a backward pass, on the backend below automatic differentiation.
     #[fusion(dtype = maps, shape = maps)]
     fn normalize_gradient(
         gradient: FloatTensor<Self>,
@@ -32,11 +32,11 @@ pub(crate) trait Normalize: Backend {
     }
 }
 
-/// The longest window that GPU kernels are made for. They unroll it, in the gradient twice over, and a driver takes minutes
-/// over, or dies of, kernels of ten thousands of terms.
+/// The longest window that GPU kernels support. They unroll the window, twice in the gradient. A driver takes
+/// minutes to compile kernels of tens of thousands of terms, or crashes.
 const UNROLLED: usize = 16;
 
-/// Whether there is a kernel for a tensor and such a window.
+/// Returns whether a kernel exists for this tensor and window.
 pub(crate) fn takes(maps: &Tensor<4>, lrn: &Lrn) -> bool {
     #[cfg(feature = "flex")]
     if crate::backend::on_flex(maps) {

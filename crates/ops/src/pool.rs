@@ -15,13 +15,13 @@ pub fn max_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     crate::composed::max_pool2d(maps, pool)
 }
 
-/// [`lrn`](crate::lrn) and then [`max_pool2d`]: in one operation where that saves writing the normalized maps and
-/// reading them again, with the same result.
+/// [`lrn`](crate::lrn), then [`max_pool2d`]. Both run as one operation where that avoids writing the
+/// normalized maps to memory. The result is the same.
 ///
 /// # Shapes
-/// As [`max_pool2d`].
+/// Same as [`max_pool2d`].
 pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
-    // A few images are shared by threads plane by plane, which LRN cannot be.
+    // With few images, threads share the work plane by plane, which LRN does not allow.
     #[cfg(feature = "flex")]
     if crate::backend::on_flex(&maps)
         && crate::flex::pools(pool)
@@ -33,10 +33,10 @@ pub fn lrn_max_pool2d(maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
     max_pool2d(crate::lrn(maps, lrn), pool)
 }
 
-/// Average pooling; a window at the edge averages over the pixels it has.
+/// Average pooling. A window at the edge averages over the pixels inside the map.
 ///
 /// # Shapes
-/// As [`max_pool2d`].
+/// Same as [`max_pool2d`].
 pub fn avg_pool2d(maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     #[cfg(feature = "flex")]
     if crate::backend::on_flex(&maps) {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn sides_are_those_of_the_networks_we_follow() {
-        // Krizhevsky et al. 2012: 55 → 27 → 13 → 6 in either mode.
+        // Krizhevsky et al. 2012: 55 → 27 → 13 → 6 in both modes.
         for rounding in [Rounding::Floor, Rounding::Ceil] {
             let sides = [55, 27, 13].map(|side| pool(3, 2, rounding).output_side(side));
             assert_eq!(sides, [Some(27), Some(13), Some(6)]);
@@ -80,7 +80,8 @@ mod tests {
                             let expected = pool.output_side(side).expect("a window fits");
                             for out in [max_pool2d(maps.clone(), &pool), avg_pool2d(maps, &pool)] {
                                 assert_eq!(out.dims(), [1, 1, expected, expected], "{pool:?} {side}");
-                                // Ones in, ones out: padding is neither a maximum nor averaged in.
+                                // All-ones input gives all-ones output: padding is neither a maximum nor part
+                                // of an average.
                                 assert!(
                                     values(out).iter().all(|v| (v - 1.0).abs() < 1e-6),
                                     "{pool:?} {side}"

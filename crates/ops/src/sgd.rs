@@ -2,7 +2,7 @@ use burn::tensor::Tensor;
 
 use crate::config::SgdStep;
 
-/// The update of Krizhevsky et al. 2012, §5; returns the new weights and velocities.
+/// The update of Krizhevsky et al. 2012, §5. Returns the new weights and velocities.
 ///
 /// ```text
 /// v ← momentum · v − weight_decay · ε · w − ε · g
@@ -10,7 +10,7 @@ use crate::config::SgdStep;
 /// ```
 ///
 /// # Shapes
-/// All alike.
+/// All tensors have the same shape.
 pub fn sgd_step<const D: usize>(
     weight: Tensor<D>,
     gradient: Tensor<D>,

@@ -1,6 +1,6 @@
 use burn::tensor::Tensor;
 
-/// The hyperbolic tangent, element by element.
+/// The elementwise hyperbolic tangent.
 pub fn tanh<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     #[cfg(feature = "flex")]
     if crate::backend::on_flex(&values) {

@@ -12,10 +12,10 @@ pub(crate) const RIGHT: f64 = 170.0;
 pub(crate) const TOP: f64 = 48.0;
 pub(crate) const BOTTOM: f64 = 52.0;
 
-/// Colours that stay apart for most colour-blind readers (Okabe & Ito).
+/// Colours that most colour-blind readers can distinguish (Okabe & Ito).
 pub(crate) const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
-/// One arm's curve: epoch, mean, lowest, highest error in percent.
+/// One arm's curve: epoch, and the mean, lowest and highest error in percent.
 struct Curve<'a> {
     name: &'a str,
     points: Vec<(f64, f64, f64, f64)>,
@@ -37,7 +37,7 @@ fn curve<'a>(arm: &'a ArmReport, split: &str) -> Curve<'a> {
     Curve { name: &arm.name, points: points.collect() }
 }
 
-/// A step between ticks that gives about `count` of them: 1, 2 or 5 times a power of ten.
+/// Returns a tick step that gives about `count` ticks: 1, 2 or 5 times a power of ten.
 pub(crate) fn tick_step(span: f64, count: f64) -> f64 {
     let raw = (span / count).max(1e-9);
     let power = 10f64.powf(raw.log10().floor());
@@ -49,7 +49,7 @@ pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// A chart with its title and the lines of its errors, from `low` at the bottom to `high` at the top.
+/// Begins a chart with its title and horizontal grid lines, from `low` at the bottom to `high` at the top.
 pub(crate) fn opened(question: &str, subject: &str, [low, high]: [f64; 2], step: f64) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
@@ -76,7 +76,7 @@ pub(crate) fn opened(question: &str, subject: &str, [low, high]: [f64; 2], step:
     svg
 }
 
-/// The chart.
+/// Returns the chart.
 pub(crate) fn svg(report: &Report) -> String {
     let (split, what) = match report.quantity {
         Quantity::TestError => ("validation", "validation top-1 error, %"),

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use crate::{Report, curves, labels};
 
 impl Report {
-    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`; where arms learn from different numbers of images,
-    /// `labels.svg`.
+    /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`. If arms learn from different numbers
+    /// of images, also writes `labels.svg`.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self).context("a report that JSON cannot hold")?;
         for (name, text) in [
@@ -29,12 +29,12 @@ impl Report {
         Ok(())
     }
 
-    /// A line a run, with a header.
+    /// Returns a CSV table with a header and one line per run.
     pub fn csv(&self) -> String {
         self.csv_rows().concat()
     }
 
-    /// The header and the rows, each with its line end.
+    /// Returns the header and the rows, each with its line end.
     pub fn csv_rows(&self) -> Vec<String> {
         let mut rows = vec![
             "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\

@@ -1,5 +1,5 @@
-//! Test error by the number of training images, as an SVG: a line for each kind of arm, `tuned, 40` being of the kind
-//! `tuned`.
+//! Test error by the number of training images, as an SVG, with one line per kind of arm. For example, the
+//! arm `tuned, 40` is of the kind `tuned`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,10 +8,10 @@ use crate::curves::{BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escaped, o
 use crate::report::Report;
 use alexnet_study::ablation::Quantity;
 
-/// Images, mean, lowest and highest error.
+/// The number of images, and the mean, lowest and highest error.
 type Point = (f64, f64, f64, f64);
 
-/// The chart; none where all arms learn from as many images.
+/// Returns the chart, or `None` if all arms learn from the same number of images.
 pub(crate) fn svg(report: &Report) -> Option<String> {
     let mut kinds: Vec<(&str, Vec<Point>)> = Vec::new();
     let mut numbers = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What a study found: tables for terminals, JSON, CSV and a page to look at.
+//! The results of a study: tables for terminals, JSON, CSV and a page.
 
 mod curves;
 mod files;

@@ -1,4 +1,4 @@
-//! The report as one page that needs no network: `page/page.html` with its style, its script and the data.
+//! The report as one offline page: `page/page.html` with its style, its script and the data.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Page {
 pub struct Section {
     report: Report,
     subject: String,
-    /// The tests beside the intervals, and what else must be known, in words.
+    /// The supplementary tests and further notes, in words.
     tests: Vec<String>,
     notes: Vec<String>,
     arms: Vec<ArmSection>,
@@ -39,14 +39,14 @@ pub struct Section {
 #[derive(Debug, Clone, Serialize)]
 struct ArmSection {
     verdict: String,
-    /// From the base's config to this one's.
+    /// The differences from the base's config to this arm's.
     differences: Vec<Difference>,
     config: BTreeMap<String, String>,
-    /// One a run.
+    /// The curves, one per run.
     curves: Vec<Curves>,
 }
 
-/// The epochs of a run, each as epoch, seconds of training so far, top-1 error in percent.
+/// The epochs of a run. Each is an epoch, the seconds of training so far, and the top-1 error in percent.
 #[derive(Debug, Clone, Serialize)]
 struct Curves {
     train: Vec<[f64; 3]>,
@@ -76,7 +76,7 @@ impl Curves {
 }
 
 impl Section {
-    /// A study with its report and the curves of its runs.
+    /// Creates the section of a study from its report and the curves of its runs.
     pub fn of(study: &Study, report: Report, out: &Path) -> Result<Self> {
         let base = &study.arms[0].config;
         let mut arms = Vec::new();
@@ -105,12 +105,12 @@ impl Section {
 }
 
 impl Page {
-    /// A page of these sections.
+    /// Creates a page of these sections.
     pub fn of(sections: Vec<Section>) -> Self {
         Self { sections }
     }
 
-    /// Writes `index.html`, and what it shows as `report.json` and `runs.csv`.
+    /// Writes `index.html`, and the same data as `report.json` and `runs.csv`.
     pub fn write(mut self, folder: &Path) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
         let here = folder.canonicalize().with_context(|| folder.display().to_string())?;
@@ -136,7 +136,7 @@ impl Page {
         let names: Vec<String> =
             self.sections.iter().map(|section| section.report.ablation.clone()).collect();
         let tables: String = self.sections.iter().map(|section| escaped(&section.report.table())).collect();
-        // Inside a script element only `<` could end it.
+        // Only `<` could end a script element.
         let data = serde_json::to_string(&self.sections)?.replace('<', "\\u003c");
         let title = escaped(&format!("{} · alexnet-burn", names.join(", ")));
         let fill = |mark: &str| match mark {
@@ -147,7 +147,8 @@ impl Page {
             "data" => data.as_str(),
             _ => "",
         };
-        // `text {{mark}} text {{mark}} text`, cut once, so that nothing filled in is taken for a mark.
+        // The template `text {{mark}} text {{mark}} text` is split once, so that inserted text is never taken
+        // for a mark.
         let mut parts = HTML.split("{{");
         let mut html = parts.next().unwrap_or_default().to_owned();
         for part in parts {
@@ -159,7 +160,7 @@ impl Page {
     }
 }
 
-/// The rows of several reports, each with its ablation and scale, whose names need no quotes.
+/// Returns the rows of several reports, each with its ablation and scale, whose names need no quotes.
 fn csv(reports: &[&Report]) -> String {
     let [first, ..] = reports else { return String::new() };
     if reports.len() == 1 {
@@ -180,7 +181,7 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The way from one folder to another, both absolute, as a link with a slash at its end.
+/// Returns the relative path from one absolute folder to another, as a link with a trailing slash.
 fn relative(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
         (from.components().collect(), to.components().collect());

@@ -1,4 +1,4 @@
-//! How many seeds would decide what an ablation left undecided.
+//! The number of seeds that would decide the undecided arms of an ablation.
 
 use serde::Serialize;
 
@@ -6,19 +6,19 @@ use crate::report::{ArmReport, Report};
 use alexnet_study::Study;
 use alexnet_study::statistics::{LEVEL, Verdict, seeds_needed, spread};
 
-/// What further seeds would be worth, arm by arm.
+/// The effect of more seeds, for each arm.
 #[derive(Debug, Serialize)]
 pub struct Power {
     ablation: String,
     scale: String,
     delta: f64,
     unit: &'static str,
-    /// How more seeds are to be had without making the verdict worth less.
+    /// How to add seeds without invalidating the verdict.
     advice: String,
     arms: Vec<ArmPower>,
 }
 
-/// One arm but the base. Numbers of seeds decide with a probability of 80 %; absent: over 1000.
+/// One arm other than the base. The numbers of seeds decide with a probability of 80 %; absent: over 1000.
 #[derive(Debug, Serialize)]
 struct ArmPower {
     name: String,
@@ -28,16 +28,17 @@ struct ArmPower {
     difference: Option<f64>,
     sd: Option<f64>,
     verdict: Option<Verdict>,
-    /// If mean and spread are as seen.
+    /// The number of seeds if the true mean and standard deviation are the observed ones.
     seeds_needed: Option<usize>,
-    /// The same with the smallest and the largest spread that the seeds so far leave likely (80 %).
+    /// The same with the bounds of the 80 % confidence interval of the standard deviation.
     seeds_needed_between: Option<(Option<usize>, Option<usize>)>,
-    /// To find the paper's difference, if it is the true one, with the spread seen.
+    /// The number of seeds that detects the paper's difference, if it is the true one, at the observed
+    /// standard deviation.
     seeds_needed_for_paper: Option<usize>,
 }
 
 impl Power {
-    /// How many seeds each comparison of a report needs.
+    /// Computes the number of seeds that each comparison of a report needs.
     pub fn of(study: &Study, report: &Report) -> Self {
         let arms = report.arms.iter().skip(1).map(|arm| ArmPower::of(arm, study.delta));
         Self {
@@ -50,7 +51,7 @@ impl Power {
         }
     }
 
-    /// What people read.
+    /// Returns the text for people.
     pub fn text(&self) -> String {
         let needed = |seeds: Option<usize>| seeds.map_or("over 1000".to_owned(), |seeds| seeds.to_string());
         let mut rows =
@@ -105,7 +106,8 @@ impl Power {
     }
 }
 
-/// More seeds because these did not decide are a look, and an interval of 95 % after a look is not one.
+/// Returns the advice. Adding seeds because these did not decide is a look, and a 95 % interval after a look
+/// does not have 95 % coverage.
 fn advice(study: &Study) -> String {
     match &study.design {
         Some(design) => format!(

@@ -1,4 +1,4 @@
-//! From finished runs to table, `report.json`, `runs.csv` and curves.
+//! Creates tables, `report.json`, `runs.csv` and curves from finished runs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,20 +13,20 @@ use alexnet_study::statistics::{self, Difference, LEVEL, Verdict, crossed_bootst
 use alexnet_study::versions::{self, Version};
 use alexnet_study::{Study, StudyArm};
 
-/// What an ablation found.
+/// The results of an ablation.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// The ablation's name.
     pub ablation: String,
-    /// What it asks.
+    /// The question of the ablation.
     pub question: String,
     /// The paper's claim.
     pub claim: Claim,
-    /// What arms are compared by.
+    /// The quantity by which arms are compared.
     pub quantity: Quantity,
     /// `%` or `epochs`.
     pub unit: &'static str,
-    /// What counts as no difference, in the quantity's unit.
+    /// The largest difference that counts as none, in the quantity's unit.
     pub delta: f64,
     /// The scale's name.
     pub scale: String,
@@ -42,59 +42,61 @@ pub struct Report {
     pub seeds: Vec<u64>,
     /// The looks that were fixed in advance, if there are several.
     pub design: Option<Design>,
-    /// Whether comparisons of mixed versions were asked for; `arms` say which are.
+    /// Whether comparisons across versions were requested. `arms` lists the mixed ones.
     pub mixed_versions: bool,
     /// The arms; the base is the first.
     pub arms: Vec<ArmReport>,
 }
 
-/// What one arm found.
+/// The results of one arm.
 #[derive(Debug, Clone, Serialize)]
 pub struct ArmReport {
     /// Its name.
     pub name: String,
-    /// A sentence about it.
+    /// A description of one sentence.
     pub about: String,
-    /// Weights and biases.
+    /// The number of weights and biases.
     pub parameters: usize,
-    /// How many images it learns from.
+    /// The number of images that it learns from.
     pub training_images: usize,
-    /// The arm it is compared with, if it is not the base.
+    /// The arm that it is compared with, if not the base.
     pub against: Option<String>,
-    /// Why the arm cannot act on these images, if it cannot.
+    /// The reason why the arm has no effect on these images, if so.
     pub not_applicable: Option<String>,
-    /// One value a seed; absent where the run failed or never got there.
+    /// One value per seed; absent if the run failed or did not reach the target.
     pub values: Vec<Option<f64>>,
     /// The mean over seeds.
     pub mean: Option<f64>,
     /// The standard deviation over seeds.
     pub sd: Option<f64>,
-    /// Runs that never reached the training error in question: the mean is then a lower bound.
+    /// The number of runs that did not reach the target training error. If there are any, the mean is a lower
+    /// bound.
     pub never_reached: usize,
-    /// This arm less the base, seed by seed; absent for the base.
+    /// The paired difference, this arm minus the base; absent for the base.
     pub difference: Option<Difference>,
-    /// This arm's mean over the base's, where the claim is a ratio.
+    /// This arm's mean divided by the base's, if the claim is a ratio.
     pub ratio: Option<f64>,
-    /// The paper's figure: this arm's top-1 error less the base's, in percentage points.
+    /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
     pub paper: Option<f64>,
-    /// The paper's figure: this arm's epochs over the base's.
+    /// The paper's figure: this arm's epochs divided by the base's.
     pub paper_ratio: Option<f64>,
-    /// What the comparison comes to.
+    /// The verdict of the comparison.
     pub verdict: Option<Verdict>,
-    /// Of a design: the look, by its number of seeds, that the difference and the verdict are of.
+    /// With a design, the number of seeds of the look to which the difference and the verdict belong.
     pub look: Option<usize>,
-    /// Whether the number of seeds was changed after a table had been made.
+    /// How the number of seeds was changed after a table had been made, if so.
     pub after_look: Option<AfterLook>,
-    /// Whether runs are still to come: the verdict is only right for a study that does not stop at it.
+    /// Whether runs are missing. The verdict is then only valid for a study that continues.
     #[serde(default)]
     pub interim: bool,
-    /// What computed the runs of this comparison.
+    /// The versions that computed the runs of this comparison.
     pub versions: Vec<Version>,
-    /// In what those differ such that bits may; the verdict is then refused, or was asked for all the same.
+    /// The respects in which those versions differ so that bits may. There is then no verdict, unless one was
+    /// requested.
     pub mixed: Vec<&'static str>,
-    /// How LRN responded: the mean over the seeds.
+    /// The responses of the LRN layers, averaged over the seeds.
     pub lrn: Vec<LrnResponse>,
-    /// Its runs, one a seed.
+    /// The runs, one per seed.
     pub runs: Vec<RunReport>,
 }
 
@@ -103,16 +105,16 @@ pub struct ArmReport {
 pub struct RunReport {
     pub seed: u64,
     pub folder: String,
-    /// Why there is no result, if there is none.
+    /// The reason why there is no result, if so.
     pub failure: Option<String>,
     pub backend: Option<String>,
     pub processor: Option<String>,
-    /// What computed it, over all sessions.
+    /// The versions that computed it, over all sessions.
     pub versions: BTreeSet<Version>,
     pub epochs: Option<usize>,
-    /// Of training alone, over all sessions.
+    /// The time of training alone, over all sessions.
     pub train_seconds: Option<f64>,
-    /// While training.
+    /// The rate during training.
     pub images_per_second: Option<f64>,
     pub peak_memory_bytes: Option<u64>,
     pub test_top1_error: Option<f64>,
@@ -120,10 +122,10 @@ pub struct RunReport {
     pub test_loss: Option<f64>,
     #[serde(skip)]
     pub rows: Vec<EpochRow>,
-    /// Whether it has a result or failed, so that a look need not wait for it.
+    /// Whether the run has a result or failed, so that a look does not wait for it.
     #[serde(skip)]
     settled: bool,
-    /// Whether anything of it is there.
+    /// Whether the run has any files.
     #[serde(skip)]
     begun: bool,
     #[serde(skip)]
@@ -138,14 +140,14 @@ pub struct RunReport {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Value {
     Missing,
-    /// It never got there in so many epochs.
+    /// The run did not reach the target in this many epochs.
     Never(f64),
     Is(f64),
 }
 
 impl Report {
-    /// Reads the runs of a study, whose folders lie in `out`. With `mixed_versions`, comparisons across versions of the code or
-    /// the machine have a verdict too.
+    /// Reads the runs of a study, whose folders are in `out`. With `mixed_versions`, comparisons across
+    /// versions of the code or the machine also get a verdict.
     pub fn of(study: &Study, out: &Path, mixed_versions: bool) -> Self {
         let mut arms = Vec::new();
         for arm in &study.arms {
@@ -166,7 +168,8 @@ impl Report {
         if study.design.is_some() {
             arms.iter_mut().for_each(ArmReport::leave_out_what_is_to_come);
         }
-        // Of a design as many as have been begun; else every arm has all.
+        // With a design, the number of seeds is that of the runs begun so far. Otherwise, every arm has all
+        // seeds.
         let seeds = arms.iter().map(|arm| arm.runs.len()).max().unwrap_or(0);
         let seeds = if study.design.is_some() { seeds } else { study.seeds.len() };
         Self {
@@ -191,7 +194,7 @@ impl Report {
         }
     }
 
-    /// What this table is as a look at its study.
+    /// Returns this table as a look at its study.
     pub fn look(&self) -> Look {
         let with_interval = |arm: &&ArmReport| {
             let interval = arm.difference.as_ref().and_then(|found| found.interval_adjusted);
@@ -205,7 +208,7 @@ impl Report {
         Look { seeds, arms: seen.filter_map(|arm| Some((arm.name.clone(), arm.verdict?))).collect() }
     }
 
-    /// The arms that are not decided, and those that they are compared with: what is to be trained for the next look.
+    /// Returns the undecided arms and the arms they are compared with. These are trained for the next look.
     pub fn open_arms(&self, study: &Study) -> BTreeSet<usize> {
         let open =
             self.arms.iter().enumerate().skip(1).filter(|(_, arm)| {
@@ -220,7 +223,7 @@ impl ArmReport {
         let mut runs = Vec::new();
         for (folder, &seed) in arm.runs.iter().zip(seeds).filter(|_| arm.not_applicable.is_none()) {
             let mut run = RunReport::new(folder, seed);
-            // A run that cannot be read is one without a result; the others have theirs.
+            // A run that cannot be read has no result; the others keep theirs.
             if let Err(error) = run.read(arm, quantity, out, images) {
                 run.failure = Some(format!("{error:#}"));
                 run.value = Value::Missing;
@@ -268,8 +271,8 @@ impl ArmReport {
         }
     }
 
-    /// Compares the arm with another, seed by seed; returns the differences. Of a design, those of the first look that decides,
-    /// or of the last that is complete.
+    /// Compares the arm with another, seed by seed. Returns the differences. With a design, they are those of
+    /// the first look that decides, or else of the last complete look.
     fn compare(
         &mut self,
         reference: &ArmReport,
@@ -325,7 +328,7 @@ impl ArmReport {
         pairs
     }
 
-    /// Compares the first `seeds` seeds at a level.
+    /// Compares the first `seeds` seeds at a level. Returns the differences.
     fn compare_first(&mut self, seeds: usize, level: f64, reference: &ArmReport, study: &Study) -> Vec<f64> {
         let both = || self.runs.iter().zip(&reference.runs).take(seeds);
         let difference = |run: &RunReport, base: &RunReport| match (run.value, base.value) {
@@ -342,7 +345,7 @@ impl ArmReport {
         pairs
     }
 
-    /// Forgets the runs of looks that a design has yet to come to, or will not: they are no missing ones.
+    /// Removes the runs of a design's later looks, so that they do not count as missing.
     fn leave_out_what_is_to_come(&mut self) {
         let begun = self.runs.iter().rposition(|run| run.begun).map_or(0, |last| last + 1);
         self.runs.truncate(begun.max(self.look.unwrap_or(0)));
@@ -375,7 +378,8 @@ impl RunReport {
         }
     }
 
-    /// Fills in what the run's folder in `out` has. `images`: of a training epoch.
+    /// Fills in the results from the run's folder in `out`. `images` is the number of images in a training
+    /// epoch.
     fn read(&mut self, arm: &StudyArm, quantity: Quantity, out: &Path, images: usize) -> Result<()> {
         let folder = out.join(&self.folder);
         let failed = failure(&folder);
@@ -434,8 +438,8 @@ impl RunReport {
     }
 }
 
-/// The epoch at which the training error falls to `target`, interpolated between the epochs around
-/// it; before the first epoch the error is taken for that of chance, `start`.
+/// Returns the epoch at which the training error falls to `target`, interpolated between epochs. Before the
+/// first epoch, the error is assumed to be that of chance, `start`.
 fn crossing(rows: &[EpochRow], start: f64, target: f64) -> Value {
     let mut before = (0.0, start);
     for row in rows.iter().filter(|row| row.split == "train-evaluated") {

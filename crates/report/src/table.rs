@@ -1,4 +1,4 @@
-//! A report as a table for terminals, and the sentences below it.
+//! The report as a table for terminals, with notes below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use alexnet_study::versions::Version;
 use crate::report::{ArmReport, Report, RunReport};
 
 impl Report {
-    /// A line on a look of a design.
+    /// Returns a line about a look of a design.
     pub fn progress(&self, number: usize, of: usize, seeds: usize) -> String {
         let arms = self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none());
         let arms: Vec<String> =
@@ -19,7 +19,7 @@ impl Report {
         format!("look {number} of {of}, at {seeds} seeds: {}", arms.join("; "))
     }
 
-    /// The table, at most 80 columns wide for arms with short names.
+    /// Returns the table, at most 80 columns wide if arms have short names.
     pub fn table(&self) -> String {
         let base = &self.arms[0].name;
         let (measured, digits) = match self.quantity {
@@ -50,7 +50,7 @@ impl Report {
         text
     }
 
-    /// What a reader must know of the arms besides their rows.
+    /// Returns the notes on the arms that their rows do not show.
     pub fn notes(&self) -> Vec<String> {
         let against =
             self.arms.iter().filter_map(|arm| Some(format!("{} with {}", arm.name, arm.against.as_ref()?)));
@@ -62,7 +62,7 @@ impl Report {
         compared.into_iter().chain(of_arms).chain(self.versions()).collect()
     }
 
-    /// Which code and machine computed how many of the runs.
+    /// Returns which code and machine computed how many of the runs.
     fn versions(&self) -> Vec<String> {
         let runs: BTreeMap<&str, &RunReport> =
             self.arms.iter().flat_map(|arm| &arm.runs).map(|run| (run.folder.as_str(), run)).collect();
@@ -86,7 +86,7 @@ impl Report {
         lines
     }
 
-    /// The tests beside the intervals, a line each.
+    /// Returns the supplementary tests, one per line.
     pub fn tests(&self) -> Vec<String> {
         let tested: Vec<(&str, &Difference)> =
             self.arms.iter().filter_map(|arm| Some((arm.name.as_str(), arm.difference.as_ref()?))).collect();
@@ -135,7 +135,7 @@ impl Report {
         lines
     }
 
-    /// At which levels the verdicts are.
+    /// Returns a line on the levels of the verdicts.
     fn level_line(&self) -> Option<String> {
         let percent = |share: f64| {
             let text = format!("{:.2}", 100.0 * share);
@@ -164,7 +164,7 @@ impl Report {
         })
     }
 
-    /// What is compared, for the axis of a chart.
+    /// Returns the measured quantity, for the axis of a chart.
     pub fn subject(&self) -> String {
         let seeds = self.seeds.len();
         format!(
@@ -179,7 +179,7 @@ impl Report {
 }
 
 impl ArmReport {
-    /// The verdict in words, with what it is to be read with.
+    /// Returns the verdict in words, with its qualifications.
     fn verdict_text(&self, delta: f64) -> String {
         let seeds = self.difference.as_ref().map_or(0, |difference| difference.seeds);
         let Some(verdict) = self.verdict else { return "no pair of runs".to_owned() };
@@ -195,7 +195,8 @@ impl ArmReport {
         text
     }
 
-    /// Name, value, difference with its 95 % interval, adjusted interval, paper's figure, verdict.
+    /// Returns the row: name, value, difference with its 95 % interval, adjusted interval, paper's figure,
+    /// verdict.
     pub fn row(&self, base: bool, delta: f64, digits: usize) -> [String; 6] {
         let bound = if self.never_reached > 0 { "> " } else { "" };
         let value = match (&self.not_applicable, self.mean, self.sd) {
@@ -229,7 +230,7 @@ impl ArmReport {
         [self.name.clone(), value, difference, adjusted, paper, self.verdict_text(delta) + &ratio]
     }
 
-    /// What a reader of the table must know besides.
+    /// Returns the notes on the arm that its row does not show.
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for run in &self.runs {
@@ -279,8 +280,8 @@ impl ArmReport {
     }
 }
 
-/// Rows under their header, with the last cell of each on a line of its own where lines would be longer than 80 columns. A
-/// column with nothing below its header is left out, but for the last.
+/// Aligns rows under their header. If lines would exceed 80 columns, the last cell of each row goes on its
+/// own line. Omits a column that is empty below its header, unless it is the last.
 fn aligned(rows: &[[String; 6]]) -> String {
     let shown: Vec<usize> =
         (0..5).filter(|&column| column != 3 || rows[1..].iter().any(|row| !row[column].is_empty())).collect();
@@ -307,12 +308,12 @@ fn aligned(rows: &[[String; 6]]) -> String {
     text
 }
 
-/// A p value in three digits.
+/// Formats a p value with three digits.
 fn small(p: f64) -> String {
     if p < 0.001 { "below 0.001".to_owned() } else { format!("{p:.3}") }
 }
 
-/// `text` in lines of at most 80 columns, all but the first indented.
+/// Wraps `text` to lines of at most 80 columns and indents all but the first.
 fn wrapped(text: &str, indent: &str) -> String {
     let mut out = String::new();
     let mut width = 0;

@@ -1,4 +1,4 @@
-//! An ablation: a question with its arms, a file of `ablations/`.
+//! An ablation: a question with its arms, defined by a file in `ablations/`.
 
 use std::collections::BTreeMap;
 
@@ -8,86 +8,87 @@ use serde::{Deserialize, Serialize};
 use alexnet_config::Diff;
 use alexnet_config::{BuiltIn, check_name, load};
 
-/// A question with its arms: a file of `ablations/`.
+/// A question with its arms, defined by a file in `ablations/`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ablation {
     /// Its name.
     pub name: String,
-    /// What it asks.
+    /// The question.
     pub question: String,
     /// The paper's claim.
     pub claim: Claim,
-    /// What arms are compared by.
+    /// The quantity by which arms are compared.
     pub quantity: Quantity,
-    /// What counts as no difference, in the quantity's unit.
+    /// The largest difference that counts as none, in the quantity's unit.
     pub delta: f64,
-    /// What arms whose `initial.weights` are `source` begin with: trained before them, once a seed.
+    /// The run that arms with `source` as `initial.weights` begin with. It is trained before them, once per
+    /// seed.
     pub source: Option<Arm>,
-    /// What every arm is compared with.
+    /// The arm that the others are compared with.
     pub base: Arm,
-    /// What is compared with the base.
+    /// The arms that are compared with the base.
     #[serde(default)]
     pub arms: Vec<Arm>,
-    /// Further arms: every combination of some values.
+    /// More arms: every combination of some values.
     grid: Option<Grid>,
 }
 
-/// Arms by lists of values: one for each combination, but for the one that is the base itself.
+/// Arms defined by lists of values: one per combination, except the base's own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Grid {
-    /// The values that each key is given.
+    /// The values of each key.
     set: BTreeMap<String, Vec<toml::Value>>,
     #[serde(default)]
     changes: Vec<Change>,
 }
 
-/// What the paper says.
+/// A claim of the paper.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
-    /// The paper's words, or their content.
+    /// The paper's words, or a summary of them.
     pub text: String,
-    /// Section, figure or table.
+    /// The section, figure or table.
     pub section: String,
-    /// On which data.
+    /// The data of the claim.
     pub data: String,
 }
 
-/// What arms are compared by.
+/// The quantity by which arms are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::enum_variant_names)] // errors are what is measured
 pub enum Quantity {
-    /// Top-1 error of the final weights on the test split, in percent.
+    /// The top-1 error of the final weights on the test split, in percent.
     TestError,
-    /// Top-1 error of the final weights on training images, in evaluation mode, in percent.
+    /// The top-1 error of the final weights on training images, in evaluation mode, in percent.
     TrainingError,
-    /// Epochs until the error on training images, in evaluation mode, falls to
+    /// The number of epochs until the error on training images, in evaluation mode, falls to
     /// `recipe.training_error.stop_at`.
     EpochsToTrainingError,
 }
 
-/// One setting: a change to the scale's config (the base) or to the base's (the others).
+/// One setting: the base changes the scale's config, other arms change the base's config.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     /// Its name.
     pub name: String,
-    /// A sentence about it.
+    /// A description of one sentence.
     pub about: String,
-    /// The arm whose changes are made before its own.
+    /// The arm whose changes are applied before its own.
     like: Option<String>,
-    /// The arm to compare it with, if it is not the base.
+    /// The arm that it is compared with, if not the base.
     pub against: Option<String>,
-    /// The paper's figure: this arm's top-1 error less the base's, in percentage points.
+    /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
     pub paper: Option<f64>,
-    /// The paper's figure: this arm's epochs over the base's.
+    /// The paper's figure: this arm's epochs divided by the base's.
     pub paper_ratio: Option<f64>,
-    /// The direction of a claim without a figure.
+    /// The direction of a claim without a number.
     pub expect: Option<Expectation>,
-    /// What the arm changes besides what it is about: without saying so, it may not.
+    /// The declared side effects of the arm. Undeclared ones are errors.
     #[serde(default)]
     pub changes: Vec<Change>,
     #[serde(default)]
@@ -100,31 +101,31 @@ pub struct Arm {
     set: BTreeMap<String, toml::Value>,
     #[serde(default)]
     times: BTreeMap<String, f64>,
-    /// Further changes at some scales, by the scale's name.
+    /// Additional changes at some scales, by the scale's name.
     #[serde(default)]
     at: BTreeMap<String, Diff>,
-    /// Made from a grid, so that being equal to the base is no mistake.
+    /// Whether the arm comes from a grid. Such an arm may be equal to the base.
     #[serde(skip)]
     pub from_grid: bool,
 }
 
-/// The direction of a claim without a figure.
+/// The direction of a claim without a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
-    /// A larger value than the base's.
+    /// The arm has a larger value than the base.
     Worse,
-    /// A smaller value.
+    /// The arm has a smaller value than the base.
     Better,
 }
 
-/// What an arm may change besides what it is about.
+/// A side effect that an arm may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// How many weights there are.
+    /// The number of weights changes.
     Parameters,
-    /// How large the feature maps are.
+    /// The size of the feature maps changes.
     MapSizes,
 }
 
@@ -132,7 +133,7 @@ impl Ablation {
     /// Reads one of `built_in` by its name, or a file by its path.
     ///
     /// # Errors
-    /// If there is no such file, or its arms make no comparison.
+    /// If there is no such file, or its arms cannot be compared.
     pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self> {
         let mut ablation: Self = load("ablation", built_in, name)?;
         if let Some(grid) = ablation.grid.take() {
@@ -166,14 +167,14 @@ impl Ablation {
         Ok(ablation)
     }
 
-    /// The base, then the other arms.
+    /// Returns the base, then the other arms.
     pub fn all(&self) -> impl Iterator<Item = &Arm> {
         std::iter::once(&self.base).chain(&self.arms)
     }
 }
 
 impl Ablation {
-    /// The same where nothing but a factor changes how many epochs are trained: what `--epochs` asks for.
+    /// Returns the ablation with all fixed epoch counts removed, as `--epochs` requires. Factors remain.
     pub fn without_epochs(mut self) -> Self {
         for arm in self.source.iter_mut().chain([&mut self.base]).chain(&mut self.arms) {
             for set in std::iter::once(&mut arm.set).chain(arm.at.values_mut().map(|diff| &mut diff.set)) {
@@ -183,7 +184,8 @@ impl Ablation {
         self
     }
 
-    /// An arm's changes at a scale, in the order in which they are made: those of the arm it is like come first.
+    /// Returns an arm's changes at a scale, in the order of application. The changes of the arm it is like
+    /// come first.
     pub fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
         let like = arm.like.as_ref().and_then(|name| self.arms.iter().find(|other| other.name == *name));
         let mut diffs = like.map_or(Vec::new(), |like| self.diffs(like, scale));
@@ -197,7 +199,7 @@ impl Grid {
         if let Some((key, _)) = self.set.iter().find(|(_, values)| values.is_empty()) {
             bail!("at `grid.set`: `{key}` has an empty list");
         }
-        // A key is called by its last part, where that tells it from the others.
+        // A key is abbreviated to its last part if that is unique.
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let title = |key: &String| {
             let alike = self.set.keys().filter(|other| last(other) == last(key)).count();
@@ -244,7 +246,7 @@ impl Arm {
         std::iter::once(own).chain(self.at.get(scale).cloned()).collect()
     }
 
-    /// Whether the paper has the arm above the base (1), below it (−1), or says nothing (0).
+    /// Returns the sign of the paper's claim: the arm above the base (1), below it (−1), or no claim (0).
     pub fn expected_sign(&self) -> i8 {
         let sign = |value: f64| if value > 0.0 { 1 } else { -1 };
         match (self.paper, self.paper_ratio, self.expect) {

@@ -1,4 +1,4 @@
-//! From an ablation and a scale to the configs of its arms.
+//! Resolves an ablation and a scale to the configs of its arms.
 
 use alexnet_model::Trace;
 use alexnet_train::RunConfig;
@@ -8,10 +8,10 @@ use crate::ablation::{Ablation, Arm, Change};
 use crate::scale::{Scale, changed};
 use alexnet_config::Diff;
 
-/// What [`Initial::weights`](alexnet_train::Initial) says of an ablation's source.
+/// The value of [`Initial::weights`](alexnet_train::Initial) that refers to an ablation's source.
 pub const SOURCE: &str = "source";
 
-/// The config of what other arms begin with, if there is such a thing.
+/// Returns the config of the source that other arms begin with, if the ablation has one.
 ///
 /// # Errors
 /// As [`resolve`].
@@ -29,10 +29,10 @@ pub fn source(ablation: &Ablation, scale: &Scale, command_line: &Diff) -> Result
     changed(&config, command_line).context("`--set`").map(Some)
 }
 
-/// Each arm with its config, the base first.
+/// Returns each arm with its config, the base first.
 ///
 /// # Errors
-/// If a key does not exist, a layer does not fit, or an arm changes nothing, or more than it says.
+/// If a key does not exist, a layer does not fit, or an arm changes nothing or more than it declares.
 pub fn resolve<'a>(
     ablation: &'a Ablation,
     scale: &Scale,
@@ -59,7 +59,7 @@ pub fn resolve<'a>(
         if !is_base {
             check(arm, &config, &base, &trace).with_context(|| context(arm))?;
         }
-        // The command line has the last word, over every arm.
+        // The command line overrides every arm.
         arms.push((arm, changed(&config, command_line).context("`--set`")?));
     }
     if arms.len() < 2 {

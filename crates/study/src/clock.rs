@@ -1,4 +1,4 @@
-//! How long all of an ablation's runs will still take.
+//! The estimate of the time left for all runs of an ablation.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use crate::study::Task;
 
-/// Until so much time has passed, a rate says little.
+/// The time before the first estimate. Earlier rates are not meaningful.
 const FIRST_GUESS: Duration = Duration::from_secs(5);
 
-/// Adds up what tasks have done, each weighted by how long it takes.
+/// Sums the progress of tasks, each weighted by its estimated cost.
 #[derive(Debug)]
 pub struct Clock {
     begun: Instant,
@@ -19,13 +19,13 @@ pub struct Clock {
 #[derive(Debug, Clone, Copy)]
 struct Share {
     weight: f64,
-    /// Fractions of the weight, then and now.
+    /// The completed weight, at the start and now.
     at_first: f64,
     done: f64,
 }
 
 impl Clock {
-    /// A clock of `tasks`, each with the fraction of it that is done.
+    /// Starts a clock for `tasks`, each with its completed fraction.
     pub fn start<'a>(tasks: impl Iterator<Item = (&'a Task, f64)>) -> Self {
         let share = |(task, done): (&Task, f64)| {
             (task.label.clone(), Share { weight: task.weight, at_first: done, done })
@@ -33,7 +33,7 @@ impl Clock {
         Self { begun: Instant::now(), tasks: Mutex::new(tasks.map(share).collect()) }
     }
 
-    /// Notes that so much of a task is done; says how long all of them will still take.
+    /// Records the completed fraction of a task. Returns the time left for all tasks.
     pub fn update(&self, label: &str, done: f64) -> Option<Duration> {
         if let Some(share) = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get_mut(label) {
             share.done = done;
@@ -41,7 +41,8 @@ impl Clock {
         self.left()
     }
 
-    /// How long all tasks will still take at the rate so far; a guess, since not all weigh what they take.
+    /// Returns the time left for all tasks at the rate so far. This is an estimate, because weights only
+    /// approximate costs.
     pub fn left(&self) -> Option<Duration> {
         let elapsed = self.begun.elapsed();
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +72,7 @@ mod tests {
         let mut clock = Clock::start([(&small, 0.0), (&large, 0.5), (&before, 1.0)].into_iter());
         assert_eq!(clock.left(), None, "nothing is known yet");
         clock.begun = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
-        // 1 of weight done in 100 s; 1.5 are left of the large one.
+        // 1 unit of weight took 100 s; the large task has 1.5 left.
         let left = clock.update("small", 1.0).unwrap().as_secs_f64();
         assert!((left - 150.0).abs() < 1.0, "{left}");
     }

@@ -1,11 +1,12 @@
-//! Looks at an ablation's results: those of a design that is fixed in advance, and those that happened.
+//! Looks at an ablation's results: those of a design that is fixed in advance, and those that took place.
 //!
-//! Each look at which a verdict can fall spends a part of the 5 % that all verdicts of an ablation together may be wrong
-//! with. A design divides it beforehand (Bonferroni): evenly over the arms, and over the looks in proportion to their seeds,
-//! because t intervals of few seeds depend on the shape of the distribution most. Whatever the arms and looks have to do with
-//! each other, the sum is kept. At each look an arm can be wrong in one way only. Where the true difference is 0, that is a
-//! difference found; where it is ±delta or more, that is an equivalence or the other sign found, and both need the same
-//! one-sided t test to reject at the look's level.
+//! All verdicts of an ablation together have an error probability of at most 5 %. Each look that can give a verdict
+//! spends a part of it. A design divides it in advance (Bonferroni): evenly over the arms, and over the looks
+//! in proportion to their seeds, because t intervals of few seeds depend most on the shape of the
+//! distribution. The bound holds for any dependence between arms and looks. At each look, an arm can be wrong
+//! in only one way. If the true difference is 0, the error is to find a difference. If it is ±delta or more,
+//! the error is to find an equivalence or the opposite sign, and both require the same one-sided t test to
+//! reject at the look's level.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +14,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::statistics::{LEVEL, Verdict};
 
-/// The first look of a design; each further one has twice the seeds.
+/// The number of seeds of a design's first look. Each later look has twice as many.
 const FIRST_LOOK: usize = 4;
 
-/// Looks that are fixed before anything is trained.
+/// Looks that are fixed before training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Design {
-    /// Over how many arms the error is divided.
+    /// The number of arms over which the error is divided.
     pub arms: usize,
-    /// In order; the last has the most seeds that are trained.
+    /// The looks in order. The last one has all seeds.
     pub looks: Vec<PlannedLook>,
 }
 
@@ -30,34 +31,34 @@ pub struct Design {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedLook {
-    /// How many seeds it has.
+    /// The number of seeds.
     pub seeds: usize,
     /// The level of each arm's tests at this look.
     pub level: f64,
 }
 
-/// A look that happened: what a table said.
+/// A look that took place: the verdicts of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Look {
-    /// The seeds that the study had or, of a design, that the look is of.
+    /// The number of seeds of the study or, with a design, of the look.
     pub seeds: usize,
     /// The verdict of each arm that had an interval.
     pub arms: BTreeMap<String, Verdict>,
 }
 
-/// How the number of seeds came about, where it was changed after a look.
+/// How the number of seeds was changed after a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AfterLook {
-    /// There were fewer seeds, and a table of them.
+    /// An earlier table had fewer seeds.
     Extended,
-    /// There were more seeds, and a table of them.
+    /// An earlier table had more seeds.
     Reduced,
 }
 
 impl Design {
-    /// Looks at 4, 8, 16, … and finally `seeds` seeds.
+    /// Creates a design with looks at 4, 8, 16, … and finally `seeds` seeds.
     pub fn new(seeds: usize, arms: usize) -> Self {
         let doubled = std::iter::successors(Some(FIRST_LOOK), |seeds| seeds.checked_mul(2));
         let looks: Vec<usize> = doubled.take_while(|&look| look < seeds).chain([seeds]).collect();
@@ -70,7 +71,7 @@ impl Design {
         }
     }
 
-    /// What people read.
+    /// Returns the design as text.
     pub fn text(&self) -> String {
         let seeds: Vec<String> = self.looks.iter().map(|look| look.seeds.to_string()).collect();
         let arms = if self.arms == 1 { "1 arm".to_owned() } else { format!("{} arms", self.arms) };
@@ -79,14 +80,14 @@ impl Design {
 }
 
 impl AfterLook {
-    /// How an arm's number of seeds came about, given the looks so far.
+    /// Returns how an arm's number of seeds changed after the looks so far.
     pub fn of(arm: &str, seeds: usize, looks: &[Look]) -> Option<Self> {
         let mut others = looks.iter().filter(|look| look.arms.contains_key(arm) && look.seeds != seeds);
         let fewer = others.clone().any(|look| look.seeds < seeds);
         fewer.then_some(Self::Extended).or(others.next().map(|_| Self::Reduced))
     }
 
-    /// Its words in a table.
+    /// Returns the text for a table.
     pub fn text(self) -> &'static str {
         match self {
             Self::Extended => "extended after a look",
@@ -134,13 +135,15 @@ mod tests {
         assert_eq!(AfterLook::of("other", 8, &[look(5)]), None);
     }
 
-    /// How single runs scatter, with a standard deviation of about 1.
+    /// The distribution of single runs, with a standard deviation of about 1.
     #[derive(Debug, Clone, Copy)]
     enum Scatter {
         Normal,
-        /// Three degrees of freedom: a seed in a hundred lies four standard deviations off.
+        /// A t distribution with three degrees of freedom: one seed in a hundred is four standard deviations
+        /// off.
         HeavyTailed,
-        /// Arms by a gamma distribution of skewness 1, the base by one with 0.7 of its spread, so that differences are skewed.
+        /// Gamma distributions of skewness 1, where the base has 0.7 times the spread of the arms, so that
+        /// differences are skewed.
         Skewed,
     }
 
@@ -161,8 +164,8 @@ mod tests {
     const DELTA: f64 = 1.0;
     const ARMS: usize = 3;
 
-    /// The share of simulated studies with at least one wrong verdict, where every arm's true difference is `truth`, 0 or one that
-    /// is no equivalence, and the looks have these levels.
+    /// Returns the fraction of simulated studies with at least one wrong verdict. `truth` is every arm's true
+    /// difference: 0, or one that is not an equivalence. `looks` has the levels.
     fn wrong(scatter: Scatter, truth: f64, looks: &[PlannedLook], seed: u64) -> f64 {
         let mut rng = alexnet_ops::Key::new([seed, 0, 0, 0]).rng();
         let critical: Vec<Critical> =
@@ -176,7 +179,7 @@ mod tests {
         let mut studies = 0;
         for _ in 0..STUDIES {
             let base: Vec<f64> = (0..most).map(|_| scatter.draw(&mut rng, true)).collect();
-            // Every arm is drawn whole, so that a decision does not change what the next arm draws.
+            // All values of an arm are drawn, so that a decision does not change the draws of the next arm.
             let any = (0..ARMS).filter(|_| {
                 let pairs: Vec<f64> =
                     base.iter().map(|base| truth + scatter.draw(&mut rng, false) - base).collect();
@@ -207,7 +210,7 @@ mod tests {
         }
     }
 
-    /// What the design is for: the same looks, each at 5 % for each arm, and those of one arm alone.
+    /// Shows why the design is needed: the same looks, each at 5 % for each arm, and those of a single arm.
     #[test]
     fn looking_each_time_at_95_percent_is_wrong_far_more_often() {
         let naive: Vec<PlannedLook> =
@@ -228,7 +231,7 @@ mod tests {
         for (seed, truth) in [0.0, DELTA].into_iter().enumerate() {
             let rate = wrong(Scatter::Normal, truth, &fixed, seed as u64);
             println!("5 seeds, true difference {truth}: {:.2} %", 100.0 * rate);
-            // Three standard errors: the rate at 0 is 5 % but for the correlation of the arms.
+            // The margin is three standard errors. At 0, the rate is 5 % up to the correlation of the arms.
             assert!(rate <= LEVEL + 0.0045, "true difference {truth}: wrong in {rate} of the studies");
         }
     }

@@ -1,5 +1,5 @@
-//! Studies: an [`Ablation`] at a [`Scale`] over seeds, resolved to the configs of its arms, planned as [`Task`]s, and what
-//! their results are worth.
+//! Studies. An [`Ablation`] at a [`Scale`] over seeds is resolved to the configs of its arms and planned as
+//! [`Task`]s. The statistics compare the results.
 
 pub mod ablation;
 pub mod arm;

@@ -1,4 +1,4 @@
-//! A scale: the size of a study, a file of `scales/`.
+//! A scale: the size of a study, defined by a file in `scales/`.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use toml::Value;
 use alexnet_config::Diff;
 use alexnet_config::{BuiltIn, check_name, from_value, load};
 
-/// A size of study: network, data and recipe.
+/// The size of a study: network, data and recipe.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Its name.
     pub name: String,
-    /// What `list` says of it.
+    /// The description that `list` prints.
     pub about: String,
     /// A preset's name, or the path of a network's file.
     pub network: String,
-    /// How many seeds an ablation uses.
+    /// The number of seeds of an ablation.
     pub seeds: usize,
     /// Changes to the preset.
     #[serde(default)]
@@ -42,13 +42,13 @@ impl Scale {
         Ok(scale)
     }
 
-    /// The same with another number of epochs, which arms may still multiply.
+    /// Returns the scale with another number of epochs, which arms can still multiply.
     pub fn with_epochs(mut self, epochs: Option<usize>) -> Self {
         self.recipe.epochs = epochs.unwrap_or(self.recipe.epochs);
         self
     }
 
-    /// The config that this scale and then `changes` give.
+    /// Returns the config of this scale, changed by `changes`.
     pub fn config(&self, changes: &Diff) -> Result<RunConfig> {
         let config = RunConfig {
             network: Preset::load(&self.network)?,
@@ -63,7 +63,7 @@ impl Scale {
     }
 }
 
-/// `config` with `changes`.
+/// Returns `config` with `changes` applied.
 pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig> {
     let mut value = Value::try_from(config).context("a config that TOML cannot hold")?;
     changes.apply(&mut value)?;

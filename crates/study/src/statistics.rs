@@ -1,5 +1,5 @@
-//! Paired comparisons over seeds. Distributions are statrs'; goldens are scipy's and statsmodels'
-//! (`tests/golden/make_statistics.py`).
+//! Paired comparisons over seeds. The distributions come from statrs; the golden values come from scipy and
+//! statsmodels (`tests/golden/make_statistics.py`).
 
 use alexnet_ops::Key;
 use rand_chacha::ChaCha8Rng;
@@ -7,24 +7,25 @@ use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ChiSquared, Continuous, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
-/// The level of all verdicts of an ablation together, and of every test beside them before Holm's correction.
+/// The joint level of all verdicts of an ablation, and of each supplementary test before Holm's correction.
 pub const LEVEL: f64 = 0.05;
 
-/// With what probability the seeds that are said to be needed decide.
+/// The power at which the number of seeds needed is computed.
 pub const POWER: f64 = 0.8;
 
-/// More seeds than anyone would train.
+/// The largest number of seeds that is considered. Nobody would train more.
 const MANY_SEEDS: usize = 1000;
 
-/// From so many seeds on, seeds are resampled; fewer are too few to stand for all.
+/// The smallest number of seeds for a bootstrap. Fewer do not represent the distribution.
 const SEEDS_TO_BOOTSTRAP: usize = 10;
 
-/// Up to so many seeds every assignment of signs is counted; beyond, as many random ones are.
+/// The largest number of seeds for which all sign assignments are enumerated. Beyond it, random ones are
+/// drawn.
 const SEEDS_TO_ENUMERATE: usize = 16;
 
 const RESAMPLES: usize = 2000;
 
-/// The mean of some values and their sample standard deviation.
+/// Returns the mean of some values and their sample standard deviation.
 pub fn mean_and_sd(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -32,17 +33,17 @@ pub fn mean_and_sd(values: &[f64]) -> (f64, Option<f64>) {
     (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
 }
 
-/// The p-quantile of Student's t with these degrees of freedom.
+/// Returns the p-quantile of Student's t with these degrees of freedom.
 fn t_quantile(p: f64, degrees: f64) -> f64 {
     StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, |t| t.inverse_cdf(p))
 }
 
-/// The probability that Student's t is above `t`.
+/// Returns the probability that Student's t is above `t`.
 fn t_above(t: f64, degrees: f64) -> f64 {
     StudentsT::new(0.0, 1.0, degrees).map_or(1.0, |distribution| distribution.sf(t))
 }
 
-/// The quantiles of Student's t that a level's verdicts need.
+/// The critical values of Student's t for verdicts at a level.
 #[derive(Debug, Clone, Copy)]
 pub struct Critical {
     two_sided: f64,
@@ -50,7 +51,7 @@ pub struct Critical {
 }
 
 impl Critical {
-    /// The critical values at a level, for so many seeds.
+    /// Computes the critical values at a level, for this many seeds.
     pub fn new(level: f64, seeds: usize) -> Self {
         let degrees = seeds as f64 - 1.0;
         Self {
@@ -60,28 +61,29 @@ impl Critical {
     }
 }
 
-/// The t intervals that a verdict at some level rests on.
+/// The t intervals on which a verdict at some level rests.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Intervals {
-    /// At 1 − level: whether it excludes 0.
+    /// The confidence interval at 1 − level. The verdict is a difference if it excludes 0.
     pub difference: (f64, f64),
-    /// At 1 − 2 · level: whether it lies within ±delta, which are two one-sided tests at the level.
+    /// The confidence interval at 1 − 2 · level. The verdict is an equivalence if it lies within ±delta,
+    /// which amounts to two one-sided tests at the level.
     pub equivalence: (f64, f64),
 }
 
-/// What intervals decide.
+/// The decision of the intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The arm is larger.
+    /// The arm's value is larger.
     Larger,
-    /// The arm is smaller.
+    /// The arm's value is smaller.
     Smaller,
-    /// The difference is smaller than what counts.
+    /// The difference is within ±delta.
     Within,
 }
 
 impl Intervals {
-    /// Around the mean of so many differences of this standard deviation.
+    /// Computes the intervals around the mean of `seeds` differences with standard deviation `sd`.
     pub fn of(mean: f64, sd: f64, seeds: usize, critical: Critical) -> Self {
         let around = |quantile: f64| {
             let half = quantile * sd / (seeds as f64).sqrt();
@@ -90,7 +92,7 @@ impl Intervals {
         Self { difference: around(critical.two_sided), equivalence: around(critical.one_sided) }
     }
 
-    /// What the intervals decide; `None` if nothing.
+    /// Returns the decision of the intervals, or `None` if they decide nothing.
     pub fn decide(&self, delta: f64) -> Option<Decision> {
         let ((low, high), (inner_low, inner_high)) = (self.difference, self.equivalence);
         if low > 0.0 {
@@ -103,10 +105,10 @@ impl Intervals {
     }
 }
 
-/// A difference between two arms trained with the same seeds.
+/// A paired difference between two arms trained with the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Seeds that both arms have.
+    /// The number of seeds that both arms have.
     pub seeds: usize,
     /// The mean difference.
     pub mean: f64,
@@ -114,40 +116,43 @@ pub struct Difference {
     pub interval_95: Option<(f64, f64)>,
     /// The 90 % t interval; absent for one seed.
     pub interval_90: Option<(f64, f64)>,
-    /// The level that the verdict has: 5 % divided over the arms of the ablation, and over its looks if it has several.
+    /// The level of the verdict: 5 % divided over the arms of the ablation, and over its looks if it has
+    /// several.
     pub level: f64,
-    /// The t interval at 1 − `level`, by which the verdict finds a difference; absent for one seed.
+    /// The t interval at 1 − `level`. The verdict is a difference if it excludes 0. Absent for one seed.
     pub interval_adjusted: Option<(f64, f64)>,
-    /// The t interval at 1 − 2 · `level`, by which the verdict finds a difference smaller than delta; absent for one seed.
+    /// The t interval at 1 − 2 · `level`. The verdict is an equivalence if it lies within ±delta. Absent for
+    /// one seed.
     pub interval_adjusted_equivalence: Option<(f64, f64)>,
     /// The standard deviation of the differences.
     pub sd: Option<f64>,
-    /// Of the paired t test, two-sided.
+    /// The p value of the two-sided paired t test.
     pub p: Option<f64>,
-    /// The same after Holm's correction over the arms of the ablation.
+    /// The same p value after Holm's correction over the arms of the ablation.
     pub p_holm: Option<f64>,
-    /// Of the two one-sided tests that the difference lies within ±delta.
+    /// The p value of the two one-sided tests that the difference lies within ±delta.
     pub p_equivalence: Option<f64>,
     /// The sign-flip test.
     pub sign_flip: Option<SignFlip>,
-    /// Seeds resampled, 95 %; from ten seeds on.
+    /// The 95 % interval of a bootstrap over seeds, from ten seeds on.
     pub bootstrap: Option<(f64, f64)>,
-    /// Seeds and test images resampled, 95 %; where every run kept its answers.
+    /// The 95 % interval of a bootstrap over seeds and test images, if every run stored its predictions.
     pub crossed_bootstrap: Option<(f64, f64)>,
 }
 
-/// The permutation test that flips the signs of the differences, two-sided.
+/// The two-sided permutation test that flips the signs of the differences.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SignFlip {
-    /// The smallest p that so many seeds can give.
+    /// The smallest p that this number of seeds can give.
     pub smallest: f64,
-    /// Absent where `smallest` exceeds the level that Holm's correction asks of the clearest arm: the test
-    /// could then not come out.
+    /// The p value. Absent if `smallest` exceeds the level that Holm's correction requires of the smallest p,
+    /// because the test could then not reject.
     pub p: Option<f64>,
 }
 
 impl Difference {
-    /// The differences' mean, intervals and tests, with a verdict at `level`; `None` without a pair.
+    /// Computes the mean, intervals and tests of the differences, with a verdict at `level`. Returns `None`
+    /// without a pair.
     pub fn of(differences: &[f64], delta: f64, level: f64) -> Option<Self> {
         if differences.is_empty() {
             return None;
@@ -160,7 +165,7 @@ impl Difference {
         };
         let (raw, adjusted) = (at(LEVEL), at(level));
         let above = |distance: f64, sd: f64| match sd {
-            // Equal differences: the intervals are points, and so are the tests.
+            // All differences are equal, so the intervals are points and the tests are trivial.
             0.0 => f64::from(u8::from(distance <= 0.0)),
             _ => t_above(distance * n.sqrt() / sd, n - 1.0),
         };
@@ -182,14 +187,15 @@ impl Difference {
         })
     }
 
-    /// What the difference says about a claim of sign `expected` (0: no claim).
+    /// Returns the verdict on a claim of sign `expected` (0: no claim).
     pub fn verdict(&self, expected: i8, delta: f64) -> Verdict {
         let (Some(difference), Some(equivalence), Some(sd)) =
             (self.interval_adjusted, self.interval_adjusted_equivalence, self.sd)
         else {
             return Verdict::Undecided { seeds_needed: None };
         };
-        // Errors are counts of few images: equal differences are a coincidence of rounding, and say nothing of their spread.
+        // Errors are counts over few images. Equal differences are a coincidence of rounding and do not
+        // measure the spread.
         if sd == 0.0 && self.mean != 0.0 {
             return Verdict::Undecided { seeds_needed: None };
         }
@@ -208,14 +214,14 @@ impl Difference {
         }
     }
 
-    /// Whether the verdict's interval is another than the 95 % one.
+    /// Returns whether the verdict's interval differs from the 95 % interval.
     pub fn is_adjusted(&self) -> bool {
         self.level < LEVEL
     }
 }
 
-/// What belongs to all arms of an ablation together: Holm's correction (Holm 1979) of the t tests, and the
-/// sign-flip tests where they can come out. `differences` has the pairs of each arm but the base.
+/// Fills in the tests that depend on all arms of an ablation: Holm's correction (Holm 1979) of the t tests,
+/// and the sign-flip tests that can reject. `differences` has the pairs of each arm except the base.
 pub fn correct(arms: &mut [(&mut Difference, &[f64])]) {
     let tested: Vec<usize> = (0..arms.len()).filter(|&arm| arms[arm].0.p.is_some()).collect();
     let p: Vec<f64> = tested.iter().filter_map(|&arm| arms[arm].0.p).collect();
@@ -230,7 +236,7 @@ pub fn correct(arms: &mut [(&mut Difference, &[f64])]) {
     }
 }
 
-/// Holm's step-down correction: p values that may each be held against the level of the family.
+/// Applies Holm's step-down correction. Each returned p value can be compared with the level of the family.
 fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -243,11 +249,11 @@ fn holm(p: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// The share of sign assignments whose mean is at least as far from 0 as the one seen.
+/// Returns the fraction of sign assignments whose mean is at least as far from 0 as the observed one.
 fn sign_flip(differences: &[f64]) -> f64 {
     let n = differences.len();
     let seen: f64 = differences.iter().sum::<f64>().abs();
-    // Sums of the same numbers in another order may differ in the last digits.
+    // Sums of the same numbers in another order can differ in the last digits.
     let least = seen - 1e-12 * differences.iter().map(|value| value.abs()).sum::<f64>();
     let flipped = |values: &[f64], signs: u64| {
         let signed =
@@ -263,20 +269,20 @@ fn sign_flip(differences: &[f64]) -> f64 {
     let many = 1usize << SEEDS_TO_ENUMERATE;
     let mut sum = || differences.chunks(64).map(|values| flipped(values, rng.next_u64())).sum::<f64>();
     let extreme = (0..many).filter(|_| sum().abs() >= least).count();
-    (extreme + 1) as f64 / (many + 1) as f64 // the assignment seen is one of them
+    (extreme + 1) as f64 / (many + 1) as f64 // the observed assignment is one of them
 }
 
-/// The stream that a resampling draws from, the same every time.
+/// Returns the random stream of a resampling, which is the same every time.
 fn draws(purpose: &str) -> ChaCha8Rng {
     Key::new([0, 0, 0, Key::word(purpose)]).rng()
 }
 
-/// A whole number below `n`, each as likely.
+/// Returns a uniformly distributed integer below `n`.
 fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     ((u64::from(rng.next_u32()) * n as u64) >> 32) as usize
 }
 
-/// The 95 % interval of the mean between percentiles of resampled means.
+/// Returns the 95 % percentile bootstrap interval of the mean.
 fn bootstrap(values: &[f64]) -> (f64, f64) {
     let mut rng = draws("bootstrap");
     let n = values.len();
@@ -284,8 +290,8 @@ fn bootstrap(values: &[f64]) -> (f64, f64) {
     percentiles((0..5 * RESAMPLES).map(mean).collect())
 }
 
-/// The 95 % interval of the difference in test error, in percent, when both seeds and test images are
-/// resampled: for each seed, whether base and arm were right about each image.
+/// Returns the 95 % interval of the difference in test error, in percent, with both seeds and test images
+/// resampled. `pairs` has, for each seed, whether base and arm were right about each image.
 pub fn crossed_bootstrap(pairs: &[(Vec<bool>, Vec<bool>)]) -> Option<(f64, f64)> {
     let images = pairs.first()?.0.len();
     if pairs.len() < 2
@@ -294,7 +300,7 @@ pub fn crossed_bootstrap(pairs: &[(Vec<bool>, Vec<bool>)]) -> Option<(f64, f64)>
     {
         return None;
     }
-    // Only images that the two disagree about move the difference.
+    // Only images on which the two disagree affect the difference.
     let disagreements: Vec<Vec<(usize, i32)>> = pairs
         .iter()
         .map(|(base, arm)| {
@@ -314,7 +320,7 @@ pub fn crossed_bootstrap(pairs: &[(Vec<bool>, Vec<bool>)]) -> Option<(f64, f64)>
     Some(percentiles(resampled.collect()))
 }
 
-/// The 2.5th and 97.5th percentile, interpolated.
+/// Returns the 2.5th and 97.5th percentile, interpolated.
 fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let at = |share: f64| {
@@ -325,15 +331,15 @@ fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
     (at(0.025), at(0.975))
 }
 
-/// McNemar's exact test (McNemar 1947): about how many images of `first` and `second`, two networks that
-/// were right or wrong about the same images, one alone is right, and the two-sided p.
+/// McNemar's exact test (McNemar 1947) of two networks on the same images: the number of images that only
+/// `first` or only `second` classifies correctly, and the two-sided p.
 ///
-/// It speaks of two trained networks, not of the methods that trained them.
+/// It compares two trained networks, not the methods that trained them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct McNemar {
-    /// Cases that only the first is right about.
+    /// The number of cases that only the first gets right.
     pub first_alone: u64,
-    /// Cases that only the second is right about.
+    /// The number of cases that only the second gets right.
     pub second_alone: u64,
     /// The p value.
     pub p: f64,
@@ -352,22 +358,24 @@ impl McNemar {
     }
 }
 
-/// About how many seeds decide with a probability of 80 % if the true mean and spread are these: the interval at 1 − `level`
-/// excludes 0, or the one at 1 − 2 · `level` lies inside ±delta.
+/// Returns about how many seeds decide with a probability of 80 %, if the true mean and standard deviation
+/// are `mean` and `sd`. The seeds decide if the interval at 1 − `level` excludes 0, or the one at 1 − 2 ·
+/// `level` lies within ±delta.
 pub fn seeds_needed(mean: f64, sd: f64, delta: f64, level: f64) -> Option<usize> {
     (2..=MANY_SEEDS).find(|&seeds| {
         power(mean, sd, seeds, level).max(power_equivalence(mean, sd, seeds, delta, level)) >= POWER
     })
 }
 
-/// Between what the true spread lies with a probability of 80 %, when `seeds` seeds have shown `sd`.
+/// Returns the 80 % confidence interval of the true standard deviation, given the sample standard deviation
+/// `sd` of `seeds` seeds.
 pub fn spread(sd: f64, seeds: usize) -> Option<(f64, f64)> {
     let degrees = seeds.checked_sub(1).filter(|&degrees| degrees > 0)? as f64;
     let squares = ChiSquared::new(degrees).ok()?;
     Some((sd * (degrees / squares.inverse_cdf(0.9)).sqrt(), sd * (degrees / squares.inverse_cdf(0.1)).sqrt()))
 }
 
-/// The probability that the paired t test over so many seeds finds a true mean of `mean`.
+/// Returns the probability that the paired t test over `seeds` seeds detects a true mean of `mean`.
 pub fn power(mean: f64, sd: f64, seeds: usize, level: f64) -> f64 {
     let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
     let (shift, critical) = (mean * n.sqrt() / sd, Critical::new(level, seeds).two_sided);
@@ -376,7 +384,8 @@ pub fn power(mean: f64, sd: f64, seeds: usize, level: f64) -> f64 {
     expected(degrees, outside)
 }
 
-/// The probability that the two one-sided tests over so many seeds find a true mean of `mean` within ±delta.
+/// Returns the probability that the two one-sided tests over `seeds` seeds find a true mean of `mean` within
+/// ±delta.
 fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64, level: f64) -> f64 {
     let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
     let (scale, critical) = (n.sqrt() / sd, Critical::new(level, seeds).one_sided);
@@ -387,19 +396,20 @@ fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64, level: f64) -
     expected(degrees, inside)
 }
 
-/// The expectation of `f(normal, s)` where s² is a chi-squared variable over its degrees of freedom, as the
-/// ratio of a sample's spread to the true one is: Simpson's rule over eight standard deviations of s each way.
+/// Returns the expectation of `f(normal, s)`, where s is the ratio of a sample's standard deviation to the
+/// true one: s² is a chi-squared variable divided by its degrees of freedom. Uses Simpson's rule over eight
+/// standard deviations of s on each side.
 fn expected(degrees: f64, f: impl Fn(&Normal, f64) -> f64) -> f64 {
     const INTERVALS: usize = 200;
     let (Ok(squares), Ok(normal)) = (ChiSquared::new(degrees), Normal::new(0.0, 1.0)) else {
         return 0.0;
     };
     let reach = 8.0 / (2.0 * degrees).sqrt();
-    let low = (1.0 - reach).max(1e-9); // the density of s² may have no end at 0; that of s has
+    let low = (1.0 - reach).max(1e-9); // the density of s² may be unbounded at 0; that of s is not
     let step = (1.0 + reach - low) / INTERVALS as f64;
     let value = |at: usize| {
         let s = low + at as f64 * step;
-        // The logarithm, since statrs's own density overflows between 240 and 320 degrees of freedom.
+        // Uses the logarithm, because statrs's density overflows between 240 and 320 degrees of freedom.
         squares.ln_pdf(degrees * s * s).exp() * 2.0 * degrees * s * f(&normal, s)
     };
     let weighted = (0..=INTERVALS).map(|at| match at {
@@ -410,37 +420,37 @@ fn expected(degrees: f64, f: impl Fn(&Normal, f64) -> f64) -> f64 {
     weighted.sum::<f64>() * step / 3.0
 }
 
-/// What an arm's difference to the base says.
+/// The verdict on an arm's difference from the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The adjusted interval excludes 0, on the paper's side.
+    /// The adjusted interval excludes 0, in the paper's direction.
     SameDirection,
-    /// The adjusted interval excludes 0, on the other side.
+    /// The adjusted interval excludes 0, in the opposite direction.
     OppositeDirection,
-    /// The adjusted interval excludes 0, and the paper says nothing.
+    /// The adjusted interval excludes 0, and the paper makes no claim.
     Differs {
         /// Whether the arm's value is above the base's.
         larger: bool,
     },
     /// The adjusted equivalence interval lies inside ±delta.
     SmallerThanDelta,
-    /// Neither; about so many seeds would decide it, if at most 1000 would.
+    /// None of these. About `seeds_needed` seeds would decide it.
     Undecided {
         /// Absent for one seed or more than 1000.
         seeds_needed: Option<usize>,
     },
-    /// None: versions of the code or the machine differ within the comparison.
+    /// There is no verdict, because versions of the code or the machine differ within the comparison.
     NotCompared,
 }
 
 impl Verdict {
-    /// Whether further seeds can change nothing about it.
+    /// Returns whether more seeds cannot change the verdict.
     pub fn is_decided(self) -> bool {
         !matches!(self, Self::Undecided { .. } | Self::NotCompared)
     }
 
-    /// Its words in a table.
+    /// Returns the verdict as text for a table.
     pub fn text(self, delta: f64, seeds: usize) -> String {
         match self {
             Verdict::SameDirection => "same direction".to_owned(),
@@ -472,7 +482,8 @@ mod tests {
         value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
     }
 
-    /// statrs and scipy invert the same distributions by different series: they agree to some 1e-10.
+    /// Compares with a tolerance. statrs and scipy invert the same distributions by different series and
+    /// agree to about 1e-10.
     #[track_caller]
     fn close(ours: f64, golden: &Value, tolerance: f64) {
         let golden = golden.as_f64().unwrap();
@@ -500,7 +511,8 @@ mod tests {
                 close(sign_flip(&values), golden, 1e-12);
             }
             if let Some(golden) = case.get("bootstrap") {
-                // Two samples of 10,000 resamples: percentiles agree to a few hundredths of the spread.
+                // The two bootstraps of 10,000 resamples have percentiles that agree to a few hundredths of
+                // the spread.
                 let (low, high) = found.bootstrap.unwrap();
                 let width = golden[1].as_f64().unwrap() - golden[0].as_f64().unwrap();
                 assert!((low - golden[0].as_f64().unwrap()).abs() < 0.03 * width, "{low} {golden}");
@@ -528,7 +540,7 @@ mod tests {
             let seeds = number("seeds") as usize;
             let (mean, sd, level) = (number("mean"), number("sd"), number("level"));
             close(power(mean, sd, seeds, level), &case["power"], 1e-6);
-            // By simulation, 200,000 samples: a standard error of at most 0.0011.
+            // The golden values come from 200,000 simulated samples, with a standard error of at most 0.0011.
             let equivalence = power_equivalence(mean, sd, seeds, number("delta"), level);
             assert!((equivalence - number("power_equivalence")).abs() < 0.005, "{equivalence} {case}");
         }
@@ -570,7 +582,7 @@ mod tests {
     fn many_seeds_flip_random_signs() {
         let values: Vec<f64> = (0..20).map(|at| f64::from(at % 5) - 1.2).collect();
         let exact = {
-            // The same numbers, all 2^20 assignments.
+            // The same test, by enumeration of all 2^20 assignments.
             let seen: f64 = values.iter().sum::<f64>().abs() - 1e-9;
             let flipped = |signs: u64| {
                 values
@@ -581,9 +593,9 @@ mod tests {
             };
             (0..1u64 << 20).filter(|&signs| flipped(signs).abs() >= seen).count() as f64 / (1u64 << 20) as f64
         };
-        // 65,536 draws of a share of some percent: a standard error of 0.0008.
+        // 65,536 draws of a fraction of a few percent have a standard error of 0.0008.
         assert!((sign_flip(&values) - exact).abs() < 0.004, "{} {exact}", sign_flip(&values));
-        // Of a hundred, more than a word has bits: nearly normal.
+        // A hundred seeds, more than a word has bits; the sum is nearly normal.
         let hundred: Vec<f64> = (0..100).map(|at| f64::from(at % 7) - 2.5).collect();
         let spread = hundred.iter().map(|value| value * value).sum::<f64>().sqrt();
         let normal = 2.0 * Normal::standard().sf(hundred.iter().sum::<f64>().abs() / spread);
@@ -592,11 +604,11 @@ mod tests {
 
     #[test]
     fn crossing_images_and_seeds_widens_the_interval() {
-        // Base right about images 0 to 59 of 100, arm about 0 to 54, for each of four seeds.
+        // For each of four seeds, the base is right about images 0 to 59 of 100, the arm about 0 to 54.
         let right = |until: usize| (0..100).map(|image| image < until).collect::<Vec<bool>>();
         let same = vec![(right(60), right(55)); 4];
         let (low, high) = crossed_bootstrap(&same).unwrap();
-        // Only images vary: the count of 5 among 100, a standard deviation of 2.2 points.
+        // Only images vary: a count of 5 in 100 has a standard deviation of 2.2 points.
         assert!((low - 1.0).abs() <= 1.0 && (high - 10.0).abs() <= 1.0, "{low} {high}");
         let mixed: Vec<_> = [45, 65, 50, 60].map(|arm| (right(60), right(arm))).into();
         let wider = crossed_bootstrap(&mixed).unwrap();
@@ -615,7 +627,7 @@ mod tests {
         assert_eq!(small.verdict(1, 0.3), Verdict::SmallerThanDelta);
         let noisy = Difference::of(&[1.0, -0.5, 0.8, 0.2, -0.4], 0.3, LEVEL).unwrap();
         let Verdict::Undecided { seeds_needed: Some(n) } = noisy.verdict(1, 0.3) else { panic!() };
-        // sd 0.672, mean 0.22: ((1.96 + 0.84) · 0.672 / 0.22)² is about 73, a little more for small n.
+        // sd 0.672, mean 0.22: ((1.96 + 0.84) · 0.672 / 0.22)² is about 73, and slightly more for small n.
         assert!((73..80).contains(&n), "{n}");
         let one = Difference::of(&[5.0], 0.3, LEVEL).unwrap();
         assert_eq!((one.interval_95, one.p), (None, None));
@@ -628,7 +640,7 @@ mod tests {
         assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
     }
 
-    /// The paired t test's p is 0.036: below 5 %, but not below half of it.
+    /// The p value of the paired t test is 0.036: below 5 %, but above 2.5 %.
     #[test]
     fn verdicts_have_the_level_of_their_arm() {
         let pairs = [0.2, 1.3, 0.9, 1.9, 0.4, 0.1];
@@ -640,7 +652,7 @@ mod tests {
             panic!("{of_two:?}")
         };
         assert!(n > seeds_needed(alone.mean, alone.sd.unwrap(), 0.3, LEVEL).unwrap());
-        // What is shown as the 95 % interval is one, and the verdict has another.
+        // The reported 95 % interval keeps its level, while the verdict uses another.
         assert_eq!(of_two.interval_95, alone.interval_95);
         assert_eq!(of_two.interval_adjusted_equivalence, alone.interval_95);
         assert!(of_two.interval_adjusted.unwrap().0 < 0.0 && of_two.is_adjusted() && !alone.is_adjusted());

@@ -1,5 +1,5 @@
-//! A study: an ablation at a scale over seeds, as a list of tasks. `study.json` is written before anything
-//! is trained, so that any process, on any machine, can take a task of it.
+//! A study: an ablation at a scale over seeds, as a list of tasks. `study.json` is written before training,
+//! so that any process on any machine can take a task.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use crate::arm::SOURCE;
 use crate::design::{Design, Look};
 use crate::scale::Scale;
 
-/// What the runs of an ablation are, and what a report is made from.
+/// The runs of an ablation and the settings of its report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
     /// The ablation's name.
     pub ablation: String,
-    /// What it asks.
+    /// The question of the ablation.
     pub question: String,
     /// The paper's claim.
     pub claim: Claim,
-    /// What arms are compared by.
+    /// The quantity by which arms are compared.
     pub quantity: Quantity,
-    /// What counts as no difference, in the quantity's unit.
+    /// The largest difference that counts as none, in the quantity's unit.
     pub delta: f64,
     /// The scale's name.
     pub scale: String,
@@ -40,32 +40,32 @@ pub struct Study {
     pub backend: String,
     /// The version of the code.
     pub code_version: String,
-    /// Images in the training split.
+    /// The number of images in the training split.
     pub training_images: usize,
     /// The seeds.
     pub seeds: Vec<u64>,
-    /// Looks fixed in advance, of which the last has all seeds; absent: one look, at the end.
+    /// The looks fixed in advance, of which the last has all seeds. If absent, there is one look, at the end.
     #[serde(default)]
     pub design: Option<Design>,
-    /// The looks that happened: tables with verdicts.
+    /// The looks that took place: tables with verdicts.
     #[serde(default)]
     pub looks: Vec<Look>,
-    /// What is trained before the arms that begin with it.
+    /// The source, which is trained before the arms that begin with it.
     #[serde(default)]
     pub source: Option<Source>,
-    /// The base first.
+    /// The arms, the base first.
     pub arms: Vec<StudyArm>,
 }
 
-/// What arms begin with.
+/// The source that arms begin with.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// The config.
     pub config: RunConfig,
-    /// Images in the training split.
+    /// The number of images in the training split.
     pub training_images: usize,
-    /// The folders of its runs, one a seed, beside the folder of studies.
+    /// The folders of its runs, one per seed, next to the folder of studies.
     pub runs: Vec<String>,
 }
 
@@ -75,59 +75,60 @@ pub struct Source {
 pub struct StudyArm {
     /// Its name.
     pub name: String,
-    /// A sentence about it.
+    /// A description of one sentence.
     pub about: String,
-    /// The paper's figure: this arm's top-1 error less the base's, in percentage points.
+    /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
     pub paper: Option<f64>,
-    /// The paper's figure: this arm's epochs over the base's.
+    /// The paper's figure: this arm's epochs divided by the base's.
     pub paper_ratio: Option<f64>,
-    /// The direction that the paper gives: 1, −1, or 0 for none.
+    /// The direction of the paper's claim: 1, −1, or 0 for none.
     pub expected_sign: i8,
-    /// Weights and biases.
+    /// The number of weights and biases.
     pub parameters: usize,
-    /// The arm that it is compared with.
+    /// The index of the arm that it is compared with.
     #[serde(default)]
     pub against: usize,
-    /// Those it learns from; absent: all.
+    /// The number of images that it learns from; absent: all.
     #[serde(default)]
     pub training_images: Option<usize>,
     /// The config.
     pub config: RunConfig,
-    /// Why the arm cannot act on these images, if it cannot; it is then not trained.
+    /// The reason why the arm has no effect on these images, if so. It is then not trained.
     pub not_applicable: Option<String>,
-    /// The folders of its runs, one a seed, beside the folder of studies.
+    /// The folders of its runs, one per seed, next to the folder of studies.
     pub runs: Vec<String>,
 }
 
-/// One run to train. Arms that differ in evaluation only share it; one of no arm is the source's.
+/// One run to train. Arms that differ only in evaluation share it. A task without arms is a run of the
+/// source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// The run's folder.
     pub folder: String,
-    /// Places in [`Study::arms`].
+    /// Indices in [`Study::arms`].
     pub arms: Vec<usize>,
-    /// Place in [`Study::seeds`].
+    /// The index in [`Study::seeds`].
     pub seed: usize,
-    /// What it is called while it is trained.
+    /// The label of the task during training.
     pub label: String,
-    /// How long it takes, in a unit that all tasks share: epochs times multiply-adds.
+    /// The estimated cost, in a unit that all tasks share: epochs times multiply-adds.
     pub weight: f64,
 }
 
-/// How many seeds a study has, counted from 0.
+/// The number of seeds of a study. Seeds are counted from 0.
 #[derive(Debug, Clone, Copy)]
 pub enum Seeds {
-    /// So many.
+    /// A fixed number.
     Fixed(usize),
-    /// As many as it takes, with looks that are fixed in advance.
+    /// As many as needed, with looks that are fixed in advance.
     UntilDecided {
-        /// Of the last look.
+        /// The number of seeds of the last look.
         most: usize,
     },
 }
 
 impl Study {
-    /// The study of an ablation, before anything is trained.
+    /// Creates the study of an ablation, before training.
     pub fn new(
         ablation: &Ablation,
         scale: &Scale,
@@ -201,15 +202,15 @@ impl Study {
         Ok(study)
     }
 
-    /// How many arms are compared with another.
+    /// Returns the number of arms that are compared with another.
     pub fn compared(&self) -> usize {
         self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none()).count()
     }
 
-    /// Takes over what an earlier study in the same folder leaves: the looks at the same comparisons.
+    /// Takes over the looks of an earlier study in the same folder that are at the same comparisons.
     ///
     /// # Errors
-    /// If either has a design and the two are not the same, since looks are fixed before the first.
+    /// If either study has a design and the two designs differ, since looks are fixed before the first one.
     pub fn follow(&mut self, earlier: Study, folder: &Path) -> Result<()> {
         let anew = "; begin anew with another `--out`, or with `--fresh`";
         if let Some(design) = &earlier.design {
@@ -240,7 +241,7 @@ impl Study {
             self.looks = earlier.looks;
             return Ok(());
         }
-        // A comparison is the same if both of its arms have the same first run.
+        // Two comparisons are the same if both of their arms have the same first run.
         let comparison = |study: &Study, name: &str| {
             let arm = study.arms.iter().find(|arm| arm.name == name)?;
             let runs = [&arm.runs, &study.arms[arm.against].runs];
@@ -262,24 +263,24 @@ impl Study {
         Ok(())
     }
 
-    /// Notes in `study.json`, in the study's folder, that a table was made.
+    /// Records in `study.json`, in the study's folder, that a table was made.
     pub fn note_look(&mut self, look: Look, folder: &Path) -> Result<()> {
         if look.arms.is_empty() || self.looks.contains(&look) {
             return Ok(());
         }
-        // The study may have been begun anew, with more seeds, since this one was read.
+        // The study may have been restarted with more seeds since it was read.
         let now = Self::read(folder)?;
         if now.identity() != self.identity() || now.design != self.design {
             return Ok(());
         }
         self.looks = now.looks;
-        // What a later table of the same seeds says takes the place of an earlier one's word.
+        // A later table of the same seeds replaces the earlier one.
         self.looks.retain(|other| other.seeds != look.seeds);
         self.looks.push(look);
         self.write(folder)
     }
 
-    /// Where the files of a study lie, in `out`.
+    /// Returns the folder of a study's files, in `out`.
     pub fn folder(out: &Path, ablation: &str, scale: &str) -> PathBuf {
         out.join("ablations").join(format!("{ablation}-{scale}"))
     }
@@ -289,7 +290,7 @@ impl Study {
         let path = folder.join("study.json");
         let cannot = || format!("cannot write {}", path.display());
         std::fs::create_dir_all(folder).with_context(cannot)?;
-        // By a rename: another process may be reading it.
+        // The file is replaced atomically, because another process may be reading it.
         alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)
     }
 
@@ -319,7 +320,7 @@ impl Study {
         Ok(study)
     }
 
-    /// Whether this program, as it is set, gives the runs that the study names.
+    /// Returns whether this program, with these options, produces the runs that the study names.
     pub fn is_of_this_program(&self, data: &Data, environment: &Environment) -> bool {
         let Some(run) = self.arms[0].runs.first() else { return true };
         let config = begun(&self.arms[0].config, self.source.as_ref(), 0);
@@ -327,7 +328,7 @@ impl Study {
         run.ends_with(&format!("-{identity}"))
     }
 
-    /// What tells this study from another of the same name: its runs, and in which order they are tasks.
+    /// Identifies a study among studies of the same name: a hash of its runs in task order.
     pub fn identity(&self) -> String {
         let runs = self.source.iter().flat_map(|source| &source.runs);
         let runs = runs.chain(self.arms.iter().flat_map(|arm| &arm.runs));
@@ -335,7 +336,8 @@ impl Study {
         format!("{:016x}", Key::word(&folders.join("\n")))
     }
 
-    /// What is to be trained: seed by seed, so that an interrupted study has pairs to compare.
+    /// Returns the tasks of the study. They are ordered by seed, so that an interrupted study has pairs to
+    /// compare.
     pub fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
         let mut places = BTreeMap::new();
@@ -371,12 +373,12 @@ impl Study {
         tasks
     }
 
-    /// Images that an arm learns from.
+    /// Returns the number of images that an arm learns from.
     pub fn learned_from(&self, arm: &StudyArm) -> usize {
         arm.training_images.unwrap_or(self.training_images)
     }
 
-    /// How much of a task's training is done.
+    /// Returns the fraction of a task's training that is done.
     pub fn done(&self, task: &Task, out: &Path) -> f64 {
         let (recipe, images) = match (task.arms.first().map(|&arm| &self.arms[arm]), &self.source) {
             (Some(arm), _) => (&arm.config.recipe, self.learned_from(arm)),
@@ -394,10 +396,10 @@ impl Study {
         }
     }
 
-    /// Trains what is missing of a task's run, and tests it as each of its arms asks.
+    /// Trains the missing part of a task's run and tests it with the views of each of its arms.
     ///
     /// # Errors
-    /// If the run cannot go on; what its last checkpoint holds is kept.
+    /// If the run cannot continue. Its last checkpoint is kept.
     pub fn train(
         &self,
         task: &Task,
@@ -436,7 +438,7 @@ impl Study {
         Ok(())
     }
 
-    /// Trains the source with a seed, or waits until the process that does is done; returns its weights.
+    /// Trains the source with a seed, or waits for the process that does. Returns its weights.
     fn train_source(
         &self,
         seed: usize,
@@ -462,7 +464,7 @@ impl Study {
     }
 }
 
-/// A config that begins with the source, as it is with one seed: it then says which run's weights those are.
+/// Returns a config with `source` resolved to the identity of the source's run with this seed.
 fn begun(config: &RunConfig, source: Option<&Source>, seed: usize) -> RunConfig {
     let mut config = config.clone();
     if let Some(source) = source.filter(|_| config.initial.weights == SOURCE) {

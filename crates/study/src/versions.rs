@@ -1,27 +1,29 @@
-//! Which code and machine computed the runs of a comparison, and whether that could explain a difference.
+//! The code and the machines that computed the runs of a comparison, and whether they could explain a
+//! difference.
 
 use std::collections::BTreeSet;
 
 use alexnet_train::Session;
 use serde::Serialize;
 
-/// What the bits of a run depend on besides its config, seed and images, and the commit for people.
+/// The factors other than config, seed and images that determine the bits of a run, and the commit for
+/// people.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Version {
-    /// `alexnet_train::RESULTS` of the program; absent for runs from before that number.
+    /// `alexnet_train::RESULTS` of the program; absent for runs from before it existed.
     pub results: Option<u32>,
     /// The version of the code.
     pub code_version: String,
-    /// Without the number of a device; with `data-parallel` where batches were divided.
+    /// The backend without a device number, and with `data-parallel` if batches were divided.
     pub backend: String,
-    /// `fast` or `composed`.
+    /// The form of the operations: `fast` or `composed`.
     pub operations: String,
-    /// Architecture and vector level.
+    /// The processor's architecture and vector level.
     pub processor: String,
 }
 
 impl Version {
-    /// The version of a session of a run.
+    /// Returns the version of a session of a run.
     pub fn of(session: &Session) -> Self {
         let kinds: Vec<&str> =
             session.backend.split(',').map(|name| name.split(':').next().unwrap_or(name)).collect();
@@ -35,7 +37,7 @@ impl Version {
         }
     }
 
-    /// A line for people.
+    /// Returns a line of text.
     pub fn text(&self) -> String {
         let results = self
             .results
@@ -45,8 +47,9 @@ impl Version {
     }
 }
 
-/// In what versions differ such that the same run could have other bits. Commits alone do not count: with the same
-/// `RESULTS` they compute the same, by that number's definition; where it is absent the commit stands for it.
+/// Returns the respects in which versions differ so that the same run could have other bits. Commits alone do
+/// not count: with the same `RESULTS` they compute the same, by definition. If `RESULTS` is absent, the
+/// commit replaces it.
 pub fn differences(versions: &BTreeSet<Version>) -> Vec<&'static str> {
     let several = |of: fn(&Version) -> &str| versions.iter().map(of).collect::<BTreeSet<_>>().len() > 1;
     let results: BTreeSet<Option<u32>> = versions.iter().map(|version| version.results).collect();

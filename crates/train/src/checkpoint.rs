@@ -1,4 +1,4 @@
-//! Checkpoints: whole or absent, whatever happens while one is written.
+//! Checkpoints, written atomically.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -21,29 +21,29 @@ use crate::TrainError;
 use crate::schedule::PlateauState;
 use crate::score::Score;
 
-/// What a checkpoint holds besides weights and velocities.
+/// The contents of a checkpoint besides weights and velocities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Progress {
-    /// Epochs done.
+    /// The number of completed epochs.
     pub(crate) epoch: usize,
-    /// Updates done.
+    /// The number of updates.
     pub(crate) step: usize,
-    /// The plateau schedule's memory.
+    /// The state of the plateau schedule.
     pub(crate) plateau: PlateauState,
     /// The epoch with the lowest validation error, and that error.
     pub(crate) best: Option<(usize, f64)>,
-    /// Whether training is over, early or not.
+    /// Whether training has ended, at the last epoch or early.
     pub(crate) done: bool,
-    /// The part of the next epoch that is done.
+    /// The completed part of the next epoch.
     #[serde(default)]
     pub(crate) part: Part,
-    /// SHA-256 of the checkpoint's other files; absent in checkpoints of earlier versions.
+    /// The SHA-256 of the checkpoint's other files; absent in checkpoints of earlier versions.
     #[serde(default)]
     pub(crate) checksums: Option<Checksums>,
 }
 
-/// SHA-256 of a checkpoint's files, in hexadecimal.
+/// The SHA-256 of a checkpoint's files, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Checksums {
@@ -51,12 +51,12 @@ pub(crate) struct Checksums {
     optimizer: String,
 }
 
-/// The part of an epoch's training pass that is done.
+/// The completed part of an epoch's training pass.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Part {
     pub(crate) batches: usize,
-    /// Of their images, as seen while training.
+    /// The score of their images, during training.
     pub(crate) score: Score,
     pub(crate) seconds: f64,
 }
@@ -75,7 +75,7 @@ impl Progress {
     }
 }
 
-/// When a checkpoint was taken: after so many epochs and so many batches of the next one.
+/// The position of a checkpoint: the completed epochs and the completed batches of the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     epochs: usize,
@@ -83,7 +83,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// After a whole epoch.
+    /// Returns the moment after a whole epoch.
     pub(crate) fn after(epochs: usize) -> Self {
         Self { epochs, batches: 0 }
     }
@@ -92,7 +92,7 @@ impl Moment {
         Self { epochs: progress.epoch, batches: progress.part.batches }
     }
 
-    /// `epoch-3`, or `epoch-3+120` in the middle of the fourth.
+    /// Returns `epoch-3`, or `epoch-3+120` in the middle of the fourth epoch.
     fn folder(self) -> String {
         match self.batches {
             0 => format!("epoch-{}", self.epochs),
@@ -107,7 +107,8 @@ impl Moment {
     }
 }
 
-/// The checkpoints of a run: folders, see [`Moment::folder`], that appear by a rename once they are complete.
+/// The checkpoints of a run. Each is a folder, see [`Moment::folder`], that is renamed into place once it is
+/// complete.
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
@@ -130,15 +131,16 @@ impl Checkpoints {
         self.folder.join(moment.folder())
     }
 
-    /// The model file of the checkpoint after an epoch.
+    /// Returns the model file of the checkpoint after an epoch.
     pub(crate) fn model(&self, epoch: usize) -> PathBuf {
         self.path(Moment::after(epoch)).join(MODEL)
     }
 
-    /// The progress of the newest checkpoint that says what it is.
+    /// Returns the progress of the newest checkpoint that has a progress file.
     pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
         let mut damaged = None;
-        // A run that is being trained replaces its checkpoints while this looks at them: what is gone is looked for again.
+        // A process that trains the run replaces its checkpoints meanwhile, so a missing one is looked up
+        // again.
         for _ in 0..3 {
             for moment in self.newest_first()? {
                 match self.progress(moment) {
@@ -154,11 +156,11 @@ impl Checkpoints {
         damaged.map_or(Ok(None), |error| Err(lost(error)))
     }
 
-    /// The progress of the newest checkpoint all of whose files are whole. Newer ones that are damaged are removed, and
-    /// `note` is told.
+    /// Returns the progress of the newest checkpoint whose files are all undamaged. Removes newer, damaged
+    /// ones and reports them to `note`.
     ///
     /// # Errors
-    /// If there are checkpoints and none is whole.
+    /// If there are checkpoints and all of them are damaged.
     pub(crate) fn newest_whole(&self, note: impl Fn(&str)) -> Result<Option<Progress>, TrainError> {
         let mut damaged: Vec<(Moment, TrainError)> = Vec::new();
         for moment in self.newest_first()? {
@@ -169,7 +171,7 @@ impl Checkpoints {
                         self.remove(*moment);
                         let left = self.path(*moment);
                         if left.exists() {
-                            // It would pass for the state that training comes to again.
+                            // Training would later take it for the state of that moment.
                             let cannot = std::io::Error::other("cannot be removed");
                             return Err(TrainError::write(left)(cannot));
                         }
@@ -189,7 +191,7 @@ impl Checkpoints {
         Ok(moments)
     }
 
-    /// A checkpoint's progress, if it is there.
+    /// Reads a checkpoint's progress, if the checkpoint exists.
     fn progress(&self, moment: Moment) -> Result<Option<Progress>, TrainError> {
         let path = self.path(moment).join(PROGRESS);
         let text = match fs::read_to_string(&path) {
@@ -202,7 +204,7 @@ impl Checkpoints {
             .map_err(|error| TrainError::DamagedCheckpoint { path, problem: error.to_string() })
     }
 
-    /// A checkpoint's progress, once its other files have been compared with their checksums.
+    /// Reads a checkpoint's progress and checks its other files against their checksums.
     fn verified(&self, moment: Moment) -> Result<Progress, TrainError> {
         let damaged = |name: &str, problem: &str| TrainError::DamagedCheckpoint {
             path: self.path(moment).join(name),
@@ -216,7 +218,7 @@ impl Checkpoints {
                     Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                         return Err(damaged(name, "it is missing"));
                     }
-                    // A disk that cannot be read now may be later: that is no reason to remove anything.
+                    // A read error may be temporary, so nothing is removed.
                     Err(error) => return Err(error.into()),
                 };
                 if found != *expected {
@@ -237,7 +239,7 @@ impl Checkpoints {
         Ok(names.filter_map(|name| Moment::parse(&name)).collect())
     }
 
-    /// Writes a checkpoint, then deletes all but it, the one before it and that of epoch `best`.
+    /// Writes a checkpoint. Then deletes all others except the previous one and the one of epoch `best`.
     pub(crate) fn save(
         &self,
         progress: &Progress,
@@ -249,7 +251,7 @@ impl Checkpoints {
         let now = Moment::of(progress);
         let target = self.path(now);
         if target.exists() {
-            return Ok(()); // interrupted where it was interrupted before: the same state
+            return Ok(()); // interrupted at the same point before: the same state
         }
         let written: Result<(), TrainError> = (|| {
             let _ = fs::remove_dir_all(&unfinished);
@@ -284,18 +286,18 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes a checkpoint: first its name, so that no half of it is ever taken for one.
+    /// Removes a checkpoint. Renames it first, so that a partly deleted one is never read.
     fn remove(&self, moment: Moment) {
         let unfinished = self.folder.join("unfinished");
         let _ = fs::remove_dir_all(&unfinished);
-        // A failed removal only costs disk space.
+        // A failed removal only wastes disk space.
         let _ = fs::rename(self.path(moment), &unfinished);
         hook::changed();
         let _ = fs::remove_dir_all(&unfinished);
         hook::changed();
     }
 
-    /// The records of the checkpoint with this progress.
+    /// Loads the records of the checkpoint with this progress.
     pub(crate) fn load(&self, progress: &Progress) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
         let folder = self.path(Moment::of(progress));
         let (model, optimizer) = (folder.join(MODEL), folder.join(OPTIMIZER));
@@ -313,7 +315,7 @@ impl Checkpoints {
     }
 }
 
-/// The error of a run that has no checkpoint left to go on from.
+/// Returns the error of a run that has no usable checkpoint left.
 fn lost(error: TrainError) -> TrainError {
     match error {
         TrainError::DamagedCheckpoint { path, problem } => TrainError::Damaged { path, problem },
@@ -339,12 +341,12 @@ fn bytes<E: std::fmt::Display>(bytes: Result<Bytes, E>, target: &Path) -> Result
     bytes.map_err(|error| TrainError::write(target)(std::io::Error::other(error.to_string())))
 }
 
-/// As [`alexnet_data::write_whole`], with the file named in the error.
+/// Calls [`alexnet_data::write_whole`] and names the file in the error.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     alexnet_data::write_whole(path, bytes).map_err(TrainError::write(path))
 }
 
-/// Writes a file that nobody looks for yet; returns its SHA-256.
+/// Writes and syncs a file that no reader looks for yet. Returns its SHA-256.
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     let mut file = File::create(path).map_err(TrainError::write(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))?;
@@ -352,11 +354,11 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     Ok(hex(&Sha256::digest(bytes)))
 }
 
-/// A burn-train checkpointer that hands the record over: the learner's optimizer is private, its
-/// checkpointers are the one way to its record, and we write all parts of a checkpoint at once.
+/// A burn-train checkpointer that sends the record to the loop. The learner's optimizer is private, and only
+/// its checkpointers can access its record. The loop writes all parts of a checkpoint at once.
 pub(crate) struct HandOver<R>(Sender<R>);
 
-/// A checkpointer and the end its records come out of.
+/// Creates a checkpointer and the receiver of its records.
 pub(crate) fn hand_over<R>() -> (HandOver<R>, Receiver<R>) {
     let (sender, receiver) = channel();
     (HandOver(sender), receiver)
@@ -364,7 +366,7 @@ pub(crate) fn hand_over<R>() -> (HandOver<R>, Receiver<R>) {
 
 impl<R: BurnRecord> Checkpointer<R> for HandOver<R> {
     fn save(&self, _: usize, record: R) -> Result<(), CheckpointerError> {
-        let _ = self.0.send(record); // nobody waits for the scheduler's record
+        let _ = self.0.send(record); // the scheduler's record has no receiver
         Ok(())
     }
 
@@ -377,7 +379,7 @@ impl<R: BurnRecord> Checkpointer<R> for HandOver<R> {
     }
 }
 
-/// Saves whenever the strategy asks.
+/// Saves whenever the strategy asks for it.
 pub(crate) struct Always;
 
 impl CheckpointingStrategy for Always {

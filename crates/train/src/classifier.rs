@@ -13,15 +13,15 @@ use crate::TrainError;
 use crate::checkpoint::write_whole;
 use crate::score::Score;
 
-/// A network with its loss, the mean negative log-probability of the true class
-/// (Krizhevsky et al. 2012, §3.5): what burn-train trains.
+/// A network with its loss, the mean negative log-probability of the true class (Krizhevsky et al. 2012,
+/// §3.5). burn-train trains this module.
 #[derive(Module, Debug)]
 pub struct Classifier {
     network: AlexNet,
 }
 
 impl Classifier {
-    /// The classifier of `network` with weights drawn from `seed`.
+    /// Creates the classifier of `network` with weights drawn from `seed`.
     ///
     /// # Errors
     /// If the network's layers do not fit together.
@@ -29,7 +29,7 @@ impl Classifier {
         Self::new_on(network, seed, std::slice::from_ref(device))
     }
 
-    /// [`new`](Self::new) with each tower on a device of its own, in turn.
+    /// Does the same as [`new`](Self::new), with each tower on its own device, in turn.
     ///
     /// # Errors
     /// If the network's layers do not fit together.
@@ -37,12 +37,12 @@ impl Classifier {
         Ok(Self { network: network.init_on(seed, devices)? })
     }
 
-    /// The same computed by another form of the operations.
+    /// Returns the same classifier with another form of the operations.
     pub fn with_operations(self, operations: Implementation) -> Self {
         Self { network: self.network.with_operations(operations) }
     }
 
-    /// Writes the weights as a record, whole or not at all.
+    /// Writes the weights as a record, atomically.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -50,18 +50,18 @@ impl Classifier {
         write_whole(path, &self.to_bytes()?)
     }
 
-    /// The weights as a record.
+    /// Returns the weights as a record.
     pub(crate) fn to_bytes(&self) -> Result<Bytes, TrainError> {
         let bytes = self.clone().into_record().into_bytes();
         bytes.map_err(|error| TrainError::Backend { message: error.to_string() })
     }
 
-    /// The network.
+    /// Returns the network.
     pub fn network(&self) -> &AlexNet {
         &self.network
     }
 
-    /// The loss of `logits` `[batch, classes]`, a scalar.
+    /// Computes the loss of `logits` `[batch, classes]`, a scalar.
     pub fn loss(logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
         let targets: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
         let targets = TensorData::new(targets, [logits.dims()[0], 1]);
@@ -69,19 +69,20 @@ impl Classifier {
         log_softmax(logits, 1).gather(1, targets).mean().neg()
     }
 
-    /// A training step on a part of a batch, which is such a share of it: gradients of all parts add up to those of the
-    /// batch's mean loss.
+    /// Makes a training step on a part of a batch, where `share` is the part's fraction of the batch. The
+    /// gradients of all parts add up to those of the batch's mean loss.
     pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
         let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
         let loss = Self::loss(logits.clone(), &batch.targets);
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         let gradients = loss.backward();
-        // Read last: a GPU would have to wait for the rest of the step to be sent to it.
+        // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.
         let score = Score::of(&to_host(logits.inner()), &batch.targets, 1, |_| {});
         TrainOutput::new(self, gradients, score)
     }
 
-    /// Parameters that are no leaves of the graph have no gradients, and the optimizer leaves them alone without a word.
+    /// Checks that every parameter has a gradient. Parameters that are not leaves of the graph have none, and
+    /// the optimizer silently skips them.
     ///
     /// # Errors
     /// If not every parameter has a gradient.
@@ -93,7 +94,7 @@ impl Classifier {
         Err(TrainError::Backend { message: format!("{found} gradients for {expected} parameters") })
     }
 
-    /// The logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
+    /// Computes the logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
     pub(crate) fn logits(&self, images: Tensor<4>) -> Vec<f32> {
         to_host(self.network.forward(images, Mode::Evaluation))
     }

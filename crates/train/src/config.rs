@@ -8,87 +8,89 @@ use crate::TrainError;
 use crate::provenance::RESULTS;
 use crate::schedule::Schedule;
 
-/// Everything that determines a run but its seed and the images themselves.
+/// Everything that determines a run, except its seed and the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// The network.
     pub network: Network,
-    /// The data and what is done to it.
+    /// The data and its preprocessing.
     pub data: DataConfig,
-    /// How the network is trained.
+    /// The training recipe.
     pub recipe: Recipe,
-    /// What the weights are before training.
+    /// The initial weights.
     #[serde(default)]
     pub initial: Initial,
-    /// How the final weights are tested; not part of a run's identity.
+    /// The test of the final weights. It is not part of a run's identity.
     pub evaluation: Evaluation,
 }
 
-/// The data and what is done to it.
+/// The data and its preprocessing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// The data set's name, or the path of its manifest.
     pub set: String,
-    /// What is taken off the pixels.
+    /// The mean that is subtracted from the pixels.
     pub mean: MeanKind,
-    /// In what units the network sees them; 0–255 where nothing is said.
+    /// The range of the pixel values that the network receives; 0–255 by default.
     #[serde(default)]
     pub scale: PixelScale,
-    /// The classes that take part, by their places in the data set, and in which order they are labelled; empty for all.
+    /// The classes to use, by their index in the data set, in the order of their labels; empty for all.
     #[serde(default)]
     pub classes: Vec<usize>,
-    /// How many training images of each class are labelled, and validation images at most, drawn with the run's seed:
-    /// others are not trained on, though the mean, which needs no label, is of all. 0 for all.
+    /// The number of labelled training images per class and the maximum number of validation images per
+    /// class, drawn with the run's seed. Other images are not used for training, but the mean, which needs no
+    /// labels, covers all. 0 for all.
     #[serde(default)]
     pub labelled: usize,
-    /// What is done to training images.
+    /// The augmentation of training images.
     pub augmentation: Augmentation,
 }
 
-/// What the weights are before training.
+/// The initial weights.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Initial {
-    /// Whose they are: empty for none, where all are drawn (Krizhevsky et al. 2012, §5); `source` in an ablation for
-    /// those of its source; else the identity of a run, or the SHA-256 of a file with a checksum of how images are prepared.
+    /// The source of the weights. Empty: all weights are drawn (Krizhevsky et al. 2012, §5). `source`, in an
+    /// ablation: the weights of its source. Otherwise, the identity of a run, or the SHA-256 of a file with a
+    /// checksum of the image preprocessing.
     pub weights: String,
-    /// The layers that are drawn all the same, such as a head for other classes.
+    /// The layers that are drawn nevertheless, such as a head for other classes.
     pub anew: Vec<String>,
 }
 
-/// How a network is trained.
+/// A training recipe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
-    /// Passes over the training split.
+    /// The number of passes over the training split.
     pub epochs: usize,
-    /// Samples a step (Krizhevsky et al. 2012, §5: 128).
+    /// The number of samples per step (Krizhevsky et al. 2012, §5: 128).
     pub batch_size: usize,
-    /// The learning rate before any schedule (§5: 0.01).
+    /// The initial learning rate, before any schedule (§5: 0.01).
     pub learning_rate: f64,
     /// The momentum (§5: 0.9).
     pub momentum: f64,
     /// The weight decay (§5: 0.0005).
     pub weight_decay: f64,
-    /// How the learning rate changes.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises linearly from zero; 0 for none.
+    /// The number of steps over which the learning rate rises linearly from zero; 0 for none.
     pub warmup_steps: usize,
-    /// Which epoch's weights are the final ones.
+    /// The epoch whose weights are the final ones.
     pub final_weights: FinalWeights,
-    /// The error on training images in evaluation mode, if it is wanted.
+    /// The measurement of the error on training images in evaluation mode, if enabled.
     pub training_error: TrainingError,
 }
 
-/// Which epoch's weights are the final ones.
+/// The epoch whose weights are the final ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinalWeights {
-    /// The last epoch's.
+    /// The last epoch.
     Last,
-    /// Those of the epoch with the lowest validation error, the earliest of several.
+    /// The epoch with the lowest validation error. On a tie, the earliest.
     Best,
 }
 
@@ -96,32 +98,32 @@ pub enum FinalWeights {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingError {
-    /// How many images; 0 for no such pass.
+    /// The number of images; 0 disables the pass.
     pub images: usize,
-    /// Training ends when the error falls to this, a fraction; 0 for never.
+    /// The error, a fraction, at or below which training ends; 0 for never.
     pub stop_at: f64,
 }
 
 impl TrainingError {
-    /// Whether training ends at such an error.
+    /// Returns whether training ends at such an error.
     pub(crate) fn ends_at(&self, error: f64) -> bool {
         self.stop_at > 0.0 && error <= self.stop_at
     }
 }
 
-/// How the final weights are tested.
+/// The test of the final weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
-    /// Whose softmax outputs are averaged.
+    /// The views whose softmax outputs are averaged.
     pub views: Views,
 }
 
 impl RunConfig {
-    /// Checks the config in itself and against the data.
+    /// Checks that the config is consistent and fits the data.
     ///
     /// # Errors
-    /// If a value makes no sense, naming its key.
+    /// If a value is invalid; the error names its key.
     pub fn check(&self, data: &Dataset) -> Result<Trace, TrainError> {
         let data = &data.part(&self.data.classes, self.data.labelled, 0)?;
         let error = |key, problem: String| TrainError::Config { key, problem };
@@ -217,16 +219,16 @@ impl RunConfig {
         Ok(network.trace()?)
     }
 
-    /// Why this config would do nothing that another does not, on images with `channels`: such an
-    /// arm is shown as not applicable.
+    /// Returns why this config has no effect of its own on images with `channels`. Such an arm is shown as
+    /// not applicable.
     pub fn inert(&self, channels: usize) -> Option<&'static str> {
         (channels == 1 && self.data.augmentation.colour.std > 0.0)
             .then_some("colour noise needs colour: these images are grey")
     }
 
-    /// The name of a run: a hash of [`RESULTS`], the form of the operations, network, data, recipe, initial weights and seed, in
-    /// hexadecimal. The network's name and sources, the backend, the machine and paths are not part of it, nor is how the
-    /// weights are tested.
+    /// Returns the name of a run: a hash, in hexadecimal, of [`RESULTS`], the form of the operations,
+    /// network, data, recipe, initial weights and seed. It does not depend on the network's name and sources,
+    /// the backend, the machine, paths, or the test of the final weights.
     pub fn identity(&self, data: &Dataset, seed: u64, operations: Implementation) -> String {
         self.identity_on(&data.name, &data.checksum, seed, operations)
     }
@@ -246,7 +248,8 @@ impl RunConfig {
             "recipe": self.recipe,
             "seed": seed,
         });
-        // What came later is left out where it is as it always was: runs keep their names.
+        // Keys that were added later are left out at their default values, so that existing runs keep their
+        // names.
         if self.data.scale != PixelScale::default() {
             parts["data"]["scale"] = serde_json::json!(self.data.scale);
         }
@@ -306,8 +309,8 @@ mod tests {
         config.identity_on("a-set", "0123456789abcdef", 3, operations)
     }
 
-    /// A change here gives every run another name, and users' finished runs are trained again: raise [`RESULTS`] if results
-    /// change, and else leave new keys out of the hash where they have their old meaning.
+    /// A change here renames every run, and users' finished runs are trained again. If results change, raise
+    /// [`RESULTS`]. Otherwise, leave a new key out of the hash at the value that keeps the old meaning.
     #[test]
     fn identities_are_what_they_were() {
         assert_eq!(RESULTS, 2, "with another version there are other identities: replace those below");

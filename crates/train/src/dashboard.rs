@@ -1,4 +1,4 @@
-//! What a training shows: burn-train's dashboard in a terminal, or plain lines from the observer.
+//! The display of a training: burn-train's dashboard in a terminal, or plain lines from the observer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,10 +18,10 @@ use burn::train::renderer::{
 use crate::observer::Observer;
 use crate::score::Score;
 
-/// How long a pass may go on before plain output says how far it is.
+/// The time after which plain output reports the progress of a pass.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// A renderer without a terminal: silent but for a line now and then during a long pass.
+/// A renderer without a terminal. It prints a line from time to time during a long pass.
 pub(crate) struct Plain {
     observer: Arc<dyn Observer>,
     label: String,
@@ -31,7 +31,8 @@ pub(crate) struct Plain {
 }
 
 impl Plain {
-    /// `finished`: epochs that an earlier session trained, of which burn-train does not know.
+    /// Creates a renderer. `finished` is the number of epochs that earlier sessions trained, unknown to
+    /// burn-train.
     pub(crate) fn new(observer: Arc<dyn Observer>, finished: usize) -> Self {
         Self { observer, label: String::new(), epoch: finished + 1, total: 0, last: Instant::now() }
     }
@@ -86,7 +87,7 @@ impl MetricsRenderer for Plain {
     fn register_metric(&mut self, _: MetricDefinition) {}
 }
 
-/// Images trained a second, on the dashboard.
+/// The dashboard's number of training images per second.
 #[derive(Clone)]
 pub(crate) struct Speed {
     name: MetricName,
@@ -126,7 +127,7 @@ impl Metric for Speed {
 
     fn clear(&mut self) {
         self.state.reset();
-        self.last = None; // a validation lies between
+        self.last = None; // a validation pass came between
     }
 }
 
@@ -144,7 +145,7 @@ impl Numeric for Speed {
     }
 }
 
-/// How long all that is to be done will still take, on the dashboard.
+/// The dashboard's estimate of the time left for all runs.
 #[derive(Clone)]
 pub(crate) struct TimeLeft {
     name: MetricName,
@@ -187,7 +188,7 @@ impl Metric for TimeLeft {
     fn clear(&mut self) {}
 }
 
-/// A time as people say it: `48 s`, `12 min`, `3 h 05 min`.
+/// Formats a duration for people: `48 s`, `12 min`, `3 h 05 min`.
 pub fn spoken(time: Duration) -> String {
     let seconds = time.as_secs_f64().round() as u64;
     let minutes = (seconds + 30) / 60;
@@ -198,7 +199,7 @@ pub fn spoken(time: Duration) -> String {
     }
 }
 
-/// A metric logger that keeps nothing: `metrics.jsonl` is the run's one record.
+/// A metric logger that stores nothing. `metrics.jsonl` is the run's only record.
 pub(crate) struct NoLog;
 
 impl MetricLogger for NoLog {

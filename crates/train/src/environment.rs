@@ -10,16 +10,16 @@ use crate::observer::Observer;
 use crate::placement::Placement;
 use crate::record::EpochRow;
 
-/// A data set and what is known of its training split.
+/// A data set and the statistics of its training split.
 pub struct Data {
     /// The images.
     pub dataset: Dataset,
-    /// Of the training split; of a prepared set, of all its training images.
+    /// The statistics of the training split; for a prepared set, of all its training images.
     pub statistics: Statistics,
 }
 
 impl Data {
-    /// Takes the statistics of the training split.
+    /// Computes the statistics of the training split.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -28,25 +28,26 @@ impl Data {
         Ok(Self { dataset, statistics })
     }
 
-    /// What a run sees of it.
+    /// Returns the part of the data that a run uses.
     pub(crate) fn of(&self, config: &RunConfig, seed: u64) -> Result<Self, TrainError> {
         let dataset = self.dataset.part(&config.data.classes, config.data.labelled, seed)?;
         Ok(Self { dataset, statistics: self.statistics.clone() })
     }
 }
 
-/// Where and how runs are carried out; recorded, but no part of what a run is except for the form of the operations.
+/// The execution environment of runs. It is recorded, but only the form of the operations is part of a run's
+/// identity.
 #[derive(Clone)]
 pub struct Environment {
     /// The devices, without automatic differentiation.
     pub placement: Placement,
-    /// What `--backend` names.
+    /// The backend that `--backend` names.
     pub backend: String,
     /// The form of the operations.
     pub operations: Implementation,
-    /// Threads that prepare batches.
+    /// The number of threads that prepare batches.
     pub workers: usize,
-    /// What goes to the device of a training image.
+    /// The form in which training images are uploaded to the device.
     pub upload: Upload,
     /// Whether to show burn-train's dashboard.
     pub dashboard: bool,
@@ -54,11 +55,11 @@ pub struct Environment {
     pub code_version: String,
     /// Set to stop at the next step.
     pub stop: Arc<AtomicBool>,
-    /// Hears what runs do.
+    /// Receives the events of runs.
     pub observer: Arc<dyn Observer>,
 }
 
-/// An observer that says nothing.
+/// An observer that ignores all events.
 struct Silent;
 
 impl Observer for Silent {
@@ -68,7 +69,8 @@ impl Observer for Silent {
 }
 
 impl Environment {
-    /// One device of a backend, silent and without a dashboard; the fields say what else there is to choose.
+    /// Creates an environment with one device of a backend, without output or dashboard. Set the fields to
+    /// change the rest.
     ///
     /// # Errors
     /// If the backend has no such device.

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use alexnet_data::DataError;
 use alexnet_model::NetworkError;
 
-/// Why a run did not complete. Whatever its last checkpoint held is kept.
+/// The reason why a run did not complete. Its last checkpoint is kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -13,12 +13,12 @@ pub enum TrainError {
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The recipe or the pairing of network and data makes no sense.
+    /// The recipe is invalid, or the network and the data do not fit together.
     #[error("{key}: {problem}")]
     Config {
         /// The key in the config.
         key: &'static str,
-        /// What is wrong and what would be right.
+        /// The problem and its correction.
         problem: String,
     },
     /// A file of the run folder cannot be read or written.
@@ -28,7 +28,7 @@ pub enum TrainError {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A file of the run folder is damaged.
@@ -36,32 +36,32 @@ pub enum TrainError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A checkpoint is damaged; an older one may serve.
+    /// A checkpoint is damaged. An older one may be usable.
     #[error("the checkpoint {} is damaged ({problem})", path.display())]
     DamagedCheckpoint {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The weights that training begins with cannot be used.
+    /// The initial weights cannot be used.
     #[error("the weights to begin with, {}: {source}", path.display())]
     Initial {
-        /// Their file.
+        /// The weights' file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The problem.
         source: alexnet_weights::WeightsError,
     },
-    /// Another process works on this run.
+    /// Another process is working on this run.
     #[error("{} is being trained by another process; wait for it or choose another `--out`", path.display())]
     Locked {
         /// The run folder.
         path: PathBuf,
     },
-    /// The run's name is of other results than this program and its settings give.
+    /// The run's name denotes other results than this program with these settings produces.
     #[error(
         "{}: results of version {} with these images and operations belong to the run {identity}; begin it instead",
         path.display(),
@@ -70,10 +70,10 @@ pub enum TrainError {
     Identity {
         /// The run folder.
         path: PathBuf,
-        /// The identity that the run would have now.
+        /// The identity that this program would give the run.
         identity: String,
     },
-    /// The loss is not a number any more.
+    /// The loss is not finite.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}, at learning rate {learning_rate:.3e}; \
          lower `recipe.learning_rate` (the last checkpoint before it is kept)"
@@ -88,7 +88,7 @@ pub enum TrainError {
         /// The learning rate of that step.
         learning_rate: f64,
     },
-    /// A gradient has infinities or NaN, although the loss is a number.
+    /// The loss is finite, but a gradient contains infinity or NaN.
     #[error(
         "the gradient of layer `{layer}` is not finite in epoch {epoch}, step {step}, at learning rate \
          {learning_rate:.3e}; lower `recipe.learning_rate` (the last checkpoint before it is kept)"
@@ -103,29 +103,30 @@ pub enum TrainError {
         /// The learning rate of that step.
         learning_rate: f64,
     },
-    /// Someone asked the run to stop.
+    /// The run was asked to stop.
     #[error("interrupted; the same command (but for `--fresh`) goes on in epoch {epoch}, after step {step}")]
     Interrupted {
-        /// The epoch in which it goes on, from 1.
+        /// The epoch in which the run resumes, from 1.
         epoch: usize,
         /// The last step, over all epochs.
         step: usize,
     },
-    /// Someone ended the training at once, in the dashboard.
+    /// The user killed the training in the dashboard.
     #[error("ended at once; the same command goes on from the last checkpoint")]
     Killed,
-    /// Someone asked a test of final weights to stop.
+    /// A test of final weights was asked to stop.
     #[error("interrupted in testing, of which nothing is kept; the same command tests again")]
     InterruptedTest,
-    /// Burn restores an optimizer on the first GPU backend of the build, if there is one, whatever the run's own is.
+    /// Burn restores an optimizer on the first GPU backend of the build, if there is one, whatever the run's
+    /// backend is.
     #[error(
         "cannot go on from {}: Burn restores the optimizer on the first GPU backend of this build, which \
          failed ({message}); build with the feature of the backend you use alone", path.display()
     )]
     Restore {
-        /// The checkpoints' folder.
+        /// The folder of the checkpoints.
         path: PathBuf,
-        /// What the backend said.
+        /// The backend's message.
         message: String,
     },
     /// The program, Burn or a driver panicked.
@@ -135,19 +136,19 @@ pub enum TrainError {
         message: String,
         /// The source file and line.
         place: String,
-        /// The file with message, place, thread and backtrace.
+        /// The file with the message, place, thread and backtrace.
         report: String,
     },
-    /// Burn or a driver gave up.
+    /// Burn or a driver failed.
     #[error("the training stopped with a failure of the backend: {message}")]
     Backend {
-        /// What it said.
+        /// The message of Burn or the driver.
         message: String,
     },
 }
 
 impl TrainError {
-    /// Whether it is no failure: someone asked to stop, and the same command goes on.
+    /// Returns whether the error is a requested stop. The same command then resumes the run.
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. } | Self::InterruptedTest | Self::Killed)
     }

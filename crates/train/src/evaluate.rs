@@ -10,34 +10,34 @@ use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::score::Score;
 
-/// Class probabilities of every image of a split, in its order.
+/// The class probabilities of every image of a split, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictions {
-    /// How many classes.
+    /// The number of classes.
     pub classes: usize,
-    /// `[images, classes]`, each image's views averaged.
+    /// The probabilities `[images, classes]`, averaged over each image's views.
     pub probabilities: Vec<f64>,
     /// The true classes.
     pub targets: Vec<usize>,
 }
 
-/// What an evaluation of the final weights found.
+/// The result of a test of the final weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationResult {
-    /// Whose softmax outputs were averaged.
+    /// The views whose softmax outputs are averaged.
     pub views: Views,
-    /// How many images.
+    /// The number of images.
     pub images: usize,
-    /// Mean negative log-probability of the true class.
+    /// The mean negative log-probability of the true class.
     pub loss: f64,
-    /// A fraction.
+    /// The top-1 error, as a fraction.
     pub top1_error: f64,
-    /// A fraction.
+    /// The top-5 error, as a fraction.
     pub top5_error: f64,
 }
 
-/// What a network took each image of a split for: what two networks are compared by.
+/// A network's predicted class for each image of a split. Two networks are compared by these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answers {
@@ -48,14 +48,14 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Whether each image's answer is right.
+    /// Returns whether each prediction is right.
     pub fn right(&self) -> Vec<bool> {
         self.targets.iter().zip(&self.predicted).map(|(target, predicted)| target == predicted).collect()
     }
 }
 
 impl Predictions {
-    /// The most probable class of each image, the lower one of equals, as the score counts them.
+    /// Returns the most probable class of each image. On a tie the lower class wins, as in the score.
     pub fn answers(&self) -> Answers {
         let best = |probabilities: &[f64]| {
             let better = |best: usize, class: usize| {
@@ -69,9 +69,9 @@ impl Predictions {
         }
     }
 
-    /// The softmax outputs of several networks, averaged (Krizhevsky et al. 2012, §6).
+    /// Averages the softmax outputs of several networks (Krizhevsky et al. 2012, §6).
     ///
-    /// Returns `None` if there are none, or they are not of the same images.
+    /// Returns `None` if there are none, or if they are not of the same images.
     pub fn average(all: &[Predictions]) -> Option<Predictions> {
         let first = all.first()?;
         if all.iter().any(|other| (other.classes, &other.targets) != (first.classes, &first.targets)) {
@@ -84,7 +84,7 @@ impl Predictions {
         })
     }
 
-    /// How good the predictions are.
+    /// Computes the loss and the errors of the predictions.
     pub fn result(&self, views: Views) -> EvaluationResult {
         let mut score = Score::default();
         for (probabilities, &target) in self.probabilities.chunks_exact(self.classes).zip(&self.targets) {
@@ -100,7 +100,8 @@ impl Predictions {
     }
 }
 
-/// A loader of `split` in order, as `views`: with as many inputs a batch as a training batch has, or the views of one image.
+/// Creates a loader of `split`, in order, that yields `views`. A batch has as many inputs as a training
+/// batch, or all views of one image.
 ///
 /// # Errors
 /// If the network's input cannot be cut from the images.
@@ -113,14 +114,14 @@ pub fn evaluation_loader(
     workers: usize,
 ) -> Result<Loader, TrainError> {
     let loader = LoaderConfig {
-        // An image's views come together, so that few images are as many inputs as a training batch.
+        // The views of an image stay together, so a batch has fewer images than a training batch.
         batch_size: (config.recipe.batch_size / views.count()).max(1),
         side: config.network.input.size,
-        // The views of a small image lie in its padded frame, as its training crops do.
+        // The views of a small image are cut from its padded frame, as its training crops are.
         padding: config.data.augmentation.crop.padding,
         mean: config.data.mean,
         scale: config.data.scale,
-        // Few images, and once an epoch.
+        // There are few images, and each is uploaded once an epoch.
         upload: Upload::Floats,
         draws: Draws::Views(views),
         workers,
@@ -128,7 +129,8 @@ pub fn evaluation_loader(
     Ok(Loader::new(split, statistics, loader, device.clone())?)
 }
 
-/// The probabilities that `model` gives the images of `loader`, at most `at_once` inputs (views) a forward pass.
+/// Computes the probabilities that `model` gives the images of `loader`. A forward pass has at most `at_once`
+/// inputs (views).
 ///
 /// # Errors
 /// If an image cannot be read, or `stop` is set.

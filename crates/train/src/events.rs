@@ -1,6 +1,6 @@
 //! Event files that TensorBoard reads: the rows of `metrics.jsonl` as scalars by step.
 //!
-//! A file is a list of records: length, its checksum, an `Event` in protobuf, its checksum
+//! A file is a list of records. Each has a length, its checksum, an `Event` in protobuf, and its checksum
 //! (tensorflow/core/lib/io/record_writer.h and core/util/event.proto).
 
 use std::fs::{self, OpenOptions};
@@ -16,7 +16,7 @@ use crate::record::EpochRow;
 
 #[derive(Clone, PartialEq, Message)]
 struct Event {
-    /// Seconds since 1970.
+    /// The time, in seconds since 1970.
     #[prost(double, tag = "1")]
     wall_time: f64,
     #[prost(int64, tag = "2")]
@@ -54,8 +54,8 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// A file in the run's folder that begins with the `rows` of earlier sessions, in those sessions' place:
-    /// an event cannot be taken back, and what was trained after the last checkpoint has to be.
+    /// Creates a file in the run's folder that begins with the `rows` of earlier sessions and replaces their
+    /// files. An event cannot be removed, but training after the last checkpoint has to be.
     pub(crate) fn begin(folder: &Path, rows: &[EpochRow]) -> Result<Self, TrainError> {
         let now = now();
         let stale: Vec<PathBuf> = files(folder);
@@ -63,7 +63,7 @@ impl Events {
             folder.join(format!("events.out.tfevents.{:010}.{}.alexnet-burn", now as u64, stale.len()));
         let version = What::FileVersion("brain.Event:2".to_owned());
         let mut bytes = record(&Event { wall_time: now, step: 0, what: Some(version) });
-        // When earlier rows were made is not known; how long they took is.
+        // The rows record durations but not times, so the times are reconstructed.
         let mut before: f64 = rows.iter().map(|row| row.seconds).sum();
         for row in rows {
             before -= row.seconds;
@@ -81,7 +81,7 @@ impl Events {
     }
 }
 
-/// The event files of a run.
+/// Returns the event files of a run.
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -107,14 +107,15 @@ fn event(row: &EpochRow, wall_time: f64) -> Event {
     Event { wall_time, step: row.step as i64, what: Some(What::Summary(Summary { values })) }
 }
 
-/// An event with its length and the checksums of both.
+/// Encodes an event with its length and the checksums of both.
 fn record(event: &Event) -> Vec<u8> {
     let data = event.encode_to_vec();
     let length = (data.len() as u64).to_le_bytes();
     [&length[..], &masked_checksum(&length), &data, &masked_checksum(&data)].concat()
 }
 
-/// CRC-32C, rotated and shifted so that the checksum of a checksum is not trivial (TensorFlow's `crc32c.h`).
+/// Computes the CRC-32C, rotated and shifted so that the checksum of a checksum is not trivial (TensorFlow's
+/// `crc32c.h`).
 fn masked_checksum(bytes: &[u8]) -> [u8; 4] {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
@@ -136,7 +137,7 @@ mod tests {
         }
     }
 
-    /// What TensorBoard's reader does: lengths and checksums checked, events decoded.
+    /// Reads a file as TensorBoard does: checks lengths and checksums and decodes the events.
     fn read(path: &Path) -> Vec<Event> {
         let bytes = fs::read(path).unwrap();
         let (mut rest, mut events) = (&bytes[..], Vec::new());
@@ -156,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = Events::begin(folder.path(), &[]).unwrap();
         first.append(&[row(1, "train"), row(1, "validation")]).unwrap();
-        first.append(&[row(2, "train")]).unwrap(); // and killed: epoch 2 is trained again
+        first.append(&[row(2, "train")]).unwrap(); // then killed: epoch 2 is trained again
         let second = Events::begin(folder.path(), &[row(1, "train"), row(1, "validation")]).unwrap();
         second.append(&[row(2, "train")]).unwrap();
         let files = files(folder.path());
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn checksums_are_tensorflows() {
-        // The 24-byte file header event of TensorFlow's own writers: length 24, then its checksum.
+        // The 24-byte file header event that TensorFlow writes: length 24, then its checksum.
         assert_eq!(masked_checksum(&24u64.to_le_bytes()), [0xa3, 0x7f, 0x4b, 0x22]);
     }
 }

@@ -6,16 +6,16 @@ use burn::tensor::{Device, Tensor};
 
 use crate::classifier::{Classifier, to_host};
 
-/// The layer with a gradient that is not finite, if there is one.
+/// Returns a layer whose gradient is not finite, if there is one.
 ///
-/// Each gradient is read once, by a sum on its device; what is read back is one number a device.
+/// Reads each gradient once, as a sum on its device. Only one number per device is copied back.
 pub(crate) fn non_finite(model: &Classifier, gradients: &GradientsParams) -> Option<String> {
     let mut sums = Sums { gradients, of_devices: Vec::new() };
     model.visit(&mut sums);
     if sums.of_devices.into_iter().all(|(_, sum)| to_host(sum)[0].is_finite()) {
-        return None; // no sum of infinities or NaN is finite
+        return None; // a sum with infinity or NaN is not finite
     }
-    // Finite numbers may have a sum that is not: only their own values tell.
+    // The sum of finite numbers can overflow, so the values themselves are checked.
     let mut search = Search { gradients, path: Vec::new(), found: None };
     model.visit(&mut search);
     let path = search.found?;
@@ -76,7 +76,7 @@ impl ModuleVisitor for Search<'_> {
 mod tests {
     use super::*;
 
-    /// Every gradient is `value`, but for those of the first parameter that has `dimensions`, which are `other`.
+    /// Sets every gradient to `value`, except the first parameter with `dimensions`, which gets `other`.
     struct Fill {
         gradients: GradientsParams,
         value: f32,
@@ -101,12 +101,13 @@ mod tests {
         let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
         let preset = alexnet_model::Preset::ALL.iter().find(|preset| preset.name == "mini").unwrap();
         let model = Classifier::new(&toml::from_str(preset.toml).unwrap(), 0, &device).unwrap();
-        // Four dimensions: kernels, first those of conv1. Two: a matrix, first that of the first layer after them.
+        // Four dimensions: kernels, the first of which is conv1's. Two: the matrix of the first fully
+        // connected layer.
         for (value, other, dimensions, expected) in [
             (1.0, f32::NAN, 4, Some("conv1")),
             (1.0, f32::NEG_INFINITY, 2, Some("fc6")),
             (0.5, 0.5, 4, None),
-            // Their sum is infinite, and each of them is a number.
+            // Every value is finite, but the sum is infinite.
             (f32::MAX, f32::MAX, 4, None),
         ] {
             let mut fill = Fill { gradients: GradientsParams::new(), value, other, dimensions };

@@ -1,7 +1,7 @@
 //! The recipe: the paper's update, schedules, a training loop that resumes exactly, evaluation.
 //!
-//! [`Run`] is one training with one seed in one folder; [`Run::complete`] trains what is missing
-//! of it and returns its [`RunResult`].
+//! [`Run`] is one training with one seed in one folder. [`Run::complete`] trains the missing part of it and
+//! returns its [`RunResult`].
 
 mod checkpoint;
 mod classifier;

@@ -1,25 +1,25 @@
-//! The memory of a run: what it needs at least, and what it needed, where the system tells.
+//! The memory of a run: a lower bound, and the measured peak where the system reports it.
 
 use std::fs;
 
 use crate::TrainError;
 use crate::config::RunConfig;
 
-/// The bytes that a run holds at once, at least: what is certain on every backend. It takes more.
+/// A lower bound, in bytes, on the memory that a run needs on every backend. A run uses more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeastMemory {
-    /// A training step: weights, velocities and gradients, and of a batch the inputs and what each layer gives the next, which
+    /// A training step: the weights, velocities and gradients, and a batch's inputs and layer outputs, which
     /// the backward pass needs.
     pub training: u64,
-    /// A forward pass of a test: weights, the inputs of a batch, and the largest layer's output of the inputs that are forwarded
-    /// at once.
+    /// A forward pass of a test: the weights, the inputs of a batch, and the largest layer output for one
+    /// forward pass.
     pub testing: u64,
-    /// The largest tensor of either.
+    /// The largest tensor of both.
     pub tensor: u64,
 }
 
 impl LeastMemory {
-    /// Of a run of `config`, tested with its views.
+    /// Computes the bound for a run of `config`, tested with its views.
     ///
     /// # Errors
     /// If the network's layers do not fit together.
@@ -45,7 +45,7 @@ impl LeastMemory {
     }
 }
 
-/// The process's largest resident set so far, in bytes.
+/// Returns the largest resident set size of the process so far, in bytes.
 pub fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -53,16 +53,16 @@ pub fn peak() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Begins to count anew from what is resident now.
+/// Resets the peak to the current resident set size.
 pub(crate) fn forget_peak() {
-    let _ = fs::write("/proc/self/clear_refs", "5"); // Linux alone has it
+    let _ = fs::write("/proc/self/clear_refs", "5"); // only Linux has it
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// AlexNet at 128 images: 61 million weights; 83 MB of inputs of 227 pixels, and what its layers give each other.
+    /// AlexNet with 128 images: 61 million weights, 83 MB of inputs of 227 pixels, and the layer outputs.
     #[test]
     fn training_and_testing_need_at_least_what_is_certain() {
         let config = |batch: usize, views: &str| -> RunConfig {
@@ -97,7 +97,7 @@ mod tests {
         let weights = 4 * 60_965_224;
         assert!(centre.training > 3 * weights && centre.training < 5 * weights, "{centre:?}");
         assert!(centre.testing > weights && centre.testing < centre.training, "{centre:?}");
-        // Ten views are twelve images at once, and no more than a training batch.
+        // Twelve images with ten views are at most as many inputs as a training batch.
         assert!(ten.testing <= centre.testing && ten.tensor == centre.tensor, "{ten:?} {centre:?}");
         assert!(of(4, "ten").testing > of(4, "centre").testing, "the views of one image come together");
         assert!(of(1 << 40, "centre").training > 1 << 58);

@@ -1,18 +1,18 @@
-//! Who hears what a run does.
+//! The interface to the events of a run.
 
 use std::time::Duration;
 
 use crate::record::EpochRow;
 
-/// Hears what a run does.
+/// Receives the events of a run.
 pub trait Observer: Send + Sync {
-    /// How much of its training a run has behind it, as a fraction; asked back: the time left for all that
-    /// is to be done, not only this run, if known.
+    /// Reports the fraction of a run's training that is done. Returns the time left for all runs, if it is
+    /// known.
     fn progress(&self, _label: &str, _done: f64) -> Option<Duration> {
         None
     }
-    /// An epoch's rows, once its checkpoint is written.
+    /// Reports an epoch's rows, after its checkpoint is written.
     fn epoch(&self, label: &str, rows: &[EpochRow]);
-    /// Something worth a line.
+    /// Reports a note of one line.
     fn note(&self, text: &str);
 }

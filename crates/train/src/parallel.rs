@@ -1,4 +1,4 @@
-//! The whole network on each of several devices, which divide every batch among them.
+//! Data parallel training: each device holds the whole network and gets a part of every batch.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,21 +24,21 @@ pub(crate) struct Team {
     replicas: Option<Replicas>,
 }
 
-/// What the devices but the first keep where gradients are added up by all of them: their own weights and velocities, which
-/// stay the same because they are given the same gradients.
+/// The state of all devices but the first, if the collective operations sum the gradients: their own weights
+/// and velocities. These stay equal on all devices because all receive the same gradients.
 struct Replicas {
     learners: Vec<Learner<Classifier>>,
-    /// Of the step that was made last, one a learner.
+    /// The gradients of the last step, one element per learner.
     gradients: Vec<GradientsParams>,
-    /// The collective operations work as long as it is there.
+    /// Keeps the collective operations alive.
     _context: DistributedContext,
 }
 
 impl Team {
-    /// The team of a run; `None` where batches are not divided.
+    /// Creates the team of a run. Returns `None` if batches are not divided.
     ///
     /// # Panics
-    /// If the devices have no collective operations and are to use them; so Burn reports it.
+    /// If the placement needs collective operations and the devices have none. Burn reports this as a panic.
     pub(crate) fn of(placement: &Placement, learner: &mut Learner<Classifier>) -> Option<Self> {
         let Placement::DataParallel(devices, reduction) = placement else { return None };
         let replicas = match reduction {
@@ -48,10 +48,10 @@ impl Team {
         Some(Self { devices: devices.clone(), threads: Threads::start(devices.len()), replicas })
     }
 
-    /// A training step: the gradients of the batch's mean loss, on the first device.
+    /// Makes a training step. Returns the gradients of the batch's mean loss, on the first device.
     ///
     /// # Errors
-    /// If some device has not given all gradients: of the sum, the others' share would look whole.
+    /// If a device did not produce all gradients. The sum over devices would hide a missing gradient.
     pub(crate) fn step(
         &mut self,
         model: &Classifier,
@@ -68,8 +68,8 @@ impl Team {
                     let model = replicas.learners[..number].last().map_or(model, Learner::model);
                     Box::new(move || {
                         let output = model.part_of_step(moved(part, &device), share);
-                        // This thread's queue waits for the collectives' and no other does; other threads may read what
-                        // they gave when all of it is done.
+                        // Only this thread's queue waits for the collective operations. Other threads may
+                        // read their results only after they complete.
                         device.sync().unwrap_or_else(|error| panic!("{error}"));
                         output
                     })
@@ -100,7 +100,8 @@ impl Team {
             }
             None => {
                 let mut sum = GradientsAccumulator::new();
-                // In the order of the devices: the same bits each time where each device gives them.
+                // The sum follows the order of the devices, so that it is bit-identical each time if the
+                // parts are.
                 gradients.for_each(|grads| sum.accumulate(model, grads.to_device(&self.devices[0], model)));
                 sum.grads()
             }
@@ -108,7 +109,7 @@ impl Team {
         Ok(TrainOutput { grads, item: score })
     }
 
-    /// Whether the devices' own weights are still those of `model`, to the bit.
+    /// Checks that the other devices' weights are bit-identical to those of `model`.
     ///
     /// # Errors
     /// If they are not.
@@ -124,7 +125,7 @@ impl Team {
         Ok(())
     }
 
-    /// Updates what other devices keep as the learner is updated.
+    /// Updates the other devices' replicas in the same way as the learner.
     pub(crate) fn update(&mut self) {
         let Some(replicas) = &mut self.replicas else { return };
         for (learner, gradients) in replicas.learners.iter_mut().zip(replicas.gradients.drain(..)) {
@@ -134,18 +135,19 @@ impl Team {
     }
 }
 
-/// A thread that died in a backward pass leaves Burn's server waiting for its gradients, and perhaps others in that pass: no
-/// later run of the process may meet them.
+/// Whether a collective operation has failed. A thread that panics in a backward pass leaves Burn's server,
+/// and perhaps other threads, waiting for its gradients. Later runs of the process must not use that server.
 static COLLECTIVES_BROKE: AtomicBool = AtomicBool::new(false);
 
 impl Replicas {
-    /// Copies of a learner, and marks their weights and its own: the backward pass adds up the gradients of what is marked.
+    /// Copies a learner to the other devices. Marks the weights of all copies so that the backward pass sums
+    /// their gradients.
     fn of(learner: &mut Learner<Classifier>, devices: &[Device]) -> Self {
         assert!(
             !COLLECTIVES_BROKE.load(Ordering::SeqCst),
             "an earlier run in this process failed among its devices; the same command, begun anew, goes on"
         );
-        // Parts are weighted by their share of the batch, so gradients are added, not averaged.
+        // Each part is already weighted by its share of the batch, so gradients are summed, not averaged.
         let config = DistributedConfig { all_reduce_op: ReduceOperation::Sum };
         let context = DistributedContext::init(devices.to_vec(), config);
         let copy = |device: &Device| {
@@ -162,7 +164,7 @@ impl Replicas {
 
 type Work = Box<dyn FnOnce() -> TrainOutput<Score> + Send>;
 
-/// A thread for each device that is there as long as the team: backends keep a queue and memory for each thread.
+/// One thread per device, for the lifetime of the team. Backends keep a queue and memory per thread.
 struct Threads {
     work: Vec<Sender<Work>>,
     done: Receiver<(usize, thread::Result<TrainOutput<Score>>)>,
@@ -187,10 +189,10 @@ impl Threads {
         Self { work: (0..count).map(start).collect(), done }
     }
 
-    /// Does a piece of work on each thread; what they give, in their order.
+    /// Runs one piece of work on each thread. Returns the results in order.
     ///
     /// # Panics
-    /// With the first that does, at once: the others may wait for its gradients.
+    /// As soon as one thread panics, because the others may wait for its gradients.
     fn run(&self, work: Vec<Work>) -> Vec<TrainOutput<Score>> {
         for (thread, work) in self.work.iter().zip(work) {
             thread.send(work).expect("threads end with the team");
@@ -210,8 +212,9 @@ fn moved(batch: Batch, device: &Device) -> Batch {
     Batch { images: batch.images.to_device(device), ..batch }
 }
 
-/// A batch in parts of nearly equal size, one a device, each with its share of the batch. Where there are fewer images than
-/// devices, some have the first image with a share of nothing: a device that takes no part would keep the others waiting.
+/// Splits a batch into parts of nearly equal size, one per device, each with its share of the batch. If there
+/// are fewer images than devices, the remaining devices get the first image with a share of 0. Without a
+/// part, a device would block the others.
 fn parts(batch: Batch, devices: usize) -> Vec<(Batch, f64)> {
     let images = batch.targets.len();
     let part = |number: usize| {
@@ -266,7 +269,8 @@ mod tests {
         };
         let whole = model.part_of_step(batch, 0.5).grads;
         assert!(model.check_gradients(&whole).is_ok());
-        // As of a copy whose parameters are no leaves: the sum with another's would have them all.
+        // These are the gradients of a copy whose parameters are not leaves. A sum with another copy's
+        // gradients would look complete.
         let error = model.check_gradients(&GradientsParams::new()).unwrap_err().to_string();
         assert!(error.contains("0 gradients for "), "{error}");
     }

@@ -1,4 +1,4 @@
-//! What of a training runs on which devices.
+//! The placement of a network on devices.
 
 use alexnet_model::{Convolution, Network, Stage};
 use burn::tensor::Device;
@@ -6,27 +6,30 @@ use burn::tensor::Device;
 use crate::TrainError;
 use crate::classifier::Classifier;
 
-/// The devices of a training. What is trained does not depend on it but for rounding, and a run may go on elsewhere.
+/// The devices of a training. They affect the result only by rounding, and a run can resume on other devices.
 #[derive(Debug, Clone)]
 pub enum Placement {
-    /// Each tower on a device of its own, in turn; one device for all of them is the usual (Krizhevsky et al. 2012, §3.2).
+    /// Each tower on its own device, in turn. Usually, one device holds all towers (Krizhevsky et al. 2012,
+    /// §3.2).
     Towers(Vec<Device>),
-    /// The whole network on each device, which takes its part of every batch.
+    /// The whole network on each device. Each device processes its part of every batch.
     DataParallel(Vec<Device>, Reduction),
 }
 
-/// Who adds up the gradients of a batch's parts.
+/// The method that sums the gradients of a batch's parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reduction {
-    /// The first device, which alone updates weights and gives the others copies. Backends may differ.
+    /// The first device sums them, updates the weights and copies them to the others. The backends may
+    /// differ.
     First,
-    /// All of them in the backward pass, by the collective operations with which Burn trains distributed data parallel (NCCL
-    /// between CUDA devices; other backends have none). Each updates weights of its own.
+    /// All devices sum them in the backward pass, with Burn's collective operations for distributed data
+    /// parallel training. CUDA devices use NCCL; other backends have none. Each device updates its own
+    /// weights.
     AllReduce,
 }
 
 impl Placement {
-    /// The device that batches go to and that computes the loss.
+    /// Returns the device that receives batches and computes the loss.
     ///
     /// # Panics
     /// If there is none.
@@ -35,7 +38,7 @@ impl Placement {
         &devices[0]
     }
 
-    /// Where the towers of the weights that are trained lie.
+    /// Returns the devices that hold the towers of the trained weights.
     pub(crate) fn towers(&self) -> &[Device] {
         match self {
             Self::Towers(devices) => devices,
@@ -43,7 +46,7 @@ impl Placement {
         }
     }
 
-    /// With automatic differentiation.
+    /// Returns the same placement with automatic differentiation.
     pub(crate) fn autodiff(&self) -> Self {
         let tracked = |devices: &[Device]| devices.iter().map(|device| device.clone().autodiff()).collect();
         match self {
@@ -52,7 +55,7 @@ impl Placement {
         }
     }
 
-    /// Whether a network can be placed so.
+    /// Checks whether a network can use this placement.
     ///
     /// # Errors
     /// If there are more devices than towers, or batches would be divided and a layer normalizes over them.
@@ -79,8 +82,8 @@ impl Placement {
         }
     }
 
-    /// Where the towers of a model lie, beside where they should: moving a module as a whole puts them all on one device,
-    /// without a word.
+    /// Checks that the towers of a model are on the devices of this placement. Moving a module as a whole
+    /// silently puts all towers on one device.
     pub(crate) fn check_model(&self, model: &Classifier) -> Result<(), TrainError> {
         let towers = self.towers();
         let found = model.network().devices();

@@ -1,4 +1,4 @@
-//! `metrics.jsonl`: one line an epoch and split.
+//! `metrics.jsonl`: one line per epoch and split.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -15,22 +15,22 @@ use crate::score::Score;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochRow {
-    /// From 1.
+    /// The epoch, from 1.
     pub epoch: usize,
-    /// Updates made so far, over all epochs.
+    /// The number of updates so far, over all epochs.
     pub step: usize,
     /// `train` (as seen while training), `train-evaluated` (a pass in evaluation mode over fixed
     /// training images), `validation` or `test`.
     pub split: String,
-    /// Mean negative log-probability of the true class.
+    /// The mean negative log-probability of the true class.
     pub loss: f64,
-    /// A fraction.
+    /// The top-1 error, as a fraction.
     pub top1_error: f64,
-    /// A fraction.
+    /// The top-5 error, as a fraction.
     pub top5_error: f64,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f64,
-    /// Wall-clock time this pass took.
+    /// The wall-clock time of this pass.
     pub seconds: f64,
 }
 
@@ -56,7 +56,7 @@ impl EpochRow {
     }
 }
 
-/// Reads `metrics.jsonl`; no file, no rows. A last line that a kill cut short is left out.
+/// Reads `metrics.jsonl`. Returns no rows if there is no file. Skips a last line that a kill cut short.
 ///
 /// # Errors
 /// If the file cannot be read or a line is not a row.
@@ -74,7 +74,7 @@ pub fn read_metrics(path: &Path) -> Result<Vec<EpochRow>, TrainError> {
     whole.lines().map(parse).collect()
 }
 
-/// Appends rows, which are on the disk when this returns: the checkpoint that comes next counts on them.
+/// Appends rows and syncs them to disk. The next checkpoint relies on these rows.
 pub(crate) fn append(path: &Path, rows: &[EpochRow]) -> Result<(), TrainError> {
     let mut file =
         OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::write(path))?;
@@ -84,7 +84,7 @@ pub(crate) fn append(path: &Path, rows: &[EpochRow]) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Cuts the file back to what was known after `epoch`.
+/// Removes the rows after `epoch` from the file.
 pub(crate) fn cut_back(path: &Path, epoch: usize) -> Result<Vec<EpochRow>, TrainError> {
     let mut rows = read_metrics(path)?;
     rows.retain(|row| row.epoch <= epoch && row.split != "test");

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::TrainError;
 use crate::classifier::{Classifier, to_host};
 
-/// How strongly an LRN layer responded: quantiles of `alpha · S / k` over all its inputs for some
-/// validation images, where S is the (mean) sum of squares. Far below 1, the layer is nothing but
-/// a constant gain.
+/// How strongly an LRN layer responded: quantiles of `alpha · S / k` over all its inputs for some validation
+/// images, where S is the (mean) sum of squares. If it is far below 1, the layer is only a constant gain.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LrnResponse {
-    /// The layer it follows.
+    /// The layer that the LRN follows.
     pub layer: String,
     /// The median.
     pub median: f64,
@@ -22,14 +21,14 @@ pub struct LrnResponse {
 }
 
 impl LrnResponse {
-    /// Whether the layer was a constant gain to within 5 %: at beta 0.75, where `alpha · S / k`
-    /// stays below 0.07 for 95 % of the inputs.
+    /// Returns whether the layer was a constant gain to within 5 %: at beta 0.75, `alpha · S / k` stays below
+    /// 0.07 for 95 % of the inputs.
     pub fn acted_as_constant(&self) -> bool {
         self.percentile_95 < 0.07
     }
 }
 
-/// The responses of every LRN layer to the first batch of `loader`.
+/// Computes the responses of every LRN layer to the first batch of `loader`.
 pub(crate) fn responses(model: &Classifier, loader: &Loader) -> Result<Vec<LrnResponse>, TrainError> {
     let Some(batch) = loader.iter().next() else {
         return Ok(Vec::new());

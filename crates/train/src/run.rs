@@ -25,30 +25,30 @@ use folder::{FAILURE, REPORT};
 /// One training: a config, a seed, and a folder named after both and the data.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// What is trained.
+    /// The config.
     pub config: RunConfig,
-    /// The seed of every draw.
+    /// The seed of every random draw.
     pub seed: u64,
     /// See [`RunConfig::identity`].
     pub identity: String,
     /// The run folder.
     pub folder: PathBuf,
-    /// The file of [`Initial::weights`](crate::Initial), which is read once, when training begins.
+    /// The file of [`Initial::weights`](crate::Initial). It is read once, when training begins.
     pub begins_with: Option<PathBuf>,
 }
 
-/// What burn-train's dashboard panics with where its user ends the training at once.
+/// The panic message of burn-train's dashboard when the user kills the training.
 const DASHBOARD_KILL: &str = "Killing training";
 
 impl Run {
-    /// The run of `config` with `seed`, computed by this form of the operations, somewhere in `out`.
+    /// Creates the run of `config` with `seed` and this form of the operations, in a folder of `out`.
     pub fn new(config: RunConfig, seed: u64, operations: Implementation, data: &Dataset, out: &Path) -> Self {
         let identity = config.identity(data, seed, operations);
         let folder = out.join(format!("{}-{}-seed{seed}-{identity}", config.network.name, data.name));
         Self { config, seed, identity, folder, begins_with: None }
     }
 
-    /// The run in an existing folder.
+    /// Opens the run in an existing folder.
     ///
     /// # Errors
     /// If there is no readable `run.json`.
@@ -63,11 +63,11 @@ impl Run {
         })
     }
 
-    /// Trains what is missing and tests the final weights with the config's views. A finished run
-    /// with such a test is only read.
+    /// Trains the missing part and tests the final weights with the config's views. If the run is finished
+    /// and has this test, only reads the result.
     ///
     /// # Errors
-    /// If the run cannot go on; what its last checkpoint holds is kept.
+    /// If the run cannot continue. Its last checkpoint is kept.
     pub fn complete(
         &self,
         data: &Data,
@@ -102,7 +102,7 @@ impl Run {
         outcome
     }
 
-    /// A run's name says what its bits are of, so nothing else may compute them.
+    /// Checks that this program computes the results that the run's name denotes.
     fn check_identity(&self, data: &Data, environment: &Environment) -> Result<(), TrainError> {
         let identity = self.config.identity(&data.dataset, self.seed, environment.operations);
         if identity == self.identity {
@@ -120,9 +120,9 @@ impl Run {
         let views = self.config.evaluation.views;
         let mut result = match self.status()? {
             RunStatus::Finished(result) => {
-                // Its training is done; this is another test, perhaps by another version of the code.
+                // The training is done. This adds another test, perhaps by another version of the code.
                 self.record_session(data, environment, result.epochs + 1)?;
-                let _ = self.checkpoints().delete_all(); // left by a kill just after the result was written
+                let _ = self.checkpoints().delete_all(); // left by a kill right after the result was written
                 result
             }
             _ => self.guarded(|| self.train(data, environment, label))?,
@@ -136,7 +136,7 @@ impl Run {
         Ok(result)
     }
 
-    /// The class probabilities that the final weights give the test images.
+    /// Computes the class probabilities of the test images with the final weights.
     ///
     /// # Errors
     /// If the run is not finished or its weights cannot be read.
@@ -147,8 +147,9 @@ impl Run {
         views: Views,
     ) -> Result<Predictions, TrainError> {
         let mut data = data.of(&self.config, self.seed)?;
-        // Fine-tuned from weights that came with a preparation of their own, which the data know nothing of. What cannot be
-        // written down (inputs that reach beyond images) is the data's own.
+        // A run that was fine-tuned from weights with their own preprocessing uses it instead of the data's.
+        // If `preprocessing.json` cannot express it (inputs that extend beyond the images), the data's
+        // applies.
         if let (false, Some(how)) = (self.config.initial.weights.is_empty(), self.preprocessing()?) {
             let (size, side) = (data.dataset.size, self.config.network.input.size);
             data.statistics = how.for_run(&data.statistics, size, side).0;
@@ -156,7 +157,7 @@ impl Run {
         self.predictions_on(&data, environment, views)
     }
 
-    /// As [`predictions`](Self::predictions), on data that are the run's own.
+    /// Does the same as [`predictions`](Self::predictions), on data that already match the run.
     fn predictions_on(
         &self,
         data: &Data,
@@ -189,8 +190,8 @@ impl Run {
         evaluate(model, &loader, data.dataset.classes.len(), at_once, &environment.stop)
     }
 
-    /// Does work that may panic, since Burn and drivers do where they fail: the run then says so and leaves the others
-    /// alone.
+    /// Runs `work`, which may panic because Burn and drivers panic when they fail. Turns a panic into an
+    /// error of this run, so that other runs continue.
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
         catch(work).unwrap_or_else(|unexpected| {
             if unexpected.message.starts_with(DASHBOARD_KILL) {
@@ -211,7 +212,7 @@ impl Run {
         let progress = self.checkpoints().newest_whole(note)?.unwrap_or_else(Progress::start);
         self.record_session(data, environment, progress.epoch + 1)?;
         let rows = cut_back(&self.file("metrics.jsonl"), progress.epoch)?;
-        alexnet_ops::release_memory(); // or the run would be charged with what those before it needed
+        alexnet_ops::release_memory(); // otherwise this run would be charged with the memory of earlier ones
         memory::forget_peak();
         let progress = match progress.done {
             true => progress,
@@ -269,7 +270,7 @@ impl Run {
         self.keep_classes(data)?;
         write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
-        let _ = self.checkpoints().delete_all(); // the result stands without
+        let _ = self.checkpoints().delete_all(); // the result does not need them
         Ok(result)
     }
 }

@@ -1,23 +1,23 @@
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes over a run.
+/// A learning rate schedule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// It does not.
+    /// The learning rate stays constant.
     Constant,
-    /// Divided when the validation error stops improving (Krizhevsky et al. 2012, §5).
+    /// The learning rate is divided when the validation error stops improving (Krizhevsky et al. 2012, §5).
     Plateau(Plateau),
-    /// Divided after these epochs.
+    /// The learning rate is divided after these epochs.
     Steps {
-        /// After which epochs, from 1.
+        /// The epochs, from 1.
         after_epochs: Vec<usize>,
-        /// By what.
+        /// The divisor.
         divide_by: f64,
     },
-    /// Down a half cosine, step by step, from the learning rate to this share of it.
+    /// The learning rate falls step by step along a half cosine to a fraction of its initial value.
     Cosine {
-        /// The share that is left at the end.
+        /// The final fraction.
         final_share: f64,
     },
 }
@@ -26,37 +26,37 @@ pub enum Schedule {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
-    /// By what it is divided.
+    /// The divisor.
     pub divide_by: f64,
-    /// After how many epochs in a row without improvement.
+    /// The number of consecutive epochs without improvement before a division.
     pub patience: usize,
-    /// By how much the error, a fraction, must fall below the best so far to count as improvement.
+    /// The amount, a fraction, by which the error must fall below the best so far to count as improvement.
     pub improvement: f64,
-    /// At most how many times.
+    /// The maximum number of divisions.
     pub drops: usize,
-    /// The learning rate is never set below this.
+    /// The lower bound of the learning rate.
     pub minimum: f64,
 }
 
-/// What a plateau schedule has seen; part of every checkpoint.
+/// The state of a plateau schedule. It is part of every checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlateauState {
     /// The lowest validation error that counted as improvement.
     pub best: Option<f64>,
-    /// Epochs in a row without improvement.
+    /// The number of consecutive epochs without improvement.
     pub waited: usize,
-    /// How often the rate was divided.
+    /// The number of divisions so far.
     pub drops: usize,
 }
 
 impl PlateauState {
-    /// Before the first epoch.
+    /// Returns the state before the first epoch.
     pub fn new() -> Self {
         Self { best: None, waited: 0, drops: 0 }
     }
 
-    /// Takes in an epoch's validation error.
+    /// Updates the state with an epoch's validation error.
     pub fn observe(&mut self, plateau: &Plateau, error: f64) {
         if self.best.is_none_or(|best| error < best - plateau.improvement) {
             *self = Self { best: Some(error), waited: 0, ..*self };
@@ -75,19 +75,19 @@ impl Default for PlateauState {
     }
 }
 
-/// Where in a run a step is.
+/// The position of a step in a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// From 1.
+    /// The epoch, from 1.
     pub(crate) epoch: usize,
-    /// From 0, over all epochs.
+    /// The step, from 0, over all epochs.
     pub(crate) step: usize,
-    /// Steps of the whole run.
+    /// The number of steps of the whole run.
     pub(crate) steps: usize,
 }
 
 impl Schedule {
-    /// The learning rate of a step, from the initial one.
+    /// Returns the learning rate of a step, given the initial one.
     pub(crate) fn rate(&self, initial: f64, warmup_steps: usize, place: Place, state: &PlateauState) -> f64 {
         if place.step < warmup_steps {
             return initial * (place.step + 1) as f64 / warmup_steps as f64;
@@ -156,7 +156,8 @@ mod tests {
                 schedule.rate(0.01, 0, place(1, 0), &state)
             })
             .collect();
-        // 0.3995 is no improvement on 0.4; two such epochs divide; 0.39 and 0.2 are improvements.
+        // 0.3995 does not count as an improvement on 0.4. Two such epochs cause a division. 0.39 and 0.2 are
+        // improvements.
         let expected = [1e-2, 1e-2, 1e-2, 1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4];
         for (rate, expected) in rates.iter().zip(expected) {
             assert!((rate / expected - 1.0).abs() < 1e-12, "{rates:?}");

@@ -9,24 +9,23 @@ use burn::train::metric::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How well some images were classified.
+/// The loss and the errors of some images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Score {
-    /// How many images.
+    /// The number of images.
     pub images: usize,
-    /// Sum over the images of the negative log-probability of the true class.
+    /// The sum over the images of the negative log-probability of the true class.
     pub loss_sum: f64,
-    /// Images whose true class is not the most probable.
+    /// The number of images whose true class is not the most probable.
     pub top1_errors: usize,
-    /// Images whose true class is not among the five most probable.
+    /// The number of images whose true class is not among the five most probable.
     pub top5_errors: usize,
 }
 
 impl Score {
-    /// The score of logits `[images · views, classes]`: the softmax outputs of an image's views
-    /// are averaged first (Krizhevsky et al. 2012, §4.1). Hands each image's averaged
-    /// probabilities to `each`.
+    /// Computes the score of logits `[images · views, classes]`. Averages the softmax outputs of an image's
+    /// views first (Krizhevsky et al. 2012, §4.1). Passes each image's averaged probabilities to `each`.
     pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize, mut each: impl FnMut(&[f64])) -> Self {
         let classes = logits.len() / (targets.len() * views).max(1);
         let mut score = Self::default();
@@ -41,20 +40,20 @@ impl Score {
     /// Adds one image with these class probabilities.
     pub(crate) fn add(&mut self, probabilities: &[f64], target: usize) {
         let own = probabilities[target];
-        // Of equal probabilities the lower class counts as the more probable; NaN is never right.
+        // Among equal probabilities, the lower class ranks first. NaN is never right.
         let ahead = probabilities.iter().enumerate().filter(|&(class, &p)| {
             class != target && (p > own || (p == own && class < target) || p.is_nan() || own.is_nan())
         });
         let rank = ahead.count();
         self.images += 1;
-        // A probability too small for f64 still has a finite loss; one that is no number has none.
+        // A probability that underflows f64 still has a finite loss; NaN does not.
         let loss = -own.max(f64::MIN_POSITIVE).ln();
         self.loss_sum += if own.is_nan() { f64::NAN } else { loss };
         self.top1_errors += usize::from(rank >= 1);
         self.top5_errors += usize::from(rank >= 5);
     }
 
-    /// Both scores together.
+    /// Adds another score.
     pub(crate) fn join(&mut self, other: &Score) {
         self.images += other.images;
         self.loss_sum += other.loss_sum;
@@ -62,24 +61,24 @@ impl Score {
         self.top5_errors += other.top5_errors;
     }
 
-    /// Mean negative log-probability of the true class.
+    /// Returns the mean negative log-probability of the true class.
     pub fn loss(&self) -> f64 {
         self.loss_sum / self.images as f64
     }
 
-    /// Share of images whose true class is not the most probable.
+    /// Returns the fraction of images whose true class is not the most probable.
     pub fn top1_error(&self) -> f64 {
         self.top1_errors as f64 / self.images as f64
     }
 
-    /// Share of images whose true class is not among the five most probable.
+    /// Returns the fraction of images whose true class is not among the five most probable.
     pub fn top5_error(&self) -> f64 {
         self.top5_errors as f64 / self.images as f64
     }
 }
 
-/// The class probabilities of one image, `[classes]`: the softmax outputs of its views' logits `[views, classes]`, averaged
-/// (Krizhevsky et al. 2012, §4.1).
+/// Returns the class probabilities of one image, `[classes]`: the mean softmax output over the logits of its
+/// views `[views, classes]` (Krizhevsky et al. 2012, §4.1).
 pub fn averaged_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
     let views = logits.chunks_exact(classes);
     let count = views.len() as f64;
@@ -105,7 +104,7 @@ impl Adaptor<Score> for Score {
     }
 }
 
-/// A number of [`Score`] on burn-train's dashboard.
+/// One value of [`Score`] on burn-train's dashboard.
 #[derive(Clone)]
 pub(crate) struct ScoreMetric {
     name: MetricName,
@@ -196,7 +195,7 @@ mod tests {
 
     #[test]
     fn views_average_probabilities_not_logits() {
-        // One view is sure of class 0, the other leans to class 1: the mean is on class 0's side.
+        // One view strongly favours class 0, the other slightly class 1. The mean favours class 0.
         let mut probabilities = Vec::new();
         Score::of(&[2.0, 0.0, 0.0, 1.0], &[0], 2, |p| probabilities = p.to_vec());
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());

@@ -3,15 +3,15 @@
 //! ```text
 //! for each epoch:
 //!     train:     order, augmentation and dropout are functions of (seed, epoch, sample)
-//!                a loss or a gradient that is not finite ends the run before it touches the weights
-//!                an interruption, and every ten minutes: a checkpoint in mid-epoch
-//!     train-evaluated, if asked for; validation
-//!     plateau and best epoch are decided
-//!     metrics.jsonl grows; then the checkpoint appears, all of it or nothing
+//!                a non-finite loss or gradient ends the run before the weights change
+//!                an interruption, or ten minutes: write a checkpoint in mid-epoch
+//!     train-evaluated, if enabled; validation
+//!     update the plateau schedule and the best epoch
+//!     append to metrics.jsonl; then write the checkpoint atomically
 //! ```
 //!
 //! Burn's own strategies are not used: they do not resume exactly (their random state is not in a
-//! checkpoint), move the whole model to one device, and let NaN pass.
+//! checkpoint), move the whole model to one device, and do not stop at NaN.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -48,10 +48,10 @@ use crate::schedule::{Place, Schedule};
 use crate::score::Score;
 use crate::update::Elapsed;
 
-/// How long a training pass may go on without a checkpoint.
+/// The longest time between checkpoints in a training pass.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
-/// The learning rate of the next step: set by the loop, read by the learner.
+/// The learning rate of the next step. The loop sets it and the learner reads it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SharedRate(Arc<AtomicU64>);
 
@@ -77,7 +77,7 @@ impl LrScheduler for SharedRate {
     fn load_record(&mut self, _: LrSchedulerRecord) {}
 }
 
-/// Since when, behind a shared reference.
+/// A start time behind a shared reference.
 #[derive(Debug)]
 pub(crate) struct Stopwatch(Mutex<Instant>);
 
@@ -101,7 +101,7 @@ pub(crate) struct Training {
     pub(crate) recipe: Recipe,
     pub(crate) device: Device,
     pub(crate) placement: Placement,
-    /// The loader behind the learner's, whose epoch we set.
+    /// The loader inside the learner's loader. The loop sets its epoch.
     pub(crate) train: Loader,
     pub(crate) train_evaluated: Option<Loader>,
     pub(crate) rate: SharedRate,
@@ -119,7 +119,7 @@ pub(crate) struct Training {
     pub(crate) outcome: Arc<Mutex<Option<Result<(), TrainError>>>>,
 }
 
-/// What the loop works with: burn-train's parts.
+/// The parts of burn-train that the loop uses.
 struct Parts {
     learner: Learner<Classifier>,
     team: Option<Team>,
@@ -142,7 +142,7 @@ impl SupervisedLearningStrategy<Classifier> for Training {
     ) -> (Classifier, SupervisedTrainingEventProcessor<Classifier>) {
         let mut parts = Parts {
             team: Team::of(&self.placement, &mut learner),
-            learner, // its device is where the model was made: no fork, so towers may lie on several
+            learner, // the model is already on its devices: no fork, so that towers may be on several
             train: train.to_device(&self.device),
             valid: valid.to_device(&self.device.clone().inner()),
             events: components.event_processor,
@@ -163,7 +163,7 @@ impl SupervisedLearningStrategy<Classifier> for Training {
 }
 
 impl Training {
-    /// Trains to the end. `progress` is, at any moment, what the weights and velocities are of.
+    /// Trains to the end. `progress` always describes the current weights and velocities.
     fn train(&self, parts: &mut Parts, progress: &mut Progress) -> Result<(), TrainError> {
         while !progress.done {
             let epoch = progress.epoch + 1;
@@ -225,7 +225,7 @@ impl Training {
         };
         self.train.set_epoch(epoch, progress.part.batches);
         if progress.part.batches > 0 {
-            self.rate.set(rate(progress.step - 1, progress)); // should nothing but validation be left
+            self.rate.set(rate(progress.step - 1, progress)); // for the case that only validation is left
         }
         parts.event(LearnerEvent::StartSplit { epoch_number: epoch, total_items: parts.train.num_items() });
         let train = parts.train.clone();
@@ -289,7 +289,7 @@ impl Training {
         Ok(total)
     }
 
-    /// A pass in evaluation mode that the dashboard does not see.
+    /// Evaluates in evaluation mode without showing it on the dashboard.
     fn evaluate_quietly(
         &self,
         parts: &Parts,
@@ -308,7 +308,8 @@ impl Training {
     }
 
     fn checkpoint(&self, parts: &mut Parts, progress: &Progress) -> Result<(), TrainError> {
-        // Burn keeps the newest step's running averages apart until somebody asks; a record does not.
+        // Burn merges the newest step's running averages only when they are read; a record does not read
+        // them.
         drop(parts.learner.model().valid());
         parts.checkpointer.checkpoint(&parts.learner, progress.epoch, &parts.store);
         let gone = |_| TrainError::Backend { message: "a checkpoint thread stopped".to_owned() };
@@ -331,8 +332,8 @@ impl Training {
         Err(TrainError::Diverged { loss, epoch, step, learning_rate: self.rate.get() })
     }
 
-    /// A loss that is a number may still have gradients that are none; they would reach the weights and every checkpoint
-    /// after that.
+    /// Checks the loss and the gradients. A finite loss can have non-finite gradients, which would spread to
+    /// the weights and to all later checkpoints.
     fn check_finite(
         &self,
         model: &Classifier,
@@ -350,7 +351,7 @@ impl Training {
             return Err(TrainError::Backend { message: error.to_string() });
         }
         if self.stop.load(Ordering::SeqCst) || parts.interrupter.should_stop() {
-            // From the dashboard or by a signal: either way the runs that would follow stop too.
+            // The stop comes from the dashboard or a signal. Both also stop the runs that follow.
             self.stop.store(true, Ordering::SeqCst);
             return Err(TrainError::Interrupted { epoch: progress.epoch + 1, step: progress.step });
         }
@@ -358,7 +359,7 @@ impl Training {
     }
 }
 
-/// A loader that ends early must not pass for a whole epoch.
+/// Checks that the loader delivered the whole epoch.
 fn check_complete(seen: usize, expected: usize) -> Result<(), TrainError> {
     if seen == expected {
         return Ok(());

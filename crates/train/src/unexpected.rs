@@ -1,4 +1,4 @@
-//! Panics: what failed, where, and a report of it for whoever mends it.
+//! Panics: the message, the place, and a report for developers.
 
 use std::backtrace::Backtrace;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -9,17 +9,17 @@ use std::sync::{Mutex, PoisonError};
 pub struct Unexpected {
     /// The first line of its message.
     pub message: String,
-    /// The source file and line, if known.
+    /// The source file and line, if they are known.
     pub place: String,
-    /// Message, place, thread and backtrace.
+    /// The message, place, thread and backtrace.
     pub report: String,
 }
 
-/// The newest panic. One that a thread of a pool passes on is caught elsewhere, so this is not a thread's own.
+/// The newest panic. It is not thread-local, because a thread pool's panic is caught on another thread.
 static LAST: Mutex<Option<Unexpected>> = Mutex::new(None);
 
-/// Keeps what a panic says for [`catch`], in place of printing it: whoever catches it reports it once, as one line.
-/// `first` is done before anything else, and before what the panic unwinds is cleaned up.
+/// Stores the message of a panic for [`catch`] instead of printing it. The code that catches it reports it
+/// once, as one line. `first` runs before anything else, and before the panic unwinds.
 pub fn keep_panics(first: fn()) {
     std::panic::set_hook(Box::new(move |panic| {
         first();
@@ -42,7 +42,7 @@ fn message(payload: &(dyn std::any::Any + Send)) -> &str {
     text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
-/// Does work that may panic: Burn and drivers do where they fail.
+/// Runs `work`, which may panic. Burn and drivers panic when they fail.
 ///
 /// # Errors
 /// If it panicked.

@@ -14,25 +14,26 @@ use burn::tensor::{Device, Tensor};
 /// w ← w + v
 /// ```
 ///
-/// The learning rate ε is inside the velocity, so a drop takes some ten steps to be felt; in
-/// PyTorch's and Burn's SGD, where ε multiplies the velocity, it is felt at once.
+/// The learning rate ε is inside the velocity, so a drop takes about ten steps to take effect. In PyTorch's
+/// and Burn's SGD, ε multiplies the velocity, and a drop takes effect at once.
 #[derive(Debug, Clone)]
 pub struct PaperSgd {
     /// The momentum.
     pub momentum: f64,
-    /// The weight decay, a layer's multiplier included.
+    /// The weight decay, including the layer's multiplier.
     pub weight_decay: f64,
     /// The layer's multiplier of the learning rate.
     pub rate: f64,
-    /// From which share of the run on the layer is frozen, if it is.
+    /// The fraction of the run after which the layer is frozen, if it is.
     pub frozen_from: Option<f64>,
-    /// How far the run is.
+    /// The completed fraction of the run.
     pub elapsed: Elapsed,
     /// The form of the operation.
     pub operations: Implementation,
 }
 
-/// The share of a run's steps that are done: set by the loop, read by the updates of layers that are frozen late.
+/// The completed fraction of a run's steps. The loop sets it, and the updates of layers that freeze late read
+/// it.
 #[derive(Debug, Clone, Default)]
 pub struct Elapsed(Arc<AtomicU64>);
 
@@ -46,7 +47,7 @@ impl Elapsed {
     }
 }
 
-/// The velocity of one parameter, of its shape.
+/// The velocity of one parameter, with the parameter's shape.
 #[derive(RecordState, Clone)]
 pub struct Velocity<const D: usize> {
     /// `v`.
@@ -82,8 +83,8 @@ impl Optimizer for PaperSgd {
     }
 }
 
-/// The optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
-/// multipliers; layers that are frozen late heed `elapsed`.
+/// Creates the optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
+/// multipliers. Layers that freeze late read `elapsed`.
 pub fn optimizer(
     network: &Network,
     momentum: f64,
@@ -104,11 +105,11 @@ pub fn optimizer(
     let mut optimizer = ModuleOptimizer::from(sgd(1.0, 1.0, None));
     for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
         for (parameter, decay, rate) in [
-            // The gain and the shift of batch normalization go with them.
+            // The gain and the shift of batch normalization use the same settings.
             ("(weight|norm\\.gamma)", update.weight_decay, update.weight_rate),
             ("(bias|norm\\.beta)", update.bias_decay, update.bias_rate),
         ] {
-            // Anchored, or layer 1 would also match layer 10.
+            // The pattern is anchored, because otherwise layer 1 would also match layer 10.
             let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");
             let group = ParamGroup::from_regex(path).expect("a valid expression");
             optimizer = optimizer.with_group(group, sgd(decay, rate, update.frozen_from), None);
@@ -147,7 +148,7 @@ mod tests {
             let value: f32 = weight.clone().into_scalar();
             assert!((f64::from(value) - expected).abs() < 1e-6, "{value} is not {expected}");
         }
-        // Frozen late, with its velocity.
+        // The layer freezes late, and its velocity with it.
         for (share, moves) in [(0.79, true), (0.8, false)] {
             elapsed.set(share);
             let before: f32 = weight.clone().into_scalar();

@@ -1,4 +1,4 @@
-//! Caffe's binary files, as far as weights go: `.caffemodel` and `mean.binaryproto` (caffe.proto).
+//! Reads the weights in Caffe's binary files: `.caffemodel` and `mean.binaryproto` (caffe.proto).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_f
 use crate::tensors::problem;
 use crate::{Tensor, Weights, WeightsError};
 
-/// `NetParameter`. Its layers have three forms: of 2013, of 2014, and today's.
+/// `NetParameter`. Its layers have three forms: that of 2013, that of 2014, and the current one.
 #[derive(Message)]
 struct Net {
     #[prost(string, optional, tag = "1")]
@@ -20,7 +20,8 @@ struct Net {
     layers: Vec<Layer>,
 }
 
-/// `V1LayerParameter`, in which the published models are; `V0LayerParameter` is inside one that has nothing else.
+/// `V1LayerParameter`, the form of the published models. `V0LayerParameter` occurs inside one that is otherwise
+/// empty.
 #[derive(Message)]
 struct OldLayer {
     #[prost(message, optional, boxed, tag = "1")]
@@ -47,11 +48,11 @@ struct OldestLayer {
 /// `V1LayerParameter.LayerType`'s `LRN` and `POOLING`.
 const OLD_KINDS: [(i32, &str); 2] = [(15, "LRN"), (17, "Pooling")];
 
-/// What `V0LayerParameter` calls these.
+/// The names of these in `V0LayerParameter`.
 const OLDEST_KINDS: [(&str, &str); 2] = [("lrn", "LRN"), ("pool", "Pooling")];
 
 impl OldLayer {
-    /// The layer in today's form; of its kind only what tells the two networks apart.
+    /// Converts the layer to the current form. Only the kinds that distinguish the two networks are kept.
     fn today(self) -> Layer {
         let number = self.kind;
         let kind = OLD_KINDS.iter().find(|(old, _)| Some(*old) == number).map(|(_, kind)| (*kind).to_owned());
@@ -104,7 +105,7 @@ struct Shape {
 }
 
 impl Blob {
-    /// The tensor; extents of 1 that four-number shapes put first are left out.
+    /// Converts the blob to a tensor. Leading extents of 1 in four-number shapes are removed.
     fn tensor(self) -> Result<Tensor, String> {
         let old = [self.num, self.channels, self.height, self.width].map(|n| i64::from(n.unwrap_or(1)));
         let (dims, padded) = match self.shape {
@@ -127,13 +128,13 @@ impl Blob {
     }
 }
 
-/// The fields that are messages, and of which there may be many: a net's, a layer's, and a layer's of 2013.
+/// The fields that are repeated messages: those of a net, of a layer, and of a layer of 2013.
 const MESSAGES: [&[u32]; 3] = [&[2, 100], &[1, 6, 7], &[50]];
 
-/// A net has at most so many layers and blobs. An empty one takes two bytes in a file and a hundred in memory.
+/// The largest number of layers and blobs in a net. An empty one takes two bytes in a file and a hundred in memory.
 const MANY: usize = 100_000;
 
-/// How many of these messages there are, up to where the bytes are damaged.
+/// Counts these messages up to the point where the bytes are damaged.
 fn messages(mut bytes: &[u8], levels: &[&[u32]]) -> usize {
     let [fields, inner @ ..] = levels else { return 0 };
     let mut count = 0;
@@ -152,7 +153,7 @@ fn messages(mut bytes: &[u8], levels: &[&[u32]]) -> usize {
     count
 }
 
-/// Reads a `.caffemodel`, with its first layer turned from blue, green, red to red, green, blue.
+/// Reads a `.caffemodel`. Its first layer is converted from blue, green, red to red, green, blue.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let damaged =
         |error| problem(path, format!("neither PyTorch's, safetensors, ours nor Caffe's ({error})"));
@@ -189,10 +190,10 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     Ok(Weights { tensors, metadata, ..Weights::default() })
 }
 
-/// Reads a `mean.binaryproto`: a mean image `[3, side, side]`, red, green, blue.
+/// Reads a `mean.binaryproto`: a mean image `[3, side, side]` in red, green, blue order.
 ///
 /// # Errors
-/// If the file cannot be read or is no square image of three channels.
+/// If the file cannot be read or is not a square image with three channels.
 pub fn read_caffe_mean(path: &Path) -> Result<Vec<f32>, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.to_owned(), source })?;
     mean(path, &bytes)
@@ -286,7 +287,7 @@ mod tests {
             oldest: Some(Box::new(OldestLayer { name: Some(name.into()), kind: Some(kind.into()), blobs })),
             ..OldLayer::default()
         };
-        // Numbers as f64, as nets that were trained so have them.
+        // Numbers as f64, for nets that were trained in double precision.
         let wide = |blob: Blob| Blob {
             double_data: blob.data.iter().map(|value| f64::from(*value)).collect(),
             data: vec![],
@@ -332,7 +333,7 @@ mod tests {
             }],
             ..Net::default()
         };
-        // Each number and each extent with its own tag: a blob, its layer, the net.
+        // Each number and each extent has its own tag: a blob, its layer, the net.
         let single = vec![0x2d, 0, 0, 0x80, 0x3f, 0x2d, 0, 0, 0, 0xc0, 0x3a, 2, 0x08, 2];
         let layer = [&[0x0a, 1, b'a', 0x3a, single.len() as u8][..], &single].concat();
         let net = [&[0xa2, 0x06, layer.len() as u8][..], &layer].concat();

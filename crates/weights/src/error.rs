@@ -3,7 +3,7 @@ use std::path::PathBuf;
 #[cfg(feature = "network")]
 use alexnet_model::NetworkError;
 
-/// Longer names of tensors are cut.
+/// The length at which names of tensors are cut.
 const NAME: usize = 200;
 
 /// Why weights cannot be used.
@@ -15,10 +15,10 @@ pub enum WeightsError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file is not what it should be.
+    /// A file is invalid.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
@@ -26,15 +26,15 @@ pub enum WeightsError {
         /// What is wrong with it.
         problem: String,
     },
-    /// A tensor is not what the network needs.
+    /// A tensor does not fit the network.
     #[error("tensor `{}`: {problem}", shown(tensor))]
     Tensor {
         /// The tensor's name in the file.
         tensor: String,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what is expected.
         problem: String,
     },
-    /// The names are of no library that is known.
+    /// The names follow no known library.
     #[error(
         "the layers of network `{network}` are not in this file, neither as `{ours}` nor as `{theirs}`; \
          it has {found}"
@@ -42,11 +42,11 @@ pub enum WeightsError {
     Names {
         /// The network.
         network: String,
-        /// What its first tensor is called here.
+        /// The name of its first tensor in this project.
         ours: String,
-        /// And elsewhere.
+        /// The name of that tensor elsewhere.
         theirs: String,
-        /// The file's first names.
+        /// The first names in the file.
         found: String,
     },
     /// The network cannot be built.
@@ -55,7 +55,7 @@ pub enum WeightsError {
     Network(#[from] NetworkError),
 }
 
-/// A name in one line of bounded length.
+/// Returns a name in one line of bounded length.
 fn shown(name: &str) -> String {
     let end = name.char_indices().nth(NAME);
     end.map_or_else(

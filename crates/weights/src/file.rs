@@ -1,22 +1,22 @@
-//! A file of weights, whatever wrote it.
+//! A file of weights in any supported format.
 
 use std::path::Path;
 
 use crate::tensors::problem;
 use crate::{Weights, WeightsError, caffe, foreign, pytorch, record, safetensors};
 
-/// A file begins with so many bytes of what tells it from others.
+/// The number of first bytes by which a file's format is recognised.
 const START: u64 = 512;
 
 impl Weights {
-    /// Reads a file of PyTorch, safetensors, Caffe or this project, told apart by what is in it.
+    /// Reads a file of PyTorch, safetensors, Caffe or this project. The format is recognised by its contents.
     ///
-    /// A pickle is data here: names, shapes and where the numbers are. Tensors that hold no
-    /// floating-point numbers, such as counters, are left out.
+    /// A pickle is treated as data: names, shapes and the positions of the numbers. Tensors without floating-point
+    /// numbers, such as counters, are left out.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, is none of these (the error says what it is instead, where that is known), or
-    /// would take far more memory than its size.
+    /// If the file cannot be read, is damaged, has none of these formats (the error names its format if that is
+    /// known), or would take far more memory than its size.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         use std::io::Read;
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
@@ -30,14 +30,15 @@ impl Weights {
         std::fs::File::open(path).map_err(io)?.take(START).read_to_end(&mut start).map_err(io)?;
         let whole = || std::fs::read(path).map_err(io);
         let weights = match start.as_slice() {
-            // The length of a header in JSON, less than 4 GB, comes first: its lowest byte may be any of those below.
+            // The length of a JSON header, less than 4 GB, comes first. Its lowest byte may equal any of those
+            // below.
             [_, _, _, _, 0, 0, 0, 0, b'{', ..] => safetensors::read(path, &whole()?),
             // A zip archive, or a bare pickle.
             [b'P', b'K', ..] | [0x80, ..] => pytorch::read(path),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, whole()?),
             start => match (foreign::file(start), start) {
                 (Some(what), _) => Err(problem(path, what)),
-                // The name of a net, or its first layer in either form: Caffe's files begin with nothing else.
+                // The name of a net, or its first layer in either form. Caffe's files have no other beginning.
                 (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &whole()?),
                 (None, _) => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
             },
@@ -48,7 +49,7 @@ impl Weights {
         }
     }
 
-    /// The bytes of a file of safetensors.
+    /// Returns the bytes of a safetensors file.
     ///
     /// # Errors
     /// If a tensor has more or fewer numbers than its shape says.
@@ -103,7 +104,7 @@ mod tests {
     fn a_header_of_any_length_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.safetensors");
-        // Lengths are rounded to eight; 0x80 is what a pickle begins with, 0x50 a zip.
+        // Lengths are rounded to eight. A pickle begins with 0x80, a zip with 0x50.
         for more in (0..256).step_by(8) {
             let mut weights = weights();
             weights.metadata.insert("name".to_owned(), "x".repeat(more));

@@ -1,6 +1,6 @@
-//! Files that hold no weights: what they are, and what to do about it.
+//! Recognises files that hold no weights, and suggests a remedy.
 
-/// The first bytes of formats that are told by them alone.
+/// The first bytes of formats that these bytes alone identify.
 const SIGNATURES: [(&[u8], &str); 16] = [
     (
         b"version https://git-lfs.github.com/spec/",
@@ -24,7 +24,7 @@ const SIGNATURES: [(&[u8], &str); 16] = [
     (b"\x7fELF", "is a program"),
 ];
 
-/// What the file is that begins so, if that is known and it is no weights.
+/// Returns a description of a file that begins with `start`, if it is known not to hold weights.
 pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     if start.is_empty() {
         return Some("is empty");
@@ -45,14 +45,14 @@ pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     if start.get(4..8) == Some(b"TFL3") {
         return Some("is a TensorFlow Lite model; TensorFlow's files are not read");
     }
-    // `ir_version`, then one of the fields that tell who made it, or the graph.
+    // `ir_version`, then one of the fields that name the producer, or the graph.
     if let [0x08, 2..=32, 0x12 | 0x1a | 0x22 | 0x32 | 0x3a | 0x42, ..] = start {
         return Some("is an ONNX model; ONNX is not read");
     }
     text(start)
 }
 
-/// What a text is.
+/// Returns a description of a text.
 fn text(start: &[u8]) -> Option<&'static str> {
     let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
     // The last character may be cut.
@@ -77,7 +77,7 @@ fn text(start: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// What a zip archive is that has no `data.pkl`, by the names of its entries.
+/// Describes a zip archive without a `data.pkl` by the names of its entries.
 pub(crate) fn archive(names: &[String]) -> String {
     let all = |ending: &str| !names.is_empty() && names.iter().all(|name| name.ends_with(ending));
     let one = |ending: &str| names.iter().any(|name| name.ends_with(ending));
@@ -128,7 +128,7 @@ mod tests {
         let tar = |name: &[u8]| [name, &vec![0; 257 - name.len()], b"ustar\x0000"].concat();
         assert!(file(&tar(b"./sys_info")).unwrap().contains("PyTorch before 0.1.10"));
         assert_eq!(file(&tar(b"weights.pth")), Some("is a tar archive; unpack it first"));
-        // A network of Caffe's, by its name or its first layer.
+        // A Caffe network that begins with its name or its first layer.
         for start in
             [&b"\x0a\x07AlexNet\x12\xf1\x02\x12\x04"[..], b"\xa2\x06\x0a\x0a\x05data1", b"\x12\x02\x22\0"]
         {

@@ -1,5 +1,5 @@
-//! The readers of weights as functions of bytes: for `fuzz/`, and for the tests that replay what fuzzing has found. Each
-//! must return, whatever it is given, in memory that the input's length bounds.
+//! The readers of weights as functions of bytes, for `fuzz/` and for the tests that replay the findings of fuzzing.
+//! Each must return for any input, in memory bounded by the input's length.
 
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use crate::{Weights, WeightsError, caffe, pytorch, record, safetensors};
 
-/// A reader of bytes.
+/// A function that reads bytes.
 pub type Reader = fn(&[u8]);
 
 /// The readers by name.
@@ -22,16 +22,16 @@ pub const READERS: &[(&str, Reader)] = &[
     ("burnpack", burnpack),
 ];
 
-/// Has the reader of this name read these bytes.
+/// Runs the reader of this name on these bytes.
 ///
 /// # Panics
-/// If there is none of that name, or it does what it must not.
+/// If there is no such reader, or it violates its contract.
 pub fn read(name: &str, bytes: &[u8]) {
     let (_, reader) = READERS.iter().find(|(reader, _)| *reader == name).expect("a reader of that name");
     reader(bytes);
 }
 
-/// An archive, or a pickle that is put into one: its checksum would keep a mutated one from being read.
+/// Reads an archive, or a pickle that is put into one: the archive's checksum would reject a mutated pickle.
 fn pytorch_zip(bytes: &[u8]) {
     match bytes.starts_with(b"PK") {
         true => from_file(bytes),
@@ -39,7 +39,7 @@ fn pytorch_zip(bytes: &[u8]) {
     }
 }
 
-/// A bare pickle, or what follows the first three of a file of before 2020.
+/// Reads a bare pickle, or the bytes after the first three pickles of a file of before 2020.
 fn pytorch_legacy(bytes: &[u8]) {
     match bytes.starts_with(&[0x80]) {
         true => from_file(bytes),
@@ -60,7 +60,7 @@ fn burnpack(bytes: &[u8]) {
     consistent(record::read(Path::new("fuzz"), bytes.to_vec()));
 }
 
-/// `pytorch-reader` reads files alone.
+/// Reads from a file, because `pytorch-reader` only reads files.
 fn from_file(bytes: &[u8]) {
     thread_local! {
         static FILE: NamedTempFile = NamedTempFile::new().expect("a temporary file");
@@ -71,7 +71,7 @@ fn from_file(bytes: &[u8]) {
     });
 }
 
-/// An archive as `torch.save` writes it, of this pickle and a few storages.
+/// Builds an archive like those of `torch.save`, with this pickle and a few storages.
 fn archive(pickle: &[u8]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
@@ -83,7 +83,7 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     archive.finish().expect("memory").into_inner()
 }
 
-/// What is read has as many numbers as its shape says; an error is one line of bounded length.
+/// Checks that a tensor has as many numbers as its shape says, and that an error is one line of bounded length.
 fn consistent(read: Result<Weights, WeightsError>) {
     match read {
         Ok(weights) => {
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// What fuzzing started from and what it found (`found-…`), `fuzz/corpus/<reader>/…`.
+    /// The seeds and findings (`found-…`) of fuzzing, `fuzz/corpus/<reader>/…`.
     fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
         let files = std::fs::read_dir(folder).unwrap().map(|file| {
@@ -125,7 +125,7 @@ mod tests {
         }
     }
 
-    /// Mutations of what no reader accepts would test little.
+    /// Mutations of files that no reader accepts would test little.
     #[test]
     fn the_corpus_begins_with_files_that_are_read() {
         let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ mod tests {
         }
     }
 
-    /// Pickles that take gigabytes where nothing bounds what is made of them.
+    /// Pickles that would take gigabytes if the results of reading were not bounded.
     fn hostile() -> Vec<Vec<u8>> {
         let text = |text: &[u8]| [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat();
         let long = &b"x".repeat(100_000)[..];
@@ -149,24 +149,24 @@ mod tests {
         let tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
             X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0K\x01\x85K\x01\x85\x89}tR";
         vec![
-            // Memory that doubles, nested tuples, and values without end.
+            // Memory that doubles, nested tuples, and unending values.
             [b")q\0", &b"h\0h\0\x86q\0".repeat(40)[..], b"."].concat(),
             [b")", &b"\x85".repeat(2_000_000)[..], b"."].concat(),
             [b"(", &b"N".repeat(16_000_000)[..], b"t."].concat(),
-            // Copies of a class with a long name, of a long key, and of a tensor whose name has it.
+            // Copies of a class with a long name, of a long key, and of a tensor whose name contains that key.
             [b"c", long, b"\n", long, b"\nq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"Nsq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"](", tensor, b"q\0", copies, b"es."].concat(),
         ]
     }
 
-    /// A number below `end`, by a linear congruence: the same files every time.
+    /// Draws a number below `end` by a linear congruence, so the files are the same every time.
     fn draw(state: &mut u64, end: usize) -> usize {
         *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((*state >> 33) as usize) % end.max(1)
     }
 
-    /// A file, changed in a few places.
+    /// Changes a file in a few places.
     fn mutated(files: &[(String, Vec<u8>)], state: &mut u64) -> Vec<u8> {
         let mut bytes = files[draw(state, files.len())].1.clone();
         for _ in 0..=draw(state, 4) {
@@ -183,7 +183,7 @@ mod tests {
                     let other = &files[draw(state, files.len())].1;
                     drop(bytes.splice(at.., other[draw(state, other.len())..].iter().copied()));
                 }
-                // A length, as large as its field allows, or nearly.
+                // A length that is the largest its field allows, or nearly.
                 4 | 5 => {
                     let extremes = [
                         u64::MAX,
@@ -207,7 +207,7 @@ mod tests {
         bytes
     }
 
-    /// Reads in a process of its own, which ends if it asks for more memory than there is.
+    /// Reads in a separate process, which ends if it requests more memory than allowed.
     #[test]
     #[cfg(unix)]
     fn ten_thousand_mutated_files_a_reader_are_read_in_a_gibibyte() {

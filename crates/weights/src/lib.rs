@@ -1,10 +1,10 @@
-//! Weights in and out.
+//! Reads and writes weights.
 //!
-//! [`Weights`] is a file's tensors by name, whatever wrote it: PyTorch (`.pth`, either format; nothing in
-//! it is executed), safetensors, Caffe, this project's own records. `Weights::network` builds a network from them and `Weights::of` takes
-//! them from one; `Names` are what libraries call AlexNet's layers. In files a layer is whole, as in every
-//! library: towers are rows of one matrix, a convolution's `[filters, channels / groups, height, width]`,
-//! a fully connected layer's `[units, inputs]`.
+//! [`Weights`] holds a file's tensors by name, in any supported format: PyTorch (`.pth`, either format; no code in
+//! it is executed), safetensors, Caffe, and this project's own records. `Weights::network` builds a network from
+//! them, and `Weights::of` takes them from a network. `Names` are the names that libraries give AlexNet's layers.
+//! In files a layer is whole, as in every library: towers are rows of one matrix, a convolution's `[filters,
+//! channels / groups, height, width]`, a fully connected layer's `[units, inputs]`.
 
 mod caffe;
 mod error;

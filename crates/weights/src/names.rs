@@ -7,26 +7,26 @@ use burn::tensor::Device;
 use crate::tensors::transpose;
 use crate::{Tensor, Weights, WeightsError};
 
-/// What a library calls the layers of an AlexNet.
+/// The names that a library gives the layers of an AlexNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Names {
-    /// By the network's own names: `conv1.weight`, `fc6.bias`.
+    /// The network's own names: `conv1.weight`, `fc6.bias`.
     Ours,
     /// `torchvision.models.alexnet`: `features.0.weight`, `classifier.1.bias`.
     Torchvision,
-    /// This project's records, by number: `conv.0.weight`, `fc.2.bias`.
+    /// This project's records, which number the layers: `conv.0.weight`, `fc.2.bias`.
     Record,
 }
 
-/// Places of the layers in torchvision's `features` and `classifier`.
+/// Positions of the layers in torchvision's `features` and `classifier`.
 const FEATURES: [usize; 5] = [0, 3, 6, 8, 10];
 const CLASSIFIER: [usize; 3] = [1, 4, 6];
 
 impl Names {
-    /// All, ours first.
+    /// All names, this project's first.
     pub const ALL: [Names; 3] = [Names::Ours, Names::Torchvision, Names::Record];
 
-    /// What layer number `index` of a network is called; `None` if the library's network has none such.
+    /// Returns the name of layer number `index` of a network, or `None` if the library's network has no such layer.
     fn layer(self, network: &Network, index: usize) -> Option<String> {
         let convolutions = network.conv.len();
         match (self, index.checked_sub(convolutions)) {
@@ -40,7 +40,7 @@ impl Names {
         }
     }
 
-    /// Those that a file uses for a network: it has a tensor under one of them.
+    /// Returns the names that a file uses for a network: it has a tensor under one of them.
     ///
     /// # Errors
     /// [`WeightsError::Names`].
@@ -67,7 +67,7 @@ impl Names {
     }
 }
 
-/// The shape of every tensor that a file must have for a network.
+/// Returns the shape of every tensor that a file must have for a network.
 fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>>, WeightsError> {
     let trace = network.trace()?;
     let mut shapes = BTreeMap::new();
@@ -103,18 +103,18 @@ fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>
     Ok(shapes)
 }
 
-/// The tensor of a file that a parameter is a part of.
+/// The tensor of a file that contains a parameter.
 struct Place<'a> {
-    /// Its name in the file.
+    /// The tensor's name in the file.
     tensor: String,
     tower: usize,
     layer: &'a LayerTrace,
-    /// Whether the file has it the other way round: units by inputs.
+    /// Whether the file stores it transposed: units by inputs.
     transposed: bool,
 }
 
 impl<'a> Place<'a> {
-    /// Where a parameter, `conv1.0.weight`, is to be found.
+    /// Returns the location of a parameter such as `conv1.0.weight`.
     fn of(parameter: &str, network: &Network, trace: &'a Trace, names: Names) -> Option<Self> {
         let (rest, kind) = parameter.rsplit_once('.')?;
         let (layer, tower) = rest.rsplit_once('.')?;
@@ -127,20 +127,20 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// The parameter's values.
+    /// Returns the parameter's values.
     fn values(&self, tensor: &Tensor) -> Vec<f32> {
         let values = &tensor.values[self.rows(tensor.values.len())];
         if self.transposed { transpose(values, tensor.shape[1]) } else { values.to_vec() }
     }
 
-    /// The elements of the tensor that are the tower's.
+    /// Returns the elements of the tensor that belong to the tower.
     fn rows(&self, whole: usize) -> Range<usize> {
         let size = whole / self.layer.towers;
         self.tower * size..(self.tower + 1) * size
     }
 }
 
-/// Whether all of a tensor's numbers are numbers.
+/// Checks that all of a tensor's numbers are finite.
 fn finite(name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
     match tensor.values.iter().find(|value| !value.is_finite()) {
         None => Ok(()),
@@ -152,7 +152,7 @@ fn finite(name: &str, tensor: &Tensor) -> Result<(), WeightsError> {
 }
 
 impl Weights {
-    /// Why a tensor is not there.
+    /// Explains why a tensor is missing.
     fn absent(&self, name: &str) -> String {
         match self.left_out.get(name) {
             Some(kind) => format!("holds {kind}, no floating-point numbers"),
@@ -160,15 +160,15 @@ impl Weights {
         }
     }
 
-    /// How many numbers the last layer gives here: another number than `network`'s own where it was trained for other classes.
-    /// Returns `None` if there is no such layer.
+    /// Returns the number of outputs of the last layer in this file. It differs from `network`'s own if the weights
+    /// were trained for other classes. Returns `None` if there is no such layer.
     pub fn outputs(&self, network: &Network) -> Option<usize> {
         let last = (network.conv.len() + network.fc.len()).checked_sub(1)?;
         let layer = Names::of(self, network).ok()?.layer(network, last)?;
         self.tensors.get(&format!("{layer}.bias"))?.shape.first().copied()
     }
 
-    /// How many tensors are called as those of `network` and have their shapes.
+    /// Returns the number of tensors that have the names and shapes of those of `network`.
     pub fn in_common(&self, network: &Network) -> usize {
         let layout = Names::of(self, network).and_then(|names| layout(network, names)).unwrap_or_default();
         let same = |(name, shape): &(&String, &Vec<usize>)| {
@@ -177,10 +177,10 @@ impl Weights {
         layout.iter().filter(same).count()
     }
 
-    /// Whether these are the weights of `network`: every parameter in its shape, and nothing else.
+    /// Checks that these are the weights of `network`: every parameter in its shape, and nothing else.
     ///
     /// # Errors
-    /// If a tensor is missing, too many or of another shape; the error names it.
+    /// If a tensor is missing, superfluous or of another shape. The error names it.
     pub fn check(&self, network: &Network) -> Result<Names, WeightsError> {
         let names = Names::of(self, network)?;
         let error =
@@ -203,7 +203,7 @@ impl Weights {
     /// Builds `network` with these weights.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and if a number is none.
+    /// As for [`check`](Self::check), and if a number is not finite.
     pub fn network(&self, network: &Network, device: &Device) -> Result<AlexNet, WeightsError> {
         let (names, trace) = (self.check(network)?, network.trace()?);
         network.build(device, &mut |parameter| {
@@ -214,11 +214,12 @@ impl Weights {
         })
     }
 
-    /// Builds `network` with these weights, but for those of the layers `anew`, which are drawn from `seed`: what
-    /// fine-tuning begins with. What the network has no layer for is left out.
+    /// Builds `network` with these weights, except those of the layers `anew`, which are drawn from `seed`.
+    /// Fine-tuning starts from this network. Tensors without a layer in the network are ignored.
     ///
     /// # Errors
-    /// If another layer is missing or of another shape, or a number of it is none; or there is no layer of `anew`.
+    /// If another layer is missing, has another shape or a number that is not finite, or a layer of `anew` does not
+    /// exist.
     pub fn begin(
         &self,
         network: &Network,
@@ -255,7 +256,7 @@ impl Weights {
         })
     }
 
-    /// The weights of a network under a library's names.
+    /// Returns the weights of a network under a library's names.
     ///
     /// # Errors
     /// If the library's network has other layers.
@@ -335,7 +336,7 @@ mod tests {
         let (_, shape, second) = find("fc6.1.weight");
         let (inputs, units) = (shape[0], shape[1]);
         assert_eq!(whole.shape, [2 * units, inputs]);
-        // The weight from input 5 to the second tower's unit 3.
+        // The weight from input 5 to unit 3 of the second tower.
         assert_eq!(whole.values[(units + 3) * inputs + 5], second[5 * units + 3]);
     }
 
@@ -390,7 +391,7 @@ mod tests {
             found.contains("neither as `conv1.weight` nor as `features.0.weight`; it has no tensors"),
             "{found}"
         );
-        // A square matrix the wrong way round has the right shape, and only parity with a library tells.
+        // A transposed square matrix has the right shape. Only a comparison with a library's outputs reveals it.
         let names = Names::of(&good, &network).unwrap();
         assert_eq!(names, Names::Torchvision);
     }

@@ -1,4 +1,5 @@
-//! PyTorch's files: the zip archives of today and the bare pickles of before 2020. Nothing in a pickle is executed.
+//! Reads PyTorch's files: the current zip archives and the bare pickles of before 2020. No code in a pickle is
+//! executed.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,8 +16,8 @@ use crate::tensors::{Budget, Kind, REUSE, named, problem, shortened};
 use crate::unpickling::{LIMIT, Scan, Stop};
 use crate::{Checkpoint, Tensor, Weights, WeightsError};
 
-/// The entries of a training checkpoint that may have the weights; the first that is there is taken. Moving averages
-/// come last: training goes on from the others.
+/// The entries of a training checkpoint that may hold the weights. The first that exists is taken. Moving averages
+/// come last, because training resumes from the other entries.
 pub(crate) const ENTRIES: [&str; 11] = [
     "state_dict",
     "model_state_dict",
@@ -31,22 +32,23 @@ pub(crate) const ENTRIES: [&str; 11] = [
     "state_dict_ema",
 ];
 
-/// The remedy where a file holds Python objects.
+/// The remedy if a file holds Python objects.
 const SAVE: &str = "save the weights with `torch.save(model.state_dict(), PATH)`";
 
 /// An archive may unpack to this many bytes more than [`REUSE`] times its size. PyTorch does not compress.
 const UNPACKED: u64 = 1 << 24;
 
-/// No tensor has more extents.
+/// The largest number of extents of a tensor.
 const RANK: usize = 64;
 
-/// How many pickles a file of before 2020 has: a number, a version, the machine, the weights, the keys of the numbers.
+/// The number of pickles in a file of before 2020: a number, a version, the machine, the weights, the keys of the
+/// numbers.
 const PICKLES: usize = 5;
 
-/// A tensor at which reading stops is named if it is within this many bytes of pickle.
+/// The tensor at which reading stops is named if it is within this many bytes of pickle.
 const NAMED: u64 = 1 << 20;
 
-/// What a file of before 2020 has before the pickle of its weights: its number, its version, and the machine.
+/// The pickles before that of the weights in a file of before 2020: its number, its version, and the machine.
 pub(crate) const BEFORE: &[u8] =
     b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}X\x0d\0\0\0little_endian\x88s.";
 
@@ -82,7 +84,7 @@ pub(crate) fn read(path: &Path) -> Result<Weights, WeightsError> {
     Ok(weights)
 }
 
-/// The tensors of a file; of a training checkpoint, those of the entry that has the weights.
+/// Returns the tensors of a file. For a training checkpoint, they are those of the entry that holds the weights.
 fn tensors_of(
     path: &Path,
 ) -> Result<(HashMap<String, pytorch_reader::Tensor>, Option<Checkpoint>), WeightsError> {
@@ -94,9 +96,9 @@ fn tensors_of(
     if entries.is_empty() {
         return Ok((all.into_tensors(), None));
     }
-    // One at a time, as each may be large.
+    // They are read one at a time, as each may be large.
     drop(all);
-    // `model.` may also be how the names of a state dict begin, which is no entry.
+    // `model.` may also be a prefix of the names in a state dict. It is then not an entry.
     let entry = |entry: &str| {
         let reader = PytorchReader::with_top_level_key(path, entry).ok()?;
         (!reader.is_empty()).then(|| (entry.to_owned(), reader.into_tensors()))
@@ -143,7 +145,7 @@ fn is_archive(start: &[u8]) -> bool {
     start.starts_with(b"PK\x03\x04") || start.starts_with(b"PK\x05\x06")
 }
 
-/// The entry of an archive that has the pickle, found as `pytorch-reader` does.
+/// Returns the entry of an archive that holds the pickle. The search is the same as in `pytorch-reader`.
 fn pickle_of(names: &[String]) -> Option<&str> {
     let pickles = names.iter().filter(|name| *name == "data.pkl" || name.ends_with("/data.pkl"));
     pickles.min_by_key(|name| name.len()).map(String::as_str)
@@ -158,14 +160,14 @@ fn scan(path: &Path, reader: impl BufRead, pickles: usize) -> Result<(), Weights
                 let problem_is = format!("its pickle would take more than {} MiB of memory", LIMIT >> 20);
                 return Err(problem(path, problem_is));
             }
-            // Whoever reads it says what is wrong there.
+            // The reader reports what is wrong there.
             Err(Stop::Damaged) => break,
         }
     }
     Ok(())
 }
 
-/// Why `pytorch-reader` does not open a file.
+/// Explains why `pytorch-reader` does not open a file.
 fn refused(path: &Path, error: &PytorchError) -> WeightsError {
     let cut = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::UnexpectedEof;
     if matches!(error, PytorchError::Pickle(PickleError::Io(cause)) if cut(cause)) {
@@ -173,7 +175,7 @@ fn refused(path: &Path, error: &PytorchError) -> WeightsError {
     }
     let mut text = error.to_string();
     let objects = ["unsupported Python type", "a dictionary at the root", "persistent id tag"];
-    // Of PyTorch's own, such as a sparse tensor, the state dict has the same.
+    // If the object is PyTorch's own, such as a sparse tensor, the state dict contains it too.
     if objects.iter().any(|object| text.contains(object)) && !text.contains("type 'torch.") {
         text = format!("{text}; {SAVE}");
     }
@@ -183,8 +185,9 @@ fn refused(path: &Path, error: &PytorchError) -> WeightsError {
     }
 }
 
-/// The tensor at which `pytorch-reader` stops with this error, which names none: it reads ever longer beginnings of the
-/// pickle, and the key before the end of the shortest that gives the same error is the tensor's name.
+/// Returns the tensor at which `pytorch-reader` stops with this error, which does not name it. It reads
+/// increasingly long prefixes of the pickle. The last key in the shortest prefix that gives the same error is the
+/// tensor's name.
 fn tensor_at(path: &Path, error: &PytorchError) -> Option<String> {
     let PytorchError::Pickle(cause) = error else { return None };
     if matches!(cause, PickleError::Io(_)) {
@@ -212,7 +215,7 @@ fn tensor_at(path: &Path, error: &PytorchError) -> Option<String> {
         let middle = fine.midpoint(stopped);
         if stops(middle) { stopped = middle } else { fine = middle }
     }
-    // A call, or the look-up of a storage; the instruction itself is left out.
+    // A call, or the look-up of a storage. The instruction itself is left out.
     if !matches!(pickles[fine], b'R' | b'Q') {
         return None;
     }
@@ -223,7 +226,8 @@ fn tensor_at(path: &Path, error: &PytorchError) -> Option<String> {
     Some(shortened(&String::from_utf8_lossy(text)))
 }
 
-/// Replaces what is in a file. File systems that write a file through when it is emptied and closed would take long.
+/// Replaces the contents of a file in place. Some file systems write a file through when it is emptied and closed,
+/// which takes long.
 pub(crate) fn overwrite(file: &NamedTempFile, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = file.as_file();
     file.rewind()?;
@@ -251,7 +255,7 @@ mod tests {
         [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat()
     }
 
-    /// The tensor of this shape in a storage of 6 numbers, as `torch.save` pickles it.
+    /// Pickles a tensor of this shape in a storage of 6 numbers, as `torch.save` does.
     fn tensor(shape: &[u8], strides: &[u8]) -> Vec<u8> {
         let tuple = |numbers: &[u8]| {
             let each = numbers.iter().flat_map(|number| [b'K', *number]);
@@ -262,7 +266,7 @@ mod tests {
         [&storage[..], &tuple(shape), &tuple(strides), b"\x89ccollections\nOrderedDict\n)RtR"].concat()
     }
 
-    /// A dictionary.
+    /// Pickles a dictionary.
     fn dictionary(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let entries = entries.iter().flat_map(|(key, value)| [text(key), value.clone()].concat());
         [b"}("[..].to_vec(), entries.collect(), b"u".to_vec()].concat()
@@ -272,10 +276,10 @@ mod tests {
         tensor(&[2, 3], &[3, 1])
     }
 
-    /// Reads a value as a file of before 2020, and as the archive of today.
+    /// Reads a value as a file of before 2020 and as a current archive.
     fn read_both(value: &[u8]) -> [Result<Weights, String>; 2] {
         let numbers: Vec<u8> = (0..6).flat_map(|number| (number as f32).to_le_bytes()).collect();
-        // The storages that tensors refer to, by their keys, and how many numbers they have.
+        // The keys of the storages to which tensors refer, and their numbers of elements.
         let keys: &[u8] = match value.windows(7).any(|bytes| bytes == b"storage") {
             true => b".\x80\x02]X\x01\0\0\x000a.\x06\0\0\0\0\0\0\0",
             false => b".\x80\x02].",
@@ -349,13 +353,13 @@ mod tests {
                 assert_eq!(read.checkpoint, Some(Checkpoint { taken: entry.to_owned(), others: vec![] }));
             }
         }
-        // In whatever order they are in the file.
+        // The order in the file does not matter.
         let several = dictionary(&[("ema", state("")), ("net", state("")), ("model", state("module."))]);
         for read in read_both(&several) {
             let others = ["net", "ema"].map(str::to_owned).to_vec();
             assert_eq!(read.unwrap().checkpoint, Some(Checkpoint { taken: "model".to_owned(), others }));
         }
-        // Names that begin so are no entries, and nothing is left out.
+        // Names that begin like this are not entries, and nothing is left out.
         for read in read_both(&dictionary(&[("model.a", good()), ("head", good())])) {
             let read = read.unwrap();
             assert_eq!((read.tensors.len(), read.checkpoint), (2, None));
@@ -387,7 +391,7 @@ mod tests {
         );
         let deep = [b"\x80\x02)", &b"\x85".repeat(2_000_000)[..], b"."].concat();
         assert!(read_file(&deep).unwrap_err().contains("nesting exceeds 1000 levels"));
-        // Zeros, of which an archive makes next to nothing.
+        // Zeros, which an archive compresses to almost nothing.
         let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let options = zip::write::SimpleFileOptions::default();
         for (name, megabytes) in [("a/data.pkl", 0), ("a/data/0", 40)] {

@@ -1,4 +1,4 @@
-//! Burn's records: this project's own checkpoints and `weights.bpk`, whose layers are cut into towers.
+//! Reads Burn's records: this project's own checkpoints and `weights.bpk`, whose layers are split into towers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use burn_pack::Reader;
 use crate::tensors::{Budget, Kind, problem, transpose};
 use crate::{Tensor, Weights, WeightsError};
 
-/// What the file begins with.
+/// The first bytes of the file.
 pub(crate) const MAGIC: [u8; 4] = *b"NRUB";
 
-/// Reads a record: `conv.0.towers.1.weight` and so on become whole layers, `conv.0.weight`.
+/// Reads a record. Parts such as `conv.0.towers.1.weight` are joined to whole layers, `conv.0.weight`.
 pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError> {
     let mut budget = Budget::of(bytes.len() as u64);
     let reader = Reader::from_bytes(burn_pack::Bytes::from_bytes_vec(bytes));
@@ -44,7 +44,7 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         if tensor.shape.is_empty() || tensor.values.is_empty() || count != Some(tensor.values.len()) {
             return Err(error("has no numbers, or another number of them than its shape"));
         }
-        // Units by inputs, as every other file has it.
+        // Converted to units by inputs, as in every other file.
         if let ([inputs, units], true) = (&tensor.shape[..], whole.starts_with("fc.")) {
             tensor = Tensor { shape: vec![*units, *inputs], values: transpose(&tensor.values, *units) };
         }
@@ -75,7 +75,7 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
 mod tests {
     use super::*;
 
-    /// A number in CBOR, as the head of a value of this kind.
+    /// Encodes a number in CBOR as the head of a value of this kind.
     fn head(kind: u8, number: u64) -> Vec<u8> {
         [&[kind << 5 | 27][..], &number.to_be_bytes()].concat()
     }
@@ -88,7 +88,7 @@ mod tests {
         [head(4, numbers.len() as u64), numbers.iter().flat_map(|number| head(0, *number)).collect()].concat()
     }
 
-    /// A record of tensors of f32, all of which begin with the file's first number.
+    /// Packs a record of tensors of f32, all of which begin with the file's first number.
     fn pack(tensors: &[(String, Vec<u64>)], numbers: usize) -> Vec<u8> {
         let descriptor = |(name, shape): &(String, Vec<u64>)| {
             let bytes = 4 * shape.iter().fold(1u64, |all, extent| all.wrapping_mul(*extent));

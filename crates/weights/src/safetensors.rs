@@ -1,4 +1,4 @@
-//! Safetensors: a header in JSON, then numbers. This project's metadata is one entry of the header's.
+//! Reads and writes safetensors: a JSON header, then numbers. This project's metadata is one entry of the header.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,19 +9,19 @@ use ::safetensors::{Dtype, SafeTensorError, SafeTensors, serialize};
 use crate::tensors::{Kind, named, problem, shortened};
 use crate::{Tensor, Weights, WeightsError};
 
-/// The one entry under which this project's metadata is written, so that the same weights give the same bytes: a file's entries
-/// have no order.
+/// The single entry that holds this project's metadata. Entries of a file have no order, so one entry ensures that
+/// the same weights give the same bytes.
 const METADATA: &str = "alexnet-burn";
 
 /// A misplaced tensor is named if the header has at most this many bytes.
 const NAMED: usize = 1 << 20;
 
-/// Reads a file's bytes.
+/// Reads the bytes of a file.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| misplaced(bytes).unwrap_or_else(|| problem(path, error)))?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| problem(path, error))?;
-    // Of others' entries nobody knows what they mean.
+    // The meaning of other programs' entries is unknown.
     let ours = header.metadata().as_ref().and_then(|entries| entries.get(METADATA));
     let metadata = ours.map_or_else(|| Ok(BTreeMap::new()), |ours| serde_json::from_str(ours));
     let metadata = metadata.map_err(|error| problem(path, format!("the metadata `{METADATA}`: {error}")))?;
@@ -43,7 +43,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     Ok(weights)
 }
 
-/// The bytes of a file.
+/// Returns the bytes of a file.
 pub(crate) fn write(weights: &Weights) -> Result<Vec<u8>, WeightsError> {
     let bytes: Vec<(&String, &Tensor, Vec<u8>)> = weights
         .tensors
@@ -68,7 +68,7 @@ pub(crate) fn write(weights: &Weights) -> Result<Vec<u8>, WeightsError> {
     Ok(serialize(views, metadata).expect("views that were checked"))
 }
 
-/// The first tensor of a file of safetensors that is not where its header says.
+/// Returns the first tensor of a safetensors file that is not where its header says.
 fn misplaced(bytes: &[u8]) -> Option<WeightsError> {
     let length = usize::try_from(u64::from_le_bytes(*bytes.first_chunk()?)).ok()?;
     if length > NAMED {

@@ -1,4 +1,4 @@
-//! What readers of files have in common.
+//! The common parts of the file readers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,12 +7,12 @@ use half::{bf16, f16};
 
 use crate::WeightsError;
 
-/// A tensor of a file, in f32.
+/// A tensor from a file, converted to f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
     /// Extents, outermost first.
     pub shape: Vec<usize>,
-    /// Row after row.
+    /// Values in row-major order.
     pub values: Vec<f32>,
 }
 
@@ -21,49 +21,50 @@ pub struct Tensor {
 pub struct Weights {
     /// The tensors.
     pub tensors: BTreeMap<String, Tensor>,
-    /// What else the file says: of Caffe's, `format` and the net's `name`; of safetensors, what this project wrote into it.
+    /// Other information in the file. For Caffe, `format` and the net's `name`; for safetensors, this project's
+    /// entries.
     pub metadata: BTreeMap<String, String>,
-    /// What tensors hold that were left out, because it is no floating-point numbers, by name.
+    /// The contents of the tensors that were left out because they hold no floating-point numbers, by name.
     pub left_out: BTreeMap<String, String>,
-    /// The entry of a training checkpoint of PyTorch's that the tensors come from.
+    /// The entry of a PyTorch training checkpoint from which the tensors were taken.
     pub checkpoint: Option<Checkpoint>,
 }
 
-/// Where in a training checkpoint the weights are.
+/// The location of the weights in a training checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The entry that they were taken from, such as `state_dict`.
+    /// The entry from which they were taken, such as `state_dict`.
     pub taken: String,
-    /// Other entries that have weights, such as `ema`.
+    /// Other entries that hold weights, such as `ema`.
     pub others: Vec<String>,
 }
 
-/// What names begin with where a module was part of another, or was wrapped or compiled.
+/// Prefixes of names from modules that were part of another module, wrapped or compiled.
 const WRAPPERS: [&str; 6] = ["module.", "_orig_mod.", "model.", "net.", "network.", "alexnet."];
 
-/// What is in the middle of names where a part of a module was wrapped for several devices, as PyTorch's own example does with
+/// The infix of names from a part of a module that was wrapped for several devices. PyTorch's own example wraps
 /// AlexNet's `features`.
 const WRAPPED: &str = ".module.";
 
-/// Tensors of a file may lie in the same bytes, but not so often that they take this much more than the file.
+/// Tensors of a file may share bytes, but may take at most this many times the file's size.
 pub(crate) const REUSE: u64 = 4;
 
-/// Longer messages are cut: a library's may show a whole file.
+/// The length at which messages are cut. A library's message may contain a whole file.
 const MESSAGE: usize = 400;
 
-/// How many bytes of tensors have been read of a file.
+/// The number of bytes of tensors that have been read from a file.
 pub(crate) struct Budget {
     size: u64,
     read: u64,
 }
 
 impl Budget {
-    /// Of a file of so many bytes.
+    /// Creates the budget of a file of this size.
     pub(crate) fn of(size: u64) -> Self {
         Self { size, read: 0 }
     }
 
-    /// Refuses a tensor for which too much would be read.
+    /// Rejects a tensor if too much would be read for it.
     pub(crate) fn spend(&mut self, tensor: &str, bytes: usize) -> Result<(), WeightsError> {
         self.read = self.read.saturating_add(bytes as u64);
         if self.read <= self.size.saturating_mul(REUSE) {
@@ -74,7 +75,7 @@ impl Budget {
     }
 }
 
-/// How a number is stored.
+/// The storage format of a number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     F64,
@@ -108,7 +109,7 @@ impl Kind {
     }
 }
 
-/// `[rows, columns]` to `[columns, rows]`.
+/// Transposes `[rows, columns]` to `[columns, rows]`.
 pub(crate) fn transpose(values: &[f32], columns: usize) -> Vec<f32> {
     let rows = values.len() / columns.max(1);
     (0..values.len()).map(|at| values[at % rows * columns + at / rows]).collect()
@@ -118,7 +119,7 @@ pub(crate) fn problem(path: &Path, problem: impl std::fmt::Display) -> WeightsEr
     WeightsError::File { path: path.to_owned(), problem: shortened(&problem.to_string()) }
 }
 
-/// A message in one line of bounded length.
+/// Returns a message in one line of bounded length.
 pub(crate) fn shortened(text: &str) -> String {
     let line = |text: &str| text.replace(char::is_control, " ");
     match text.char_indices().nth(MESSAGE) {
@@ -127,7 +128,7 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
-/// A file's tensors without the prefixes that training puts before their names.
+/// Returns a file's tensors without the prefixes that training adds to their names.
 pub(crate) fn named<T>(
     tensors: impl IntoIterator<Item = (String, T)>,
 ) -> Result<BTreeMap<String, T>, WeightsError> {

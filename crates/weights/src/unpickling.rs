@@ -1,20 +1,20 @@
-//! An upper bound on the memory that a pickle takes when it is read, found in one pass that builds no value.
+//! Computes an upper bound on the memory for reading a pickle, in one pass that builds no value.
 //!
-//! `pytorch-reader` bounds the depth of nesting and the number of nodes that memo look-ups copy. A node may hold text of any
-//! length that it does not count: the name of a class, the key of a dictionary. A tensor's name holds the keys of all
-//! dictionaries around it. So 100 kB of pickle can take gigabytes. [`Scan`] keeps the size of each value on the stack of the
-//! pickle machine, and nothing else of it.
+//! `pytorch-reader` bounds the depth of nesting and the number of nodes that memo look-ups copy. It does not count
+//! a node's text, which may be of any length: the name of a class, the key of a dictionary. A tensor's name holds
+//! the keys of all dictionaries around it. So 100 kB of pickle can take gigabytes. [`Scan`] stores only the size of
+//! each value on the stack of the pickle machine.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
 
-/// A pickle may take this much memory, in bytes. The tensors' numbers are no part of a pickle.
+/// The largest memory of a pickle, in bytes. It excludes the tensors' numbers.
 pub(crate) const LIMIT: u64 = 1 << 28;
 
-/// What a value takes without its text, in bytes.
+/// The size of a value without its text, in bytes.
 const VALUE: u64 = 128;
 
-/// What the index of a list adds to the names of the tensors in it, in bytes.
+/// The number of bytes that the index of a list adds to the names of the tensors in it.
 const INDEX: u64 = 8;
 
 /// Why a scan ends before the pickle does.
@@ -22,7 +22,7 @@ const INDEX: u64 = 8;
 pub(crate) enum Stop {
     /// The pickle takes more than [`LIMIT`].
     TooLarge,
-    /// The pickle is cut short or damaged here, and whoever reads it stops here too.
+    /// The pickle is cut short or damaged here. Its reader stops here too.
     Damaged,
 }
 
@@ -36,15 +36,15 @@ impl From<io::Error> for Stop {
 #[derive(Debug, Clone, Copy, Default)]
 struct Value {
     bytes: u64,
-    /// How many tensors it holds, at most.
+    /// An upper bound on the number of tensors in it.
     tensors: u64,
-    /// Where its text begins in the pickle, and its length, if it is text.
+    /// The start of its text in the pickle, and its length, if the value is text.
     text: Option<(u64, u64)>,
-    /// The place of the memo that has a copy of it.
+    /// The place in the memo that holds a copy of it.
     memo: Option<u32>,
 }
 
-/// What an instruction takes off the stack.
+/// The values that an instruction takes off the stack.
 #[derive(Clone, Copy)]
 enum Taken {
     Values(usize),
@@ -52,30 +52,30 @@ enum Taken {
     Marked,
 }
 
-/// What an instruction makes of the values that it takes.
+/// The result that an instruction makes of the values that it takes.
 #[derive(Clone, Copy, PartialEq)]
 enum Made {
     Nothing,
-    /// One value that holds them.
+    /// One value that contains them.
     Sequence,
     /// A dictionary of them.
     Dictionary,
-    /// The result of a call: a tensor, perhaps.
+    /// The result of a call, possibly a tensor.
     Call,
-    /// More items of the list below them.
+    /// More items for the list below them.
     Items,
-    /// More entries of the dictionary below them.
+    /// More entries for the dictionary below them.
     Entries,
 }
 
-/// The state of the pickle machine, in sizes.
+/// The state of the pickle machine, reduced to sizes.
 pub(crate) struct Scan<R> {
     reader: R,
     at: u64,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
-    /// All memory that the pickle has asked for so far.
+    /// The total memory that the pickle has requested so far.
     bytes: u64,
 }
 
@@ -84,7 +84,7 @@ impl<R: BufRead> Scan<R> {
         Self { reader, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new(), bytes: 0 }
     }
 
-    /// Goes through one pickle, to behind its end.
+    /// Scans one pickle and stops after its end.
     pub(crate) fn pickle(&mut self) -> Result<(), Stop> {
         self.stack.clear();
         self.marks.clear();
@@ -93,12 +93,13 @@ impl<R: BufRead> Scan<R> {
         Ok(())
     }
 
-    /// Where the last text on the stack is, and its length: within a dictionary, the key of the entry at hand.
+    /// Returns the position and length of the last text on the stack. Within a dictionary, it is the key of the
+    /// current entry.
     pub(crate) fn last_text(&self) -> Option<(u64, u64)> {
         self.stack.iter().rev().find_map(|value| value.text)
     }
 
-    /// Goes through one instruction; false at the pickle's end.
+    /// Scans one instruction. Returns false at the pickle's end.
     fn instruction(&mut self) -> Result<bool, Stop> {
         use Made::{Call, Dictionary, Entries, Items, Nothing, Sequence};
         use Taken::{Marked, Values};
@@ -197,7 +198,7 @@ impl<R: BufRead> Scan<R> {
         Ok(true)
     }
 
-    /// Counts memory.
+    /// Adds to the memory used.
     fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > LIMIT { Err(Stop::TooLarge) } else { Ok(()) }
@@ -225,7 +226,7 @@ impl<R: BufRead> Scan<R> {
         Ok(())
     }
 
-    /// A line's start and length.
+    /// Returns a line's start and length.
     fn line(&mut self) -> Result<(u64, u64), Stop> {
         let start = self.at;
         loop {
@@ -243,7 +244,7 @@ impl<R: BufRead> Scan<R> {
         }
     }
 
-    /// A line with the number of a place of the memo.
+    /// Reads a line with the number of a place in the memo.
     fn number(&mut self) -> Result<u32, Stop> {
         let mut line = Vec::new();
         loop {
@@ -280,7 +281,7 @@ impl<R: BufRead> Scan<R> {
         Ok(())
     }
 
-    /// The value on top; a mark there hides what is below.
+    /// Returns the top value. A mark hides the values below it.
     fn top(&mut self) -> Result<&mut Value, Stop> {
         if self.marks.last() == Some(&self.stack.len()) {
             return Err(Stop::Damaged);
@@ -302,7 +303,7 @@ impl<R: BufRead> Scan<R> {
         Ok(())
     }
 
-    /// Takes values off the stack and puts back what is made of them.
+    /// Takes values off the stack and pushes the result.
     fn make(&mut self, taken: Taken, made: Made) -> Result<(), Stop> {
         let bottom = match taken {
             Taken::Marked => self.marks.pop().ok_or(Stop::Damaged)?,
@@ -327,7 +328,7 @@ impl<R: BufRead> Scan<R> {
                 (Made::Dictionary | Made::Entries, Some((_, length))) if at % 2 == 1 => length + INDEX,
                 _ => INDEX,
             };
-            // A name is kept twice.
+            // A name is stored twice.
             names = names.saturating_add(value.tensors.saturating_mul(2 * more));
         }
         self.stack.truncate(bottom);
@@ -391,7 +392,7 @@ mod tests {
         assert!(matches!(scan(&class), Err(Stop::TooLarge)));
         let key = [b"}".to_vec(), text(&long), b"Nsq\0(".to_vec(), b"h\0".repeat(10_000), b"t.".to_vec()];
         assert!(matches!(scan(&key.concat()), Err(Stop::TooLarge)));
-        // A tensor's name holds the keys around it.
+        // A tensor's name contains the keys around it.
         let tensors = [b"}".to_vec(), text(&long), b"]()(tR2".to_vec()];
         let tensors = [tensors.concat(), b"2".repeat(10_000), b"es.".to_vec()].concat();
         assert!(matches!(scan(&tensors), Err(Stop::TooLarge)));

@@ -1,4 +1,4 @@
-//! `experiments ablation`, and what it and `submit` have other processes do.
+//! `experiments ablation`, and the commands for the processes that it and `submit` start.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::machine::Machine;
 use crate::observer::Lines;
 use crate::program::program;
 
-/// An ablation with everything that can be found wrong before training found right.
+/// An ablation that has passed all checks that are possible before training.
 struct Prepared {
     study: Study,
     machine: Machine,
@@ -71,7 +71,7 @@ pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<Exi
     if let Some(note) = machine.note().filter(|_| all.iter().any(|task| done(task) < 1.0)) {
         environment.observer.note(note);
     }
-    // Without a design there is one look, at all seeds.
+    // Without a design, there is one look, at all seeds.
     let looks = study.design.as_ref().map(|design| design.looks.clone());
     let looks: Vec<usize> =
         looks.map_or(vec![study.seeds.len()], |looks| looks.iter().map(|look| look.seeds).collect());
@@ -124,7 +124,7 @@ pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<Exi
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// What makes another process of this program train as this one does.
+/// Returns the arguments with which another process of this program trains as this one does.
 fn worker_arguments(args: &CommonArgs, machine: &Machine, study: &Study) -> Vec<String> {
     let mut words = machine.arguments();
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
@@ -151,7 +151,8 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
     let machine = Machine::of(&args.machine)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        // This thread is one of the pool's, unless it waits for others that ask the pool: of one thread, none would answer.
+        // This thread joins the pool, unless it waits for other threads that use the pool. In a pool of one
+        // thread, that would deadlock.
         let pool = if machine.divides_batches() { pool } else { pool.use_current_thread() };
         pool.build_global()?;
     }
@@ -186,7 +187,8 @@ pub(crate) fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
     slurm::submit(args, &prepared.study, &folder, &arguments)
 }
 
-/// Small networks leave a processor idle between their small operations; several at once do not.
+/// Returns the default number of jobs. A small network leaves a processor idle between its small operations,
+/// so several are trained at once.
 fn default_jobs(machine: &Machine, study: &Study) -> usize {
     const SMALL: usize = 5_000_000;
     let small = study.arms.iter().all(|arm| arm.parameters < SMALL);

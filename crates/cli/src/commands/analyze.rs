@@ -1,4 +1,4 @@
-//! `experiments analyze`: what a trained network has learned, as pictures to look at and numbers beside them.
+//! `experiments analyze`: analyses what a trained network has learned, as pictures and numbers.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,7 @@ mod predictions;
 pub(crate) use codes::bench as bench_codes;
 pub(crate) use nearest::bench as bench_nearest;
 
-/// Carries out `experiments analyze`.
+/// Runs `experiments analyze`.
 pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> {
     match command {
         AnalyzeCommand::Kernels(args) => kernels::kernels(&args),
@@ -46,10 +46,10 @@ pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> 
     }
 }
 
-/// Pictures to show are at least of this side, so that small ones can be seen.
+/// The minimum side of pictures, in pixels, so that small ones are visible.
 const TILE: usize = 128;
 
-/// A network to look into.
+/// A network to analyse.
 struct Look {
     loaded: Loaded,
     model: AlexNet,
@@ -70,12 +70,12 @@ impl Look {
         &self.loaded.how
     }
 
-    /// `[channels, side]` of an input.
+    /// Returns `[channels, side]` of an input.
     fn input(&self) -> [usize; 2] {
         [self.loaded.network.input.channels, self.how().crop]
     }
 
-    /// The centre views of images of a split, one after the other.
+    /// Returns the centre views of images of a split, concatenated.
     fn views(&self, split: &Split, images: &[usize]) -> Result<Vec<f32>> {
         let view = |&image: &usize| split.views(image, self.how(), Views::Centre);
         Ok(images.par_iter().map(view).collect::<Result<Vec<_>, _>>()?.concat())
@@ -87,7 +87,7 @@ impl Look {
         batch(inputs, [count, channels, side], &self.device)
     }
 
-    /// The class probabilities of some inputs, `[inputs, classes]`.
+    /// Computes the class probabilities of some inputs, `[inputs, classes]`.
     fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
         let classes = self.loaded.network.classes;
         let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
@@ -117,7 +117,8 @@ impl Look {
     }
 }
 
-/// Nothing is kept of what is not finished, but for features, which are on disk already.
+/// Returns an error if a stop was requested. Unfinished results are lost, except features, which are already
+/// on disk.
 fn check_stop(stop: &AtomicBool) -> Result<()> {
     match stop.load(Ordering::SeqCst) {
         true => Err(Interrupted("interrupted; features that were extracted are kept".to_owned()).into()),
@@ -125,7 +126,7 @@ fn check_stop(stop: &AtomicBool) -> Result<()> {
     }
 }
 
-/// Images in a random order that depends on the seed alone.
+/// Returns images in a random order that depends only on the seed.
 fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     use rand_chacha::rand_core::Rng;
     let key = |image: usize| Key::new([seed, image as u64, 0, Key::word("analyze")]).rng().next_u64();
@@ -145,7 +146,7 @@ fn photographs(look: &Look, paths: &[PathBuf]) -> Result<Vec<f32>> {
     Ok(views.collect::<Result<Vec<_>>>()?.concat())
 }
 
-/// What to call each output of the network: by the data's classes, or as the weights call them.
+/// Returns a label for each output of the network, from the data's classes or else from the weights.
 fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) -> Vec<String> {
     let mut names = loaded.labels();
     for (class, &output) in classes.iter().zip(outputs) {
@@ -155,7 +156,7 @@ fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) ->
     names
 }
 
-/// The places of the largest numbers, largest first.
+/// Returns the indices of the largest numbers, largest first.
 fn largest(numbers: &[f32], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..numbers.len()).collect();
     order.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]));

@@ -1,4 +1,5 @@
-//! How fast a whole network trains or infers here, on synthetic images, and where the time goes.
+//! Measures how fast a network trains or infers on this machine, on synthetic images, and the time of each
+//! layer.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
@@ -43,19 +44,19 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     Ok(())
 }
 
-/// What to measure.
+/// The settings of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) backend: Backend,
     pub(crate) ops: Implementation,
     pub(crate) batch: usize,
-    /// Training steps or, if false, inference.
+    /// Whether to measure training steps; otherwise inference.
     pub(crate) train: bool,
-    /// Timed steps.
+    /// The number of timed steps.
     pub(crate) samples: usize,
 }
 
-/// What was measured.
+/// The result of a measurement.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measurement {
     network: String,
@@ -64,14 +65,15 @@ pub(crate) struct Measurement {
     mode: &'static str,
     batch: usize,
     threads: usize,
-    /// By the median step.
+    /// The rate of the median step.
     images_per_second: f64,
     seconds_per_step: Steps,
-    /// The process's high-water mark; not known on every system.
+    /// The peak resident set size of the process; not known on every system.
     peak_rss_bytes: Option<u64>,
-    /// The machine's own rate: a product of two matrices of 2048 × 2048.
+    /// The machine's rate for a product of two matrices of 2048 × 2048.
     matmul_gflops: f64,
-    /// Two a multiply-add of convolutions and fully connected layers; none into the image.
+    /// The rate of the whole network, with two operations per multiply-add of convolutions and fully
+    /// connected layers. The gradient of the image is not computed.
     gflops: f64,
     layers: Vec<Layer>,
 }
@@ -82,12 +84,12 @@ struct Steps {
     samples: Vec<f64>,
 }
 
-/// A layer with its stages, alone.
+/// A layer with its stages, measured alone.
 #[derive(Debug, Serialize)]
 struct Layer {
     name: String,
     forward_seconds: f64,
-    /// Weights, biases and, but for the first layer, what it reads; training only.
+    /// The gradients of weights, biases and, except for the first layer, inputs; training only.
     backward_seconds: Option<f64>,
     gflops: f64,
 }
@@ -121,7 +123,7 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
     })
 }
 
-/// Floating-point operations on one image.
+/// Returns the floating-point operations for one image.
 fn flop(layer: &LayerTrace, index: usize, train: bool) -> usize {
     let products = match (train, index) {
         (false, _) => 1,
@@ -135,7 +137,7 @@ fn random<const D: usize>(shape: [usize; D], std: f64, device: &Device) -> Tenso
     Tensor::random(shape, Distribution::Normal(0.0, std), device)
 }
 
-/// Pixels of 0–255 less their mean have about this standard deviation.
+/// The approximate standard deviation of 0–255 pixels minus their mean.
 const PIXEL_STD: f64 = 60.0;
 
 fn images(network: &Network, batch: usize, device: &Device) -> Tensor<4> {
@@ -146,7 +148,7 @@ fn keys(step: usize, batch: usize) -> Vec<Key> {
     (0..batch).map(|sample| Key::new([0, step as u64, sample as u64, 0])).collect()
 }
 
-/// Seconds of each of `samples` calls, after one that is not counted.
+/// Returns the seconds of each of `samples` calls, after one that is not counted.
 fn timed(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result<Vec<f64>> {
     let mut seconds = Vec::with_capacity(samples);
     for index in 0..=samples {
@@ -168,10 +170,10 @@ fn median(samples: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }
 
-/// Whole steps: forward, backward and update, as a run takes them.
+/// Measures whole steps as in a run: forward, backward and update.
 fn training(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> {
     let Plan { ops: operations, batch, samples, .. } = plan;
-    // The constants do not matter to the speed, as long as nothing diverges.
+    // The constants do not affect the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
     let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default(), operations);
     let mut model = Some(Classifier::new(network, 0, device)?.with_operations(operations));
@@ -194,7 +196,7 @@ fn inference(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>>
     timed(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
 }
 
-/// GFLOP/s of a product of two matrices of 2048 × 2048.
+/// Returns the GFLOP/s of a product of two matrices of 2048 × 2048.
 fn matmul_rate(device: &Device) -> Result<f64> {
     const SIDE: usize = 2048;
     let (left, right) = (random([SIDE, SIDE], 1.0, device), random([SIDE, SIDE], 1.0, device));
@@ -202,7 +204,7 @@ fn matmul_rate(device: &Device) -> Result<f64> {
     Ok(2.0 * (SIDE as f64).powi(3) / median(&seconds) / 1e9)
 }
 
-/// Each layer alone, in front of inputs of its shape.
+/// Measures each layer alone, on inputs of its shape.
 fn layers(network: &Network, traces: &[LayerTrace], plan: Plan) -> Result<Vec<Layer>> {
     let device = plan.backend.device()?;
     let device = if plan.train { device.autodiff() } else { device };
@@ -210,7 +212,7 @@ fn layers(network: &Network, traces: &[LayerTrace], plan: Plan) -> Result<Vec<La
     let mut map = network.input.size;
     let mut layers = Vec::new();
     for (index, trace) in traces.iter().enumerate() {
-        // Units are maps of one pixel.
+        // A unit is a map of one pixel.
         let side = if index < network.conv.len() { map } else { 1 };
         layers.push(layer(&model, index, trace, side, plan, &device)?);
         map = trace.stages.last().map_or(trace.side, |stage| stage.side);
@@ -254,7 +256,7 @@ fn layer(
 }
 
 impl Measurement {
-    /// What people read.
+    /// Returns the text for people.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let Self { network, backend, ops, mode, batch, threads, .. } = self;

@@ -1,4 +1,4 @@
-//! `data`: prepare, check, describe and show images; `bench data`: how fast they come.
+//! `data`: prepares, checks, describes and shows images. `bench data`: measures how fast they are loaded.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -23,14 +23,14 @@ use crate::machine::backend;
 use crate::output::{can_redraw, note, print};
 use crate::sheet;
 
-/// How often a line says how far it is where there is no terminal.
+/// The interval between progress lines if there is no terminal.
 const SPOKEN_EVERY: Duration = Duration::from_secs(10);
 
-/// Says how far it is: a bar in a terminal, lines elsewhere.
+/// Shows progress: a bar in a terminal, lines elsewhere.
 struct Meter {
     bar: Option<ProgressBar>,
     begun: Instant,
-    /// When a line was last written, and how much had been done before this process began.
+    /// The time of the last line, and the amount that was done before this process began.
     state: Mutex<(Instant, Option<usize>)>,
 }
 
@@ -49,7 +49,7 @@ impl Meter {
         if let Some(bar) = &self.bar {
             if bar.length() != Some(total as u64) {
                 bar.set_length(total as u64);
-                // What an earlier run has done does not count into the rate.
+                // The work of an earlier process does not count towards the rate.
                 bar.set_position(done as u64);
                 bar.reset_eta();
             }
@@ -81,7 +81,7 @@ impl Meter {
     }
 }
 
-/// An interruption is no failure.
+/// Turns an interruption into `Interrupted`, which is not a failure.
 fn outcome<T>(result: Result<T, DataError>) -> Result<T> {
     result.map_err(|error| match error {
         DataError::Interrupted => Interrupted(DataError::Interrupted.to_string()).into(),
@@ -142,18 +142,18 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The prepared folder that the argument is, if it is one.
+/// Returns the prepared folder, if the argument is one.
 fn prepared_folder(args: &DataArgs) -> Option<PathBuf> {
     let path = args.data.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     is_prepared(&path).then_some(path)
 }
 
-/// Whether a path is images rather than the manifest of a data set.
+/// Returns whether a path holds images rather than a data set's manifest.
 fn is_images(path: &Path) -> bool {
     path.exists() && path.extension().is_none_or(|extension| extension != "toml")
 }
 
-/// A data set by name, or a prepared folder.
+/// Opens a data set by name, or a prepared folder.
 fn open(args: &DataArgs) -> Result<Dataset> {
     match prepared_folder(args) {
         Some(folder) => Ok(Dataset::open_prepared(&folder)?),
@@ -280,12 +280,12 @@ pub(crate) fn run_stats(args: &DataArgs) -> Result<()> {
     Ok(())
 }
 
-/// Inputs are cut out of prepared images in the paper's proportion, 224 of 256 (§2, §4.1).
+/// Returns the side of inputs cut from prepared images in the paper's proportion, 224 of 256 (§2, §4.1).
 fn paper_side(size: usize) -> usize {
     (size * 7 / 8).max(1)
 }
 
-/// The paper's augmentation, with colour noise or without.
+/// Returns the paper's augmentation, with or without colour noise.
 fn augmentation(colour: Option<ColourReading>) -> Augmentation {
     let reading = colour.unwrap_or(ColourReading::StandardDeviation);
     Augmentation {
@@ -314,14 +314,14 @@ pub(crate) fn run_show(args: &ShowArgs) -> Result<()> {
     Ok(())
 }
 
-/// Pictures to show are a tile of at least this side, so that small ones can be seen.
+/// The minimum side of a tile, in pixels, so that small pictures are visible.
 const TILE: usize = 128;
 
-/// Random images with their labels.
+/// Draws random images with their labels.
 fn samples(set: &Dataset, train: &Split, args: &ShowArgs) -> Result<sheet::Sheet> {
     let key = |index| alexnet_ops::Key::new([args.seed, index as u64, 0, alexnet_ops::Key::word("show")]);
     let count = args.count.min(train.len());
-    // The lowest of random numbers, one an image: a sample without repetition.
+    // Each image gets a random number, and the lowest are taken: a sample without repetition.
     let mut order: Vec<(u64, usize)> = (0..train.len()).map(|index| (random(key(index)), index)).collect();
     order.sort_unstable();
     let columns = 6.min(count.max(1));
@@ -341,7 +341,7 @@ fn random(key: alexnet_ops::Key) -> u64 {
     key.rng().next_u64()
 }
 
-/// What augmentation makes of one image: as it is, the centre, then a row for each way of drawing.
+/// Draws augmented versions of one image: the original and the centre, then one row for each way of drawing.
 fn augmented(
     set: &Dataset,
     train: &Split,
@@ -394,7 +394,7 @@ fn augmented(
     Ok(sheet)
 }
 
-/// How fast images come.
+/// The rate at which images are loaded.
 #[derive(Debug, Serialize)]
 struct Feed {
     data: String,
@@ -407,11 +407,11 @@ struct Feed {
     images: usize,
     seconds: f64,
     images_per_second: f64,
-    /// The process's high-water mark; not known on every system.
+    /// The peak resident set size of the process; not known on every system.
     peak_rss_bytes: Option<u64>,
 }
 
-/// Measured at least so long, after an epoch that is not.
+/// The minimum time of a measurement, which follows an unmeasured epoch.
 const MEASURED: Duration = Duration::from_secs(5);
 
 pub(crate) fn run_bench(args: &BenchDataArgs) -> Result<()> {
@@ -456,7 +456,7 @@ pub(crate) fn run_bench(args: &BenchDataArgs) -> Result<()> {
     Ok(())
 }
 
-/// What turns the set's files into pixels.
+/// Returns the name of the decoder of the set's files.
 fn decoder(set: &Dataset) -> Result<&'static str> {
     Ok(match &set.prepared {
         None => "none: images are in memory",
@@ -467,7 +467,7 @@ fn decoder(set: &Dataset) -> Result<&'static str> {
     })
 }
 
-/// Whole batches, as training takes them.
+/// Measures whole batches, as training loads them.
 fn feeding(
     set: &Dataset,
     split: &Split,
@@ -501,7 +501,7 @@ fn feeding(
     repeated(epoch)
 }
 
-/// Repeats an epoch as often as it takes, after one that is not counted.
+/// Repeats an epoch until the minimum time is reached, after one that is not counted.
 fn repeated(mut epoch: impl FnMut(usize) -> Result<usize>) -> Result<(usize, f64)> {
     epoch(1)?;
     let (begun, mut images, mut number) = (Instant::now(), 0, 2);
@@ -512,7 +512,7 @@ fn repeated(mut epoch: impl FnMut(usize) -> Result<usize>) -> Result<(usize, f64
     Ok((images, begun.elapsed().as_secs_f64()))
 }
 
-/// All images decoded on `workers` threads, nothing done with them.
+/// Measures decoding of all images on `workers` threads, without further processing.
 fn decoding(split: &Split, workers: usize) -> Result<(usize, f64)> {
     let workers = workers.max(1);
     repeated(|_| {

@@ -1,4 +1,4 @@
-//! `experiments evaluate`: finished runs, alone or as an ensemble, or weights from elsewhere.
+//! `experiments evaluate`: evaluates finished runs, alone or as an ensemble, or weights from elsewhere.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +70,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
             other => other?,
         };
         let result = predictions.result(views);
-        // Those of the test that the run's result has stay; another backend's may differ in some.
+        // Existing predictions, from the test in the run's result, are kept. Another backend's may differ
+        // slightly.
         if run.answers(views)?.is_none()
             && let Err(error) = run.keep_answers(&predictions, views)
         {

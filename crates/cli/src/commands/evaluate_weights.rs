@@ -1,4 +1,4 @@
-//! `experiments evaluate` of weights from elsewhere: the errors on a data set beside the published ones.
+//! `experiments evaluate` for weights from elsewhere: the errors on a data set next to the published ones.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};

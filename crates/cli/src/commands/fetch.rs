@@ -1,4 +1,4 @@
-//! `data fetch`: downloads that are checked and go on where they were interrupted.
+//! `data fetch`: downloads files, verifies them, and resumes interrupted downloads.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::data_sets::{fetched, find_data};
 use crate::interrupted::Interrupted;
 use crate::output::{can_redraw, note, print};
 
-/// Downloads every file of a data set that is not here yet.
+/// Downloads every missing file of a data set.
 pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
     if let Some(path) = find_data(manifest) {
         print(&format!("{} is already here: {}", manifest.name, path.display()));
@@ -57,7 +57,7 @@ fn fetch_file(file: &RemoteFile, folder: &Path, stop: &AtomicBool) -> Result<()>
         download(file, &partial, have, stop)?;
     }
     if let Err(error) = check(file, &partial) {
-        // A wrong file would only be continued the next time.
+        // Otherwise, the next download would continue the wrong file.
         let _ = fs::remove_file(&partial);
         return Err(error);
     }
@@ -70,7 +70,7 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
         request = request.header("Range", format!("bytes={have}-"));
     }
     let response = request.call()?;
-    // A server that ignores the range sends the whole file again.
+    // A server that ignores the range sends the whole file.
     let resumed = response.status() == 206;
     let have = if resumed { have } else { 0 };
     let mut out: File =
@@ -109,7 +109,7 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
 
 fn check(file: &RemoteFile, path: &Path) -> Result<()> {
     let found = file_sha256(path)?;
-    // PyTorch names its files by the first digits.
+    // PyTorch's file names have the first digits of the checksum.
     if file.sha256.is_empty() || !found.starts_with(&file.sha256) {
         bail!("{} has SHA-256 {found}, expected {}", path.display(), file.sha256);
     }

@@ -23,7 +23,7 @@ pub(crate) fn list() {
         Ok(Ablation::load(program().ablations, file.name)?.question)
     });
     lines("\nscales", program().scales, |file| Ok(Scale::load(program().scales, file.name)?.about));
-    // A network's first comment says what it is.
+    // A network file's first comment describes it.
     lines("\npresets (networks)", Preset::ALL, |file| {
         let first = file.toml.lines().next();
         Ok(first.and_then(|line| line.strip_prefix("# ")).unwrap_or_default().to_owned())

@@ -1,4 +1,4 @@
-//! The commands, each with what carries it out.
+//! The commands and their implementations.
 
 mod ablation;
 mod analyze;
@@ -29,7 +29,7 @@ use crate::args::{Cli, Command, DataCommand, RunsCommand, SubmitCommand, Weights
 use crate::data_sets::manifest;
 use crate::output::print;
 
-/// Carries out a command.
+/// Runs a command.
 pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     match cli.command {
         Command::Ablation(args) => return ablation::ablation(&args, stop),

@@ -1,4 +1,4 @@
-//! `experiments model`: a network layer by layer, or what differs between two.
+//! `experiments model`: describes a network layer by layer, or the differences between two.
 
 use alexnet_config::Difference;
 use alexnet_model::{LayerTrace, Network, Preset};
@@ -28,20 +28,20 @@ pub(crate) fn model(args: &ModelArgs) -> Result<()> {
     Ok(())
 }
 
-/// A network as a table: what `experiments model` prints.
+/// A network as a table, as `experiments model` prints it.
 #[derive(Debug, Serialize)]
 struct Description {
     name: String,
     sources: Vec<String>,
     parameters: usize,
-    /// Of one image's forward pass.
+    /// The multiply-adds of one image's forward pass.
     multiply_adds: usize,
     layers: Vec<Row>,
-    /// Bytes that go between devices forward in a step of `batch` images, where each tower has its own; as many
-    /// gradients come back.
+    /// The bytes that devices exchange in the forward pass of a step of `batch` images, if each tower has its
+    /// own device. The backward pass exchanges as many bytes of gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     exchanged_bytes_per_step: Option<usize>,
-    /// Bytes of the images of such a step, which each device but the first is given too.
+    /// The bytes of such a step's images, which every device except the first also receives.
     #[serde(skip_serializing_if = "Option::is_none")]
     image_bytes_per_step: Option<usize>,
     batch: usize,
@@ -52,27 +52,27 @@ struct Description {
 struct Row {
     name: String,
     towers: usize,
-    /// What its own operation gives: `channels × side × side` over all towers, or units.
+    /// The output of the layer's operation: `channels × side × side` over all towers, or units.
     output: String,
-    /// What its stages make of that.
+    /// The output after the layer's stages.
     after: String,
     parameters: usize,
     multiply_adds: usize,
-    /// Bytes of its weights and biases, in f32.
+    /// The size of its weights and biases in f32, in bytes.
     weight_bytes: usize,
-    /// Bytes of its output for one image, in f32.
+    /// The size of its output for one image in f32, in bytes.
     output_bytes: usize,
     stages: Vec<&'static str>,
-    /// Where each of its towers lies.
+    /// The device of each of its towers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     devices: Vec<String>,
-    /// Bytes that it takes in from other towers for one image, in f32.
+    /// The bytes that it receives from other towers for one image, in f32.
     exchanged_bytes: usize,
 }
 
 impl Row {
     fn new(layer: &LayerTrace, maps: bool, towers: usize, devices: &[String]) -> Self {
-        // Of what towers take in of each other, what comes from another device.
+        // Of the inputs from other towers, only those from another device count.
         let there = |tower: usize| devices.get(tower % devices.len().max(1));
         let pairs = (0..layer.towers).flat_map(|one| (0..towers).map(move |other| (one, other)));
         let apart = pairs.filter(|(one, other)| there(*one) != there(*other)).count();
@@ -101,7 +101,8 @@ impl Row {
 }
 
 impl Description {
-    /// Of a network whose towers lie on these devices in turn; none for wherever.
+    /// Describes a network whose towers are on these devices in turn. Without devices, their place is
+    /// unspecified.
     fn of(network: &Network, devices: &[String], batch: usize) -> Result<Self> {
         let trace = network.trace()?;
         if devices.iter().any(|device| device.trim().is_empty()) {
@@ -128,7 +129,7 @@ impl Description {
         })
     }
 
-    /// What people read.
+    /// Returns the text for people.
     fn text(&self) -> String {
         let mut lines = vec![format!(
             "{:<8} {:>6} {:>14} {:>14} {:>12} {:>14}",
@@ -184,7 +185,7 @@ impl Description {
     }
 }
 
-/// 60965224 as 60,965,224.
+/// Formats 60965224 as 60,965,224.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -197,7 +198,7 @@ fn grouped(number: usize) -> String {
     text
 }
 
-/// What differs between two networks but for their names and sources.
+/// Returns the differences between two networks, except their names and sources.
 fn differences(one: &Network, other: &Network) -> Result<Vec<Difference>> {
     let mut found = alexnet_config::differences(one, other)?;
     found.retain(|difference| difference.key != "name" && difference.key != "sources");

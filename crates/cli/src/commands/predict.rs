@@ -1,4 +1,4 @@
-//! What weights say of photographs.
+//! Predictions for photographs.
 
 use alexnet_data::{Views, write_whole};
 use alexnet_model::Network;
@@ -13,7 +13,7 @@ use crate::loaded::{Loaded, refuse_input};
 use crate::machine::backend;
 use crate::output::print;
 
-/// What a network makes of one photograph.
+/// The predictions of a network for one photograph.
 #[derive(Debug, Serialize)]
 struct Prediction {
     image: String,
@@ -71,7 +71,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
             predictions.push(Prediction { image: path.display().to_string(), top: top.collect() });
             match args.views {
                 Views::Centre => logits.extend_from_slice(scores),
-                // A probability may be too small even for 64 bits, but has a logarithm.
+                // A probability can underflow even in 64 bits, so it is clamped before the logarithm.
                 Views::Ten => {
                     logits.extend(probabilities.iter().map(|it| it.max(f64::MIN_POSITIVE).ln() as f32));
                 }
@@ -85,7 +85,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
         file.tensors
             .insert("logits".to_owned(), Tensor { shape: shape_of(&[network.classes]), values: logits });
         if let (Some(layer), Some(shape)) = (&args.features, shape) {
-            // With ten views, those of each image one after the other.
+            // With ten views, the views of each image are consecutive.
             let shape = [&[count * args.views.count()][..], &shape].concat();
             file.tensors.insert(layer.clone(), Tensor { shape, values: features });
         }
@@ -103,7 +103,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
     Ok(())
 }
 
-/// The extents of what a layer gives out for one image.
+/// Returns the shape of a layer's output for one image.
 fn feature_shape(network: &Network, layer: &str) -> Result<Vec<usize>> {
     let trace = network.trace()?;
     let Some(index) = trace.layers.iter().position(|trace| trace.name == layer) else {

@@ -1,4 +1,4 @@
-//! `experiments report` and `experiments power`: what finished runs say.
+//! `experiments report` and `experiments power`: report the results of finished runs.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<()> {
     show(&reports, args.format, &page)
 }
 
-/// The folders of studies among `folders`, and within those that `--out` named.
+/// Returns the studies' folders among `folders`, and those in folders that were given as `--out`.
 fn studies(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {
@@ -63,7 +63,7 @@ pub(crate) fn power(args: &PowerArgs) -> Result<()> {
     }
     let (mut study, out) = (Study::read(&folder)?, out_of(&folder)?);
     let report = Report::of(&study, &out, args.mixed_versions);
-    let _ = study.note_look(report.look(), &folder); // of a folder that is only read there is no later table either
+    let _ = study.note_look(report.look(), &folder); // a folder that is read-only gets no later table either
     let power = Power::of(&study, &report);
     match args.format {
         Format::Json => print(&serde_json::to_string_pretty(&power)?),
@@ -72,13 +72,13 @@ pub(crate) fn power(args: &PowerArgs) -> Result<()> {
     Ok(())
 }
 
-/// The folder that the runs of a study lie in: a study's own is `<out>/ablations/<study>`.
+/// Returns the folder that contains the runs of a study. The study's own folder is `<out>/ablations/<study>`.
 pub(crate) fn out_of(folder: &Path) -> Result<PathBuf> {
     let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
     Ok(folder.ancestors().nth(2).unwrap_or(Path::new("/")).to_owned())
 }
 
-/// Prints reports as asked for.
+/// Prints reports in the requested format.
 pub(crate) fn show(reports: &[Report], format: Format, folder: &Path) -> Result<()> {
     match (format, reports) {
         (Format::Json, [report]) => print(&serde_json::to_string_pretty(report)?),

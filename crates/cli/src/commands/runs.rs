@@ -1,4 +1,4 @@
-//! Runs as they lie in a folder: listed, shown, compared.
+//! Lists, shows and compares the runs in a folder.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,16 +12,16 @@ use crate::output::print;
 use alexnet_config::{self as diff};
 use alexnet_study::statistics::McNemar;
 
-/// How far a run is.
+/// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     Finished,
-    /// A process has its lock.
+    /// A process holds its lock.
     Running,
-    /// It could not go on.
+    /// It could not continue.
     Failed,
-    /// Nobody works on it; the same command goes on.
+    /// No process works on it. The same command resumes it.
     Stopped,
 }
 
@@ -36,22 +36,22 @@ impl State {
     }
 }
 
-/// A run in a line.
+/// A summary of a run.
 #[derive(Debug, Serialize)]
 pub(crate) struct Summary {
-    /// The folder's name.
+    /// The name of the folder.
     pub(crate) run: String,
     pub(crate) state: State,
     pub(crate) seed: u64,
     pub(crate) epochs: usize,
     pub(crate) of_epochs: usize,
-    /// The last known, in percent.
+    /// The last known error, in percent.
     pub(crate) validation_top1_error: Option<f64>,
     pub(crate) test_top1_error: Option<f64>,
     pub(crate) backend: String,
-    /// Of training, without pauses.
+    /// The training time, without pauses.
     pub(crate) seconds: f64,
-    /// Seconds since anything of it was written.
+    /// The number of seconds since the last write to its files.
     pub(crate) quiet_seconds: f64,
     pub(crate) failure: Option<String>,
 }
@@ -95,7 +95,7 @@ fn name(folder: &Path) -> String {
     folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The run folders in a folder, by name.
+/// Returns the run folders in a folder, by name.
 pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -120,7 +120,7 @@ pub(crate) fn list(folder: &Path, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// The runs in `folders`, a line each; one that cannot be read says why.
+/// Returns a table of the runs in `folders`, one line each. The line of an unreadable run has the reason.
 pub(crate) fn table(folders: &[PathBuf]) -> String {
     let percent = |error: Option<f64>| error.map_or("-".to_owned(), |error| format!("{error:.2}"));
     let mut lines = Vec::new();
@@ -157,9 +157,9 @@ fn open(folder: &Path) -> Result<Run> {
     Run::open(folder).with_context(|| format!("{} is no run folder", folder.display()))
 }
 
-/// Prints what a run is and what it found.
+/// Prints a run's definition and results.
 pub(crate) fn show(folder: &Path, format: Format) -> Result<()> {
-    /// All of a run.
+    /// Everything about a run.
     #[derive(Serialize)]
     struct Shown {
         summary: Summary,
@@ -221,20 +221,20 @@ pub(crate) fn show(folder: &Path, format: Format) -> Result<()> {
     Ok(())
 }
 
-/// What two runs differ in.
+/// The differences between two runs.
 #[derive(Debug, Serialize)]
 struct Comparison {
     runs: [String; 2],
-    /// The seed included.
+    /// The config differences, including the seed.
     config: Vec<diff::Difference>,
     same_data: bool,
     test_top1_error: [Option<f64>; 2],
     test_loss: [Option<f64>; 2],
-    /// About the same test images, where both runs kept their answers.
+    /// The test on the same test images, if both runs stored their predictions.
     mcnemar: Option<McNemar>,
 }
 
-/// Prints how two runs differ.
+/// Prints the differences between two runs.
 pub(crate) fn diff(one: &Path, other: &Path, format: Format) -> Result<()> {
     let runs = [open(one)?, open(other)?];
     let [first, second] = &runs;

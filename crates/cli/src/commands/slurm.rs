@@ -1,4 +1,4 @@
-//! An ablation as a job array of SLURM: one job a run, in the shared folder that `--out` names.
+//! An ablation as a SLURM job array: one job per run, in the shared folder that `--out` names.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::args::{Format, SlurmArgs};
 use crate::output::print;
 use alexnet_study::Study;
 
-/// A run that is stopped this often has another trouble.
+/// The maximum number of restarts of a run. A run that is stopped more often has another problem.
 const RESTARTS: usize = 100;
 
 /// Writes `slurm.sh` into the study's folder and submits it.
@@ -52,8 +52,8 @@ pub(crate) fn submit(args: &SlurmArgs, study: &Study, folder: &Path, arguments: 
     Ok(())
 }
 
-/// The job script. A job that a signal ended, by preemption, a time limit or a kill, is queued again and goes
-/// on from its last checkpoint; one that failed is not.
+/// Returns the job script. SLURM requeues a job that a signal ended, by preemption, a time limit or a kill,
+/// and it resumes from its last checkpoint. A failed job is not requeued.
 fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) -> Result<String> {
     let name = folder.display().to_string();
     if name.contains(['"', '\\']) || name.contains(char::is_control) {
@@ -77,7 +77,7 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
         format!("--output=\"{}/logs/task-%a.log\"", name.replace('%', "%%")),
         "--open-mode=append".to_owned(),
         "--requeue".to_owned(),
-        // Time to write a checkpoint before the time limit.
+        // This leaves time to write a checkpoint before the time limit.
         "--signal=B:TERM@60".to_owned(),
     ] {
         let _ = writeln!(text, "#SBATCH {option}");
@@ -105,7 +105,7 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
     Ok(text)
 }
 
-/// A word as a shell takes it literally.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }

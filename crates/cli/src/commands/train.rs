@@ -1,4 +1,4 @@
-//! `experiments train`: one run.
+//! `experiments train`: trains one run.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

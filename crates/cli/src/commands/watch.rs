@@ -1,4 +1,4 @@
-//! Runs in progress, from their files alone: whatever process or machine works on them.
+//! Shows runs in progress from their files alone, whichever process or machine works on them.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use super::runs::{State, Summary, folders};
 use crate::args::WatchArgs;
 use crate::output::{can_redraw_output, print, put};
 
-/// Prints the runs in progress, and again and again in a terminal, until it is interrupted.
+/// Prints the runs in progress. In a terminal, repeats this until it is interrupted.
 pub(crate) fn watch(args: &WatchArgs, stop: &AtomicBool) -> Result<()> {
     let once = args.once || !can_redraw_output();
     loop {
@@ -20,7 +20,8 @@ pub(crate) fn watch(args: &WatchArgs, stop: &AtomicBool) -> Result<()> {
             print(text.trim_end());
             return Ok(());
         }
-        // Home, the text with the rest of each line cleared, then what is below.
+        // Moves the cursor home, prints the text and clears the rest of each line, then clears everything
+        // below.
         put(&format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n")));
         let next = Instant::now() + Duration::from_secs(args.every.max(1));
         while Instant::now() < next {
@@ -58,7 +59,7 @@ fn text(found: &[PathBuf]) -> String {
     )
 }
 
-/// `[=====     ] 4/8  12.30 %  about 2 min left  mini-…`
+/// Returns the line of a run: `[=====     ] 4/8  12.30 %  about 2 min left  mini-…`
 fn line(run: &Summary) -> String {
     const WIDTH: usize = 16;
     let filled = (WIDTH * run.epochs / run.of_epochs.max(1)).min(WIDTH);

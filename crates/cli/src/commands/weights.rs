@@ -1,4 +1,4 @@
-//! `experiments weights`: files of weights looked into, and written for other libraries.
+//! `experiments weights`: inspects files of weights and converts them for other libraries.
 
 use std::fs;
 use std::path::Path;
@@ -99,7 +99,7 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) 
     Ok(())
 }
 
-/// Says if torchvision's alexnet does something else with such weights.
+/// Reports if torchvision's alexnet computes something else with such weights.
 fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
     let theirs = Preset::load("torchvision")?;
     let theirs = Network { classes: network.classes, ..theirs };
@@ -121,9 +121,10 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What a network computes otherwise than torchvision's alexnet with as many classes.
+/// Returns the settings in which a network's computation differs from torchvision's alexnet with as many
+/// classes.
 fn otherwise_in_torchvision(network: &Network) -> Result<Vec<String>> {
-    // What training begins with and how it goes on is no part of what is computed.
+    // Initialization and update settings do not affect the forward pass.
     let computed = |mut network: Network| {
         (network.name, network.sources, network.classes) = Default::default();
         for (number, layer) in network.conv.iter_mut().enumerate() {
@@ -145,7 +146,7 @@ fn otherwise_in_torchvision(network: &Network) -> Result<Vec<String>> {
 
 /// `experiments weights import`.
 pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
-    // Where a link leads, there the other file belongs too.
+    // If the output is a link, the metadata file goes next to the link's target.
     let out = &fs::canonicalize(out).ok().filter(|_| out.is_symlink()).unwrap_or_else(|| out.to_owned());
     if !is_record(out) {
         bail!(
@@ -162,7 +163,7 @@ pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
     }
     let loaded = Loaded::open(file, origin)?;
     let model = Classifier::from(loaded.model(&backend(None)?.device()?)?);
-    // First what goes with the record: without it, or with another's, the record would be used wrongly.
+    // The metadata is written first. Without it, or with another's, the record would be used wrongly.
     let before = fs::read(&json).ok();
     write(&json, &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
     if let Err(error) = model.save(out) {

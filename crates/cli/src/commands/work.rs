@@ -1,10 +1,10 @@
-//! Tasks of a study, trained in this process or in several at once.
+//! Trains the tasks of a study, in this process or in several at once.
 //!
-//! With `--jobs N` this process trains and starts N − 1 others, `experiments work FOLDER`, each on its share
-//! of the processor. It writes the number of a task to their standard input and reads what happens, a line of
-//! JSON each, from their standard output; what they have to say to people is in `logs/job-N.log`. A process
-//! that dies costs the task it was at and no other. Results do not depend on who trains what: every draw of a
-//! run has a key of its own.
+//! With `--jobs N`, this process trains and starts N − 1 others, `experiments work FOLDER`, each on its share
+//! of the processor. It writes task numbers to their standard input and reads events, one line of JSON each,
+//! from their standard output. Their messages to people are in `logs/job-N.log`. If a process dies, only its
+//! current task is lost. Results do not depend on which process trains a task, because every draw of a run
+//! has its own key.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -26,20 +26,20 @@ use crate::interrupted::Interrupted;
 use crate::observer::epoch_line;
 use crate::output::{note, print};
 
-/// What a process that trains for another tells it.
+/// An event that a worker process reports.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Event {
-    /// Data and device are there.
+    /// Data and device are ready.
     Ready,
     /// A line for people.
     Line(String),
-    /// A task, by its label, and the fraction of it that is done.
+    /// A task's label and its completed fraction.
     Progress(String, f64),
     End(End),
 }
 
-/// How a task ended.
+/// The outcome of a task.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum End {
@@ -48,10 +48,10 @@ enum End {
     Interrupted(String),
 }
 
-/// Everything but the study that training needs.
+/// Everything that training needs besides the study.
 pub(crate) struct Plan<'a> {
     pub(crate) study: &'a Study,
-    /// Which of its tasks are to be carried out, by their places.
+    /// The tasks to execute, by their index.
     pub(crate) tasks: Vec<usize>,
     /// The study's folder.
     pub(crate) folder: &'a Path,
@@ -61,13 +61,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) clock: Arc<Clock>,
     pub(crate) fresh: bool,
     pub(crate) jobs: usize,
-    /// The threads of this process where it is one of several; a thread is in one pool for good.
+    /// The thread pool of this process, if it is one of several. A thread stays in one pool forever.
     pub(crate) pool: &'a OnceLock<rayon::ThreadPool>,
-    /// What another process of this program needs to do the same: data, backend and the like.
+    /// The arguments with which another process of this program does the same: data, backend and so on.
     pub(crate) arguments: Vec<String>,
 }
 
-/// Carries out tasks; returns how many failed, each of which has said why and left it in its folder.
+/// Executes tasks. Returns the number of failed tasks. Each of them has reported its reason and stored it in
+/// its folder.
 ///
 /// # Errors
 /// Only if training was interrupted.
@@ -109,7 +110,7 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
             other.join().unwrap_or_else(|_| Err(anyhow!("a thread failed unexpectedly")))
         };
         let mut outcomes: Vec<_> = std::iter::once(own).chain(others.into_iter().map(join)).collect();
-        // A job that did not start gave its task back, perhaps after this one had run out of them.
+        // A job that did not start returned its task, possibly after this one's queue was empty.
         if outcomes.iter().all(Result::is_ok) {
             outcomes.push(here());
         }
@@ -119,7 +120,8 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
     Ok(failures.into_inner())
 }
 
-/// Makes this thread one of a pool of so many, if it is not in one yet: with one thread, nothing has to be handed to another.
+/// Adds this thread to a new pool of `threads` threads, if it is not in one yet. With one thread, no work has
+/// to be handed to another.
 fn own_pool(plan: &Plan<'_>, threads: usize) -> Result<()> {
     if plan.pool.get().is_none() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).use_current_thread().build();
@@ -128,7 +130,7 @@ fn own_pool(plan: &Plan<'_>, threads: usize) -> Result<()> {
     Ok(())
 }
 
-/// What is asked before a task is begun, since nothing of it is there to be interrupted.
+/// Returns an error if a stop was requested. Called before a task begins, when none of it can be interrupted.
 fn check_stop(plan: &Plan<'_>) -> Result<()> {
     match plan.environment.stop.load(Ordering::SeqCst) {
         true => Err(Interrupted("interrupted; the same command goes on with the next run".to_owned()).into()),
@@ -136,7 +138,7 @@ fn check_stop(plan: &Plan<'_>) -> Result<()> {
     }
 }
 
-/// Has tasks carried out by another process; starts a new one where that died in the middle of one.
+/// Executes tasks in another process. Starts a new process if one dies during a task.
 fn elsewhere(
     plan: &Plan<'_>,
     tasks: &[Task],
@@ -177,7 +179,7 @@ fn elsewhere(
                     say(plan.environment, &format!("job {job} does not start: {why}"));
                     return Ok(());
                 }
-                keep_failure(&plan.out.join(&tasks[task].folder), &why); // it could not do so itself
+                keep_failure(&plan.out.join(&tasks[task].folder), &why); // the process could not do so itself
                 failed(task, why);
             }
         }
@@ -186,7 +188,7 @@ fn elsewhere(
     Ok(())
 }
 
-/// The numbers of the tasks that nobody has begun.
+/// The numbers of the tasks that have not begun.
 struct Queue(Mutex<VecDeque<usize>>);
 
 impl Queue {
@@ -194,7 +196,7 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// Gives back a task that was not begun after all.
+    /// Returns a task that did not begin to the queue.
     fn back(&self, task: usize) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_front(task);
     }
@@ -204,7 +206,7 @@ fn log_path(folder: &Path, job: usize) -> PathBuf {
     folder.join("logs").join(format!("job-{job}.log"))
 }
 
-/// The log of a job, which goes on where an earlier process of it ended.
+/// Opens the log of a job for appending to the output of earlier processes.
 pub(crate) fn begin_log(folder: &Path, job: usize) -> Result<File> {
     let path = log_path(folder, job);
     let cannot = || format!("cannot write {}", path.display());
@@ -216,7 +218,7 @@ pub(crate) fn begin_log(folder: &Path, job: usize) -> Result<File> {
 struct Worker {
     child: Child,
     events: Receiver<Event>,
-    /// Whether it has loaded what it needs.
+    /// Whether the process has loaded its data and device.
     ready: bool,
 }
 
@@ -237,7 +239,7 @@ impl Worker {
         Ok(Self { child, events, ready: false })
     }
 
-    /// Has a task carried out; returns how it ended, or nothing if the process did.
+    /// Executes a task. Returns its outcome, or `None` if the process ended.
     fn train(&mut self, task: usize, plan: &Plan<'_>) -> Option<End> {
         writeln!(self.child.stdin.as_mut()?, "{task}").ok()?;
         loop {
@@ -247,7 +249,7 @@ impl Worker {
                 Ok(Event::Progress(label, done)) => drop(plan.clock.update(&label, done)),
                 Ok(Event::End(end)) => return Some(end),
                 Err(RecvTimeoutError::Disconnected) => return None,
-                // The end of its input is what tells it to stop.
+                // The end of its input tells the process to stop.
                 Err(RecvTimeoutError::Timeout) if plan.environment.stop.load(Ordering::SeqCst) => {
                     drop(self.child.stdin.take());
                 }
@@ -273,14 +275,14 @@ fn forward(output: ChildStdout, send: &std::sync::mpsc::Sender<Event>) {
     }
 }
 
-/// Prints a line where the dashboard is not in the way; what it would say is in the logs and the table too.
+/// Prints a line if there is no dashboard. With one, the logs and the table have the same information.
 fn say(environment: &Environment, line: &str) {
     if !environment.dashboard {
         note(line);
     }
 }
 
-/// Tells the process that this one trains for.
+/// Sends events to the process that this one trains for.
 struct Reporter {
     last: Mutex<Instant>,
 }
@@ -310,7 +312,7 @@ impl Observer for Reporter {
     }
 }
 
-/// Carries out the tasks whose numbers come on standard input; its end means stop.
+/// Executes the tasks whose numbers arrive on standard input. The end of the input means stop.
 pub(crate) fn serve(
     study: &Study,
     out: &Path,
@@ -346,7 +348,7 @@ fn read_numbers(send: &std::sync::mpsc::Sender<usize>, stop: &AtomicBool) {
     stop.store(true, Ordering::SeqCst);
 }
 
-/// Carries out one task of a study in this process: what a job of an array does.
+/// Executes one task of a study in this process, as a job of an array does.
 pub(crate) fn one(
     study: &Study,
     task: usize,

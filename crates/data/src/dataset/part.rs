@@ -1,4 +1,4 @@
-//! Some classes of a data set, and few of their labels.
+//! Selects some classes of a data set and a few of their labels.
 
 use std::sync::Arc;
 
@@ -9,8 +9,9 @@ use super::{Dataset, Split};
 use crate::DataError;
 
 impl Dataset {
-    /// The images of some classes, which are labelled in the order given; of the training and of the validation images `labelled`
-    /// of each class, drawn with `seed`: fewer are a part of more. No classes means all, and 0 labelled all there are.
+    /// Returns the images of some classes, labelled in the order given. Of the training and of the validation
+    /// images, `labelled` images of each class are drawn with `seed`. A smaller draw is a subset of a larger one.
+    /// No classes means all, and 0 labelled means all images.
     ///
     /// # Errors
     /// If there is no such class, or a class is named twice.
@@ -82,7 +83,7 @@ mod tests {
     use super::super::{Images, LabelledImages};
     use super::*;
 
-    /// Four classes in turn, each image's only pixel its number.
+    /// Builds four classes in turn. Each image's only pixel is its number.
     fn set() -> Dataset {
         let split = |images: u32| {
             let source = LabelledImages {

@@ -1,4 +1,4 @@
-//! Layouts as they are met, each made here: what is read of it, and what is said of the rest.
+//! Layouts as they occur in practice, each built here, with the expected reading and the expected messages.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::Source;
 use crate::gzip::tests::packed;
 use crate::{Layout, Manifest};
 
-/// What begins as a JPEG file does; nothing here is decoded.
+/// The first bytes of a JPEG file. Nothing here is decoded.
 fn jpeg(number: u8) -> Vec<u8> {
     vec![0xff, 0xd8, 0xff, 0xe0, number]
 }
@@ -35,7 +35,7 @@ impl Set {
         self
     }
 
-    /// Images, each with its own bytes.
+    /// Adds images, each with its own bytes.
     fn images(&self, names: &[&str]) -> &Self {
         names.iter().zip(0..).for_each(|(name, number)| {
             self.put(name, jpeg(number));
@@ -43,7 +43,7 @@ impl Set {
         self
     }
 
-    /// `<split>/<class>/<number>.jpg`, `count` of each of two classes.
+    /// Adds `<split>/<class>/<number>.jpg`, `count` images of each of two classes.
     fn split(&self, split: &str, count: u8) -> &Self {
         for (class, first) in [("cat", 0), ("dog", 100)] {
             for number in 0..count {
@@ -65,7 +65,7 @@ impl Set {
         })
     }
 
-    /// The splits with the number of their images, and what was passed over.
+    /// Returns the splits with their numbers of images, and the files passed over.
     fn told(&self) -> String {
         told(&self.source().unwrap())
     }
@@ -100,7 +100,7 @@ fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-/// A WebDataset shard of these keys, each of the class 1.
+/// Builds a WebDataset shard of these keys, each of class 1.
 fn shard(keys: &[&str]) -> Vec<u8> {
     let names = keys.iter().map(|key| (format!("{key}.cls"), format!("{key}.jpg"), jpeg(key.len() as u8)));
     let names: Vec<_> = names.collect();
@@ -125,7 +125,7 @@ fn manifest(layout: Layout, classes: &[&str], channels: usize, size: usize) -> M
     }
 }
 
-/// Imagenette has images of the official training and validation sets in both of its splits.
+/// Both splits of Imagenette contain images of the official training and validation sets.
 #[test]
 fn folders_decide_the_split_and_not_names_of_images() {
     let set = Set::new();
@@ -140,7 +140,7 @@ fn folders_decide_the_split_and_not_names_of_images() {
     let source = set.source().unwrap();
     assert_eq!(told(&source), "class folders: train 8, val 6");
     assert!(source.splits[1].1.keys.iter().all(|key| key.starts_with("val/")));
-    // The development kit does not change that.
+    // The development kit does not change the result.
     set.put("data/ILSVRC2012_validation_ground_truth.txt", "1\n");
     assert_eq!(set.told(), "ILSVRC-2012: train 8, val 6");
 }
@@ -164,7 +164,7 @@ fn splits_are_named_by_words_of_folders() {
     let set = Set::new();
     set.split("train", 3).split("val", 2).split("valid", 2);
     set.fails(&["valid: is called after the split `val`, and so is ", "val; rename or move"]);
-    // Classes called as splits are.
+    // Classes with the names of splits.
     let set = Set::new();
     set.images(&["train/1.jpg", "truck/1.jpg", "bus/1.jpg"]);
     assert_eq!(classes(&set.source().unwrap()), ["bus", "train", "truck"]);
@@ -211,7 +211,7 @@ fn an_archive_beside_its_files_is_an_error() {
         ("pets-v1.tar", inside(""), "other/name/"),
         ("archives/a.tgz", packed(&inside("train/")), "data/train/"),
         ("all.tar", tar(&[("pets.tar", &inside(""))]), "here/"),
-        // Renamed after it was unpacked, and unpacked without its first folder.
+        // One archive's folder was renamed after unpacking; the other was unpacked without its first folder.
         ("pets2.tgz", packed(&inside("pets2/")), "pets/"),
         ("pets2.tgz", packed(&inside("pets2/")), ""),
     ] {
@@ -222,13 +222,13 @@ fn an_archive_beside_its_files_is_an_error() {
         });
         set.fails(&[archive, folder.trim_end_matches('/')]);
     }
-    // Images under any names.
+    // Images with arbitrary names.
     let set = Set::new();
     let image = jpeg(1);
     set.put("pets.tgz", packed(&tar(&[("cat/1", &image), ("dog/1.bin", &image)])));
     set.put("here/cat/1", &image).put("here/dog/1.bin", &image);
     set.fails(&["pets.tgz: holds the images that lie in", "here/"]);
-    // Other images under the same names are other images.
+    // Different images with the same names are distinct.
     let set = Set::new();
     set.put("train.tar", inside("")).split("val", 2);
     assert_eq!(set.told(), "class folders: train 3, val 4");
@@ -237,23 +237,23 @@ fn an_archive_beside_its_files_is_an_error() {
 #[test]
 fn copies_count_once() {
     const COPIES: &str = "copies (same split, class, name and bytes)";
-    // A folder unpacked into itself.
+    // A folder that was unpacked into itself.
     let nested = Set::new();
     nested.split("xray/train", 3).split("xray/test", 2);
     nested.split("xray/xray/train", 3).split("xray/xray/test", 2);
     assert_eq!(nested.told(), format!("class folders: train 6, test 4; 10 files passed over: 10 {COPIES}"));
-    // An archive downloaded twice.
+    // An archive that was downloaded twice.
     let twice = Set::new();
     let archive = tar(&[("cat/1.jpg", &jpeg(1)), ("dog/1.jpg", &jpeg(2))]);
     twice.put("train.tar", &archive).put("train (1).tar", &archive);
     assert_eq!(twice.told(), format!("class folders: train 2; 2 files passed over: 2 {COPIES}"));
-    // Tiny-ImageNet's validation images, sorted by copying.
+    // Tiny-ImageNet's validation images, sorted into classes by copying.
     let tiny = Set::new();
     tiny.put(&format!("train/{FISH}/images/{FISH}_0.JPEG"), jpeg(0));
     tiny.put("val/images/val_0.JPEG", jpeg(1)).put(&format!("val/{FISH}/val_0.JPEG"), jpeg(1));
     tiny.put("val/val_annotations.txt", format!("val_0.JPEG\t{FISH}\t0\t0\t9\t9\n"));
     assert_eq!(tiny.told(), format!("Tiny-ImageNet: train 1, val 1; 1 file passed over: 1 {COPIES}"));
-    // The same name with other bytes, and the same bytes in another class, are images of their own.
+    // Images with the same name and other bytes, or the same bytes in another class, are distinct.
     let videos = Set::new();
     videos.images(&["cat/a/1.jpg", "cat/b/1.jpg", "dog/a/1.jpg"]).put("dog/b/1.jpg", jpeg(0));
     assert_eq!(videos.told(), "class folders: train 4");
@@ -284,7 +284,7 @@ fn shards_are_of_the_split_that_they_or_their_folders_are_called_after() {
         });
         set.fails(&[expected]);
     }
-    // Unpacked, folders are what is left of shards.
+    // Unpacked shards are folders.
     let set = Set::new();
     set.images(&["train/a.jpg", "val/x/b.jpg"]).put("train/a.cls", "0").put("val/x/b.cls", "1");
     assert_eq!(set.told(), "WebDataset shards: train 1, val 1");
@@ -308,7 +308,7 @@ fn shards_without_labels_are_no_classes() {
         tar(&[("a.cls", b"1"), ("a.jpg", &image), ("b.jpg", &image), ("b.cls.txt", b"1")]),
     );
     set.fails(&["key `b` has no label (`.cls`), only `.cls.txt`, `.jpg`"]);
-    // Tars of classes are classes.
+    // Tars of classes are read as classes.
     let set = Set::new();
     set.put("train/n01440764.tar", tar(&[("n01440764_1.JPEG", &image)]));
     set.put("train/n02102040.tar", tar(&[("n02102040_1.JPEG", &image)]));
@@ -326,7 +326,8 @@ fn keys_and_fields_are_those_of_webdataset() {
         set.put("train-0.tar", tar(members));
         set.source().map(|source| told(&source))
     };
-    // Endings in capitals, dots in folders, fields of several parts, labels alone, WebDataset's own files.
+    // Upper-case extensions, dots in folders, fields with several parts, labels without images, WebDataset's own
+    // files.
     let whole = read(&[
         ("v1.2/a.CLS", b" 1\n"),
         ("v1.2/a.JPG", &image),
@@ -363,20 +364,20 @@ fn gzip_is_read_to_its_end() {
     let set = Set::new();
     set.put("a.tar.gz", [packed(&raw[..1024]), packed(&raw[1024..]), vec![0; 512]].concat());
     assert_eq!(told(&set.source_of("a.tar.gz", None).unwrap()), "class folders: train 3");
-    // Whatever it is called.
+    // The file name does not matter.
     set.put("a.tar", packed(&raw));
     assert_eq!(told(&set.source_of("a.tar", None).unwrap()), "class folders: train 3");
     set.put("b.tgz", [packed(&raw), b"garbage".to_vec()].concat());
     let error = set.source_of("b.tgz", None).unwrap_err();
     assert!(error.contains("b.tgz: not a whole tar.gz archive (bytes behind its end"), "{error}");
-    // Archives in it are folders, as in a tar.
+    // Archives in it count as folders, as in a tar.
     let inner =
         tar(&[("cat.tar", &tar(&[("1.jpg", &one)])), ("dog.tar.gz", &packed(&tar(&[("1.jpg", &two)])))]);
     set.put("c.tar.gz", packed(&inner)).put("c.tar", &inner);
     for name in ["c.tar.gz", "c.tar"] {
         assert_eq!(classes(&set.source_of(name, None).unwrap()), ["cat", "dog"], "{name}");
     }
-    // Packed twice, two archives in one, an archive that is not read beside nothing else.
+    // A file packed twice, two archives in one, and an unsupported archive beside nothing else.
     set.put("d.tgz", packed(&packed(&raw)));
     let error = set.source_of("d.tgz", None).unwrap_err();
     assert!(error.contains("d.tgz: is packed by gzip twice; unpack it once"), "{error}");
@@ -425,7 +426,7 @@ fn clutter_is_passed_over_in_folders_and_archives() {
             "{name}"
         );
     }
-    // A class with nothing else in it is empty.
+    // A class that contains only this is empty.
     let set = Set::new();
     set.split("train", 2).put("train/cow/.DS_Store", "");
     set.fails(&["train/cow: a class folder of `train` without"]);
@@ -515,7 +516,7 @@ fn imagenet_is_read_as_kaggle_packs_it() {
         assert_eq!(source.passed_over.to_string(), "1 file passed over: 1 test images without a label");
         images.boxes.clone()
     };
-    // By the annotations, then by the table.
+    // The annotations are used first, then the table.
     assert_eq!(check(), vec![[[1.0, 2.0, 9.0, 8.0]]; 2]);
     let table = |rows: &str| set.put("LOC_val_solution.csv", format!("ImageId,PredictionString\n{rows}"));
     let good = format!(
@@ -599,7 +600,7 @@ fn mnist_is_read_under_all_its_names() {
         }
         let source = set.source_of("", Some(&manifest)).unwrap();
         assert_eq!(told(&source), "IDX: train 2, test 2", "{called}");
-        // Kaggle has each file twice.
+        // Kaggle ships each file twice.
         set.put("again/train-images.idx3-ubyte", images(9));
         let source = set.source_of("", Some(&manifest)).unwrap();
         assert_eq!(told(&source), "IDX: train 2, test 2; 1 file passed over: 1 second copies");
@@ -609,7 +610,7 @@ fn mnist_is_read_under_all_its_names() {
     }
 }
 
-/// Pickles of two batches, of names and of what should not run (`tests/golden/cifar.py`).
+/// Pickles of two batches, of names and of code that must not run (`tests/golden/cifar.py`).
 const PICKLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/cifar");
 
 fn pickled(name: &str) -> Vec<u8> {
@@ -618,7 +619,7 @@ fn pickled(name: &str) -> Vec<u8> {
 
 #[test]
 fn cifars_python_version_is_read_as_data() {
-    // As Python 2 wrote the originals, as Python 3 does by its protocols.
+    // Written by Python 2, as the originals were, and by Python 3 with each protocol.
     for version in ["python2", "protocol2", "protocol4", "protocol5", "again"] {
         let (batch, meta) = (pickled(&format!("batch.{version}")), pickled(&format!("meta.{version}")));
         let mut members: Vec<(String, &[u8])> =
@@ -727,7 +728,7 @@ fn the_manifests_layout_decides_where_its_files_are_there() {
     let folders = manifest(Layout::Folders, &[], 3, 8);
     let source = set.source_of("", Some(&folders)).unwrap();
     assert_eq!(told(&source), "class folders: train 4; 1 file passed over: 1 val images without a label");
-    // CIFAR-10 is passed around as class folders too.
+    // CIFAR-10 is also distributed as class folders.
     let set = Set::new();
     set.split("train", 2);
     let cifar = manifest(Layout::Cifar10, &["cat", "dog"], 3, 32);

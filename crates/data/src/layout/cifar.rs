@@ -1,21 +1,21 @@
-//! CIFAR-10 and CIFAR-100, each in its binary version, records of label bytes and planes of pixels, and in its Python
-//! version, pickled dictionaries of the same.
+//! CIFAR-10 and CIFAR-100. The binary versions hold records of label bytes and planes of pixels. The Python
+//! versions hold the same in pickled dictionaries.
 
 use super::pickle::Pickle;
 use super::{Class, LabelledImages, Source, in_memory};
 use crate::{DataError, Files, Manifest};
 
-/// One of the two sets.
+/// One of the two data sets.
 pub(super) struct Cifar {
     /// Files of the binary version.
     train: &'static [&'static str],
     test: &'static str,
-    /// Bytes of labels before the pixels; the last one is the label.
+    /// The number of label bytes before the pixels. The last one is the label.
     labels: usize,
     python: Python,
 }
 
-/// Files of the Python version, and what they have under which key.
+/// Files of the Python version and the keys of their contents.
 struct Python {
     train: &'static [&'static str],
     test: &'static str,
@@ -56,7 +56,7 @@ pub(super) const CIFAR100: Cifar = Cifar {
 };
 pub(super) const CIFAR_PIXELS: usize = 3 * 32 * 32;
 
-/// What the binary versions have beside the images; the manifest has the same names.
+/// Files of the binary versions beside the images. The manifest has the same names.
 const NAMES: [&str; 3] = ["batches.meta.txt", "fine_label_names.txt", "coarse_label_names.txt"];
 
 impl Cifar {
@@ -111,7 +111,7 @@ pub(super) fn read(files: &Files, manifest: Option<&Manifest>, cifar: &Cifar) ->
     Ok(Source { shape: Some([3, 32]), ..Source::new("CIFAR", classes, splits) })
 }
 
-/// The names of the classes in the Python version, which must be those that are given, if any are.
+/// Returns the class names in the Python version. They must equal the given names, if any.
 fn names(files: &Files, python: &Python, given: Vec<String>) -> Result<Vec<String>, DataError> {
     let found = find(files, python.meta)?;
     let problem = |problem: String| DataError::file(files.display(found), problem);
@@ -130,7 +130,7 @@ fn class_names(bytes: &[u8], key: &str) -> Result<Vec<String>, String> {
     pickle.names(pickle.get(key)?).ok_or_else(|| format!("its `{key}` is no list of names"))
 }
 
-/// Takes a batch of the Python version apart: an array of bytes, a row an image, and a list of labels.
+/// Splits a batch of the Python version into an array of bytes, with one row for each image, and a list of labels.
 fn batch(bytes: &[u8], key: &str, pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -> Result<(), String> {
     let pickle = Pickle::read(bytes)?;
     let data = pickle.array(pickle.get("data")?).ok_or("its `data` is no array of bytes, row by row")?;
@@ -146,7 +146,7 @@ fn batch(bytes: &[u8], key: &str, pixels: &mut Vec<u8>, labels: &mut Vec<u32>) -
     Ok(())
 }
 
-/// Everything that reading a file of the Python version does, on bytes.
+/// Runs the whole reading of a Python-version file on bytes.
 pub(crate) fn fuzz_python(bytes: &[u8]) {
     let (mut pixels, mut labels) = (Vec::new(), Vec::new());
     for python in [CIFAR10.python, CIFAR100.python] {
@@ -155,7 +155,7 @@ pub(crate) fn fuzz_python(bytes: &[u8]) {
     }
 }
 
-/// Takes records of label bytes and pixels apart.
+/// Splits records into label bytes and pixels.
 pub(crate) fn records(
     bytes: &[u8],
     label_bytes: usize,

@@ -1,5 +1,5 @@
-//! Copies of images within a data set: an archive that was downloaded twice, a folder unpacked into itself, validation
-//! images sorted into classes beside the unsorted ones.
+//! Finds copies of images within a data set: an archive that was downloaded twice, a folder unpacked into itself,
+//! or validation images sorted into classes beside the unsorted ones.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,11 +8,11 @@ use crate::files::base;
 use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files};
 
-/// The kind that copies are counted under.
+/// The kind under which copies are counted.
 const COPIES: &str = "copies (same split, class, name and bytes)";
 
-/// Keeps the first of images that have their split, class, file name and bytes in common; the others are counted as
-/// passed over. Names alone decide nothing: cameras and videos give the same ones again and again.
+/// Keeps the first of the images that agree in split, class, file name and bytes. The others are counted as passed
+/// over. Names alone are not enough: cameras and videos repeat them.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -27,7 +27,7 @@ pub(super) fn pass_over(files: &Files, source: &mut Source) -> Result<(), DataEr
     Ok(())
 }
 
-/// The numbers of the images that are copies of earlier ones, in order.
+/// Returns the sorted numbers of the images that are copies of earlier ones.
 fn copies(files: &Files, images: &LabelledImages) -> Result<Vec<usize>, DataError> {
     let mut by_name: HashMap<(u32, &str), Vec<usize>> = HashMap::with_capacity(images.labels.len());
     for (at, (key, label)) in images.keys.iter().zip(&images.labels).enumerate() {
@@ -52,7 +52,7 @@ fn copies(files: &Files, images: &LabelledImages) -> Result<Vec<usize>, DataErro
     Ok(copies)
 }
 
-/// Takes images out, whose numbers are sorted.
+/// Removes images, given their sorted numbers.
 fn remove(images: &mut LabelledImages, copies: &[usize]) {
     fn kept<T>(values: &mut Vec<T>, copies: &[usize]) {
         let mut at = 0;

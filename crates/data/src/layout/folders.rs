@@ -9,17 +9,18 @@ use super::{Class, Source, names};
 use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
-/// An image and its class by the folder that it is in.
+/// An image and its class, which is the name of its folder.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sorted<'a> {
     pub(super) class: &'a str,
-    /// The whole path.
+    /// The full path.
     pub(super) name: &'a str,
-    /// Where the folder of the class lies: empty, or with a slash at the end.
+    /// The path above the class folder: empty, or with a slash at the end.
     above: &'a str,
 }
 
-/// What is below the folder `images`, if a path begins with it: some sets have it between a split and its classes.
+/// Returns the part of a path below a leading `images` folder. Some data sets have this folder between a split and
+/// its classes.
 pub(super) fn below_images(path: &str) -> &str {
     match path.split_once('/') {
         Some((folder, rest)) if folder.eq_ignore_ascii_case("images") => rest,
@@ -28,14 +29,14 @@ pub(super) fn below_images(path: &str) -> &str {
 }
 
 impl<'a> Sorted<'a> {
-    /// An image in the folder of its class, `below` which is the end of its path.
+    /// Creates an image in a class folder. `below` is the end of its path, from the class folder on.
     pub(super) fn new(name: &'a str, below: &'a str) -> Option<Self> {
         let (class, _) = below.split_once('/')?;
         Some(Self { class, name, above: &name[..name.len() - below.len()] })
     }
 }
 
-/// The images of a split that are sorted into class folders. The others are counted as without a label.
+/// Returns the images of a split that are in class folders. The others are counted as unlabelled.
 pub(super) fn sorted<'a>(files: &Files, found: &[(&'a str, Found<'a>)], split: &str) -> Vec<Sorted<'a>> {
     let of_split = || found.iter().filter(|(_, found)| found.split == split);
     // Beside other folders, `images` is a class.
@@ -55,7 +56,7 @@ pub(super) fn without_label(split: &str) -> String {
     format!("{split} images without a label")
 }
 
-/// The images with the split's folder that each is in; those in none are counted.
+/// Returns the images with the split folder of each. Images in no split folder are counted.
 pub(super) fn found<'a>(
     files: &Files,
     images: &[&'a str],
@@ -90,7 +91,7 @@ pub(super) fn labelled(
     })
 }
 
-/// The manifest's classes, or those that these images are of, sorted.
+/// Returns the manifest's classes, or the sorted classes of these images.
 pub(super) fn classes(manifest: Option<&Manifest>, images: &[Sorted<'_>]) -> Vec<Class> {
     match manifest {
         Some(manifest) if !manifest.classes.is_empty() => {
@@ -103,7 +104,7 @@ pub(super) fn classes(manifest: Option<&Manifest>, images: &[Sorted<'_>]) -> Vec
     }
 }
 
-/// Images as [`labelled`] takes them.
+/// Returns images in the form that [`labelled`] takes.
 pub(super) fn pairs<'a>(images: &[Sorted<'a>]) -> Vec<(&'a str, &'a str)> {
     images.iter().map(|image| (image.class, image.name)).collect()
 }
@@ -148,7 +149,7 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
     Ok(Source::new("class folders", classes, splits))
 }
 
-/// Whether images are in one folder, which is no class: that is how test images without labels are kept.
+/// Returns whether images are in one folder that is not a class. Unlabelled test images are stored in this way.
 fn are_unsorted(images: &[Sorted<'_>], known: &BTreeSet<&str>) -> bool {
     let first = images.first().map_or("", |image| image.class);
     !known.contains(first) && images.iter().all(|image| image.class == first)
@@ -158,11 +159,11 @@ fn no_class_folders(files: &Files) -> DataError {
     DataError::file(files.display(""), "has no class folders with JPEG or PNG images in them")
 }
 
-/// Images of class folders without splits: the class is the first folder in which paths differ.
+/// Returns the images of class folders without splits. The class is the first folder in which paths differ.
 fn unsplit<'a>(files: &Files, images: &[&'a str]) -> Result<Vec<Sorted<'a>>, DataError> {
     let folders = || images.iter().filter_map(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
     let Some(first) = folders().next() else { return Err(no_class_folders(files)) };
-    // Folders that all images share, but for the last one if it holds images itself.
+    // The folders that all images share, except the last one if it directly contains images.
     let common = folders().fold(first.split('/').collect::<Vec<_>>(), |common, folder| {
         common.into_iter().zip(folder.split('/')).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
     });
@@ -186,7 +187,7 @@ fn unsplit<'a>(files: &Files, images: &[&'a str]) -> Result<Vec<Sorted<'a>>, Dat
     Ok(sorted)
 }
 
-/// A class folder without images is an error: it would be a class that nothing is ever of.
+/// Returns an error if a class folder has no images: the class would never occur.
 fn no_empty_class(files: &Files, split: &str, images: &[Sorted<'_>]) -> Result<(), DataError> {
     let above: BTreeSet<&str> = images.iter().map(|image| image.above).collect();
     let known: BTreeSet<&str> = images.iter().map(|image| image.class).collect();
@@ -249,7 +250,7 @@ mod tests {
         assert_eq!(source.splits[1].1.labels, [1]);
         let error = read_folder(&["train/a/1.jpg", "val/c/1.jpg"]).unwrap_err();
         assert!(error.contains("`c` is not a class of the training images"), "{error}");
-        // To test weights on, that is enough.
+        // This is enough to evaluate weights.
         let source = read_folder(&["val/c/1.jpg", "val/a/1.jpg"]).unwrap();
         assert_eq!((source.splits[0].0.as_str(), source.classes.len()), ("val", 2));
     }

@@ -7,16 +7,16 @@ use crate::files::base;
 use crate::gzip::{self, Gzip};
 use crate::{DataError, Files, Manifest};
 
-/// A file is unpacked up to this many bytes; what is longer does not have the length its header announces.
+/// A file is unpacked up to this many bytes. A longer file does not have the length that its header states.
 const UNPACKED_LIMIT: u64 = 1 << 32;
 
-/// The files of training images and labels, as MNIST has them.
+/// MNIST's names of the files of training images and labels.
 const TRAIN: [&str; 2] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"];
-/// Those of test images and labels.
+/// MNIST's names of the files of test images and labels.
 const TEST: [&str; 2] = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
 
-/// Whether a file is the one that is called `known`, packed or not, with dots or lines between the words: unpacked files
-/// have their older names, with a dot.
+/// Returns whether a file has the name `known`, packed or not, with dots, hyphens or underscores between the words.
+/// Unpacked files have their older names, with a dot.
 fn is_called(name: &str, known: &str) -> bool {
     let name = base(name).to_ascii_lowercase().replace(['.', '_'], "-");
     name.strip_suffix("-gz").unwrap_or(&name) == known
@@ -26,7 +26,7 @@ pub(super) fn is_laid_out(files: &Files) -> bool {
     files.names().any(|name| is_called(name, TRAIN[0]))
 }
 
-/// Reads the file that is called `known`. If there are several, all must hold the same.
+/// Reads the file with the name `known`. If there are several, their contents must be equal.
 fn read_called(files: &Files, known: &str) -> Result<(String, Vec<u8>), DataError> {
     let mut found: Option<(&str, Vec<u8>)> = None;
     for name in files.names().filter(|name| is_called(name, known)) {
@@ -47,7 +47,7 @@ fn read_called(files: &Files, known: &str) -> Result<(String, Vec<u8>), DataErro
     Ok((files.display(name), bytes))
 }
 
-/// A file's bytes, unpacked if they are packed, whatever it is called.
+/// Returns a file's bytes, unpacked if they are packed, whatever its name.
 fn unpacked(files: &Files, name: &str) -> Result<Vec<u8>, DataError> {
     let packed = files.read(name)?;
     if !packed.starts_with(&gzip::MAGIC) {
@@ -60,7 +60,7 @@ fn unpacked(files: &Files, name: &str) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// The data behind an IDX header of unsigned bytes with these dimensions.
+/// Returns the data after an IDX header of unsigned bytes, with these dimensions.
 pub(crate) fn body(bytes: &[u8], dimensions: usize) -> Result<(Vec<usize>, &[u8]), String> {
     let word = |at: usize| -> Result<u32, String> {
         let four = bytes.get(4 * at..4 * at + 4).and_then(|four| four.try_into().ok());

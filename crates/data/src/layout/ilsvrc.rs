@@ -1,6 +1,6 @@
-//! ILSVRC-2012 as it is distributed and as Kaggle packs it: tars or folders of training images by WordNet id,
-//! validation images in one folder or sorted into such folders, their labels in the development kit, in Kaggle's table or
-//! in the annotations, bounding boxes.
+//! ILSVRC-2012 as distributed and as packed by Kaggle. Training images are in tars or folders by WordNet id.
+//! Validation images are in one folder, or sorted into such folders. Their labels are in the development kit, in
+//! Kaggle's table or in the annotations, which also hold bounding boxes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use crate::files::base;
 use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files};
 
-/// The development kit's file of labels, one a line, in the order of the validation images.
+/// The development kit's file of labels, one per line, in the order of the validation images.
 pub(super) const GROUND_TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 
-/// Kaggle's tables of labels and boxes by image; the one of the validation images is where their labels are.
+/// Kaggle's tables of labels and boxes by image. This one has the labels of the validation images.
 pub(super) const SOLUTION: &str = "LOC_val_solution.csv";
 const TRAIN_SOLUTION: &str = "LOC_train_solution.csv";
 
-/// The development kit's table of classes, with their numbers there.
+/// The development kit's table of classes and their numbers.
 const META: &str = "meta.mat";
 
 fn parent(path: &str) -> &str {
     path.rsplit('/').nth(1).unwrap_or_default()
 }
 
-/// A file's name without its ending: what tables and annotations call an image.
+/// Returns a file's name without its extension. Tables and annotations identify an image by it.
 fn stem(path: &str) -> &str {
     let base = base(path);
     base.rsplit_once('.').map_or(base, |(stem, _)| stem)
 }
 
-/// The number, from 1, of `…/ILSVRC2012_val_00000001.JPEG`.
+/// Returns the number, from 1, of `…/ILSVRC2012_val_00000001.JPEG`.
 fn validation_number(path: &str) -> Option<usize> {
     stem(path).strip_prefix("ILSVRC2012_val_")?.parse().ok()
 }
 
-/// Whether the validation images lie as they are distributed, by number and not by class.
+/// Returns whether the validation images are stored as distributed: by number, not by class.
 pub(super) fn has_flat_validation_images(files: &Files) -> bool {
     files.names().filter(|name| validation_number(name).is_some() && !name.ends_with(".xml")).any(|name| {
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -53,7 +53,7 @@ pub(super) fn read(files: &Arc<Files>) -> Result<Source, DataError> {
     let is_table = |name: &&str| base(name).rsplit_once('.').is_some_and(|(_, end)| tables.contains(&end));
     let images = images_of(files, files.names().filter(|name| !is_table(name)))?;
     let places = split::folders(files, &images, true)?.unwrap_or_else(|| vec![None; images.len()]);
-    // WordNet id, if the folder is called by one, and path.
+    // The WordNet id, if the folder is named by one, and the path.
     let (mut train, mut val, mut test) = (Vec::new(), Vec::new(), Vec::new());
     for (name, place) in images.iter().zip(places) {
         let wnid = Some(parent(name)).filter(|folder| is_wnid(folder));
@@ -119,14 +119,14 @@ pub(super) fn read(files: &Arc<Files>) -> Result<Source, DataError> {
     Ok(Source::new("ILSVRC-2012", classes, splits))
 }
 
-/// All that says what is in which image.
+/// All sources of labels and boxes.
 struct Labels<'a> {
     kit: Kit,
-    /// Kaggle's rows by the image's name without its ending: the first object's WordNet id, and all boxes.
+    /// Kaggle's rows by image name without extension: the first object's WordNet id, and all boxes.
     rows: BTreeMap<String, (String, Vec<BoundingBox>)>,
-    /// The thousand ids of Kaggle's table of classes.
+    /// The thousand ids in Kaggle's table of classes.
     ids: Vec<String>,
-    /// Paths of annotations by the image's name without its ending.
+    /// Paths of annotations by image name without extension.
     annotations: BTreeMap<&'a str, &'a str>,
 }
 
@@ -151,7 +151,7 @@ impl<'a> Labels<'a> {
         })
     }
 
-    /// The class of a validation image that no folder tells.
+    /// Returns the class of a validation image that is not in a class folder.
     fn of(&self, files: &Files, name: &str) -> Result<String, String> {
         if let Some((wnid, _)) = self.rows.get(stem(name)) {
             return Ok(wnid.clone());
@@ -175,7 +175,7 @@ impl<'a> Labels<'a> {
         self.kit.validation_class(number).map(str::to_owned)
     }
 
-    /// The boxes of each image, from its annotation or Kaggle's row; nothing where there is none for any.
+    /// Returns the boxes of each image from its annotation or Kaggle's row, or nothing if no image has any.
     fn boxes(&self, files: &Files, keys: &[String]) -> Result<Vec<Vec<BoundingBox>>, DataError> {
         if self.annotations.is_empty() && self.rows.is_empty() {
             return Ok(Vec::new());
@@ -191,8 +191,8 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// An image's name, its class and boxes in a row of Kaggle's tables: `name,n03995372 85 1 499 272 n03995372 …`, each field
-/// in quotes or not.
+/// Parses an image's name, class and boxes from a row of Kaggle's tables: `name,n03995372 85 1 499 272 n03995372
+/// …`. Fields may be quoted.
 fn solution(line: &str) -> Result<(&str, &str, Vec<BoundingBox>), String> {
     let (image, objects) = line.split_once(',').ok_or("has no comma")?;
     let [image, objects] = [image, objects].map(|field| field.trim().trim_matches('"'));
@@ -205,15 +205,15 @@ fn solution(line: &str) -> Result<(&str, &str, Vec<BoundingBox>), String> {
     Ok((image, class, boxes.collect::<Result<_, _>>()?))
 }
 
-/// What the development kit says. Its numbers of classes are in an order of its own; what everybody uses is the
-/// order of the sorted WordNet ids.
+/// The contents of the development kit. It numbers classes in its own order, while the common order is that of the
+/// sorted WordNet ids.
 #[derive(Default)]
 struct Kit {
-    /// WordNet id and words of each class, by the kit's number.
+    /// WordNet id and words of each class, by the kit's class number.
     classes: BTreeMap<usize, (String, String)>,
-    /// The kit's number of each validation image's class.
+    /// The kit's class number of each validation image.
     truth: Vec<usize>,
-    /// Where the table of classes is.
+    /// The file with the table of classes.
     meta: Option<String>,
 }
 
@@ -223,7 +223,7 @@ impl Kit {
         if let Some(name) = files.find(META) {
             let synsets = matlab::synsets(&files.read(name)?)
                 .map_err(|problem| DataError::file(files.display(name), problem))?;
-            // Numbers beyond the 1000 are of inner nodes of the tree.
+            // Numbers above 1000 are inner nodes of the tree.
             let leaves = synsets.into_iter().filter(|synset| synset.children == 0);
             kit.classes = leaves.map(|synset| (synset.number, (synset.wnid, synset.words))).collect();
             kit.meta = Some(files.display(name));
@@ -259,7 +259,7 @@ impl Kit {
         }
     }
 
-    /// The class of the validation image with this number, from 1.
+    /// Returns the class of the validation image with this number, counted from 1.
     fn validation_class(&self, number: usize) -> Result<&str, String> {
         if self.truth.is_empty() || self.meta.is_none() {
             return Err(format!(
@@ -273,7 +273,7 @@ impl Kit {
     }
 }
 
-/// The classes and boxes of the objects of an annotation in PASCAL VOC's XML.
+/// Returns the classes and boxes of the objects in an annotation in PASCAL VOC's XML.
 pub(crate) fn annotation(bytes: &[u8]) -> Result<(Vec<String>, Vec<BoundingBox>), String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
     let document = roxmltree::Document::parse(text).map_err(|error| format!("broken XML ({error})"))?;
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!(source.classes[0].name, "tench, Tinca tinca");
         assert_eq!((source.splits[0].0.as_str(), &source.splits[0].1.labels[..]), ("val", &[2, 3, 1, 0][..]));
 
-        // The same with training images beside, of which there are only three classes.
+        // The same, with training images of only three classes.
         for wnid in ["n01440764", "n02100735", "n02119789"] {
             write(root, &format!("train/{wnid}/{wnid}_1.JPEG"), "x");
         }

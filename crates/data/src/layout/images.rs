@@ -1,10 +1,11 @@
-//! Which files are images: those with the usual endings, and of the others those that begin as an image does.
+//! Determines which files are images: those with the usual extensions, and others whose first bytes are those of an
+//! image.
 
 use crate::files::{base, is_image};
 use crate::format::{SNIFFED, sniff};
 use crate::{DataError, Files};
 
-/// The images among `names`. Those in a format that is not read are counted.
+/// Returns the images among `names`. Images in unsupported formats are counted.
 ///
 /// # Errors
 /// If a file cannot be read.
@@ -21,7 +22,7 @@ pub(super) fn images_of<'a>(
     Ok(images)
 }
 
-/// Whether a file is an image that is read; one that is not read is counted.
+/// Returns whether a file is a supported image. An unsupported image is counted.
 ///
 /// # Errors
 /// If the file cannot be read.

@@ -1,5 +1,5 @@
-//! The table of classes in ILSVRC's `meta.mat`: a MATLAB 5 file with one array of structures. Only what that needs
-//! is read (MAT-File Format, MathWorks, level 5).
+//! Reads the table of classes in ILSVRC's `meta.mat`, a MATLAB 5 file with one array of structures. Only the
+//! necessary parts of the format are read (MAT-File Format, MathWorks, level 5).
 
 use std::io::Read;
 
@@ -11,20 +11,20 @@ pub(crate) struct Synset {
     pub(crate) number: usize,
     pub(crate) wnid: String,
     pub(crate) words: String,
-    /// Nodes below it in the tree; classes have none.
+    /// The number of nodes below it in the tree. Classes have none.
     pub(crate) children: usize,
 }
 
-/// A file of 1,860 classes unpacks to two megabytes.
+/// The limit on unpacked bytes. A file of 1,860 classes unpacks to two megabytes.
 const UNPACKED_LIMIT: u64 = 1 << 26;
-/// Structures hold structures: not deeper than this.
+/// The largest depth of nested structures.
 const DEPTH_LIMIT: usize = 8;
 
 const INT8: u32 = 1;
 const MATRIX: u32 = 14;
 const COMPRESSED: u32 = 15;
 
-/// The rows of `synsets`.
+/// Returns the rows of `synsets`.
 pub(crate) fn synsets(bytes: &[u8]) -> Result<Vec<Synset>, String> {
     if !bytes.starts_with(b"MATLAB 5.0") || bytes.get(126..128) != Some(b"IM") {
         return Err("not a MATLAB 5 file of a little-endian machine".into());
@@ -84,7 +84,7 @@ enum Value {
     Other,
 }
 
-/// Data elements one after the other: a tag of kind and length, the data, padding to eight bytes.
+/// Consecutive data elements: a tag of kind and length, the data, and padding to eight bytes.
 struct Elements<'a>(&'a [u8]);
 
 impl<'a> Elements<'a> {
@@ -98,13 +98,13 @@ impl<'a> Elements<'a> {
             four.map(u32::from_le_bytes).ok_or_else(|| short.to_owned())
         };
         let first = word(0)?;
-        // A small element has its length in the upper half of the first word, and its data in the second.
+        // A small element has its length in the upper half of the first word and its data in the second word.
         let (kind, start, length, padded) = match first >> 16 {
             0 => (first, 8, word(4)? as usize, (word(4)? as usize).next_multiple_of(8)),
             length => (first & 0xffff, 4, length as usize, 4),
         };
         let body = self.0.get(start..).and_then(|rest| rest.get(..length)).ok_or(short)?;
-        // Compressed elements are not padded, and padding at the very end may be missing.
+        // Compressed elements are not padded. Padding at the very end may be missing.
         let end = start + if kind == COMPRESSED { length } else { padded.max(length) };
         self.0 = self.0.get(end..).unwrap_or_default();
         Ok(Some((kind, body)))
@@ -115,7 +115,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A matrix's name and value.
+/// Returns a matrix's name and value.
 fn matrix(body: &[u8], depth: usize) -> Result<(String, Value), String> {
     if depth > DEPTH_LIMIT {
         return Err("structures inside structures, too deep".into());
@@ -189,7 +189,7 @@ fn text(kind: u32, data: &[u8]) -> String {
     }
 }
 
-/// Numbers are stored in the smallest type that holds them.
+/// Reads numbers, which are stored in the smallest type that holds them.
 fn numbers(kind: u32, data: &[u8]) -> Result<Vec<f64>, String> {
     macro_rules! read {
         ($type:ty) => {{

@@ -1,4 +1,4 @@
-//! Readers: each turns files of one layout into the images and labels of a data set's splits.
+//! Readers. Each turns files of one layout into the images and labels of a data set's splits.
 
 mod cifar;
 mod copies;
@@ -32,17 +32,17 @@ pub(crate) use matlab::synsets as matlab_synsets;
 pub(crate) use parquet::fuzz_table;
 pub(crate) use prepared::open as open_prepared;
 
-/// A data set as it is on disk.
+/// A data set as stored on disk.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// What its layout is called.
+    /// The name of its layout.
     pub(crate) layout: &'static str,
     pub(crate) classes: Vec<Class>,
-    /// `train`, `val`, `test`: those that are there.
+    /// The splits that exist, of `train`, `val` and `test`.
     pub(crate) splits: Vec<(String, LabelledImages)>,
-    /// `[channels, size]` where all images have been brought to one size.
+    /// `[channels, size]`, if all images have been brought to one size.
     pub(crate) shape: Option<[usize; 2]>,
-    /// A checksum of images and labels, where it is known without reading them.
+    /// A checksum of images and labels, if it is known without reading them.
     pub(crate) checksum: Option<String>,
     /// Files that were not used.
     pub(crate) passed_over: PassedOver,
@@ -63,16 +63,15 @@ impl Source {
         Self { layout, classes, splits, shape: None, checksum: None, passed_over: PassedOver::default() }
     }
 
-    /// A split, taken out.
+    /// Takes a split out.
     pub(crate) fn take(&mut self, names: &[&str]) -> Option<LabelledImages> {
         let at = names.iter().find_map(|name| self.splits.iter().position(|(split, _)| split == name))?;
         Some(self.splits.swap_remove(at).1)
     }
 }
 
-/// Reads a data set whose files are laid out as `manifest` says, or in another layout that is
-/// recognized by its files: CIFAR-10 is also passed around as class folders. Without a manifest the files
-/// must speak for themselves.
+/// Reads a data set whose layout is that of `manifest`, or another layout that its files identify: CIFAR-10 is also
+/// distributed as class folders. Without a manifest the files must identify the layout.
 pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, DataError> {
     if shards::is_prepared(path) {
         return prepared::open(path);
@@ -95,7 +94,7 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
     Ok(source)
 }
 
-/// An error about what is missing, with an archive that is not read and may hold it.
+/// Returns an error about missing files that also names an unsupported archive that may contain them.
 fn with_packed(files: &Files, error: DataError) -> DataError {
     match (error, files.other_archive()) {
         (DataError::File { file, problem }, Some((name, kind))) => DataError::File {
@@ -106,12 +105,12 @@ fn with_packed(files: &Files, error: DataError) -> DataError {
     }
 }
 
-/// The tables of `docs/data.md` in Markdown: layouts, words for splits, what is passed over.
+/// Returns the tables of `docs/data.md` in Markdown: layouts, names of splits, and files that are passed over.
 pub fn tables() -> [String; 3] {
     [rules::table(), split::table(), crate::clutter::table()]
 }
 
-/// Images already decoded, with labels checked against the classes.
+/// Returns images that are already decoded, after checking their labels against the classes.
 fn in_memory(
     classes: &[String],
     file: &str,
@@ -127,7 +126,7 @@ fn in_memory(
     Ok(LabelledImages { images: Images::Memory(pixels), labels, keys, boxes: Vec::new() })
 }
 
-/// The fields of a line as a box.
+/// Parses the fields of a line as a box.
 fn bounding_box<'a>(fields: impl Iterator<Item = &'a str>) -> Result<BoundingBox, String> {
     let numbers: Vec<f32> = fields
         .map(|field| field.trim().parse().map_err(|_| format!("`{field}` is no number")))
@@ -168,7 +167,7 @@ mod tests {
         }
     }
 
-    /// A CIFAR file: `labels` label bytes, then pixels that repeat the record's number.
+    /// Writes a CIFAR file. Each record has `labels` label bytes and pixels that repeat the record's number.
     fn cifar_file(path: &Path, records: u8, labels: usize) {
         let record = |number: u8| {
             let mut bytes = vec![99; labels - 1]; // coarse labels, which are not used

@@ -1,6 +1,6 @@
-//! Parquet files as the Hugging Face hub ships image data sets: a column of structures with an image's `bytes` (and
-//! `path`) or of plain bytes, a column of class numbers, the classes' names in the file's metadata. Files or their folders
-//! are called after their split.
+//! Reads parquet files of image data sets from the Hugging Face hub. One column holds structures with an image's
+//! `bytes` (and `path`), or plain bytes. Another holds class numbers. The file's metadata holds the class names.
+//! The files or their folders are named after their split.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,10 +16,10 @@ use crate::samples::{Images, LabelledImages};
 use crate::table::{Table, column, column_reader, image_column, images, open, shape, values, without_panic};
 use crate::{DataError, Files};
 
-/// Names of the column of labels: ImageNet's and most; the fine one of CIFAR-100.
+/// Names of the column of labels: the usual one, also ImageNet's, and the one of CIFAR-100's fine labels.
 const LABELS: [&str; 2] = ["label", "fine_label"];
 
-/// The first row of a group that has no image, if the file's own count of such rows is not zero.
+/// Returns the first row of a group without an image. The group is searched only if the file counts such rows.
 fn row_without_image<R: ChunkReader + 'static>(
     reader: &SerializedFileReader<R>,
     group: usize,
@@ -49,7 +49,7 @@ fn labels<R: ChunkReader + 'static>(
     }
 }
 
-/// The names of the classes, from what the hub's library writes into a file.
+/// Returns the class names that the hub's library writes into a file.
 fn class_names(metadata: &ParquetMetaData) -> Option<Vec<String>> {
     let entries = metadata.file_metadata().key_value_metadata()?;
     let text = entries.iter().find(|entry| entry.key == "huggingface")?.value.as_ref()?;
@@ -60,11 +60,11 @@ fn class_names(metadata: &ParquetMetaData) -> Option<Vec<String>> {
     })
 }
 
-/// The files of each split.
+/// Returns the files of each split.
 ///
 /// # Errors
-/// If nobody can tell which split a file is of, or files of one split lie in several folders: those are other versions of
-/// the same images.
+/// If the split of a file is ambiguous, or files of one split are in several folders: those are different versions
+/// of the same images.
 fn by_split(files: &Files) -> Result<BTreeMap<&'static str, Vec<PathBuf>>, DataError> {
     let (mut words, mut found) = (Words::default(), BTreeMap::<_, Vec<PathBuf>>::new());
     let mut places: BTreeMap<&str, String> = BTreeMap::new();
@@ -113,7 +113,7 @@ pub(super) fn read(source: &Files) -> Result<Source, DataError> {
                 for (row, label) in
                     without_panic(|| labels(&reader, group)).map_err(problem)?.into_iter().enumerate()
                 {
-                    // The hub's test images often have -1.
+                    // In test images of the hub the label is often -1.
                     if split == "test" && label.is_none_or(|label| label < 0) {
                         source.count(&without_label(split), 1);
                         continue;
@@ -146,7 +146,7 @@ pub(super) fn read(source: &Files) -> Result<Source, DataError> {
     Ok(Source::new("parquet files", classes, splits))
 }
 
-/// Everything that reading a file does, on bytes.
+/// Runs the whole reading of a file on bytes.
 pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
     let reader =
         SerializedFileReader::new(bytes::Bytes::copy_from_slice(bytes)).map_err(|e| e.to_string())?;
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!((train.as_str(), val.as_str()), ("train", "val"));
         assert_eq!(images.labels, [0, 1, 0, 0, 1, 0]);
         let mut file = Vec::new();
-        // The second file's first image, then the first file's: groups are read anew.
+        // The second file's first image, then the first file's: groups are read again.
         for at in [3, 0, 5] {
             images.file(at, &mut file).unwrap();
             assert!(file.starts_with(&[0xff, 0xd8]));
@@ -228,7 +228,7 @@ mod tests {
         column.close().unwrap();
     }
 
-    /// A file with these rows in its groups.
+    /// Builds a file with these rows in its groups.
     fn file(schema: &str, properties: WriterPropertiesBuilder, groups: &[&[Row<'_>]]) -> Vec<u8> {
         let message = Arc::new(parse_message_type(schema).unwrap());
         let mut writer =
@@ -343,7 +343,7 @@ mod tests {
         let no_image: &[Row<'_>] = &[(Some(b"a"), Some(1)), (None, Some(1))];
         let error = read("train", no_image, EnabledStatistics::Chunk).unwrap_err();
         assert!(error.contains("train.parquet: row 1 of row group 1: has no image (null)"), "{error}");
-        // A file that does not count them is found out where the image is read.
+        // If a file does not count missing images, the error occurs when the image is read.
         let source = read("train", no_image, EnabledStatistics::None).unwrap();
         let error = source.splits[0].1.file(4, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("train.parquet, row 1 of row group 1: has no image (null)"), "{error}");

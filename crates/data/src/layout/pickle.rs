@@ -1,6 +1,7 @@
-//! Python's pickles as data: what the opcodes build is kept as a table of values that refer to each other by number.
-//! Nothing is imported or called, no value holds another, and each opcode adds at most one: memory and depth are
-//! bounded by the input's length (pickle protocols 1 to 5, <https://github.com/python/cpython/blob/main/Lib/pickletools.py>).
+//! Reads Python pickles as data. The opcodes build a table of values that refer to each other by number. Nothing is
+//! imported or called, no value contains another, and each opcode adds at most one value. So memory and depth are
+//! bounded by the input's length (pickle protocols 1 to 5,
+//! <https://github.com/python/cpython/blob/main/Lib/pickletools.py>).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ pub(super) type Id = usize;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
-    /// `None` or a float: of no use here.
+    /// `None` or a float, which are not needed here.
     Other,
     Bool(bool),
     Int(i64),
@@ -19,9 +20,9 @@ pub(super) enum Value<'a> {
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// A name in a module, which is not looked up.
+    /// A name in a module. It is not looked up.
     Global(&'a str, &'a str),
-    /// What calling something would make, and the state it would be given.
+    /// The result of a call that is not made, and its state.
     Object {
         callable: Id,
         arguments: Id,
@@ -43,7 +44,7 @@ pub(super) struct Array<'a> {
     pub(super) bytes: Cow<'a, [u8]>,
 }
 
-/// Takes opcodes' arguments off the input.
+/// Reads the arguments of opcodes from the input.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -53,14 +54,14 @@ impl<'a> Input<'a> {
         Ok(first)
     }
 
-    /// An unsigned number of `bytes` bytes, at most 8.
+    /// Reads an unsigned number of `bytes` bytes, at most 8.
     fn number(&mut self, bytes: usize) -> Result<u64, String> {
         let mut all = [0; 8];
         all[..bytes].copy_from_slice(self.take(bytes)?);
         Ok(u64::from_le_bytes(all))
     }
 
-    /// Bytes behind their length, which has `width` bytes.
+    /// Reads bytes preceded by their length, which has `width` bytes.
     fn counted(&mut self, width: usize) -> Result<&'a [u8], String> {
         let length = self.number(width)?;
         self.take(usize::try_from(length).map_err(|_| "ends inside an opcode")?)
@@ -77,12 +78,12 @@ fn text(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|_| "a text that is not UTF-8".into())
 }
 
-/// What the opcodes work on.
+/// The state on which the opcodes operate.
 #[derive(Default)]
 struct Machine<'a> {
     values: Vec<Value<'a>>,
     stack: Vec<Id>,
-    /// Heights of the stack.
+    /// Heights of the stack at the marks.
     marks: Vec<usize>,
     memo: BTreeMap<u64, Id>,
 }
@@ -94,7 +95,7 @@ impl<'a> Machine<'a> {
     }
 
     fn pop(&mut self) -> Result<Id, String> {
-        // What is below a mark stays there until the mark is taken off.
+        // Values below a mark stay there until the mark is removed.
         let floor = self.marks.last().copied().unwrap_or(0);
         (self.stack.len() > floor)
             .then(|| self.stack.pop())
@@ -108,7 +109,7 @@ impl<'a> Machine<'a> {
         Ok(ids)
     }
 
-    /// Everything above the last mark.
+    /// Removes and returns everything above the last mark.
     fn pop_marked(&mut self) -> Result<Vec<Id>, String> {
         let mark = self.marks.pop().ok_or("has no mark")?;
         Ok(self.stack.split_off(mark))
@@ -154,7 +155,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Carries one opcode out; `false` at the end.
+    /// Executes one opcode. Returns `false` at the end.
     fn step(&mut self, opcode: u8, input: &mut Input<'a>) -> Result<bool, String> {
         match opcode {
             b'.' => return Ok(false),
@@ -290,7 +291,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// A little-endian number in two's complement.
+/// Reads a little-endian number in two's complement.
 fn long(bytes: &[u8]) -> Result<Value<'_>, String> {
     if bytes.len() > 8 {
         return Err("a number of more than 8 bytes".into());
@@ -305,7 +306,7 @@ impl<'a> Pickle<'a> {
     /// Reads a pickle.
     ///
     /// # Errors
-    /// At which byte it is broken or has what is not read.
+    /// If it is broken or has unsupported contents. The error states the byte.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, String> {
         let (mut machine, mut input) = (Machine::default(), Input(bytes));
         loop {
@@ -319,16 +320,16 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// What the pickled dictionary has under this key, a text or bytes.
+    /// Returns the value of this key, a text or bytes, in the pickled dictionary.
     pub(super) fn get(&self, key: &str) -> Result<&Value<'a>, String> {
         let Value::Dict(items) = &self.values[self.root] else { return Err("is no dictionary".into()) };
-        // The last one set counts, as in Python.
+        // The last assignment counts, as in Python.
         let found =
             items.iter().rev().find(|(id, _)| self.name(*id).is_some_and(|name| *name == *key.as_bytes()));
         found.map(|(_, value)| &self.values[*value]).ok_or_else(|| format!("has no `{key}`"))
     }
 
-    /// A text in UTF-8, or bytes.
+    /// Returns a text in UTF-8, or bytes.
     fn name(&self, id: Id) -> Option<Cow<'a, [u8]>> {
         match self.values[id] {
             Value::Text(text) => Some(Cow::from(text.as_bytes())),
@@ -343,7 +344,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// A list of numbers that are not negative.
+    /// Returns a list of non-negative numbers.
     pub(super) fn numbers(&self, value: &Value<'a>) -> Option<Vec<u32>> {
         let number = |id: &Id| match self.values[*id] {
             Value::Int(number) => u32::try_from(number).ok(),
@@ -352,13 +353,14 @@ impl<'a> Pickle<'a> {
         self.items(value)?.iter().map(number).collect()
     }
 
-    /// A list of names.
+    /// Returns a list of names.
     pub(super) fn names(&self, value: &Value<'a>) -> Option<Vec<String>> {
         let name = |id: &Id| String::from_utf8(self.name(*id)?.into_owned()).ok();
         self.items(value)?.iter().map(name).collect()
     }
 
-    /// An array of unsigned bytes in C order, as NumPy pickles them: reconstructed with a state, or from a buffer.
+    /// Returns an array of unsigned bytes in C order, as NumPy pickles it: reconstructed with a state, or from a
+    /// buffer.
     pub(super) fn array(&self, value: &Value<'a>) -> Option<Array<'a>> {
         let (module, name, arguments, state) = self.object(value)?;
         if !module.starts_with("numpy") {
@@ -392,7 +394,7 @@ impl<'a> Pickle<'a> {
         (expected == Some(bytes.len())).then_some(Array { shape, bytes })
     }
 
-    /// Module, name, arguments and state of an object.
+    /// Returns module, name, arguments and state of an object.
     fn object<'b>(&'b self, value: &Value<'a>) -> Option<(&'a str, &'a str, &'b [Id], Option<Id>)> {
         let Value::Object { callable, arguments, state } = value else { return None };
         let Value::Global(module, name) = self.values[*callable] else { return None };
@@ -400,7 +402,7 @@ impl<'a> Pickle<'a> {
         Some((module, name, arguments, *state))
     }
 
-    /// Bytes; before Python had an opcode for them they were pickled as a Latin-1 text to encode.
+    /// Returns bytes. Before Python had an opcode for them, they were pickled as a Latin-1 text to encode.
     fn bytes(&self, value: &Value<'a>) -> Option<Cow<'a, [u8]>> {
         if let Value::Bytes(bytes) = value {
             return Some(Cow::from(*bytes));

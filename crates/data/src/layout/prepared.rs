@@ -1,4 +1,4 @@
-//! Shards of a prepared data set.
+//! Reads the shards of a prepared data set.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::DataError;
 use crate::samples::{Images, LabelledImages};
 use crate::shards::{Prepared, Shards};
 
-/// Opens a prepared data set. Nothing is read but the manifest and the indices.
+/// Opens a prepared data set. Only the manifest and the indices are read.
 pub(crate) fn open(folder: &Path) -> Result<Source, DataError> {
     let manifest = Prepared::read(folder)?;
     let splits = manifest.splits.iter().map(|split| {

@@ -1,4 +1,4 @@
-//! The layouts that are read, and how each is recognised: one table, which `docs/data.md` shows.
+//! The supported layouts and their signs, in one table that `docs/data.md` shows.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use crate::{DataError, Files, Layout, Manifest};
 
 /// A layout.
 pub(super) struct Rule {
-    /// What a manifest calls it; parquet files have no such name.
+    /// The layout's name in a manifest. Parquet files have none.
     layout: Option<Layout>,
-    /// What people call it.
+    /// The layout's common name.
     name: &'static str,
-    /// By which files it is recognised.
+    /// A description of the files by which the layout is recognised.
     sign: &'static str,
-    /// How its files are read.
+    /// A description of how its files are read.
     meaning: &'static str,
-    /// Whether the sign is there.
+    /// Returns whether the sign is present.
     fits: fn(&Files) -> bool,
     pub(super) read: fn(&Arc<Files>, Option<&Manifest>) -> Result<Source, DataError>,
 }
 
-/// The first that fits counts, but the one that a manifest names before all.
+/// The first rule that fits is used, but the manifest's layout takes precedence.
 const RULES: &[Rule] = &[
     Rule {
         layout: None,
@@ -103,8 +103,9 @@ const RULES: &[Rule] = &[
     },
 ];
 
-/// The rule by which files are read: the one of the manifest's layout, if its sign is there; the first whose sign is; or
-/// the one that says best what is missing. `None` if there are no files.
+/// Returns the rule for reading the files: that of the manifest's layout if its sign is present, or the first rule
+/// whose sign is present. Otherwise it is the rule that best describes what is missing. Returns `None` if there are
+/// no files.
 pub(super) fn of(files: &Files, manifest: Option<&Manifest>) -> Option<&'static Rule> {
     let named = manifest.and_then(|manifest| RULES.iter().find(|rule| rule.layout == Some(manifest.layout)));
     let fits = |rule: &&Rule| (rule.fits)(files);
@@ -112,7 +113,7 @@ pub(super) fn of(files: &Files, manifest: Option<&Manifest>) -> Option<&'static 
     named.filter(fits).or_else(|| RULES.iter().find(fits)).or(named).or(RULES.last())
 }
 
-/// The table of layouts in Markdown.
+/// Returns the table of layouts in Markdown.
 pub(super) fn table() -> String {
     let row = |rule: &Rule| format!("| {} | {} | {} |\n", rule.name, rule.sign, rule.meaning);
     format!(
@@ -121,7 +122,7 @@ pub(super) fn table() -> String {
     )
 }
 
-/// Whether images lie in folders that may be their classes: nothing says what they are of.
+/// Returns whether images are in folders that may be their classes. Nothing else gives their labels.
 fn has_images_in_folders(files: &Files) -> bool {
     let mut names = files.names();
     !webdataset::is_laid_out(files) && names.any(|name| name.contains('/') && is_image(name))
@@ -142,7 +143,7 @@ fn read_parquet(files: &Arc<Files>, _: Option<&Manifest>) -> Result<Source, Data
     Err(DataError::file(files.display(""), problem))
 }
 
-/// The manifest, which has the names of the classes.
+/// Returns the manifest, which has the names of the classes.
 fn with_names<'a>(
     files: &Files,
     manifest: Option<&'a Manifest>,

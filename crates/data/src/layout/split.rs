@@ -1,24 +1,24 @@
-//! Names of splits. They come from folders and shards, never from the names of images.
+//! Names of splits. They are taken from folders and shards, never from the names of images.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{DataError, Files};
 
-/// A split and the words that name it, whole and in any case.
+/// Each split and the whole words that name it, in any case.
 pub(super) const SPLITS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
     ("val", &["val", "valid", "validation"]),
     ("test", &["test", "testing"]),
 ];
 
-/// A split by a word that names it.
+/// A split and the word that names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) split: &'static str,
     word: &'static str,
 }
 
-/// The split that this word names.
+/// Returns the split that this word names.
 pub(super) fn exact(word: &str) -> Option<Named> {
     SPLITS.iter().find_map(|(split, words)| {
         let word = words.iter().find(|known| known.eq_ignore_ascii_case(word))?;
@@ -26,26 +26,26 @@ pub(super) fn exact(word: &str) -> Option<Named> {
     })
 }
 
-/// The splits that words of a name stand for; whatever is no letter separates words.
+/// Returns the splits named by words in a name. Any non-letter separates words.
 pub(super) fn all_in(name: &str) -> Vec<Named> {
     name.split(|c: char| !c.is_alphabetic()).filter_map(exact).collect()
 }
 
-/// The split that words of a name stand for, if it is one.
+/// Returns the split named by words in a name, if there is exactly one.
 pub(super) fn one_in(name: &str) -> Option<Named> {
     let found = all_in(name);
     found.first().copied().filter(|first| found.iter().all(|named| named.split == first.split))
 }
 
-/// Which word names each split in a data set: if there are two, nobody can tell what the split is.
+/// The word that names each split in a data set. With two words the split would be ambiguous.
 #[derive(Default)]
 pub(super) struct Words(BTreeMap<&'static str, (&'static str, String)>);
 
 impl Words {
-    /// Notes that `place` is called by a split's name.
+    /// Records that `place` has a split's name.
     ///
     /// # Errors
-    /// If another place has the split by another word.
+    /// If another place names the split by another word.
     pub(super) fn note(&mut self, files: &Files, named: Named, place: &str) -> Result<(), DataError> {
         let (word, first) = self.0.entry(named.split).or_insert_with(|| (named.word, place.to_owned()));
         if *word == named.word {
@@ -60,11 +60,11 @@ impl Words {
     }
 }
 
-/// The split of a shard or table, whose path is given without its ending: by words of its own name or of the nearest
-/// folder's. Without any, training images.
+/// Returns the split of a shard or table, given its path without extension, from words in its own name or in that
+/// of the nearest folder. Without such words, the images are training images.
 ///
 /// # Errors
-/// If its name stands for several splits, or for another than the folder that it is in.
+/// If its name stands for several splits, or for a different split than its folder.
 pub(super) fn of_shard(files: &Files, path: &str, words: &mut Words) -> Result<&'static str, DataError> {
     let (folders, own) = path.rsplit_once('/').unwrap_or(("", path));
     let (by_name, all) = (one_in(own), all_in(own));
@@ -81,19 +81,19 @@ pub(super) fn of_shard(files: &Files, path: &str, words: &mut Words) -> Result<&
     Ok(named.split)
 }
 
-/// Where an image lies.
+/// The location of an image within a split.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found<'a> {
     pub(super) split: &'static str,
-    /// The path up to the split's folder and with it, a slash at the end.
+    /// The path up to and including the split's folder, with a slash at the end.
     pub(super) folder: &'a str,
-    /// How much of that is the outermost folder of the split.
+    /// The length of that path up to and including the outermost folder of the split.
     outer: usize,
     /// The rest of the path.
     pub(super) below: &'a str,
 }
 
-/// The outermost folder of a path whose name fits, with those of the same split directly in it.
+/// Returns the outermost folder of a path whose name fits, with directly nested folders of the same split.
 fn outermost<'a>(name: &'a str, fits: impl Fn(&str) -> Option<Named>) -> Option<(Named, &'a str, Found<'a>)> {
     let mut start = 0;
     let mut found: Option<(Named, usize, usize, usize)> = None;
@@ -114,7 +114,8 @@ fn outermost<'a>(name: &'a str, fits: impl Fn(&str) -> Option<Named>) -> Option<
     Some((named, &name[..from], Found { split: named.split, folder, outer, below }))
 }
 
-/// `train/train/…` is one folder of a split, unless another folder is beside the inner one: then that is a class.
+/// Treats `train/train/…` as one split folder, unless another folder is beside the inner one. Then the inner one is
+/// a class.
 fn tell_classes_apart<'a>(images: &[&'a str], found: &mut [Option<(Named, &'a str, Found<'a>)>]) {
     let unfolded = found.iter().flatten().map(|(_, _, found)| found);
     let unfolded = unfolded.filter(|found| found.folder.len() == found.outer && found.below.contains('/'));
@@ -128,15 +129,15 @@ fn tell_classes_apart<'a>(images: &[&'a str], found: &mut [Option<(Named, &'a st
     }
 }
 
-/// The split that a folder is called after, or lies in.
+/// Returns the split that a folder or a folder above it is named after.
 pub(super) fn of_folder(folder: &str) -> Option<&'static str> {
     folder.split('/').find_map(exact).map(|named| named.split)
 }
 
-/// The folder of a split that each image lies in, if there are such folders. A folder called after a split and nothing
-/// else counts if anything in it lies in a folder further down, or `flat` images do; one beside it may have other words
-/// too. Otherwise folders with other words count if all images are in such, or there is one of training images and one
-/// of others: a class may have the name of a split.
+/// Returns the split folder of each image, if there are such folders. A folder named exactly after a split counts
+/// if something in it is in a subfolder, or if `flat` is set. Folders beside it may then have other words in their
+/// names. Otherwise, folders with other words in their names count only if all images are in such folders, or if
+/// there are some for training and some for other splits: a class may have the name of a split.
 ///
 /// # Errors
 /// If two words name one split.
@@ -177,7 +178,7 @@ pub(super) fn folders<'a>(
     found.collect::<Result<_, _>>().map(Some)
 }
 
-/// The table of these in Markdown.
+/// Returns the table of these words in Markdown.
 pub(crate) fn table() -> String {
     let rows = SPLITS.iter().map(|(split, words)| {
         let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

@@ -1,5 +1,5 @@
-//! Tiny-ImageNet-200: `train/<wnid>/images`, boxes beside them, and validation images as they are distributed, with
-//! `val/val_annotations.txt`, or sorted into folders by class, as many do with them.
+//! Tiny-ImageNet-200: `train/<wnid>/images` with boxes beside them. Validation images are as distributed, with
+//! `val/val_annotations.txt`, or sorted into class folders, as is common.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::files::base;
 use crate::samples::LabelledImages;
 use crate::{DataError, Files, Manifest};
 
-/// The labels and boxes of the validation images.
+/// The file with the labels and boxes of the validation images.
 pub(super) const ANNOTATIONS: &str = "val_annotations.txt";
-/// How the file of a training class's boxes ends.
+/// The suffix of the file with a training class's boxes.
 pub(super) const BOXES: &str = "_boxes.txt";
 
-/// Lines of a text file with tabs between fields, with their numbers from 1.
+/// Returns the non-empty lines of a tab-separated text file, with their numbers from 1.
 fn lines(text: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines.map(|(number, line)| (number + 1, line.split('\t').collect()))
@@ -29,12 +29,12 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
     let train = folders::sorted(files, &found, "train");
     let mut classes = folders::classes(manifest, &train);
     names::give(files, &mut classes)?;
-    // The classes once more.
+    // This file repeats the classes.
     files.find("wnids.txt").into_iter().for_each(|name| files.mark_used(name));
     let annotated = annotations(files)?;
     let mut val: Vec<(String, &str)> = Vec::new();
     for (name, place) in found.iter().filter(|(_, place)| place.split == "val") {
-        // The folder decides, if there is one.
+        // The class folder decides, if there is one.
         let by_folder = folders::Sorted::new(name, folders::below_images(place.below))
             .map(|image| image.class.to_owned());
         let class = by_folder.or_else(|| annotated.get(base(name)).map(|(class, _)| class.clone()));
@@ -63,7 +63,7 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
     Ok(Source::new("Tiny-ImageNet", classes, splits))
 }
 
-/// Class and box of each validation image, by its file's name; nothing if the file with them is not here.
+/// Returns class and box of each validation image by file name, or nothing if the annotations file is missing.
 fn annotations(files: &Files) -> Result<BTreeMap<String, (String, BoundingBox)>, DataError> {
     let Some(name) = files.find(ANNOTATIONS) else { return Ok(BTreeMap::new()) };
     let text = names::text(files, name)?;
@@ -79,8 +79,8 @@ fn annotations(files: &Files) -> Result<BTreeMap<String, (String, BoundingBox)>,
     parsed.collect()
 }
 
-/// The box of each training image, from the `<wnid>_boxes.txt` of its class, by its file's name, which begins with the
-/// class; none where a class has no such file.
+/// Returns the box of each training image from the `<wnid>_boxes.txt` of its class. Boxes are found by the image's
+/// file name, which begins with the class. A class without such a file has none.
 fn boxes(files: &Files, keys: &[String]) -> Result<Vec<Vec<BoundingBox>>, DataError> {
     let mut found = BTreeMap::new();
     for name in files.names().filter(|name| name.ends_with(BOXES)) {

@@ -1,5 +1,6 @@
-//! WebDataset tars without an index: `<key>.jpg` beside `<key>.cls`, the number of its class. Keys and fields are those
-//! of the `webdataset` library (`base_plus_ext` and `group_by_keys` in its `tariterators.py`, version 1.0).
+//! Reads WebDataset tars without an index: `<key>.jpg` with `<key>.cls`, which holds the class number. Keys and
+//! fields follow the `webdataset` library (`base_plus_ext` and `group_by_keys` in its `tariterators.py`, version
+//! 1.0).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,20 +12,20 @@ use crate::files::{base, is_image};
 use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
-/// Classes at most: a number beyond it is a damaged file rather than a class.
+/// The largest number of classes. A larger class number means a damaged file.
 const CLASSES_LIMIT: u32 = 1 << 20;
 
-/// Fields that may be an image, beside those with the usual endings of JPEG and PNG.
+/// Fields that may be an image, besides those with the usual extensions of JPEG and PNG.
 const OTHER_IMAGES: [&str; 10] = ["webp", "gif", "bmp", "tif", "tiff", "heic", "avif", "ppm", "pgm", "img"];
 
-/// The key of a member, its path up to the first dot of its name, and its field, the rest.
+/// Returns a member's key, which is its path up to the first dot of its name, and its field, which is the rest.
 fn key_and_field(name: &str) -> Option<(&str, String)> {
     let start = name.len() - base(name).len();
     let dot = start + name[start..].find('.')?;
     (dot > start).then(|| (&name[..dot], name[dot + 1..].to_ascii_lowercase()))
 }
 
-/// What a shard has under one key.
+/// The contents of a shard under one key.
 #[derive(Default)]
 struct Sample<'a> {
     image: Option<&'a str>,
@@ -37,8 +38,8 @@ pub(super) fn is_laid_out(files: &Files) -> bool {
     files.names().any(is_label) || has_unlabelled_shards(files)
 }
 
-/// Whether archives of images hold samples rather than classes: images at the top have something else under the same key
-/// beside them, or all archives with images at the top end in a number, as shards are called.
+/// Returns whether archives of images hold samples rather than classes. Either images at the top level have other
+/// files with the same key, or the names of all archives with such images end in a number, as those of shards do.
 fn has_unlabelled_shards(files: &Files) -> bool {
     let mut images: BTreeSet<(&str, &str)> = BTreeSet::new();
     let mut others: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -62,7 +63,7 @@ fn has_unlabelled_shards(files: &Files) -> bool {
     images.intersection(&others).next().is_some() || (!shards.is_empty() && shards.iter().all(numbered))
 }
 
-/// The split of an image: that of its shard, or of files in no archive that of the outermost folder.
+/// Returns the split of an image: that of its shard or, outside archives, that of the outermost folder.
 fn split_of(
     files: &Files,
     shard: Option<&str>,
@@ -142,10 +143,10 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
     Ok(Source::new("WebDataset shards", classes, splits))
 }
 
-/// A shard's path, if it is one, and a key with it.
+/// The path of a shard, if the file is in one, and a key.
 type Place<'a> = (Option<&'a str>, &'a str);
 
-/// The samples of all shards.
+/// Returns the samples of all shards.
 fn samples(files: &Files) -> Result<BTreeMap<Place<'_>, Sample<'_>>, DataError> {
     let mut samples: BTreeMap<Place<'_>, Sample<'_>> = BTreeMap::new();
     for name in files.names() {
@@ -178,7 +179,7 @@ fn samples(files: &Files) -> Result<BTreeMap<Place<'_>, Sample<'_>>, DataError> 
     Ok(samples)
 }
 
-/// The number in a `.cls` file.
+/// Reads the number in a `.cls` file.
 fn label(files: &Files, name: &str, limit: u32) -> Result<u32, DataError> {
     let problem = |problem: String| DataError::file(files.display(name), problem);
     let bytes = files.read(name)?;

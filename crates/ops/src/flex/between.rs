@@ -1,4 +1,5 @@
-//! What lies between two operations that are done image by image: a few images, in memory that a thread keeps.
+//! A buffer for the data between two operations that run image by image. Each thread keeps its own, for a few
+//! images.
 
 use std::cell::RefCell;
 
@@ -6,9 +7,9 @@ thread_local! {
     static BETWEEN: RefCell<Vec<f32>> = RefCell::default();
 }
 
-/// Hands `work` so many elements, with whatever is in them.
+/// Calls `work` with `length` elements of arbitrary content.
 pub(super) fn between<T>(length: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
-    // Taken out and put back, so that work that waits for other tasks may be given one that needs some too.
+    // Taken out and put back, because work that waits for other tasks may run one that also needs the buffer.
     let mut memory = BETWEEN.take();
     if memory.len() < length {
         memory.resize(length, 0.0);

@@ -1,13 +1,12 @@
 //! Convolution and its gradients as matrix products over tiles of the feature maps.
 //!
-//! Forward and input gradient are both correlations of planes with kernels: of the maps with the
-//! weights, and of the gradient with the weights turned around (one correlation for each place that an
-//! input pixel can have under the stride). A tile is a run of output rows, or several images where the
-//! maps are small. The source under a tile is copied into a window with its padding, and the product
-//! reads patches out of the window in place ([`product`]): nothing is unfolded. The weight gradient is
-//! the same product with pixels and taps in each other's place. How tiles and panels are cut depends on
-//! the shapes alone and partial sums are added in a fixed order, so any number of threads gives the same
-//! bits.
+//! The forward pass and the input gradient are both correlations of planes with kernels. The forward pass
+//! correlates the maps with the weights. The input gradient correlates the output gradient with the flipped
+//! weights, once for each position of an input pixel within the stride. A tile is a run of output rows, or
+//! several images if the maps are small. The source under a tile is copied with its padding into a window.
+//! The product reads patches from the window in place ([`product`]), so nothing is unfolded. The weight
+//! gradient is the same product with pixels and taps exchanged. The tiles and panels depend only on the
+//! shapes, and partial sums are added in a fixed order, so any number of threads gives the same bits.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -27,11 +26,11 @@ use crate::config::Padding;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Geometry {
     pub(super) batch: usize,
-    /// Channels in, of all groups.
+    /// Input channels of all groups.
     pub(super) channels: usize,
     /// `[height, width]` of the input maps.
     pub(super) input: [usize; 2],
-    /// Channels out, of all groups.
+    /// Output channels of all groups.
     pub(super) filters: usize,
     /// `[height, width]` of the kernel.
     pub(super) kernel: [usize; 2],
@@ -42,12 +41,12 @@ pub(super) struct Geometry {
     pub(super) groups: usize,
 }
 
-/// Maps of a batch, or what they are made from image by image.
+/// Maps of a batch, or the data to compute them from, image by image.
 #[derive(Clone, Copy)]
 pub(super) enum Images<'a> {
     /// `[batch, channels, height, width]`.
     Whole(&'a [f32]),
-    /// The gradient before a max pooling, from that of the maxima and their places.
+    /// The gradient before a max pooling, from the gradient of the maxima and their positions.
     Pooled { gradient: &'a [f32], places: &'a [u8], scatter: &'a pool::Scatter },
 }
 
@@ -59,7 +58,7 @@ impl Images<'_> {
         }
     }
 
-    /// Hands `work` the maps of some images of a batch of `batch`, each of `size` elements.
+    /// Calls `work` with the maps of some images of a batch of `batch`; each image has `size` elements.
     fn with<T>(&self, images: Range<usize>, [batch, size]: [usize; 2], work: impl FnOnce(&[f32]) -> T) -> T {
         match *self {
             Self::Whole(maps) => work(&maps[images.start * size..images.end * size]),
@@ -74,13 +73,13 @@ impl Images<'_> {
     }
 }
 
-/// Pixels of a tile, about.
+/// Approximate number of pixels in a tile.
 const PIXELS: usize = 192;
-/// Partial sums of a weight gradient, at most.
+/// The largest number of partial sums of a weight gradient.
 const PARTIAL_SUMS: usize = 16;
 
 impl Geometry {
-    /// `None` if the kernel does not fit into the padded maps.
+    /// Returns `None` if the kernel does not fit into the padded maps.
     pub(super) fn new(
         [batch, channels, height, width]: [usize; 4],
         [filters, _, kernel_height, kernel_width]: [usize; 4],
@@ -103,7 +102,7 @@ impl Geometry {
         })
     }
 
-    /// Length of a kernel: the inputs of one output pixel.
+    /// The number of taps of a kernel: the inputs of one output pixel.
     fn taps(&self) -> usize {
         self.channels / self.groups * self.kernel[0] * self.kernel[1]
     }
@@ -137,8 +136,9 @@ impl Geometry {
         }
     }
 
-    /// The gradient of the input pixels under the same place of the stride: those whose outputs lie under
-    /// `place`, `place + stride`, … of the kernel. Also the kernel's place that its tap `[0, 0]` is.
+    /// Returns the correlation for the gradient of input pixels at one phase of the stride. Their outputs lie
+    /// under `place`, `place + stride`, … of the kernel. Also returns the kernel position of the
+    /// correlation's tap `[0, 0]`.
     fn backward(&self, place: [usize; 2]) -> (Correlation, [usize; 2]) {
         let (stride, before) = (self.stride, [self.padding.top, self.padding.left]);
         let kernel = [0, 1].map(|d| self.kernel[d].saturating_sub(place[d]).div_ceil(stride));
@@ -164,54 +164,54 @@ impl Geometry {
     }
 }
 
-/// `out[plane] = Σ kernels[plane][source] ⋆ source` over planes with zeros around them.
+/// `out[plane] = Σ kernels[plane][source] ⋆ source` over planes with zero padding.
 #[derive(Debug, Clone, Copy)]
 struct Correlation {
     groups: usize,
-    /// Source planes of a group.
+    /// Source planes per group.
     sources: usize,
-    /// Planes out of a group.
+    /// Output planes per group.
     planes: usize,
     /// `[height, width]` of the source planes.
     source: [usize; 2],
     kernel: [usize; 2],
-    /// Steps in the source from one output to the next.
+    /// The stride in the source between outputs.
     stride: usize,
-    /// Where in the source the first output's first tap is; negative in the zeros around it.
+    /// The position in the source of the first output's first tap; negative in the zero padding.
     first: [isize; 2],
-    /// `[rows, columns]` of outputs.
+    /// `[rows, columns]` of the outputs.
     output: [usize; 2],
-    /// `[height, width]` of the planes that the outputs are part of.
+    /// `[height, width]` of the planes that contain the outputs.
     whole: [usize; 2],
-    /// Where in them the first output is.
+    /// The position of the first output in those planes.
     at: [usize; 2],
-    /// From one output to the next in them.
+    /// The step between outputs in those planes.
     step: usize,
 }
 
-/// How a correlation is cut into tiles, and the tables that every tile uses.
+/// The split of a correlation into tiles, and the tables that every tile uses.
 #[derive(Debug)]
 struct Tiling {
-    /// Images worked on together.
+    /// Images per tile.
     images: usize,
-    /// Tiles of an image.
+    /// Tiles per image.
     tiles: usize,
     /// `[rows, columns]` of the source under a tile.
     window: [usize; 2],
-    /// Where the first tap of each pixel is in the window: image by image, row by row.
+    /// Offsets in the window of each pixel's first tap: image by image, row by row.
     pixels: Table,
-    /// From a pixel's first tap to each of its taps.
+    /// Offsets from a pixel's first tap to each of its taps.
     taps: Table,
 }
 
 impl Tiling {
-    /// Of a window, with all the images that the tables know.
+    /// The size of a window that holds all images of a tile.
     fn size(&self, sources: usize) -> usize {
         self.images * sources * self.window[0] * self.window[1]
     }
 }
 
-/// Output rows of an image, or of several.
+/// A run of output rows of one image, or of several images.
 #[derive(Debug, Clone, Copy)]
 struct Tile {
     images: usize,
@@ -240,7 +240,8 @@ impl Correlation {
         Tiling { images, tiles, window, pixels: Table::new(of_pixel), taps: Table::new(of_tap) }
     }
 
-    /// The tiles of `images`. They are cut evenly, or a last sliver would take nearly as long as any.
+    /// Returns the tiles of `images`. They have nearly equal sizes, since a small last tile would take almost
+    /// as long as a full one.
     fn tiles(&self, tiling: &Tiling, images: usize) -> impl Iterator<Item = Tile> + use<> {
         let (rows, tiles) = (self.output[0], tiling.tiles);
         (0..tiles).map(move |tile| {
@@ -249,7 +250,7 @@ impl Correlation {
         })
     }
 
-    /// The source under a tile, with the zeros around it: `[image][source][row][column]`.
+    /// Copies the source under a tile, with its zero padding, into `window`: `[image][source][row][column]`.
     fn lay_out(&self, source: &[f32], group: usize, tile: Tile, tiling: &Tiling, window: &mut [f32]) {
         let ([height, width], [lines, length]) = (self.source, tiling.window);
         let used = (tile.rows - 1) * self.stride + self.kernel[0];
@@ -276,7 +277,8 @@ impl Correlation {
         }
     }
 
-    /// Puts the sums of a panel of planes where they belong in `out`, whose first plane is `planes`.
+    /// Writes the sums of a panel of planes to their positions in `out`, which starts at the first of
+    /// `planes`.
     fn put(
         &self,
         sums: &[f32],
@@ -294,7 +296,7 @@ impl Correlation {
                 let plane = &mut out[plane * height * width..][..height * width];
                 let bias = finish.bias.map_or(0.0, |bias| bias[panel.plane + lane]);
                 if self.step == 1 {
-                    // All of it is one run: to cut it into rows would cost more than to copy them.
+                    // The outputs form one run. Splitting it into rows would cost more than copying them.
                     let run = &mut plane[tile.first * columns..][..tile.rows * columns];
                     finish.put(bias, sums, [lane, lanes], run.iter_mut());
                     continue;
@@ -308,13 +310,13 @@ impl Correlation {
         }
     }
 
-    /// Elements of an image's source planes, and of its planes out.
+    /// Elements of an image's source planes, and of its output planes.
     fn sizes(&self) -> [usize; 2] {
         let source = self.groups * self.sources * self.source[0] * self.source[1];
         [source, self.groups * self.planes * self.whole[0] * self.whole[1]]
     }
 
-    /// The images that are worked on together.
+    /// The groups of images that are computed together.
     fn parts(
         &self,
         tiling: &Tiling,
@@ -325,7 +327,7 @@ impl Correlation {
         parts.map(move |part| part * images..((part + 1) * images).min(batch))
     }
 
-    /// Correlates `source` with packed kernels, where the planes are this correlation's alone.
+    /// Correlates `source` with packed kernels, for output planes that belong to this correlation only.
     fn new_planes(&self, source: Images<'_>, kernels: &[Packed], finish: &Finish, batch: usize) -> Vec<f32> {
         let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
         filled(batch * image_out, tiling.images * image_out, self.parts(&tiling, batch), |images, out| {
@@ -335,7 +337,7 @@ impl Correlation {
         })
     }
 
-    /// Correlates `source` with packed kernels, into the places of `out` that are this correlation's.
+    /// Correlates `source` with packed kernels and writes this correlation's positions of `out`.
     fn fill_planes(
         &self,
         source: Images<'_>,
@@ -353,7 +355,7 @@ impl Correlation {
         });
     }
 
-    /// Correlates the images that are worked on together.
+    /// Correlates a group of images that are computed together.
     fn run(
         &self,
         source: &[f32],
@@ -365,8 +367,8 @@ impl Correlation {
     ) {
         let (all, plane_out) = (self.groups * self.planes, self.whole[0] * self.whole[1]);
         let images = source.len() / self.sizes()[0];
-        // Where there are too few images for all threads, they share an image's planes: two tasks a thread,
-        // since each lays the window out for itself. No sum depends on it.
+        // With too few images for all threads, threads share an image's planes. There are only two tasks per
+        // thread, since each lays out its own window. The split does not affect any sum.
         let planes = match kernels.first() {
             Some(kernel) if batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 => {
                 let tasks = (2 * rayon::current_num_threads()).div_ceil(batch.max(1));
@@ -399,7 +401,7 @@ impl Correlation {
         });
     }
 
-    /// Packs the kernels that lie in `weight` for the product.
+    /// Packs the kernels in `weight` for the product.
     fn pack(&self, weight: &[f32], place: &Strides) -> Vec<Packed> {
         let [tall, wide] = self.kernel;
         let pack = |(group, panel): (usize, Panel)| {
@@ -425,9 +427,9 @@ impl Correlation {
     }
 }
 
-/// Where the kernels of a correlation lie in the weights.
+/// The layout of a correlation's kernels in the weights.
 struct Strides {
-    /// The first tap of the first plane and source.
+    /// The index of the first tap of the first plane and source.
     first: usize,
     group: usize,
     plane: usize,
@@ -436,14 +438,14 @@ struct Strides {
     x: isize,
 }
 
-/// What is done to sums before they are put away.
+/// The steps applied to sums before they are stored.
 struct Finish<'a> {
     bias: Option<&'a [f32]>,
     relu: bool,
 }
 
 impl Finish<'_> {
-    /// One lane of sums, finished.
+    /// Stores one lane of sums after the final steps.
     #[inline(always)]
     fn put<'a>(
         &self,
@@ -461,7 +463,7 @@ impl Finish<'_> {
     }
 }
 
-/// Neighbouring planes of a result.
+/// Adjacent planes of a result.
 #[derive(Debug, Clone, Copy)]
 struct Planes {
     first: usize,
@@ -474,16 +476,16 @@ impl Planes {
     }
 }
 
-/// Kernels of some neighbouring planes of a group, side by side: `[source, y, x][plane]`.
+/// Kernels of adjacent planes of a group, interleaved: `[source, y, x][plane]`.
 struct Packed {
     group: usize,
-    /// The first of the planes, counted through all groups.
+    /// The first of the planes, numbered across all groups.
     plane: usize,
     panel: Panel,
     values: Vec<f32>,
 }
 
-/// Buffers of one thread, kept from tile to tile.
+/// Buffers of one thread, reused for all tiles.
 #[derive(Default)]
 struct Scratch {
     window: Vec<f32>,
@@ -505,10 +507,10 @@ fn sized(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
     &mut buffer[..length]
 }
 
-/// `maps ∗ weight + bias`, rectified if `relu`.
+/// `maps ∗ weight + bias`, with a ReLU if `relu`.
 ///
 /// # Shapes
-/// As [`conv2d`](crate::conv2d), flat.
+/// Same as [`conv2d`](crate::conv2d), flat.
 pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
     let correlation = shape.forward();
     let kernels = shape.pack_forward(&correlation, weight);
@@ -516,7 +518,7 @@ pub(super) fn forward(maps: &[f32], weight: &[f32], bias: &[f32], relu: bool, sh
     correlation.new_planes(Images::Whole(maps), &kernels, &finish, shape.batch)
 }
 
-/// Maxima of [`forward`], and their places; its maps are only there image by image.
+/// The maxima of [`forward`] and their positions. The maps exist only image by image.
 pub(super) fn forward_pooled(
     maps: &[f32],
     weight: &[f32],
@@ -553,14 +555,14 @@ pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geome
         1 => Vec::new(),
         _ => vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]],
     };
-    // Places beyond the kernel are of pixels that no output sees.
+    // Positions beyond the kernel belong to pixels that no output reads.
     let [rows, columns] = shape.kernel.map(|side| side.min(shape.stride));
     for place in (0..rows).flat_map(|y| (0..columns).map(move |x| [y, x])) {
         let (correlation, last) = shape.backward(place);
         if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
             continue; // pixels that no output sees
         }
-        // The other way round: from the last tap under this place to the first, and filters into channels.
+        // Flipped: from the last tap at this position to the first, and from filters to channels.
         let wide = shape.kernel[1];
         let place = Strides {
             first: last[0] * wide + last[1],
@@ -591,7 +593,7 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: Images<'_>, shape: &Geomet
     let image_in = shape.channels * shape.input[0] * shape.input[1];
     let map = shape.output[0] * shape.output[1];
     let image_out = shape.filters * map;
-    // A sum is `[group][panel][tap][filter]`.
+    // The layout of a sum is `[group][panel][tap][filter]`.
     let panels: Vec<Panel> = panels(correlation.planes).collect();
     let size: usize = shape.groups * panels.iter().map(|panel| taps * panel.width).sum::<usize>();
     let add_tile = |sums: &mut [f32], maps: &[f32], gradient: &[f32], tile: Tile, scratch: &mut Scratch| {
@@ -647,7 +649,7 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: Images<'_>, shape: &Geomet
     let group = size / shape.groups;
     weights.par_chunks_mut(taps).enumerate().for_each(|(filter, weights)| {
         let (in_group, filter) = (filter / correlation.planes * group, filter % correlation.planes);
-        // All panels before a filter's are full ones.
+        // All panels before a filter's panel are full.
         if let Some(panel) = panels.iter().rfind(|panel| panel.first <= filter) {
             let sums = &total[in_group + panel.first * taps..][..taps * panel.width];
             for (weight, sums) in weights.iter_mut().zip(sums.chunks_exact(panel.width)) {
@@ -658,7 +660,7 @@ pub(super) fn weight_gradient(maps: &[f32], gradient: Images<'_>, shape: &Geomet
     weights
 }
 
-/// Some values of neighbouring planes, side by side: `lines[pixel][plane]`.
+/// Interleaves values of adjacent planes: `lines[pixel][plane]`.
 fn side_by_side(planes: &[f32], size: usize, panel: Panel, lines: &mut [f32]) {
     let pixels = lines.len() / panel.width;
     if panel.count < panel.width {
@@ -680,7 +682,7 @@ pub(super) fn bias_gradient(gradient: &[f32], filters: usize, pixels: usize) -> 
     (0..filters).into_par_iter().map(sum).collect()
 }
 
-/// The sum in eight interleaved parts, which is both faster and more exact than one after another.
+/// Sums in eight interleaved parts, which is faster and more exact than a sequential sum.
 fn sum_of(values: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 8];
     let chunks = values.chunks_exact(8);

@@ -1,13 +1,13 @@
-//! Results that tasks fill piece by piece.
+//! Vectors that parallel tasks fill piece by piece.
 
 use rayon::prelude::*;
 
-/// A vector of `length`, which tasks fill in pieces of `piece` (the last may be shorter), each with what is
-/// `beside` it. Pieces come cleared, by the task that fills them: memory that is cleared as a whole is cleared by
-/// one thread, and has left the caches when it is filled.
+/// Returns a vector of `length` elements. Tasks fill it in pieces of `piece` elements (the last may be
+/// shorter), each together with its item of `beside`. The task that fills a piece also clears it. Clearing
+/// the whole vector first would use one thread, and the memory would leave the caches before it is filled.
 ///
 /// # Panics
-/// If there are not as many `beside` as pieces.
+/// If the number of items in `beside` differs from the number of pieces.
 pub(super) fn filled<S: Send>(
     length: usize,
     piece: usize,
@@ -29,8 +29,8 @@ pub(super) fn filled<S: Send>(
         fill(beside, piece);
     });
     assert_eq!(pieces.count(), length.div_ceil(piece), "one beside each piece");
-    // SAFETY: the pieces are all of the first `length` elements, and each of them has been written: as many were
-    // as there are, by the count above, and a task that panics does not get here.
+    // SAFETY: the pieces are all of the first `length` elements, and each piece has been written: the count
+    // above shows that as many pieces were written as there are, and a task that panics does not get here.
     #[allow(unsafe_code)]
     unsafe {
         values.set_len(length);
@@ -48,7 +48,7 @@ mod tests {
             let starts: Vec<usize> = (0..length).step_by(piece).collect();
             let values = filled(length, piece, starts.par_iter(), |start, values| {
                 assert!(values.iter().all(|value| *value == 0.0));
-                // Every other element is left as it came.
+                // Leaves every other element as it is.
                 for (at, value) in values.iter_mut().enumerate().step_by(2) {
                     *value = (start + at) as f32;
                 }

@@ -1,4 +1,4 @@
-//! The kernels under automatic differentiation: what each keeps for its gradients, and which it has.
+//! The kernels under automatic differentiation: the state each keeps for its gradients, and the gradients.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -26,7 +26,7 @@ impl<B: Kernels> Backward<B, 3> for Convolve {
         if let Some(node) = to_bias {
             gradients.register::<B>(node.id, B::convolve_gradient_bias(gradient.clone()));
         }
-        // The images themselves need no gradient, and the first layer's would be its dearest part.
+        // The images need no gradient, and the first layer's input gradient would be the most expensive part.
         if let Some(node) = to_maps {
             let (shape, weight) = (maps.shape().dims(), weight.clone());
             let to_maps = B::convolve_gradient_maps(gradient.clone(), weight, shape, how);
@@ -43,7 +43,7 @@ impl<B: Kernels> Backward<B, 3> for Convolve {
 struct ConvolvePool;
 
 impl<B: Kernels> Backward<B, 3> for ConvolvePool {
-    /// The maps, the weights, the places of the maxima and, where the ReLU needs them, the maxima.
+    /// The maps, the weights, the positions of the maxima and, where the ReLU needs them, the maxima.
     type State = (FloatTensor<B>, FloatTensor<B>, IntTensor<B>, Option<FloatTensor<B>>, Conv2d, Pool);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
@@ -51,11 +51,12 @@ impl<B: Kernels> Backward<B, 3> for ConvolvePool {
         let (maps, weight, places, maxima, how, pool) = ops.state;
         let mut gradient = gradients.consume::<B>(&ops.node);
         if let Some(maxima) = maxima {
-            // Where a window's maximum was cut to zero, so was all that the gradient could reach.
+            // Where the ReLU cut a window's maximum to zero, it also cut every pixel the gradient could
+            // reach.
             gradient = B::rectify_gradient(gradient, maxima, 1.0);
         }
         if let Some(node) = to_bias {
-            // Each maximum's gradient goes to one pixel, so their sum is that of the pixels.
+            // Each maximum's gradient goes to one pixel, so the sums over maxima and over pixels are equal.
             gradients.register::<B>(node.id, B::convolve_gradient_bias(gradient.clone()));
         }
         if let Some(node) = to_maps {

@@ -1,5 +1,5 @@
-//! The fully connected layer: products by `gemm` on all threads, then one sweep for the rest. A few rows
-//! alone are bound by the memory that the weights are in, and have a loop of their own.
+//! The fully connected layer: products by `gemm` on all threads, then one sweep for the rest. A few rows are
+//! limited by the memory bandwidth of the weights and use their own loop.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -16,15 +16,15 @@ pub(super) struct Shape {
     pub(super) outputs: usize,
 }
 
-/// Rows that are few.
+/// The largest number of rows that counts as few.
 const FEW_ROWS: usize = 4;
-/// Partial sums of their outputs, at most.
+/// The largest number of partial sums per output.
 const PARTS: usize = 32;
 
-/// `units · weight + bias`, finished.
+/// `units · weight + bias`, followed by `finish`.
 ///
 /// # Shapes
-/// As [`linear`](crate::linear), flat.
+/// Same as [`linear`](crate::linear), flat.
 pub(super) fn forward(
     units: &[f32],
     weight: &[f32],
@@ -55,7 +55,7 @@ pub(super) fn forward(
     out
 }
 
-/// `units · weight` for a few rows: the weights stream by once, line after line.
+/// `units · weight` for a few rows. It streams through the weights once, line by line.
 fn few_rows(units: &[f32], weight: &[f32], shape: Shape) -> Vec<f32> {
     let Shape { batch, inputs, outputs } = shape;
     let (arch, mut out) = (Arch::new(), vec![0.0; batch * outputs]);
@@ -80,7 +80,7 @@ fn few_rows(units: &[f32], weight: &[f32], shape: Shape) -> Vec<f32> {
     out
 }
 
-/// Lines of the weights that are added to a row of sums at once.
+/// Lines of the weights that are added to a row of sums together.
 const LINES: usize = 4;
 
 /// `sums ← sums + units · weight` for one row.

@@ -7,12 +7,12 @@ use super::filled::filled;
 
 use crate::config::Lrn;
 
-/// Pixels worked on at once: every channel of so many stays in cache.
+/// Pixels per block. All channels of a block stay in cache.
 const PIXELS: usize = 64;
 
 type Block = [f32; PIXELS];
 
-/// The constants of [`Lrn`] as the loops need them.
+/// The constants of [`Lrn`] in the form the loops need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Constants {
     below: usize,
@@ -44,7 +44,7 @@ pub(super) fn inverse_power(scale: &mut [f32], beta: f32) {
             *s = root * root * root;
         }
     } else if beta == 0.75 {
-        // Zero, infinity and what is no number.
+        // Handles zero, infinity and NaN.
         for s in scale {
             let root = s.sqrt();
             *s = 1.0 / (root * root.sqrt());
@@ -56,7 +56,7 @@ pub(super) fn inverse_power(scale: &mut [f32], beta: f32) {
     }
 }
 
-/// Whether a number is positive, finite and not so small that it lacks digits.
+/// Returns whether a number is positive, finite and not subnormal.
 #[inline(always)]
 fn is_normal(x: f32) -> bool {
     const SMALLEST: u32 = f32::MIN_POSITIVE.to_bits();
@@ -64,14 +64,14 @@ fn is_normal(x: f32) -> bool {
     x.to_bits().wrapping_sub(SMALLEST) < INFINITY - SMALLEST
 }
 
-/// `x^-1/4` of a normal number to about its last digit: the paper's exponent is three of them, without the
-/// two square roots and the division that it is otherwise.
+/// `x^-1/4` of a normal number, to about its last digit. The paper's exponent is three of these, which avoids
+/// two square roots and a division.
 #[inline(always)]
 fn inverse_fourth_root(x: f32) -> f32 {
-    // The bits of a float are nearly its logarithm. The constant makes the error least, 3.1 %.
+    // The bits of a float approximate its logarithm. The constant minimizes the error, 3.1 %.
     let mut root = f32::from_bits(0x4f58_6000 - (x.to_bits() >> 2));
     for _ in 0..3 {
-        // Newton's step for root^-4 = x squares the error, times 5/2.
+        // A Newton step for root^-4 = x squares the error, times 5/2.
         let square = root * root;
         root *= 1.25 - 0.25 * x * (square * square);
     }
@@ -91,12 +91,12 @@ pub(super) fn forward(maps: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
 
 /// The normalization of one image.
 ///
-/// The work is a type of its own and not a closure: only `with_simd` is sure to be inlined into the
-/// function that is compiled for the processor at hand.
+/// This is a type and not a closure, because only `with_simd` is sure to be inlined into the function
+/// compiled for the actual processor.
 pub(super) struct Forward<'a> {
     pub(super) maps: &'a [f32],
     pub(super) out: &'a mut [f32],
-    /// Channels, pixels.
+    /// `[channels, pixels]`.
     pub(super) shape: [usize; 2],
     pub(super) lrn: Constants,
 }
@@ -137,8 +137,8 @@ fn load_squares(maps: &[f32], squares: &mut [Block], pixels: usize, first: usize
     }
 }
 
-/// The sum over the channels around one. Summed afresh for each: a running sum would drift, and
-/// would keep a NaN or an infinity that has left the window.
+/// The sum over the window of channels around one channel. It is computed anew for each channel: a running
+/// sum would drift, and would keep a NaN or an infinity that has left the window.
 #[inline(always)]
 fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> Block {
     let (first, end) = (channel.saturating_sub(below), (channel + above + 1).min(blocks.len()));
@@ -151,12 +151,12 @@ fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> B
     sum
 }
 
-/// The gradient with respect to the maps: with `d = k + coefficient · Σ maps²`,
+/// The gradient with respect to the maps, with `d = k + coefficient · Σ maps²`:
 ///
 /// ```text
 /// g[c] · d[c]^-beta − 2 · coefficient · beta · a[c] · Σ g[j] · a[j] · d[j]^-(beta + 1)
 /// ```
-/// over the channels `j` whose window holds `c`. `d` is computed again: cheaper than to keep it.
+/// over the channels `j` whose window contains `c`. `d` is recomputed, which is cheaper than keeping it.
 pub(super) fn gradient(maps: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
     let beside = maps.par_chunks(image.max(1)).zip(gradient.par_chunks(image.max(1)));
@@ -170,7 +170,7 @@ pub(super) struct Gradient<'a> {
     pub(super) maps: &'a [f32],
     pub(super) gradient: &'a [f32],
     pub(super) out: &'a mut [f32],
-    /// Channels, pixels.
+    /// `[channels, pixels]`.
     pub(super) shape: [usize; 2],
     pub(super) lrn: Constants,
 }
@@ -205,7 +205,8 @@ impl WithSimd for Gradient<'_> {
             let factor = 2.0 * lrn.coefficient * lrn.beta;
             for channel in 0..channels {
                 let at = channel * pixels + first;
-                // The windows that hold this channel: those of `above` channels below it to `below` above.
+                // The windows that contain this channel are those of channels from `above` below it to
+                // `below` above it.
                 let sum = window_sum(&ratios, channel, lrn.above, lrn.below);
                 let values = maps[at..][..count].iter().zip(&sum);
                 for (out, (value, sum)) in out[at..][..count].iter_mut().zip(values) {

@@ -1,5 +1,5 @@
-//! LRN and the max pooling after it, image by image: what lies between them stays in a cache and is never the
-//! whole batch's.
+//! LRN and the max pooling after it, image by image. The intermediate maps stay in cache and never cover the
+//! whole batch.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -9,10 +9,10 @@ use super::filled::filled;
 use super::{lrn, pool};
 use crate::config::Lrn;
 
-/// Maxima of normalized maps, and their places.
+/// Maxima of normalized maps, and their positions.
 ///
 /// # Shapes
-/// `maps`: `[batch, channels, height, width]`; the results: `[batch, channels, rows, columns]`.
+/// `maps`: `[batch, channels, height, width]`; results: `[batch, channels, rows, columns]`.
 pub(super) fn forward(
     maps: &[f32],
     channels: usize,
@@ -57,7 +57,7 @@ pub(super) fn gradient(
     })
 }
 
-/// Elements of an image before and after.
+/// Elements of an image before and after the pooling.
 struct Sizes {
     image: usize,
     pooled: usize,

@@ -1,29 +1,30 @@
-//! The matrix product of the `gemm` crate behind checked slices.
+//! The matrix product of the `gemm` crate, with checked slices.
 
 use gemm::Parallelism;
 
-/// A matrix in a slice: element `(row, column)` at `row · row_stride + column · column_stride`.
+/// The layout of a matrix in a slice: element `(row, column)` is at
+/// `row · row_stride + column · column_stride`.
 #[derive(Clone, Copy)]
 pub(super) struct Strides {
     pub(super) row: usize,
     pub(super) column: usize,
 }
 
-/// Column after column, each of `rows` elements.
+/// Column-major strides; each column has `rows` elements.
 pub(super) fn columns_of(rows: usize) -> Strides {
     Strides { row: 1, column: rows }
 }
 
-/// Row after row, each of `columns` elements.
+/// Row-major strides; each row has `columns` elements.
 pub(super) fn rows_of(columns: usize) -> Strides {
     Strides { row: columns, column: 1 }
 }
 
-/// `out ← left · right` on all threads, with the same bits for any number of them: each element is
-/// summed by one thread, in an order that depends on the shape alone.
+/// `out ← left · right` on all threads. The bits are the same for any number of threads: one thread sums each
+/// element, in an order that depends only on the shape.
 ///
 /// # Shapes
-/// `out`: `[m, n]`, column after column; `left`: `[m, k]`; `right`: `[k, n]`.
+/// `out`: `[m, n]`, column-major; `left`: `[m, k]`; `right`: `[k, n]`.
 ///
 /// # Panics
 /// If a slice is too short for its matrix.
@@ -43,9 +44,9 @@ pub(super) fn matmul(
     }
     let last = |rows: usize, columns: usize, at: Strides| (rows - 1) * at.row + (columns - 1) * at.column;
     assert!(last(m, k, left_at) < left.len() && last(k, n, right_at) < right.len());
-    // SAFETY: every index that `gemm` forms is at most the last element's, which the assertions
-    // above put inside each slice; `out` is borrowed mutably and so overlaps neither input; strides
-    // are below `isize::MAX` because they index into slices.
+    // SAFETY: every index that `gemm` forms is at most the index of the last element, and the assertions
+    // above put that inside each slice. `out` is borrowed mutably and so overlaps neither input. Strides are
+    // below `isize::MAX` because they index into slices.
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
@@ -91,7 +92,7 @@ mod tests {
                             left[row * left_at.row + i * left_at.column]
                                 * right[i * right_at.row + column * right_at.column]
                         };
-                        // Small integers: exact.
+                        // Small integers make the sums exact.
                         assert_eq!(out[column * m + row], (0..k).map(product).sum::<f32>());
                     }
                 }

@@ -1,7 +1,7 @@
-//! The operations in a form of their own for Flex, the backend that runs on the processor.
+//! Custom kernels for Flex, the backend that runs on the processor.
 //!
-//! They reach Burn through its backend extension: one trait, implemented for Flex by the kernels
-//! of the modules below and for automatic differentiation by gradients written by hand.
+//! They use Burn's backend extension: one trait, implemented for Flex by the kernels in the modules below and
+//! for automatic differentiation by hand-written gradients.
 
 mod between;
 mod conv;
@@ -28,14 +28,14 @@ use self::conv::Images;
 use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
 use crate::normalize::Normalize;
 
-/// Fewer images than this are shared by threads map by map, which takes operations apart.
+/// With fewer images than this, threads share the work map by map, which separates fused operations.
 pub(crate) const MANY_IMAGES: usize = 8;
 
-/// Why automatic differentiation has no gradients and no update of its own: only its backward passes
-/// and optimizers ask for them, of the backend below it.
+/// The reason why automatic differentiation implements no gradients and no update: only its backward passes
+/// and optimizers call them, on the backend below it.
 const ONCE: &str = "a gradient is not differentiated again";
 
-/// The operations with kernels of their own.
+/// The operations with custom kernels.
 #[backend_extension(Flex, Autodiff)]
 trait Kernels: Backend {
     fn convolve(
@@ -67,7 +67,7 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
-    /// Convolution, then max pooling: the maxima and their places.
+    /// Convolution, then max pooling. Returns the maxima and their positions.
     fn convolve_pool(
         maps: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -75,7 +75,7 @@ trait Kernels: Backend {
         how: Conv2d,
         pool: Pool,
     ) -> (FloatTensor<Self>, IntTensor<Self>);
-    /// The gradients from that of the maxima: of the maps, and of the weights.
+    /// The gradients of the maps and of the weights, from the gradient of the maxima.
     fn convolve_pool_gradient_maps(
         gradient: FloatTensor<Self>,
         places: IntTensor<Self>,
@@ -118,7 +118,7 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
-    /// The gradient before a ReLU and a multiplication by `gain`, from that after them.
+    /// Returns the gradient before a ReLU and a multiplication by `gain`, from the gradient after them.
     fn rectify_gradient(
         gradient: FloatTensor<Self>,
         outputs: FloatTensor<Self>,
@@ -128,7 +128,7 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
-    /// The new weights and velocities.
+    /// Returns the new weights and velocities.
     fn sgd_step(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
@@ -166,7 +166,7 @@ trait Kernels: Backend {
         unimplemented!("{ONCE}")
     }
 
-    /// LRN across channels, then max pooling: the maxima and their places.
+    /// LRN across channels, then max pooling. Returns the maxima and their positions.
     fn normalize_pool(maps: FloatTensor<Self>, lrn: Lrn, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
     fn normalize_pool_gradient(
         gradient: FloatTensor<Self>,
@@ -253,18 +253,18 @@ pub(crate) fn tanh<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::hyperbolic_tangent(values.into_dispatch()))
 }
 
-/// Whether the places of a window fit into a byte.
+/// Returns whether the positions in a window fit in a byte.
 pub(crate) fn pools(pool: &Pool) -> bool {
     pool.size <= pool::LARGEST_WINDOW
 }
 
-/// A tensor's values in order, whatever view of its storage it is.
+/// Returns a tensor with contiguous values, whatever its view of the storage.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().is_contiguous() { tensor } else { tensor.to_contiguous() }
 }
 
-/// A tensor that is the whole of its storage, in order: one whose storage can be written to. It is
-/// copied only if it is a view, or if someone else holds it too.
+/// Returns a tensor that covers all of its storage in order, so that the storage can be written to. It is
+/// copied only if it is a view or someone else also holds it.
 fn owned(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().is_contiguous() && tensor.bytes().len() == 4 * tensor.layout().num_elements() {
         tensor
@@ -285,7 +285,7 @@ fn elementwise(values: Vec<f32>, like: &FlexTensor) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(like.shape()), DType::F32)
 }
 
-/// Maxima and the places they were at.
+/// Makes tensors of the maxima and their positions.
 fn with_places(maxima: Vec<f32>, places: Vec<u8>, shape: [usize; 4]) -> (FlexTensor, FlexTensor) {
     let layout = Layout::contiguous(shape.into());
     (tensor(maxima, shape), FlexTensor::new(Bytes::from_elems(places), layout, DType::U8))
@@ -450,7 +450,7 @@ impl Kernels for Flex {
         how: SgdStep,
     ) -> (FlexTensor, FlexTensor) {
         let weight = contiguous(weight);
-        // The gradient is not needed any more: its memory becomes the new weights'.
+        // The gradient is no longer needed: its memory takes the new weights.
         let (mut gradient, mut velocity) = (owned(gradient), owned(velocity));
         sweep::sgd_step(values(&weight), gradient.storage_mut(), velocity.storage_mut(), &how);
         (gradient, velocity)

@@ -1,4 +1,4 @@
-//! Pooling: maxima that remember their choices in one byte each, and averages.
+//! Pooling: maxima with their positions in one byte each, and averages.
 
 use std::array::from_fn;
 
@@ -9,10 +9,10 @@ use super::filled::filled;
 use super::sweep::{add, copy};
 use crate::config::Pool;
 
-/// The side of the largest window whose places a byte can number.
+/// The side of the largest window whose positions fit in a byte.
 pub(super) const LARGEST_WINDOW: usize = 16;
 
-/// The shape of a pooling: sides of the planes that go in and come out.
+/// The shape of a pooling: sides of the input and output planes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Geometry {
     pub(super) input: [usize; 2],
@@ -20,28 +20,28 @@ pub(super) struct Geometry {
     pub(super) pool: Pool,
 }
 
-/// Columns worked on at once: a multiple of every processor's registers.
+/// Columns per step: a multiple of every processor's register width.
 const LANES: usize = 16;
-/// Planes of one task, which share its buffers.
+/// Planes per task. They share its buffers.
 const PLANES: usize = 8;
 
-/// A plane laid out so that the values of neighbouring windows at one place are neighbours: row by row,
-/// the columns dealt out by the stride.
+/// A plane laid out row by row, with the columns split by phase of the stride. Values at the same position of
+/// neighbouring windows are adjacent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lines {
     shape: Geometry,
-    /// Output columns, and some more up to a multiple of [`LANES`].
+    /// Output columns, rounded up to a multiple of [`LANES`].
     columns: usize,
-    /// Elements of a line: a row's columns of one phase of the stride.
+    /// Elements of a line: a row's columns in one phase of the stride.
     length: usize,
 }
 
-/// A place of a window, for all windows of an output row.
+/// A position in the window, for all windows of an output row.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    /// Where the first window's value is in the lines.
+    /// The index of the first window's value in the lines.
     at: usize,
-    /// Its number in the window, row by row.
+    /// The position's number in the window, in row-major order.
     number: u32,
 }
 
@@ -55,7 +55,8 @@ impl Lines {
         vec![outside; self.shape.input[0] * self.shape.pool.stride * self.length]
     }
 
-    /// Of each phase of the stride: its first element that is inside the plane, and that one's column.
+    /// For each phase of the stride, the index of its first element inside the plane and that element's
+    /// column.
     fn phases(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let Pool { stride, padding, .. } = self.shape.pool;
         (0..stride).map(move |phase| {
@@ -64,13 +65,13 @@ impl Lines {
         })
     }
 
-    /// Lays a plane out; what is outside of it is left as it is.
+    /// Lays out a plane. Elements outside the plane are not changed.
     #[inline(always)]
     fn deal(&self, plane: &[f32], lines: &mut [f32]) {
         let ([_, width], Pool { stride, padding, .. }) = (self.shape.input, self.shape.pool);
         let rows = lines.chunks_exact_mut(stride * self.length).zip(plane.chunks_exact(width));
         if (stride, padding) == (2, 0) {
-            // The common case in a form that compiles to shuffles.
+            // The common case, in a form that compiles to shuffles.
             for (line, values) in rows {
                 let (even, odd) = line.split_at_mut(self.length);
                 let (evens, odds) = (even.as_chunks_mut::<8>(), odd.as_chunks_mut::<8>());
@@ -101,7 +102,7 @@ impl Lines {
         }
     }
 
-    /// The inverse of [`deal`](Self::deal); what no window sees is left as it is.
+    /// The inverse of [`deal`](Self::deal). Pixels that no window reads are not changed.
     #[inline(always)]
     fn collect(&self, lines: &[f32], plane: &mut [f32]) {
         let ([_, width], Pool { stride, padding, .. }) = (self.shape.input, self.shape.pool);
@@ -129,7 +130,7 @@ impl Lines {
         }
     }
 
-    /// Of each output row, the places of its windows whose lines are inside the plane.
+    /// For each output row, the window positions whose lines are inside the plane.
     fn windows(&self) -> Vec<Vec<Place>> {
         let Pool { size, stride, padding, .. } = self.shape.pool;
         let places = |row: usize| {
@@ -144,14 +145,14 @@ impl Lines {
         (0..self.shape.output[0]).map(|row| places(row).collect()).collect()
     }
 
-    /// The number of the first place inside the plane of the window at an output pixel.
+    /// The number of the first position inside the plane, for the window of an output pixel.
     fn first_place(&self, row: usize, column: usize) -> u32 {
         let Pool { size, stride, padding, .. } = self.shape.pool;
         let outside = |at: usize| padding.saturating_sub(at * stride);
         (outside(row) * size + outside(column)) as u32
     }
 
-    /// How many pixels each window has along a side that are inside the plane.
+    /// The number of pixels inside the plane that each window has along one side.
     fn counts(&self, dimension: usize) -> Vec<f32> {
         let (Pool { size, stride, padding, .. }, side) = (self.shape.pool, self.shape.input[dimension]);
         let count = |at: usize| {
@@ -163,11 +164,11 @@ impl Lines {
     }
 }
 
-/// Maxima, and which place of its window each was at: row by row, the first of equals. NaN wins
+/// The maxima and their positions in the window, in row-major order. The first of equal values wins. NaN wins
 /// over everything, as in PyTorch.
 ///
 /// # Shapes
-/// `maps`: `[planes, height, width]`; the results: `[planes, rows, columns]`.
+/// `maps`: `[planes, height, width]`; results: `[planes, rows, columns]`.
 pub(super) fn maxima(maps: &[f32], shape: &Geometry) -> (Vec<f32>, Vec<u8>) {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = maps.len() / (height * width).max(1);
@@ -199,7 +200,7 @@ impl WithSimd for Maxima<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { lines, planes, maxima, places } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        // What is outside a plane is never a maximum.
+        // Values outside a plane are never a maximum.
         let (mut buffer, windows) = (lines.buffer(f32::NEG_INFINITY), lines.windows());
         let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
         let planes = planes.chunks_exact(height * width);
@@ -232,7 +233,8 @@ impl WithSimd for Maxima<'_> {
     }
 }
 
-/// The gradient of [`maxima`] with respect to the maps: each output's goes to the place it was at.
+/// The gradient of [`maxima`] with respect to the maps. Each output's gradient goes to the position of its
+/// maximum.
 pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry) -> Vec<f32> {
     let (plane, map) = (shape.input[0] * shape.input[1], shape.output[0] * shape.output[1]);
     if gradient.is_empty() {
@@ -245,10 +247,10 @@ pub(super) fn maxima_gradient(gradient: &[f32], places: &[u8], shape: &Geometry)
     })
 }
 
-/// Adds each window's value to the place of its maximum.
+/// Adds each window's value at the position of its maximum.
 pub(super) struct Scatter {
     shape: Geometry,
-    /// From a window's first pixel, padding included, to each of its places.
+    /// Offsets from a window's first pixel, including padding, to each of its positions.
     offsets: Vec<usize>,
 }
 
@@ -259,7 +261,7 @@ impl Scatter {
         Self { shape, offsets: offsets.collect() }
     }
 
-    /// Of some planes: into `out`, which is added to.
+    /// Adds the values of some planes into `out`.
     pub(super) fn planes(&self, values: &[f32], places: &[u8], out: &mut [f32]) {
         let ([height, width], [rows, columns]) = (self.shape.input, self.shape.output);
         let Pool { stride, padding, .. } = self.shape.pool;
@@ -277,10 +279,10 @@ impl Scatter {
     }
 }
 
-/// Averages over the pixels that each window has inside its plane.
+/// Averages over the pixels of each window that are inside the plane.
 ///
 /// # Shapes
-/// As [`maxima`].
+/// Same as [`maxima`].
 pub(super) fn averages(maps: &[f32], shape: &Geometry) -> Vec<f32> {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = maps.len() / (height * width).max(1);
@@ -332,7 +334,8 @@ impl WithSimd for Averages<'_> {
     }
 }
 
-/// The gradient of [`averages`] with respect to the maps: each output's is shared by its window's pixels.
+/// The gradient of [`averages`] with respect to the maps. Each output's gradient is shared equally by its
+/// window's pixels.
 pub(super) fn averages_gradient(gradient: &[f32], shape: &Geometry) -> Vec<f32> {
     let ([height, width], [rows, columns]) = (shape.input, shape.output);
     let planes = gradient.len() / (rows * columns).max(1);

@@ -1,16 +1,16 @@
-//! A matrix product whose left matrix is read where it lies, through two tables of offsets.
+//! A matrix product that reads its left matrix in place, through two tables of offsets.
 //!
-//! A convolution is a product with the matrix of all patches of its input. That matrix has a value of
-//! the input many times over; here it is never written. Its element `(row, column)` is
-//! `values[rows[row] + columns[column]]`, rows being pixels and columns the taps of the kernel, or the
-//! other way round. The innermost loop is that of any fast matrix product: a few rows by a panel of
-//! the right matrix in registers.
+//! A convolution is a product with the matrix of all patches of its input. That matrix holds each input value
+//! many times; this code never writes it. Its element `(row, column)` is
+//! `values[rows[row] + columns[column]]`, where rows are pixels and columns are kernel taps, or the reverse.
+//! The innermost loop is the usual one of a fast matrix product: it multiplies a few rows by a panel of the
+//! right matrix in registers.
 
 use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd, as_arrays, as_arrays_mut};
 
-/// Columns multiplied before the next rows: so many of a panel stay in the first-level cache.
+/// Columns multiplied before moving to the next rows. This part of a panel stays in the first-level cache.
 const COLUMNS: usize = 256;
 
 /// A table of offsets.
@@ -24,7 +24,7 @@ impl Table {
         Self(offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect())
     }
 
-    /// The first `count` of the offsets.
+    /// Returns the first `count` offsets.
     pub(super) fn first(&self, count: usize) -> Offsets<'_> {
         let offsets = &self.0[..count];
         Offsets { offsets, largest: offsets.iter().max().map_or(0, |&largest| largest as usize) }
@@ -39,11 +39,11 @@ impl Table {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offsets<'a> {
     offsets: &'a [u32],
-    /// None is larger.
+    /// The largest offset.
     largest: usize,
 }
 
-/// How many columns of the right matrix one panel has: `count` of them cut so that registers are full.
+/// Splits `count` columns of the right matrix into panels whose widths fill the registers.
 pub(super) fn panels(count: usize) -> impl Iterator<Item = Panel> {
     let lanes = lanes();
     (0..count).step_by(2 * lanes).map(move |first| {
@@ -52,8 +52,8 @@ pub(super) fn panels(count: usize) -> impl Iterator<Item = Panel> {
     })
 }
 
-/// Some neighbouring columns of a right matrix, stored row after row in `width` floats each, of which
-/// the first `count` mean something.
+/// Adjacent columns of a right matrix, stored row by row with `width` floats per row. Only the first `count`
+/// floats of a row are used.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Panel {
     pub(super) first: usize,
@@ -61,7 +61,7 @@ pub(super) struct Panel {
     pub(super) width: usize,
 }
 
-/// Floats in a register of the processor at hand.
+/// Floats per register of the actual processor.
 fn lanes() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
@@ -79,7 +79,7 @@ fn lanes() -> usize {
 /// `panel`: `[columns, width]`; `sums`: `[rows, width]`.
 ///
 /// # Panics
-/// If a slice is too short for its matrix, or `width` is none that [`panels`] gives.
+/// If a slice is too short for its matrix, or `width` is not a width from [`panels`].
 pub(super) fn product(
     values: &[f32],
     rows: Offsets,
@@ -104,7 +104,8 @@ struct Product<'a> {
 impl WithSimd for Product<'_> {
     type Output = ();
 
-    // As many rows as fill the registers with sums, and leave some for a value and a line of the panel.
+    // Rows per step: enough to fill the registers with sums, but leave some for a value and a line of the
+    // panel.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match self.width / S::F32_LANES {
@@ -134,7 +135,7 @@ impl Product<'_> {
         assert!(rows.largest + columns.largest < values.len());
         for (columns, panel) in columns.offsets.chunks(COLUMNS).zip(panel.chunks(COLUMNS)) {
             for (rows, sums) in rows.offsets.chunks(ROWS).zip(sums.chunks_mut(ROWS)) {
-                // A short last group repeats its last row, and does not keep what comes of it.
+                // A short last group repeats its last row and discards the repeated results.
                 let starts: [*const f32; ROWS] = from_fn(|row| {
                     let start = rows[row.min(rows.len() - 1)] as usize;
                     values[start..].as_ptr()
@@ -142,8 +143,8 @@ impl Product<'_> {
                 let mut products = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
                 for (column, right) in columns.iter().zip(panel) {
                     for (start, products) in starts.iter().zip(&mut products) {
-                        // SAFETY: a row's and a column's offset are at most the largest of theirs, whose sum
-                        // the assertion above puts inside `values`.
+                        // SAFETY: a row's offset and a column's offset are at most the largest of theirs, and
+                        // the assertion above puts the sum of the largest inside `values`.
                         #[allow(unsafe_code)]
                         let left = unsafe { *start.add(*column as usize) };
                         let left = simd.splat_f32s(left);
@@ -185,7 +186,7 @@ mod tests {
                         let product = |column: usize| {
                             values[row * 5 % 90 + column * 7 % 300] * right[column * panel.width + lane]
                         };
-                        // Small integers: exact.
+                        // Small integers make the sums exact.
                         let expected =
                             (0..columns).map(product).sum::<f32>() + if accumulate { 2.0 } else { 0.0 };
                         assert_eq!(*sum, expected);

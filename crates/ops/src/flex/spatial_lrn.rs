@@ -9,21 +9,22 @@ use super::lrn::inverse_power;
 use super::sweep::{add, copy};
 use crate::config::Lrn;
 
-/// Planes of one task, which share its buffers.
+/// Planes per task. They share its buffers.
 const PLANES: usize = 8;
 
-/// How far a window reaches before its middle and after.
+/// The extent of a window before and after its centre.
 #[derive(Debug, Clone, Copy)]
 struct Reach {
     before: usize,
     after: usize,
 }
 
-/// The sums over the square window around each pixel, clipped at the edges: along columns, then rows.
+/// The sums over the square window around each pixel, clipped at the edges. They run along columns, then
+/// rows.
 struct WindowSums {
     height: usize,
     width: usize,
-    /// Sums along columns, with zeros before and after each of their rows.
+    /// Sums along columns, with zeros before and after each row.
     line: Vec<f32>,
 }
 
@@ -46,7 +47,7 @@ impl WindowSums {
             for offset in 1..=reach.before + reach.after {
                 add(&line[offset..], sums);
             }
-            // The windows of a gradient reach the other way: leave only zeros around the next row.
+            // A gradient's windows extend the other way, so leave only zeros around the next row.
             line.fill(0.0);
         }
     }
@@ -80,7 +81,7 @@ struct Forward<'a> {
     lrn: &'a Lrn,
 }
 
-/// `k + coefficient · Σ plane²` into `scale`.
+/// Writes `k + coefficient · Σ plane²` into `scale`.
 #[inline(always)]
 fn scales(plane: &[f32], lrn: &Lrn, sums: &mut WindowSums, squares: &mut [f32], scale: &mut [f32]) {
     squares.iter_mut().zip(plane).for_each(|(square, value)| *square = value * value);
@@ -106,8 +107,8 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// The gradient with respect to the maps, as in [`lrn::gradient`](super::lrn::gradient), over the pixels
-/// whose window holds each pixel.
+/// The gradient with respect to the maps, as in [`lrn::gradient`](super::lrn::gradient), but over the pixels
+/// whose window contains each pixel.
 pub(super) fn gradient(maps: &[f32], gradient: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let (arch, piece) = (Arch::new(), PLANES * sides[0] * sides[1]);
     let beside = maps.par_chunks(piece.max(1)).zip(gradient.par_chunks(piece.max(1)));

@@ -1,17 +1,17 @@
-//! What is done element by element, in one sweep over memory and in place.
+//! Elementwise operations in one sweep over memory, in place.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::config::SgdStep;
 
-/// Elements of one task.
+/// Elements per task.
 const SPAN: usize = 1 << 14;
 
-/// What short runs are done by: a loop over slices is compiled for long ones.
+/// Elements per step in short runs. The compiler optimizes loops over slices for long runs.
 const LANES: usize = 8;
 
-/// Copies a short run: a call of `memcpy` would cost more than the copying.
+/// Copies a short run, where the call to `memcpy` would cost more than the copy.
 #[inline(always)]
 pub(super) fn copy(from: &[f32], to: &mut [f32]) {
     if let Some(tail) = to.len().checked_sub(LANES) {
@@ -26,7 +26,7 @@ pub(super) fn copy(from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Adds a short run to another.
+/// Adds one short run to another.
 #[inline(always)]
 pub(super) fn add(values: &[f32], sums: &mut [f32]) {
     let values = &values[..sums.len()];
@@ -48,8 +48,8 @@ pub(super) fn rectified(x: f32) -> f32 {
     if x <= 0.0 { 0.0 } else { x }
 }
 
-/// Turns the gradient after a ReLU and a multiplication by `gain` into that before them: zero where
-/// the output was zero.
+/// Converts the gradient after a ReLU and a multiplication by `gain` into the gradient before them. It is
+/// zero where the output was zero.
 pub(super) fn rectify_gradient(gradient: &mut [f32], outputs: &[f32], gain: f32) {
     let arch = Arch::new();
     gradient.par_chunks_mut(SPAN).zip(outputs.par_chunks(SPAN)).for_each(|(gradient, outputs)| {
@@ -74,8 +74,8 @@ impl WithSimd for Rectify<'_> {
     }
 }
 
-/// One step of [`sgd_step`](crate::sgd_step): the velocities in place, the new weights in the place of
-/// the gradient.
+/// One step of [`sgd_step`](crate::sgd_step). It updates the velocities in place and overwrites the gradient
+/// with the new weights.
 pub(super) fn sgd_step(weight: &[f32], gradient: &mut [f32], velocity: &mut [f32], how: &SgdStep) {
     let arch = Arch::new();
     let rate = how.learning_rate;
@@ -91,7 +91,7 @@ struct Step<'a> {
     weight: &'a [f32],
     gradient: &'a mut [f32],
     velocity: &'a mut [f32],
-    /// On the gradient, the weight and the velocity.
+    /// The factors of the gradient, the weight and the velocity.
     factors: [f32; 3],
 }
 
@@ -102,7 +102,7 @@ impl WithSimd for Step<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { weight, gradient, velocity, factors: [rate, decay, momentum] } = self;
         for ((gradient, velocity), weight) in gradient.iter_mut().zip(velocity).zip(weight) {
-            // In the order of the composed form, whose bits these are.
+            // Same order as the composed form, to give the same bits.
             *velocity = *gradient * rate - weight * decay + *velocity * momentum;
             *gradient = weight + *velocity;
         }

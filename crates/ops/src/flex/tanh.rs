@@ -1,16 +1,17 @@
-//! The hyperbolic tangent and its gradient, many elements at a time.
+//! The hyperbolic tangent and its gradient, vectorized.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::filled::filled;
 
-/// Elements of one task.
+/// Elements per task.
 const SPAN: usize = 1 << 14;
 
-/// Where `tanh` is 1 to the last bit.
+/// The input above which `tanh` is 1 to the last bit.
 const SATURATED: f32 = 7.905_311;
-/// The coefficients of x, x³, … of a rational approximation `x · P(x²) / Q(x²)`, from Eigen 3.4.
+/// The numerator's coefficients of x, x³, … in the rational approximation `x · P(x²) / Q(x²)`, from Eigen
+/// 3.4.
 const ODD: [f32; 7] = [
     4.893_524_6e-3,
     6.372_619_3e-4,
@@ -20,7 +21,7 @@ const ODD: [f32; 7] = [
     2.000_188e-13,
     -2.760_768_5e-16,
 ];
-/// Those of 1, x², … below the line.
+/// The denominator's coefficients of 1, x², ….
 const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
 
 /// `tanh` to within a few units in the last place; NaN stays NaN.
@@ -90,7 +91,7 @@ mod tests {
 
     #[test]
     fn is_within_eight_units_in_the_last_place_everywhere() {
-        // Every 97th of the finite floats: both signs, subnormal to huge.
+        // Every 97th finite float: both signs, subnormal to huge.
         let inputs: Vec<f32> =
             (0..u32::MAX).step_by(97).map(f32::from_bits).filter(|x| x.is_finite()).collect();
         for (x, y) in inputs.iter().zip(forward(&inputs)) {

@@ -1,4 +1,4 @@
-//! The kernels against loops in f64 written for clarity, and against their composed forms.
+//! Compares the kernels with plain loops in f64 and with their composed forms.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use proptest::prelude::*;
@@ -7,13 +7,13 @@ use super::*;
 use crate::{AlphaConvention, DropoutMask, Key, Padding, Rounding, composed, conv_max_pool2d};
 use rand_chacha::rand_core::Rng;
 
-/// Numbers in ±1, a function of `seed`.
+/// Numbers in ±1 that depend only on `seed`.
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut rng = Key::new([seed, 0, 0, 0]).rng();
     (0..count).map(|_| (f64::from(rng.next_u32()) / f64::from(u32::MAX) * 2.0 - 1.0) as f32).collect()
 }
 
-/// Every product of a convolution: the flat indices of its input, weight and output.
+/// Visits every product of a convolution, with the flat indices of its input, weight and output.
 fn products(shape: &conv::Geometry, mut product: impl FnMut(usize, usize, usize)) {
     let ([height, width], [rows, columns], [tall, wide]) = (shape.input, shape.output, shape.kernel);
     for image in 0..shape.batch {
@@ -41,14 +41,14 @@ fn products(shape: &conv::Geometry, mut product: impl FnMut(usize, usize, usize)
     }
 }
 
-/// Checks sums of products in f32: each within the rounding bound of its own sum, and all together
-/// to 1e-5 unless they cancel. `exact` holds the sums in f64 and those of the products' magnitudes.
+/// Checks sums of products in f32. Each must be within its own rounding bound, and all together within 1e-5
+/// unless they cancel. `exact` holds the f64 sums of the products and of their magnitudes.
 fn assert_sums(name: &str, ours: &[f32], exact: &[(f64, f64)], terms: usize) {
     assert_eq!(ours.len(), exact.len(), "{name}");
     let (mut difference, mut norm, mut scale) = (0.0, 0.0, 0.0);
     for (index, (ours, (sum, magnitude))) in ours.iter().zip(exact).enumerate() {
         let error = (f64::from(*ours) - sum).abs();
-        // n products added in any order: at most about (n + 1) roundings of the magnitudes' sum.
+        // Adding n products in any order gives at most about (n + 1) roundings of the sum of magnitudes.
         let bound = (terms + 2) as f64 * f64::from(f32::EPSILON) * magnitude;
         assert!(error <= bound, "{name} {index}: {ours} is not {sum} (± {bound:e})");
         difference += error * error;
@@ -158,7 +158,7 @@ proptest! {
         constants in 0usize..4,
         seed in 0u64..1000,
     ) {
-        // Inputs in ±40, so that alpha · S is of the order of k.
+        // Inputs in ±40 make alpha · S of the order of k.
         let (alpha, beta, k) = [(1e-4, 0.75, 2.0), (5e-4, 0.75, 1.0), (0.01, 0.5, 0.5), (1e-3, 1.0, 1.0)][constants];
         let convention = if mean { AlphaConvention::Mean } else { AlphaConvention::Sum };
         let lrn = Lrn { size, alpha, beta, k, convention };
@@ -189,7 +189,7 @@ proptest! {
         }
         let close = |ours: &[f32], exact: &[f64]| {
             for (ours, exact) in ours.iter().zip(exact) {
-                // A few roundings of values up to 40 and gradients up to 1.
+                // Tolerance: a few roundings of values up to 40 and gradients up to 1.
                 assert!((f64::from(*ours) - exact).abs() <= 2e-6 * exact.abs() + 1e-6, "{ours} {exact}");
             }
         };
@@ -208,7 +208,7 @@ proptest! {
         let pool = Pool { size, stride, padding: padding.min(size / 2), rounding };
         if pool.output_side(input[0]).is_some() && pool.output_side(input[1]).is_some() {
             let shape = pooling(input, pool);
-            // Few distinct values, so that there are ties.
+            // Few distinct values cause ties.
             let maps: Vec<f32> =
                 numbers(planes * input[0] * input[1], seed).iter().map(|v| (v * 3.0).round()).collect();
             let (maxima, places) = pool::maxima(&maps, &shape);
@@ -349,7 +349,7 @@ proptest! {
         let gradient = numbers(maps.len(), seed + 1);
         let (before, after) = (size / 2, size - 1 - size / 2);
         let near = |from: usize, to: usize| to + before >= from && to <= from + after;
-        // Whether the window of one pixel holds another.
+        // Returns whether the window of pixel `from` contains pixel `to`.
         let holds = |from: usize, to: usize| {
             let place = |at: usize| (at / (height * width), at / width % height, at % width);
             let ((plane, y, x), (other, line, column)) = (place(from), place(to));
@@ -366,14 +366,14 @@ proptest! {
             let others: f64 = plane(at).filter(|&j| holds(j, at)).map(|j| g(j) * value(j) * scale[j].powf(-beta - 1.0)).sum();
             let exact = [value(at) * scale[at].powf(-beta), g(at) * scale[at].powf(-beta) - 2.0 * coefficient * beta * value(at) * others];
             for (ours, exact) in [out[at], to_maps[at]].into_iter().zip(exact) {
-                // A few roundings of values up to 40 and gradients up to 1.
+                // Tolerance: a few roundings of values up to 40 and gradients up to 1.
                 assert!((f64::from(ours) - exact).abs() <= 2e-6 * exact.abs() + 2e-6, "{ours} {exact}");
             }
         }
     }
 }
 
-/// The layers of the paper's network, at a few images: sizes that several tiles and partial sums cut.
+/// Tests the paper's layers with a few images. These sizes need several tiles and partial sums.
 #[test]
 fn convolution_is_right_at_the_sizes_of_the_networks() {
     for (maps, weight, stride, padding) in [
@@ -423,7 +423,7 @@ fn what_is_no_number_passes_through() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut maps = numbers(15, 1);
         maps[0] = bad;
-        // A kernel that is nowhere zero: every output that sees the value is no finite number.
+        // No kernel weight is zero, so every output that reads the value is not finite.
         let out = conv::forward(&maps, &[1.0; 9], &[0.0], false, &shape);
         let seen: Vec<bool> = out.iter().map(|v| !v.is_finite()).collect();
         let expected: Vec<bool> = (0..15).map(|at| at / 5 < 2 && at % 5 < 2).collect();
@@ -445,7 +445,7 @@ fn what_is_no_number_passes_through() {
     assert!(maxima[0].is_nan() && places == [0]);
 }
 
-/// Output and gradients of a weighted sum of it, for tensors that are views of others.
+/// Returns the output and the gradients of its weighted sum, for input tensors that are views of others.
 fn with_gradients<const N: usize>(
     inputs: [(Vec<f32>, [usize; 4]); N],
     forward: impl Fn(&[Tensor<4>]) -> Tensor<4>,
@@ -453,7 +453,7 @@ fn with_gradients<const N: usize>(
     let device = Device::flex().autodiff();
     let leaves: Vec<Tensor<4>> = inputs
         .into_iter()
-        // Stored with height and width swapped: not contiguous when swapped back.
+        // Stored with height and width swapped, so swapping back gives a non-contiguous tensor.
         .map(|(values, [a, b, c, d])| Tensor::from_data(TensorData::new(values, [a, b, d, c]), &device))
         .map(Tensor::require_grad)
         .collect();
@@ -473,7 +473,7 @@ fn assert_close(ours: &[Vec<f32>], composed: &[Vec<f32>]) {
         let square =
             |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v * v)).sum::<f64>().sqrt();
         let difference = square(&mut ours.iter().zip(composed).map(|(a, b)| a - b));
-        // Two orders of summation in f32.
+        // Tolerance: two summation orders in f32.
         assert!(difference <= 1e-5 * square(&mut composed.iter().copied()), "{difference}");
     }
 }
@@ -495,7 +495,7 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
     let keys: Vec<Key> = (0..9).map(|sample| Key::new([1, 2, sample, 0])).collect();
     let mask = DropoutMask::draw(&keys, "fc6", 11, 0.4, 1.5);
     for finish in [Finish::Plain, Finish::Relu, Finish::ReluDropout(mask)] {
-        // Layers take tensors of two dimensions; the helper gives views of four.
+        // Layers take 2-D tensors; the helper provides 4-D views.
         let inputs = || [(numbers(9 * 70, 6), [9, 1, 7, 10]), (numbers(70 * 11, 7), [70, 1, 11, 1])];
         let bias = |device: &Device| Tensor::<1>::from_data(TensorData::new(numbers(11, 8), [11]), device);
         let layer = |linear: fn(Tensor<2>, Tensor<2>, Tensor<1>, Finish) -> Tensor<2>| {
@@ -553,7 +553,7 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
     assert!(maps.grad(&gradients).is_none());
 }
 
-/// A convolution and LRN with the pooling after them have the gradients of the composed forms, the ReLU included.
+/// A convolution and LRN with fused pooling have the gradients of the composed forms, including the ReLU.
 #[test]
 fn what_is_pooled_at_once_has_the_gradients_of_one_after_the_other() {
     let device = Device::flex().autodiff();
@@ -590,7 +590,7 @@ fn what_is_pooled_at_once_has_the_gradients_of_one_after_the_other() {
             ]
         };
         for (ours, composed) in gradients(true).iter().zip(gradients(false)) {
-            // Sums of some hundred terms around 1 in another order.
+            // Tolerance: sums of some hundred terms around 1, in another order.
             let error = ours.iter().zip(&composed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(error < 1e-4, "{error}");
             assert!(composed.iter().any(|value| value.abs() > 0.1), "no gradient to compare");
@@ -611,7 +611,7 @@ fn no_images_give_no_maps() {
     assert_eq!(out.dims(), [0, 3]);
 }
 
-/// The update writes into the gradient's and the velocity's memory: not if someone else holds it too.
+/// The update writes into the memory of the gradient and the velocity, unless someone else also holds it.
 #[test]
 fn an_update_has_the_composed_forms_bits_and_leaves_what_others_hold() {
     let device = Device::flex();

@@ -1,4 +1,4 @@
-//! A run's training, through burn-train.
+//! The training of a run with burn-train.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::unexpected::catch;
 use crate::update::{Elapsed, optimizer};
 
 impl Run {
-    /// Trains from `start` to the end through burn-train.
+    /// Trains from `start` to the end with burn-train.
     pub(super) fn fit(
         &self,
         data: &Data,
@@ -83,7 +83,7 @@ impl Run {
         if start.step > 0 {
             let (model, optimizer) = self.checkpoints().load(&start)?;
             learner.load_model(model);
-            // Burn reads the velocities to `Device::default()` before they come to the run's device.
+            // Burn loads the velocities to `Device::default()` before they move to the run's device.
             catch(|| learner.load_optim(optimizer)).map_err(|unexpected| TrainError::Restore {
                 path: self.checkpoints().folder().to_owned(),
                 message: format!("{}, at {}", unexpected.message, unexpected.place),
@@ -128,8 +128,8 @@ impl Run {
             .with_checkpointing_strategy(Always)
             .num_epochs(recipe.epochs)
             .label(label);
-        // burn-train takes `checkpoint` for the epoch that the dashboard starts from, but would
-        // also load it; our checkpoints are loaded above, so only the dashboard is told.
+        // burn-train uses `checkpoint` as the dashboard's first epoch, but would also load it. The checkpoint
+        // is already loaded, so only the dashboard gets this value.
         let training = match environment.dashboard {
             true => {
                 let from = (first_epoch > 0).then_some(first_epoch);
@@ -140,18 +140,18 @@ impl Run {
             false => training.renderer(Box::new(Plain::new(environment.observer.clone(), first_epoch))),
         };
         #[allow(clippy::arc_with_non_send_sync)]
-        // burn-train asks for an Arc and stays on this thread
+        // burn-train requires an Arc, but stays on this thread
         let strategy = TrainingStrategy::Custom(Arc::new(strategy));
         drop(training.with_training_strategy(strategy).launch(learner));
         let outcome = outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
         outcome.unwrap_or_else(|| {
             Err(TrainError::Backend { message: "the training loop did not run".to_owned() })
         })?;
-        // The last thing the loop does is to write a checkpoint.
+        // The loop ends by writing a checkpoint.
         Ok(self.checkpoints().newest()?.unwrap_or_else(Progress::start))
     }
 
-    /// The classifier before training.
+    /// Creates the classifier with its initial weights.
     fn begin(&self, devices: &[Device]) -> Result<Classifier, TrainError> {
         let (network, initial) = (&self.config.network, &self.config.initial);
         if initial.weights.is_empty() {
@@ -166,7 +166,7 @@ impl Run {
         Ok(weights.begin(network, &initial.anew, self.seed, devices).map_err(wrong)?.into())
     }
 
-    /// The classifier with the weights of a file.
+    /// Loads the classifier with the weights of a file.
     pub(super) fn load(&self, path: &Path, environment: &Environment) -> Result<Classifier, TrainError> {
         let (record, devices) = (load_model(path)?, environment.placement.towers());
         let model = Classifier::new_on(&self.config.network, self.seed, devices)?.load_record(record);

@@ -1,4 +1,4 @@
-//! What lies in a run's folder.
+//! The files in a run's folder.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,19 +21,19 @@ use crate::response::LrnResponse;
 
 const LOCK_ATTEMPTS: usize = 10;
 
-/// What is done to a photograph before the network sees it.
+/// The preprocessing of photographs for the network.
 const PREPROCESSING: &str = "preprocessing.json";
 
-/// What the network's outputs mean.
+/// The classes of the network's outputs.
 const CLASSES: &str = "classes.json";
 
-/// Why a run could not go on, for people and reports that come later.
+/// The reason why a run could not continue, for people and later reports.
 pub(super) const FAILURE: &str = "failure.txt";
 
-/// Where and how the program failed unexpectedly, for whoever mends it.
+/// A report of an unexpected failure, for developers.
 pub(super) const REPORT: &str = "failure-report.txt";
 
-/// `run.json`: what a run is, and each time it was worked on.
+/// `run.json`: a run's definition and its sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
@@ -47,17 +47,17 @@ pub struct RunRecord {
     pub checksum: String,
     /// The config.
     pub config: RunConfig,
-    /// Each time it was worked on.
+    /// The sessions.
     pub sessions: Vec<Session>,
 }
 
-/// One time a run was worked on.
+/// One session of work on a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
-    /// Seconds since 1970.
+    /// The start time, in seconds since 1970.
     pub started: u64,
-    /// The epoch it began with.
+    /// The first epoch of the session.
     pub from_epoch: usize,
     /// The version of the code.
     pub code_version: String,
@@ -66,68 +66,68 @@ pub struct Session {
     pub results: Option<u32>,
     /// The backend.
     pub backend: String,
-    /// Which form of the operations computed: `fast` or `composed`.
+    /// The form of the operations: `fast` or `composed`.
     pub operations: String,
-    /// The device, as Burn calls it.
+    /// The device, as Burn names it.
     pub device: String,
-    /// The processor's architecture and the widest vector instructions it has.
+    /// The processor's architecture and its widest vector instructions.
     pub processor: String,
     /// The machine's name, if it is known.
     #[serde(default)]
     pub host: Option<String>,
-    /// Threads that computed.
+    /// The number of compute threads.
     pub threads: usize,
-    /// Threads that prepared batches.
+    /// The number of threads that prepared batches.
     pub workers: usize,
 }
 
-/// `result.json`: what a finished run found. It is written last.
+/// `result.json`: the result of a finished run. It is written last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunResult {
-    /// Epochs trained.
+    /// The number of trained epochs.
     pub epochs: usize,
-    /// Updates made.
+    /// The number of updates.
     pub steps: usize,
     /// The epoch of the final weights.
     pub final_epoch: usize,
-    /// Weights and biases.
+    /// The number of weights and biases.
     pub parameters: usize,
-    /// How strongly LRN responded, layer by layer.
+    /// How strongly each LRN layer responded.
     pub lrn: Vec<LrnResponse>,
-    /// Tests of the final weights, one for each kind of views asked for.
+    /// The tests of the final weights, one for each kind of views.
     pub tests: Vec<EvaluationResult>,
-    /// The most memory that the process had while it worked on the run, where the system tells; other runs
-    /// that it worked on at the same time are in it.
+    /// The peak memory of the process while it worked on the run, if the system reports it. It includes other
+    /// runs that the process worked on at the same time.
     #[serde(default)]
     pub peak_memory_bytes: Option<u64>,
 }
 
 impl RunResult {
-    /// The test with these views, if it was made.
+    /// Returns the test with these views, if it exists.
     pub fn test(&self, views: Views) -> Option<&EvaluationResult> {
         self.tests.iter().find(|test| test.views == views)
     }
 }
 
-/// How far a run is.
+/// The status of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunStatus {
-    /// Nothing is there.
+    /// The run has no files.
     New,
     /// This many epochs are done.
     Unfinished(usize),
-    /// All is done.
+    /// Training and test are done.
     Finished(RunResult),
 }
 
-/// Keeps the reason why the run in a folder could not go on, until it does. A full disk may refuse that too; the
-/// error itself is what counts.
+/// Stores the reason why the run in a folder could not continue. It is removed once the run continues. A full
+/// disk may prevent this, but the error itself is reported anyway.
 pub fn keep_failure(folder: &Path, why: &str) {
     let _ = fs::create_dir_all(folder).and_then(|()| fs::write(folder.join(FAILURE), format!("{why}\n")));
 }
 
-/// Why the run in a folder could not go on when it was last worked on, if it could not.
+/// Returns the reason why the run in a folder could not continue, if its last session failed.
 pub fn failure(folder: &Path) -> Option<String> {
     Some(fs::read_to_string(folder.join(FAILURE)).ok()?.trim_end().to_owned())
 }
@@ -148,13 +148,13 @@ impl Run {
         Checkpoints::new(self.file("checkpoints"))
     }
 
-    /// The run's weights, once it is finished.
+    /// Returns the path of the run's weights, which exist once it is finished.
     pub fn weights(&self) -> PathBuf {
         self.file("weights.bpk")
     }
 
-    /// How a photograph becomes an input of the run's network, once the run is finished; `None` where its inputs reach
-    /// beyond its images, and of runs older than this file.
+    /// Returns the preprocessing of photographs for the run's network, once the run is finished. Returns
+    /// `None` if inputs extend beyond the images, and for runs from before this file existed.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -174,8 +174,8 @@ impl Run {
         }
     }
 
-    /// The classes that the run's network tells apart, in the order of its outputs, once the run is finished; `None` of runs
-    /// older than this file.
+    /// Returns the classes of the network's outputs, in order, once the run is finished. Returns `None` for
+    /// runs from before this file existed.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -187,7 +187,7 @@ impl Run {
         write_whole(&self.file(CLASSES), &serde_json::to_vec(&data.dataset.classes).expect("plain texts"))
     }
 
-    /// The rows of `metrics.jsonl`.
+    /// Reads the rows of `metrics.jsonl`.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -195,7 +195,7 @@ impl Run {
         read_metrics(&self.file("metrics.jsonl"))
     }
 
-    /// How far the run is.
+    /// Returns the status of the run.
     ///
     /// # Errors
     /// If its files are damaged.
@@ -216,7 +216,7 @@ impl Run {
         }
     }
 
-    /// Keeps what the final weights took each test image for.
+    /// Stores the class that the final weights predict for each test image.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -225,7 +225,7 @@ impl Run {
         write_whole(&self.file(Self::answers_file(views)), &text)
     }
 
-    /// What the final weights took each test image for, if that was kept.
+    /// Returns the class that the final weights predict for each test image, if it was stored.
     ///
     /// # Errors
     /// If the file is damaged.
@@ -233,7 +233,7 @@ impl Run {
         read_json(&self.file(Self::answers_file(views)))
     }
 
-    /// `run.json`.
+    /// Reads `run.json`.
     ///
     /// # Errors
     /// If it is missing or damaged.
@@ -241,7 +241,7 @@ impl Run {
         Self::read(&self.folder)
     }
 
-    /// Whether a process is working on the run.
+    /// Returns whether a process is working on the run.
     pub fn is_locked(&self) -> bool {
         matches!(
             File::open(self.file("lock")).map(|file| file.try_lock_shared()),
@@ -249,7 +249,7 @@ impl Run {
         )
     }
 
-    /// How much of a run in progress its newest checkpoint has: epochs done and updates made.
+    /// Returns the completed epochs and the updates in the newest checkpoint of a run in progress.
     ///
     /// # Errors
     /// If the checkpoint is damaged.
@@ -257,11 +257,12 @@ impl Run {
         Ok(self.checkpoints().newest()?.map(|progress| (progress.epoch, progress.step)))
     }
 
-    /// The lock dies with the process, so a kill never leaves a run locked.
+    /// Locks the run. The system releases the lock when the process ends, so a kill never leaves a run
+    /// locked.
     pub(super) fn lock(&self) -> Result<File, TrainError> {
         let path = self.file("lock");
         let file = File::create(&path).map_err(TrainError::write(&path))?;
-        // Someone may only be looking whether it is locked.
+        // Another process may hold the lock briefly, to test whether the run is locked.
         for _ in 0..LOCK_ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
@@ -282,8 +283,8 @@ impl Run {
                 Ok(())
             }
         };
-        // The result first, since without it nothing else passes for finished; then the checkpoints, since none may be left
-        // that counts on rows of `metrics.jsonl`.
+        // The result goes first, because without it no other file makes the run look finished. The
+        // checkpoints go next, because they rely on rows of `metrics.jsonl`.
         remove("result.json")?;
         sync_folder(&self.folder).map_err(TrainError::write(&self.folder))?;
         self.checkpoints().delete_all()?;

@@ -1,4 +1,4 @@
-//! Short binary codes of features, and what they cost (Krizhevsky et al. 2012, §6.1; Krizhevsky & Hinton 2011).
+//! Short binary codes of features, and their cost (Krizhevsky et al. 2012, §6.1; Krizhevsky & Hinton 2011).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -21,9 +21,9 @@ struct Findings {
     images: usize,
     queries: usize,
     k: usize,
-    /// The share of the k nearest that are of the query's class.
+    /// The expected fraction of the k nearest images with the query's class, by chance.
     chance: f64,
-    /// By the features themselves, with what they take.
+    /// The search by the features themselves, with its cost.
     features: Whole,
     pixels: Whole,
     codes: Vec<OfCode>,
@@ -38,21 +38,21 @@ struct Whole {
 
 #[derive(Debug, Serialize)]
 struct OfCode {
-    /// `features` or `pixels`.
+    /// The input: `features` or `pixels`.
     of: &'static str,
     bits: usize,
     precision: f64,
     bytes_per_image: usize,
     queries_per_second: f64,
-    /// The auto-encoder's mean squared error a number in its last pass, in variances.
+    /// The auto-encoder's mean squared error per number in its last pass, in variances.
     loss: f64,
 }
 
-/// What is looked for, and in what.
+/// The queries and the images to search.
 struct Search<'a> {
     look: &'a Look,
     args: &'a CodesArgs,
-    /// The images that are looked in.
+    /// The images to search.
     split: &'a Split,
     asked: &'a Asked,
     stop: &'a AtomicBool,
@@ -74,7 +74,7 @@ pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
     let search = Search { look: &look, args, split: &split, asked: &asked, stop };
     let mut rows = PixelRows { look: &look, split: &split, stop };
     let features = search.whole(&mut gallery.file, &queries, width, 4 * width)?;
-    // A byte is enough for a pixel.
+    // A pixel needs one byte.
     let by_pixels = search.whole(&mut rows, &asked.views, pixels, pixels)?;
     for (what, whole) in [(gallery.layer.as_str(), &features), ("pixels", &by_pixels)] {
         print(&format!(
@@ -100,12 +100,12 @@ pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
 }
 
 impl Search<'_> {
-    /// Whether an image is of a query's class.
+    /// Returns whether an image has a query's class.
     fn same(&self, query: usize, row: usize) -> bool {
         self.asked.test.label(self.asked.chosen[query]) == self.split.label(row)
     }
 
-    /// What is near by rows themselves.
+    /// Searches by the rows themselves.
     fn whole<R: Rows<Error: Into<anyhow::Error>>>(
         &self,
         rows: &mut R,
@@ -126,7 +126,7 @@ impl Search<'_> {
         })
     }
 
-    /// Learns codes of rows; what they find, and the images near each query.
+    /// Learns codes of rows. Returns their precision and cost, and the nearest images of each query.
     fn coded<R: Rows<Error: Into<anyhow::Error>>>(
         &self,
         of: &'static str,
@@ -173,7 +173,7 @@ impl Search<'_> {
     }
 }
 
-/// A few queries with what is near them.
+/// Draws a few queries with their nearest images.
 fn draw(look: &Look, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>], name: &str) -> Result<()> {
     const SHOWN: usize = 5;
     let [channels, side] = look.input();
@@ -199,7 +199,7 @@ fn draw(look: &Look, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>], name
 pub(crate) fn bench(args: &BenchCodesArgs) -> Result<()> {
     let mut found = Vec::new();
     for &bits in &args.bits {
-        // Any codes will do: all are compared whatever they are.
+        // Any codes will do, because all are compared regardless.
         let sign = |at: usize| if (at.wrapping_mul(2_654_435_761) >> 13) & 1 == 0 { 1.0 } else { -1.0 };
         let codes_of = |count: usize, salt: usize| {
             let mut codes = Codes::new(bits);
@@ -222,7 +222,7 @@ pub(crate) fn bench(args: &BenchCodesArgs) -> Result<()> {
             .collect();
         seconds.sort_by(f64::total_cmp);
         let seconds = seconds[seconds.len() / 2];
-        // How fast the same threads only add up as many bytes, which lie in memory as codes do.
+        // The rate at which the same threads sum as many bytes, stored as codes are.
         let memory: Vec<u64> = (0..args.rows * codes.bytes() / 8).map(|at| at as u64).collect();
         let mut rates: Vec<f64> = (0..5)
             .map(|_| {

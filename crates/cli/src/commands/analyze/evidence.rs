@@ -1,4 +1,4 @@
-//! Where in an image the evidence for an answer is.
+//! The location in an image of the evidence for a class.
 
 use std::sync::atomic::AtomicBool;
 
@@ -13,16 +13,16 @@ use crate::batch::{BATCH, batch};
 use crate::output::print;
 use crate::sheet::Canvas;
 
-/// Where the evidence for an answer is, image by image.
+/// The location of the evidence for a class in one image.
 #[derive(Debug, Serialize)]
 struct Evidence {
     image: String,
     class: usize,
     label: String,
-    /// Of the class, for the image as it is.
+    /// The probability of the class for the unchanged image.
     probability: f32,
-    /// `[rows, columns]`: under occlusion, the probability with the square there; of saliency, the largest of the
-    /// gradient's magnitudes over the channels.
+    /// The map `[rows, columns]`. For occlusion, the probability with the square there. For saliency, the
+    /// largest magnitude of the gradient over the channels.
     map: Vec<Vec<f32>>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn occlusion(args: &OcclusionArgs, stop: &AtomicBool) -> Result<()> {
                 let mut view = view.clone();
                 for channel in 0..channels {
                     for y in top..top + square {
-                        // The mean, which is grey: what the network sees of nothing.
+                        // 0 is the mean, which is grey: an input without content.
                         view[(channel * side + y) * side + left..][..square].fill(0.0);
                     }
                 }
@@ -70,7 +70,7 @@ pub(crate) fn occlusion(args: &OcclusionArgs, stop: &AtomicBool) -> Result<()> {
             map.extend(all.chunks_exact(look.loaded.network.classes).map(|all| all[class]));
         }
         let map: Vec<Vec<f32>> = map.chunks_exact(places.len()).map(<[f32]>::to_vec).collect();
-        // How much is lost at a pixel: the mean over the squares that cover it.
+        // The loss of probability at a pixel: the mean over the squares that cover it.
         let loss = |y: usize, x: usize| {
             let covers = |place: &usize, at: usize| (*place..place + square).contains(&at);
             let mut lost = (0.0, 0);
@@ -127,14 +127,14 @@ fn say(found: &[Evidence]) {
     }
 }
 
-/// The image, the heat alone, and the heat on the image in red.
+/// Draws the image, the heat map alone, and the heat map in red on the image.
 fn overlay(look: &Look, view: &[f32], heat: &[f32], label: &str) -> Canvas {
     const GAP: usize = 6;
     let [channels, side] = look.input();
     let times = TILE.div_ceil(side);
     let wide = side * times;
     let shown = look.how().shown(view);
-    // The hottest hundredth is all red: one pixel must not dim the others.
+    // The hottest hundredth is fully red, so that a single pixel does not dim the others.
     let mut sorted = heat.to_vec();
     sorted.sort_by(f32::total_cmp);
     let most = sorted[(sorted.len() - 1) * 99 / 100].max(f32::MIN_POSITIVE);
@@ -145,7 +145,7 @@ fn overlay(look: &Look, view: &[f32], heat: &[f32], label: &str) -> Canvas {
         let (channel, place) = (at / area, at % area);
         let pixel = f32::from(shown[channel.min(channels - 1) * area + place]);
         let red = if channel == 0 { 255.0 } else { 0.0 };
-        // The image, grey and paler, under the heat.
+        // The image is grey and paler under the heat map.
         let share = 0.75 * level(place);
         (pixel * 0.6 * (1.0 - share) + red * share) as u8
     };

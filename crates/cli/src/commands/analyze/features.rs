@@ -1,4 +1,4 @@
-//! Features of the images of a data set, and images to look for among them.
+//! The features of a data set's images, and query images.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,28 +15,29 @@ use crate::data_sets::open_split;
 use crate::interrupted::Interrupted;
 use crate::output::{note, print};
 
-/// Images with features at a layer.
+/// Images with their features at a layer.
 pub(super) struct Gallery {
     pub(super) split: Split,
     pub(super) classes: Vec<Class>,
-    /// What the split is called.
+    /// The name of the split.
     name: &'static str,
     pub(super) layer: String,
     pub(super) file: FeatureFile,
 }
 
-/// Test images of the gallery's data set, which are looked for in it.
+/// Test images of the gallery's data set that serve as queries.
 pub(super) struct Asked {
     pub(super) test: Split,
-    /// Their places in the test split.
+    /// Their indices in the test split.
     pub(super) chosen: Vec<usize>,
-    /// What the network sees of each.
+    /// The network's input for each.
     pub(super) views: Vec<f32>,
 }
 
 impl Gallery {
-    /// The training images of a data set, or all if it has no splits, with the features of the layer asked for or else of
-    /// `usual`; refused before anything is extracted if they are the split `apart_from`.
+    /// Opens the training images of a data set, or all images if it has no splits, with the features of the
+    /// requested layer or else of `usual`. Returns an error before extraction if they are the split
+    /// `apart_from`.
     pub(super) fn open(
         look: &Look,
         args: &GalleryArgs,
@@ -52,7 +53,7 @@ impl Gallery {
         Ok(Self { split, classes, name, layer, file })
     }
 
-    /// Some test images of the data set.
+    /// Returns some test images of the data set.
     pub(super) fn asked(&self, look: &Look, args: &GalleryArgs, count: usize, seed: u64) -> Result<Asked> {
         let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
         check_apart(self.name, Some(name))?;
@@ -60,7 +61,7 @@ impl Gallery {
         Ok(Asked { views: look.views(&test, &chosen)?, test, chosen })
     }
 
-    /// The features of what the network sees of some images.
+    /// Computes the features of some network inputs.
     pub(super) fn features(&self, look: &Look, views: &[f32]) -> Vec<f32> {
         let [channels, side] = look.input();
         let mut features = Vec::new();
@@ -70,13 +71,13 @@ impl Gallery {
         features
     }
 
-    /// What people call a class.
+    /// Returns a class's name for people.
     pub(super) fn class(&self, label: usize) -> String {
         let name = self.classes[label].name.split(',').next().unwrap_or_default();
         if name.is_empty() { self.classes[label].id.clone() } else { name.to_owned() }
     }
 
-    /// How many images of the gallery are of each image's class, as a share of all, on average: what chance finds.
+    /// Returns the mean fraction of the gallery's images that have a query's class: the precision of chance.
     pub(super) fn chance(&self, asked: &Asked) -> f64 {
         let mut sizes = vec![0usize; self.classes.len()];
         (0..self.split.len()).for_each(|image| sizes[self.split.label(image)] += 1);
@@ -85,7 +86,7 @@ impl Gallery {
     }
 }
 
-/// Whether what is looked in and what is looked for are different images.
+/// Checks that the gallery and the queries are different images.
 fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
     if asked == Some(gallery) {
         bail!("these images have no splits: a data set with training and test images is needed");
@@ -93,7 +94,7 @@ fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-/// The layer asked for, or else the usual one, or the last hidden one.
+/// Returns the requested layer, or else the usual one, or the last hidden one.
 fn layer(look: &Look, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
     let network = &look.loaded.network;
     let layers: Vec<&str> = network.conv.iter().map(|layer| layer.name.as_str()).collect();
@@ -106,7 +107,7 @@ fn layer(look: &Look, asked: Option<&str>, usual: Option<&str>) -> Result<String
     Ok(layer.to_owned())
 }
 
-/// The features of a split's images at a layer, extracted once into a file of `out`.
+/// Returns the features of a split's images at a layer. They are extracted once, into a file in `out`.
 pub(super) fn extracted(
     look: &Look,
     split: &Split,
@@ -148,7 +149,7 @@ pub(super) fn extracted(
     Ok(file)
 }
 
-/// A checksum of the weights, the network and how images are prepared for it.
+/// Returns a checksum of the weights, the network and the preprocessing.
 pub(super) fn fingerprint(look: &Look) -> Result<String> {
     let mut hash = Sha256::new();
     for (name, tensor) in &look.loaded.weights.tensors {
@@ -160,7 +161,7 @@ pub(super) fn fingerprint(look: &Look) -> Result<String> {
     Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
 }
 
-/// What tells a split from others: where it is, its labels, and what the network sees of its first and last image.
+/// Identifies a split by its path, its labels, and the network's inputs for its first and last image.
 pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<String> {
     let mut hash = Sha256::new();
     let ends = look.views(split, &[0, split.len() - 1])?;
@@ -175,7 +176,7 @@ pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<
     Ok(format!("{} images of {path} {set}, {}", split.len(), hex(&hash.finalize()[..8])))
 }
 
-/// What the network sees of each image, to be compared as pixels.
+/// The network's input for each image, for comparison as pixels.
 pub(super) struct PixelRows<'a> {
     pub(super) look: &'a Look,
     pub(super) split: &'a Split,

@@ -15,23 +15,24 @@ use alexnet_study::statistics::{Difference, LEVEL};
 
 #[derive(Debug, Serialize)]
 struct Findings {
-    /// Of the first network, whose kernels are drawn.
+    /// The result of the first network, whose kernels are drawn.
     #[serde(flatten)]
     drawn: Colourfulness,
-    /// All, one a seed.
+    /// All networks, one per seed.
     networks: Vec<Seed>,
-    /// Of the differences.
+    /// The mean of the differences.
     mean: Option<f64>,
-    /// Of the mean, where there are several networks.
+    /// The 95 % interval of the mean, if there are several networks.
     interval_95: Option<(f64, f64)>,
 }
 
-/// What one network says: which tower takes to colour is chance, so one network is one observation.
+/// The result of one network. Chance decides which tower specializes in colour, so one network is one
+/// observation.
 #[derive(Debug, Serialize)]
 struct Seed {
     weights: String,
     towers: usize,
-    /// Of each tower, or of each half of one.
+    /// The mean of each tower, or of each half of a single tower.
     means: Vec<f64>,
     difference: Option<f64>,
     by_chance: Option<ByChance>,
@@ -83,7 +84,7 @@ pub(super) fn kernels(args: &KernelsArgs) -> Result<()> {
     look.write("kernels.json", &Findings { drawn, networks, mean, interval_95 })
 }
 
-/// The kernels of the first layer.
+/// Returns the kernels of the first layer.
 fn towers(network: &Network, model: &AlexNet) -> Result<Vec<Tower>> {
     let Some(first) = network.conv.first().filter(|first| first.shared) else {
         bail!("network `{}` has no first layer of kernels to draw", network.name);
@@ -96,7 +97,7 @@ fn towers(network: &Network, model: &AlexNet) -> Result<Vec<Tower>> {
 impl Seed {
     fn of(weights: &Path, towers: Vec<Tower>) -> Self {
         let count = towers.len();
-        // One tower has no side to take: its first half against its second, as a control.
+        // A single tower has no sides to compare. Its first half is compared with its second, as a control.
         let halves = match towers.as_slice() {
             [one] => one.halves(),
             _ => towers,

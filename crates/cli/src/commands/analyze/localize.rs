@@ -1,5 +1,5 @@
-//! Where the object is: one box an image, learned from the features of the convolutions, for each of five guesses at the
-//! class; judged as in ILSVRC-2012's second task.
+//! Localization: one box per image, learned from convolutional features, for each of five guesses at the
+//! class. It is judged as in ILSVRC-2012's second task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,9 +17,9 @@ use crate::data_sets::open_split;
 use crate::output::{note, print};
 use crate::sheet::Canvas;
 
-/// Guesses at the class, each with the box.
+/// The number of guesses at the class. Each has the same box.
 const GUESSES: usize = 5;
-/// What a box and the true one must share of what they cover together.
+/// The minimum intersection over union of a box with the true one.
 const ENOUGH: f32 = 0.5;
 
 #[derive(Debug, Serialize)]
@@ -27,7 +27,7 @@ struct Findings {
     layer: String,
     training_images: usize,
     test_images: usize,
-    /// Of the class alone, five guesses.
+    /// The top-5 error of the class alone.
     top5_error: f64,
     boxes: Vec<Judged>,
     shown: Vec<Shown>,
@@ -35,31 +35,31 @@ struct Findings {
 
 #[derive(Debug, Serialize)]
 struct Judged {
-    /// `learned`, `centre` or `whole`.
+    /// The kind of box: `learned`, `centre` or `whole`.
     box_is: &'static str,
-    /// The share of images where it overlaps enough with an object, whatever the class.
+    /// The fraction of images whose box overlaps enough with an object, regardless of the class.
     boxes_right: f64,
     mean_overlap: f64,
-    /// Neither of the five guesses has the class right and overlaps enough.
+    /// The fraction of images for which none of the five guesses has the right class and enough overlap.
     top5_localization_error: f64,
 }
 
 #[derive(Debug, Serialize)]
 struct Shown {
     image: String,
-    /// In parts of the view.
+    /// The object's box, as fractions of the view.
     object: Corners,
     learned: Corners,
     overlap: f32,
 }
 
-/// Images of a split with an object each, and where they are.
+/// The images of a split that have objects, and the objects' boxes.
 struct Boxed {
-    /// Places in the split.
+    /// The indices in the split.
     images: Vec<usize>,
-    /// The objects of each image, in parts of the view.
+    /// The objects' boxes of each image, as fractions of the view.
     objects: Vec<Vec<Corners>>,
-    /// The whole image.
+    /// The box of the whole image.
     frames: Vec<Corners>,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
         }
         Ok(features)
     };
-    // Of several objects the largest is learned.
+    // If there are several objects, the largest is the target.
     let target = |objects: &Vec<Corners>| {
         let larger = |one: &&Corners, other: &&Corners| {
             alexnet_analysis::area(one).total_cmp(&alexnet_analysis::area(other))
@@ -143,7 +143,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     drop(features);
     check_stop(stop)?;
     let learned = regressor.boxes(&chosen(&mut test_file, &test_boxes.images)?);
-    // A guess ends where the image does.
+    // A guess is clipped to the image.
     let inside = |guess: Corners, frame: &Corners| -> Corners {
         std::array::from_fn(|side| guess[side].clamp(frame[side % 2], frame[2 + side % 2]))
     };
@@ -213,7 +213,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     look.write("localize.json", &findings)
 }
 
-/// Images with the objects' boxes in green and the learned one in red.
+/// Draws images with the objects' boxes in green and the learned box in red.
 fn overlays(
     look: &Look,
     test: &Split,
@@ -239,7 +239,7 @@ fn overlays(
     Ok(canvas)
 }
 
-/// A box on a picture of `wide` pixels, two pixels thick, as far as it is on it.
+/// Draws a box, two pixels thick, on a picture of `wide` pixels, clipped to the picture.
 fn outline(canvas: &mut Canvas, [left, top]: [usize; 2], wide: usize, corners: &Corners, colour: [u8; 3]) {
     const THICK: usize = 2;
     let pixel = |part: f32| (part.clamp(0.0, 1.0) * (wide - THICK) as f32) as usize;

@@ -1,4 +1,4 @@
-//! What an image becomes layer by layer, and units that nothing wakes.
+//! The feature maps of an image, layer by layer, and dead units.
 
 use std::sync::atomic::AtomicBool;
 
@@ -13,25 +13,25 @@ use crate::data_sets::open_split;
 use crate::output::print;
 use crate::sheet::Canvas;
 
-/// Maps of a layer that are drawn, at most, and how many beside each other.
+/// The maximum number of maps drawn per layer, and the number of columns.
 const DRAWN: usize = 64;
 const COLUMNS: usize = 16;
-/// Images that units are watched on.
+/// The default number of images on which units are tested for activity.
 const WATCHED: usize = 1000;
 
 /// The output of a layer, after its stages.
 struct Layer {
     name: String,
-    /// Maps, or units.
+    /// The number of maps, or of units.
     maps: usize,
-    /// Pixels of a map's side; 1 of a unit.
+    /// The side of a map, in pixels; 1 for a unit.
     side: usize,
 }
 
 #[derive(Debug, Serialize)]
 struct Findings {
     image: String,
-    /// Images that units were watched on; 0: none were.
+    /// The number of images on which units were tested; 0 for no test.
     images: usize,
     layers: Vec<OfLayer>,
 }
@@ -41,9 +41,9 @@ struct OfLayer {
     layer: String,
     maps: usize,
     side: usize,
-    /// The share of the outputs above 0, of the image that is drawn.
+    /// The fraction of the outputs above 0, for the drawn image.
     active: f64,
-    /// Maps or units that were above 0 nowhere on any image; absent where none were watched.
+    /// The maps or units that were not above 0 anywhere on any image; absent without a test.
     dead: Option<Vec<usize>>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
         .map(|layer| values(look.model.features(look.tensor(view.clone()), &layer.name)))
         .collect();
     look.draw("maps.png", &drawn(&look, &view, &layers, &outputs))?;
-    // The logits are no units: below 0 is an answer too.
+    // The logits are excluded, because a logit below 0 is also an answer.
     let hidden = layers.len().saturating_sub(1);
     let mut awake: Vec<Vec<bool>> = layers[..hidden].iter().map(|layer| vec![false; layer.maps]).collect();
     let mut watched = 0;
@@ -119,7 +119,7 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
     look.write("maps.json", &Findings { image, images: watched, layers })
 }
 
-/// The image, then each layer's maps, from black, 0, to white, the layer's largest.
+/// Draws the image, then each layer's maps, from black for 0 to white for the layer's largest value.
 fn drawn(look: &Look, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> Canvas {
     const GAP: usize = 3;
     const TITLE: usize = 18;
@@ -148,7 +148,7 @@ fn drawn(look: &Look, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> C
         let title = format!("{}: {shown} of {} {what}", layer.name, layer.maps);
         canvas.text([GAP, top + 2], &title, widest - GAP);
         let largest = output.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        // Towers lie one after the other: as many of each are drawn.
+        // The towers' maps follow one another, so the same number of each is drawn.
         for number in 0..shown {
             let map = number * layer.maps / shown;
             let level = |value: &f32| (255.0 * (value / largest).clamp(0.0, 1.0)) as u8;

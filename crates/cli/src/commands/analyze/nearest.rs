@@ -1,4 +1,4 @@
-//! What is near by features, and by pixels (Krizhevsky et al. 2012, figure 4, right).
+//! The nearest neighbours by features and by pixels (Krizhevsky et al. 2012, figure 4, right).
 
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -23,7 +23,7 @@ struct NearestFindings {
     images: usize,
     queries: usize,
     k: usize,
-    /// The share of neighbours that are of the query's class; absent where queries have none.
+    /// The fraction of neighbours with the query's class; absent if the queries have no classes.
     precision: Option<Precision>,
     shown: Vec<ShownNeighbours>,
 }
@@ -33,8 +33,8 @@ struct Precision {
     features: f64,
     pixels: f64,
     chance: f64,
-    /// The mean place, 0 nearest and 1 farthest, that pixels give the neighbours by features: near 0.5 they are not alike
-    /// as pixels. Of the queries that are drawn.
+    /// The mean rank, by pixels, of the nearest neighbours by features: 0 is nearest, 1 farthest. Near 0.5,
+    /// they are not similar as pixels. Computed for the drawn queries.
     place_by_pixels: f64,
 }
 
@@ -152,7 +152,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
 /// `experiments bench nearest`.
 pub(crate) fn bench(args: &BenchNearestArgs) -> Result<()> {
     let (width, device) = (args.width, backend(args.backend)?.device()?);
-    // Any numbers will do: all rows are compared whatever they are.
+    // Any values will do, because all rows are compared regardless.
     let number = |at: usize| (at.wrapping_mul(2_654_435_761) >> 9 & 0xffff) as f32 / 65_536.0 - 0.5;
     let values = (0..args.rows * width).into_par_iter().map(number).collect();
     let mut table = Table { values, width };
@@ -161,7 +161,7 @@ pub(crate) fn bench(args: &BenchNearestArgs) -> Result<()> {
     let found = alexnet_analysis::nearest(&queries, width, &mut table, args.rows, args.k, &device)?;
     let seconds = begun.elapsed().as_secs_f64();
     assert_eq!(found.len(), args.queries);
-    // The product of the queries with a square of as many rows, which is all that cannot be left out.
+    // The product of the queries with a square matrix of as many rows: the unavoidable part of the work.
     let square = Tensor::<2>::from_data(
         TensorData::new(table.read(0..width.min(args.rows))?, [width.min(args.rows), width]),
         &device,

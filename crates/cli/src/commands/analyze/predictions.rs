@@ -1,4 +1,4 @@
-//! What a network says of the images of a data set (Krizhevsky et al. 2012, figure 4, left).
+//! The predictions of a network for the images of a data set (Krizhevsky et al. 2012, figure 4, left).
 
 use std::sync::atomic::AtomicBool;
 
@@ -20,7 +20,7 @@ struct TestFindings {
     top1_error: f64,
     top5_error: f64,
     classes: Vec<ClassError>,
-    /// The pairs that are taken for each other most.
+    /// The pairs of classes that are confused most often.
     confusions: Vec<Confusion>,
     shown: Vec<Shown>,
 }
@@ -55,7 +55,7 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     let outputs = look.loaded.outputs(&classes)?;
     let names = names(&look.loaded, &classes, &outputs);
     let count = look.loaded.network.classes;
-    // What the network takes each image for.
+    // The most probable classes of each image.
     let mut tops: Vec<Vec<(usize, f32)>> = Vec::with_capacity(split.len());
     for start in (0..split.len()).step_by(BATCH) {
         check_stop(stop)?;
@@ -138,7 +138,7 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     look.write("predictions.json", &findings)
 }
 
-/// Images with five bars each (Krizhevsky et al. 2012, figure 4, left): the true class in red.
+/// Draws images with five bars each, the true class in red (Krizhevsky et al. 2012, figure 4, left).
 fn bars(
     look: &Look,
     split: &Split,

@@ -1,0 +1,150 @@
+//! `experiments bench`.
+
+use super::data::DataArgs;
+use super::shared::{Format, at_least_one, bits, operations, upload};
+use alexnet_data::Upload;
+use alexnet_ops::Backend;
+use alexnet_ops::Implementation;
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measure how fast a data set delivers batches
+    Data(BenchDataArgs),
+    /// Measure exact nearest-neighbour search on random features against its bound, the matrix product
+    Nearest(BenchNearestArgs),
+    /// Measure binary-code search against memory read bandwidth
+    Codes(BenchCodesArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCodesArgs {
+    /// Number of images to search
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 4_000_000)]
+    pub(crate) rows: usize,
+    /// Code lengths in bits
+    #[arg(long, value_name = "BITS,…", value_delimiter = ',', value_parser = bits, default_value = "28,256")]
+    pub(crate) bits: Vec<usize>,
+    /// Number of queries
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 100)]
+    pub(crate) queries: usize,
+    /// Number of neighbours per query
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// Output format: lines of text or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchNearestArgs {
+    /// Number of images to search
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 100_000)]
+    pub(crate) rows: usize,
+    /// Feature dimension (Krizhevsky et al. 2012, §6.1: 4096)
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 4096)]
+    pub(crate) width: usize,
+    /// Number of queries
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) queries: usize,
+    /// Number of neighbours per query
+    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    pub(crate) k: usize,
+    /// Backend [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Output format: one line of text or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchDataArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    /// View taken of each image
+    #[arg(long, value_enum, default_value_t = BenchView::Train)]
+    pub(crate) view: BenchView,
+    /// Number of threads that prepare batches [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Only read the files
+    #[arg(long)]
+    pub(crate) no_decode: bool,
+    /// Format in which images are sent to the device: floats, or bytes that are converted on the device
+    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
+    pub(crate) upload: Upload,
+    /// Batch size
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Side of the input in pixels [default: 7/8 of the image's side, as 224 of 256]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) side: Option<usize>,
+    /// Backend that receives the batches [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+}
+
+/// The view that `bench data` takes of each image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchView {
+    /// Random crop, randomly mirrored, mean image subtracted
+    Train,
+    /// The same with colour noise
+    TrainColour,
+    /// Centre crop
+    Centre,
+    /// Ten views
+    Ten,
+    /// None: decode images and discard them
+    Decode,
+}
+
+impl BenchView {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::TrainColour => "train-colour",
+            Self::Centre => "centre",
+            Self::Ten => "ten",
+            Self::Decode => "decode",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
+    /// Network: name of a preset (see `list`) or path of a TOML file
+    #[arg(default_value = "alexnet-2012")]
+    pub(crate) preset: String,
+    /// Backend: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
+    #[arg(long, value_name = "B")]
+    pub(crate) backend: Option<Backend>,
+    /// Implementation of the operations: `fast` (this project's kernels where the backend has them) or `composed`
+    /// (Burn's operations only)
+    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
+    pub(crate) ops: Implementation,
+    /// Batch size
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
+    /// Number of CPU threads [default: one per core]
+    #[arg(long, value_name = "T", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// Number of timed steps, after one warm-up step
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 5)]
+    pub(crate) samples: usize,
+    /// Measure whole training steps: forward, backward, update (the default)
+    #[arg(long, conflicts_with = "infer")]
+    pub(crate) train: bool,
+    /// Measure the forward pass in evaluation mode
+    #[arg(long)]
+    pub(crate) infer: bool,
+    /// Output format: a table or one JSON value
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}

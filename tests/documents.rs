@@ -1,0 +1,74 @@
+//! Parts of documents that are made from committed JSON. `ALEXNET_BURN_WRITE=1 cargo test --workspace --test integration --
+//! documents` writes them anew.
+
+use serde_json::Value;
+
+use crate::support::{golden, repository};
+
+/// The report of an ablation, as `experiments report FOLDER --format json` prints it.
+fn report(ablation: &str) -> Value {
+    let path = repository(&format!("docs/figures/{ablation}.json"));
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// A text in a document between two marks replaced by another.
+fn block(document: &str, name: &str, text: &str) {
+    let whole = std::fs::read_to_string(repository(document)).unwrap();
+    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
+    let (before, rest) = whole.split_once(&begin).expect("the first mark");
+    let (_, after) = rest.split_once(&end).expect("the second mark");
+    golden(document, &format!("{before}{begin}{text}{end}{after}"));
+}
+
+/// What one arm costs, in a cell of a table.
+fn cell(report: &Value, arm: &str) -> String {
+    let arm = report["arms"].as_array().unwrap().iter().find(|it| it["name"] == arm).unwrap();
+    let difference = &arm["difference"];
+    let number = |value: &Value| format!("{:+.2}", value.as_f64().unwrap()).replace('-', "−");
+    let interval = &difference["interval_adjusted"];
+    let (mean, low, high) = (number(&difference["mean"]), number(&interval[0]), number(&interval[1]));
+    let verdict = match &arm["verdict"] {
+        Value::String(verdict) => verdict.replace('-', " "),
+        _ => "undecided".to_owned(),
+    };
+    let ratio = arm["ratio"].as_f64().map_or(String::new(), |ratio| format!("{ratio:.1} times the epochs, "));
+    format!("{ratio}{mean} [{low}, {high}], {} seeds: {verdict}", difference["seeds"])
+}
+
+#[test]
+fn the_readme_has_the_four_questions_as_they_were_measured() {
+    let rows = [
+        (
+            "ReLU or tanh? (§3.1)",
+            "tanh: 6 times the epochs",
+            "no such run",
+            "activation",
+            "tanh",
+            "ablation activation",
+        ),
+        ("LRN? (§3.3)", "without: +1.4", "148: +1.37", "lrn", "off", "ablation lrn --until-decided"),
+        ("Overlapping pooling? (§3.4)", "2/2: +0.4", "147: +0.39", "pooling", "2/2", "ablation pooling"),
+        (
+            "Two towers? (§3.2)",
+            "half the kernels: +1.7",
+            "145-half: +1.7",
+            "towers",
+            "half",
+            "ablation towers --until-decided",
+        ),
+        (
+            "Towers that exchange? (§3.2)",
+            "–",
+            "150: +1.2",
+            "towers",
+            "apart",
+            "ablation towers --until-decided",
+        ),
+    ];
+    let mut text = "| | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
+    for (question, paper, authors, ablation, arm, command) in rows {
+        let here = cell(&report(ablation), arm);
+        text.push_str(&format!("| {question} | {paper} | {authors} | {here} | `{command}` |\n"));
+    }
+    block("README.md", "four questions", &text);
+}
