@@ -5,7 +5,7 @@ use burn::tensor::TensorData;
 use crate::alexnet::AlexNet;
 
 impl AlexNet {
-    /// Returns every parameter's [`Parameter::name`], shape and values.
+    /// Returns every parameter's [`Parameter::name`](crate::Parameter), shape and values.
     pub fn parameters(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let values = |data: TensorData| {
             let shape = data.shape().to_vec();

@@ -151,7 +151,7 @@ impl Finish {
     }
 }
 
-/// The constants of one [`sgd_step`].
+/// The constants of one [`sgd_step`](crate::sgd_step).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdStep {
     /// The learning rate, ε.

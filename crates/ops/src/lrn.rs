@@ -14,7 +14,7 @@ use crate::config::Lrn;
 /// Input and output: `[batch, channels, height, width]`.
 ///
 /// # Source
-/// Krizhevsky et al. 2012, §3.3; see [`AlphaConvention`] for what `alpha` multiplies.
+/// Krizhevsky et al. 2012, §3.3; see [`AlphaConvention`](crate::AlphaConvention) for what `alpha` multiplies.
 pub fn lrn(maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     #[cfg(any(feature = "flex", feature = "gpu"))]
     if lrn.coefficient() != 0.0 && crate::normalize::takes(&maps, lrn) {
