@@ -43,6 +43,7 @@ mod preprocess;
 mod resize;
 mod sample;
 mod samples;
+mod shard_writer;
 mod shards;
 mod statistics;
 #[cfg(feature = "parquet")]

@@ -6,6 +6,7 @@ mod labels;
 mod page;
 mod power;
 mod report;
+mod run;
 mod table;
 
 pub use page::{Page, Section};

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::report::{ArmReport, Report};
 use alexnet_study::Study;
-use alexnet_study::statistics::{LEVEL, Verdict, seeds_needed, spread};
+use alexnet_study::power::{seeds_needed, spread};
+use alexnet_study::statistics::{LEVEL, Verdict};
 
 /// The effect of more seeds, for each arm.
 #[derive(Debug, Serialize)]

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus, failure};
-use anyhow::{Context, Result};
+use alexnet_train::LrnResponse;
 use serde::Serialize;
 
 use alexnet_study::ablation::{Claim, Quantity};
@@ -12,6 +11,8 @@ use alexnet_study::design::{AfterLook, Design, Look};
 use alexnet_study::statistics::{self, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd};
 use alexnet_study::versions::{self, Version};
 use alexnet_study::{Study, StudyArm};
+
+use crate::run::{RunReport, Value, mean_responses};
 
 /// The results of an ablation.
 #[derive(Debug, Clone, Serialize)]
@@ -98,51 +99,6 @@ pub struct ArmReport {
     pub lrn: Vec<LrnResponse>,
     /// The runs, one per seed.
     pub runs: Vec<RunReport>,
-}
-
-/// One run behind an arm.
-#[derive(Debug, Clone, Serialize)]
-pub struct RunReport {
-    pub seed: u64,
-    pub folder: String,
-    /// The reason why there is no result, if so.
-    pub failure: Option<String>,
-    pub backend: Option<String>,
-    pub processor: Option<String>,
-    /// The versions that computed it, over all sessions.
-    pub versions: BTreeSet<Version>,
-    pub epochs: Option<usize>,
-    /// The time of training alone, over all sessions.
-    pub train_seconds: Option<f64>,
-    /// The rate during training.
-    pub images_per_second: Option<f64>,
-    pub peak_memory_bytes: Option<u64>,
-    pub test_top1_error: Option<f64>,
-    pub test_top5_error: Option<f64>,
-    pub test_loss: Option<f64>,
-    #[serde(skip)]
-    pub rows: Vec<EpochRow>,
-    /// Whether the run has a result or failed, so that a look does not wait for it.
-    #[serde(skip)]
-    settled: bool,
-    /// Whether the run has any files.
-    #[serde(skip)]
-    begun: bool,
-    #[serde(skip)]
-    value: Value,
-    #[serde(skip)]
-    lrn: Vec<LrnResponse>,
-    #[serde(skip)]
-    answers: Option<Answers>,
-}
-
-/// The quantity of one run.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Value {
-    Missing,
-    /// The run did not reach the target in this many epochs.
-    Never(f64),
-    Is(f64),
 }
 
 impl Report {
@@ -350,148 +306,5 @@ impl ArmReport {
         let begun = self.runs.iter().rposition(|run| run.begun).map_or(0, |last| last + 1);
         self.runs.truncate(begun.max(self.look.unwrap_or(0)));
         self.values.truncate(self.runs.len());
-    }
-}
-
-impl RunReport {
-    fn new(folder: &str, seed: u64) -> Self {
-        Self {
-            seed,
-            folder: folder.to_owned(),
-            failure: None,
-            backend: None,
-            processor: None,
-            versions: BTreeSet::new(),
-            settled: false,
-            begun: false,
-            train_seconds: None,
-            images_per_second: None,
-            peak_memory_bytes: None,
-            epochs: None,
-            test_top1_error: None,
-            test_top5_error: None,
-            test_loss: None,
-            rows: Vec::new(),
-            value: Value::Missing,
-            lrn: Vec::new(),
-            answers: None,
-        }
-    }
-
-    /// Fills in the results from the run's folder in `out`. `images` is the number of images in a training
-    /// epoch.
-    fn read(&mut self, arm: &StudyArm, quantity: Quantity, out: &Path, images: usize) -> Result<()> {
-        let folder = out.join(&self.folder);
-        let failed = failure(&folder);
-        self.settled = failed.is_some();
-        self.begun = self.settled;
-        let or_why = |otherwise: &str| failed.clone().unwrap_or_else(|| otherwise.to_owned());
-        if !folder.join("run.json").exists() {
-            self.failure = Some(or_why("not trained"));
-            return Ok(());
-        }
-        self.begun = true;
-        let run = Run::open(&folder)?;
-        let sessions = run.record()?.sessions;
-        self.versions = sessions.iter().map(Version::of).collect();
-        self.backend = sessions.last().map(|session| session.backend.clone());
-        self.processor = sessions.last().map(|session| session.processor.clone());
-        self.rows = run.metrics()?;
-        let train = self.rows.iter().filter(|row| row.split == "train");
-        let seconds: Vec<f64> = train.map(|row| row.seconds).collect();
-        if !seconds.is_empty() {
-            let (epochs, seconds) = (seconds.len(), seconds.iter().sum::<f64>());
-            self.train_seconds = Some(seconds);
-            self.images_per_second = Some((epochs * images) as f64 / seconds.max(1e-9));
-        }
-        let RunStatus::Finished(result) = run.status()? else {
-            self.failure = Some(or_why("not finished"));
-            return Ok(());
-        };
-        let Some(test) = result.test(arm.config.evaluation.views) else {
-            self.failure = Some(or_why("not tested with these views"));
-            return Ok(());
-        };
-        self.settled = true;
-        self.peak_memory_bytes = result.peak_memory_bytes;
-        self.answers = run.answers(arm.config.evaluation.views)?;
-        self.epochs = Some(result.epochs);
-        self.test_top1_error = Some(test.top1_error);
-        self.test_top5_error = Some(test.top5_error);
-        self.test_loss = Some(test.loss);
-        self.value = match quantity {
-            Quantity::TestError => Value::Is(100.0 * test.top1_error),
-            Quantity::TrainingError => {
-                let of = |row: &&EpochRow| row.split == "train-evaluated" && row.epoch == result.final_epoch;
-                let row = self.rows.iter().find(of);
-                let row =
-                    row.context("its training error was not taken; set `recipe.training_error.images`")?;
-                Value::Is(100.0 * row.top1_error)
-            }
-            Quantity::EpochsToTrainingError => {
-                let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at)
-            }
-        };
-        self.lrn = result.lrn;
-        Ok(())
-    }
-}
-
-/// Returns the epoch at which the training error falls to `target`, interpolated between epochs. Before the
-/// first epoch, the error is assumed to be that of chance, `start`.
-fn crossing(rows: &[EpochRow], start: f64, target: f64) -> Value {
-    let mut before = (0.0, start);
-    for row in rows.iter().filter(|row| row.split == "train-evaluated") {
-        let now = (row.epoch as f64, row.top1_error);
-        if now.1 <= target {
-            let share = (before.1 - target) / (before.1 - now.1).max(f64::MIN_POSITIVE);
-            return Value::Is(before.0 + share.clamp(0.0, 1.0) * (now.0 - before.0));
-        }
-        before = now;
-    }
-    if before.0 == 0.0 { Value::Missing } else { Value::Never(before.0) }
-}
-
-fn mean_responses(runs: &[RunReport]) -> Vec<LrnResponse> {
-    let finished: Vec<&RunReport> = runs.iter().filter(|run| !run.lrn.is_empty()).collect();
-    let Some(first) = finished.first() else {
-        return Vec::new();
-    };
-    let mean = |layer: usize, pick: fn(&LrnResponse) -> f64| {
-        finished.iter().map(|run| pick(&run.lrn[layer])).sum::<f64>() / finished.len() as f64
-    };
-    let layers = first.lrn.iter().enumerate().map(|(at, response)| LrnResponse {
-        layer: response.layer.clone(),
-        median: mean(at, |response| response.median),
-        percentile_95: mean(at, |response| response.percentile_95),
-    });
-    layers.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn row(epoch: usize, top1_error: f64) -> EpochRow {
-        EpochRow {
-            epoch,
-            step: epoch,
-            split: "train-evaluated".to_owned(),
-            loss: 1.0,
-            top1_error,
-            top5_error: 0.0,
-            learning_rate: 0.01,
-            seconds: 1.0,
-        }
-    }
-
-    #[test]
-    fn crossings_are_interpolated_and_absent_ones_are_bounds() {
-        let rows = [row(1, 0.5), row(2, 0.35), row(3, 0.15)];
-        assert_eq!(crossing(&rows, 0.9, 0.25), Value::Is(2.5));
-        assert_eq!(crossing(&rows[..1], 0.9, 0.7), Value::Is(0.5000000000000001));
-        assert_eq!(crossing(&rows[..2], 0.9, 0.25), Value::Never(2.0));
-        assert_eq!(crossing(&[], 0.9, 0.25), Value::Missing);
     }
 }

@@ -8,7 +8,8 @@ use alexnet_study::design::AfterLook;
 use alexnet_study::statistics::{Difference, LEVEL, Verdict};
 use alexnet_study::versions::Version;
 
-use crate::report::{ArmReport, Report, RunReport};
+use crate::report::{ArmReport, Report};
+use crate::run::RunReport;
 
 impl Report {
     /// Returns a line about a look of a design.

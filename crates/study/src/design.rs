@@ -103,7 +103,8 @@ mod tests {
     use rand_distr::{Distribution, Gamma, StandardNormal, StudentT};
 
     use super::*;
-    use crate::statistics::{Critical, Decision, Intervals, mean_and_sd};
+    use crate::critical::Critical;
+    use crate::statistics::{Decision, Intervals, mean_and_sd};
 
     #[test]
     fn looks_double_and_their_levels_add_up_to_five_percent() {

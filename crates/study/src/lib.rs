@@ -4,13 +4,17 @@
 pub mod ablation;
 pub mod arm;
 mod clock;
+mod critical;
 pub mod design;
+pub mod power;
 mod scale;
 pub mod statistics;
 mod study;
+mod training;
 pub mod versions;
 
 pub use ablation::Ablation;
 pub use clock::Clock;
+pub use critical::Critical;
 pub use scale::Scale;
 pub use study::{Seeds, Source, Study, StudyArm, Task};

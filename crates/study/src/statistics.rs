@@ -5,16 +5,13 @@ use alexnet_ops::Key;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{Binomial, ChiSquared, Continuous, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
+use statrs::distribution::{Binomial, DiscreteCDF};
+
+use crate::critical::{Critical, t_above};
+use crate::power::{MANY_SEEDS, seeds_needed};
 
 /// The joint level of all verdicts of an ablation, and of each supplementary test before Holm's correction.
 pub const LEVEL: f64 = 0.05;
-
-/// The power at which the number of seeds needed is computed.
-pub const POWER: f64 = 0.8;
-
-/// The largest number of seeds that is considered. Nobody would train more.
-const MANY_SEEDS: usize = 1000;
 
 /// The smallest number of seeds for a bootstrap. Fewer do not represent the distribution.
 const SEEDS_TO_BOOTSTRAP: usize = 10;
@@ -31,34 +28,6 @@ pub fn mean_and_sd(values: &[f64]) -> (f64, Option<f64>) {
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (mean, (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()))
-}
-
-/// Returns the p-quantile of Student's t with these degrees of freedom.
-fn t_quantile(p: f64, degrees: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees).map_or(f64::INFINITY, |t| t.inverse_cdf(p))
-}
-
-/// Returns the probability that Student's t is above `t`.
-fn t_above(t: f64, degrees: f64) -> f64 {
-    StudentsT::new(0.0, 1.0, degrees).map_or(1.0, |distribution| distribution.sf(t))
-}
-
-/// The critical values of Student's t for verdicts at a level.
-#[derive(Debug, Clone, Copy)]
-pub struct Critical {
-    two_sided: f64,
-    one_sided: f64,
-}
-
-impl Critical {
-    /// Computes the critical values at a level, for this many seeds.
-    pub fn new(level: f64, seeds: usize) -> Self {
-        let degrees = seeds as f64 - 1.0;
-        Self {
-            two_sided: t_quantile(1.0 - level / 2.0, degrees),
-            one_sided: t_quantile(1.0 - level, degrees),
-        }
-    }
 }
 
 /// The t intervals on which a verdict at some level rests.
@@ -358,68 +327,6 @@ impl McNemar {
     }
 }
 
-/// Returns about how many seeds decide with a probability of 80 %, if the true mean and standard deviation
-/// are `mean` and `sd`. The seeds decide if the interval at 1 − `level` excludes 0, or the one at 1 − 2 ·
-/// `level` lies within ±delta.
-pub fn seeds_needed(mean: f64, sd: f64, delta: f64, level: f64) -> Option<usize> {
-    (2..=MANY_SEEDS).find(|&seeds| {
-        power(mean, sd, seeds, level).max(power_equivalence(mean, sd, seeds, delta, level)) >= POWER
-    })
-}
-
-/// Returns the 80 % confidence interval of the true standard deviation, given the sample standard deviation
-/// `sd` of `seeds` seeds.
-pub fn spread(sd: f64, seeds: usize) -> Option<(f64, f64)> {
-    let degrees = seeds.checked_sub(1).filter(|&degrees| degrees > 0)? as f64;
-    let squares = ChiSquared::new(degrees).ok()?;
-    Some((sd * (degrees / squares.inverse_cdf(0.9)).sqrt(), sd * (degrees / squares.inverse_cdf(0.1)).sqrt()))
-}
-
-/// Returns the probability that the paired t test over `seeds` seeds detects a true mean of `mean`.
-pub fn power(mean: f64, sd: f64, seeds: usize, level: f64) -> f64 {
-    let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
-    let (shift, critical) = (mean * n.sqrt() / sd, Critical::new(level, seeds).two_sided);
-    let outside =
-        |normal: &Normal, s: f64| normal.sf(critical * s - shift) + normal.cdf(-critical * s - shift);
-    expected(degrees, outside)
-}
-
-/// Returns the probability that the two one-sided tests over `seeds` seeds find a true mean of `mean` within
-/// ±delta.
-fn power_equivalence(mean: f64, sd: f64, seeds: usize, delta: f64, level: f64) -> f64 {
-    let (degrees, n) = (seeds as f64 - 1.0, seeds as f64);
-    let (scale, critical) = (n.sqrt() / sd, Critical::new(level, seeds).one_sided);
-    let inside = |normal: &Normal, s: f64| {
-        let (low, high) = ((-delta - mean) * scale + critical * s, (delta - mean) * scale - critical * s);
-        if low < high { normal.cdf(high) - normal.cdf(low) } else { 0.0 }
-    };
-    expected(degrees, inside)
-}
-
-/// Returns the expectation of `f(normal, s)`, where s is the ratio of a sample's standard deviation to the
-/// true one: s² is a chi-squared variable divided by its degrees of freedom. Uses Simpson's rule over eight
-/// standard deviations of s on each side.
-fn expected(degrees: f64, f: impl Fn(&Normal, f64) -> f64) -> f64 {
-    const INTERVALS: usize = 200;
-    let (Ok(squares), Ok(normal)) = (ChiSquared::new(degrees), Normal::new(0.0, 1.0)) else {
-        return 0.0;
-    };
-    let reach = 8.0 / (2.0 * degrees).sqrt();
-    let low = (1.0 - reach).max(1e-9); // the density of s² may be unbounded at 0; that of s is not
-    let step = (1.0 + reach - low) / INTERVALS as f64;
-    let value = |at: usize| {
-        let s = low + at as f64 * step;
-        // Uses the logarithm, because statrs's density overflows between 240 and 320 degrees of freedom.
-        squares.ln_pdf(degrees * s * s).exp() * 2.0 * degrees * s * f(&normal, s)
-    };
-    let weighted = (0..=INTERVALS).map(|at| match at {
-        0 | INTERVALS => value(at),
-        _ if at % 2 == 1 => 4.0 * value(at),
-        _ => 2.0 * value(at),
-    });
-    weighted.sum::<f64>() * step / 3.0
-}
-
 /// The verdict on an arm's difference from the base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -473,6 +380,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::power::{power, power_equivalence, spread};
+    use statrs::distribution::{ContinuousCDF, Normal};
 
     fn goldens() -> Value {
         serde_json::from_str(include_str!("../../../tests/golden/statistics.json")).unwrap()

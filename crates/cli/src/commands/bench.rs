@@ -14,7 +14,7 @@ use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::TrainStep;
 use serde::Serialize;
 
-use super::{analyze, data};
+use super::{analyze, bench_data};
 use crate::args::{BenchArgs, BenchCommand, Format};
 use crate::interrupted::Interrupted;
 use crate::machine::backend;
@@ -23,7 +23,7 @@ use crate::output::print;
 /// `experiments bench`.
 pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     match &args.command {
-        Some(BenchCommand::Data(args)) => return data::run_bench(args),
+        Some(BenchCommand::Data(args)) => return bench_data::run_bench(args),
         Some(BenchCommand::Nearest(args)) => return analyze::bench_nearest(args),
         Some(BenchCommand::Codes(args)) => return analyze::bench_codes(args),
         None => {}

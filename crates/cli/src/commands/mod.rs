@@ -3,7 +3,9 @@
 mod ablation;
 mod analyze;
 mod bench;
+mod bench_data;
 mod data;
+mod data_show;
 mod evaluate;
 mod evaluate_weights;
 pub(crate) mod fetch;
@@ -59,7 +61,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,
         Command::Data(DataCommand::Check(args)) => data::run_check(&args, &stop)?,
         Command::Data(DataCommand::Stats(args)) => data::run_stats(&args)?,
-        Command::Data(DataCommand::Show(args)) => data::run_show(&args)?,
+        Command::Data(DataCommand::Show(args)) => data_show::run_show(&args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "experiments", &mut script);
