@@ -7,7 +7,7 @@ use alexnet_config::Diff;
 use alexnet_data::Upload;
 use alexnet_ops::Implementation;
 use alexnet_train::Environment;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::args::{CommonArgs, Format};
 use crate::machine::Machine;
@@ -47,7 +47,7 @@ pub(crate) fn dashboard(args: &CommonArgs, format: Format) -> bool {
 pub(crate) fn changes(args: &CommonArgs) -> Result<Diff> {
     let mut diff = Diff::default();
     for text in &args.set {
-        diff.parse_set(text)?;
+        diff.parse_set(text).context("`--set`")?;
     }
     Ok(diff)
 }

@@ -14,6 +14,7 @@ mod machine;
 mod observer;
 mod output;
 mod program;
+mod remedies;
 mod sheet;
 
 use std::process::ExitCode;
@@ -26,6 +27,7 @@ use clap::Parser;
 use crate::interrupted::{Interrupted, STOP};
 use crate::output::note;
 pub use crate::program::Program;
+use crate::remedies::describe;
 pub use alexnet_config::BuiltIn;
 
 const SAME_SIGNAL: Duration = Duration::from_millis(300);
@@ -86,25 +88,5 @@ pub fn main(program: Program) -> ExitCode {
             }
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Formats an error and its causes on one line. Does not repeat the cause of a library error that already
-/// ends with it, as most of ours do.
-fn describe(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
-        "" => cause,
-        said if said.ends_with(&cause) => text,
-        _ => format!("{text}: {cause}"),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_cause_is_said_once() {
-        let full = std::io::Error::other("no space");
-        let error = anyhow::Error::new(full).context("cannot write x: no space").context("run 3");
-        assert_eq!(super::describe(&error), "run 3: cannot write x: no space");
     }
 }

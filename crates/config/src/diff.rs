@@ -59,7 +59,7 @@ impl Diff {
     /// Adds one `--set key=value`. A value that is not TOML is read as a string.
     pub fn parse_set(&mut self, text: &str) -> Result<(), ConfigError> {
         let (key, value) = text.split_once('=').ok_or_else(|| {
-            changed_not(format!("`--set {text}`: write it as key=value, e.g. recipe.learning_rate=0.02"))
+            changed_not(format!("`{text}` is no key=value, e.g. recipe.learning_rate=0.02"))
         })?;
         let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
             .ok()

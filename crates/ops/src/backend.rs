@@ -64,7 +64,7 @@ pub enum BackendError {
     /// wgpu finds no adapter.
     #[error(
         "backend `wgpu` finds no adapter here ({reason}); \
-         install a Vulkan, Metal or DirectX driver, or use `--backend flex`"
+         install a Vulkan, Metal or DirectX driver"
     )]
     NoAdapter {
         /// The reason that wgpu reports.
@@ -149,15 +149,9 @@ impl Backend {
                 "set CUBECL_WGPU_DEFAULT_DEVICE to choose an adapter",
             ),
             #[cfg(feature = "cuda")]
-            Kind::Cuda => self.listed(
-                burn::tensor::DeviceType::Cuda,
-                "check that `nvidia-smi` lists it, or use `--backend flex`",
-            ),
+            Kind::Cuda => self.listed(burn::tensor::DeviceType::Cuda, "check that `nvidia-smi` lists it"),
             #[cfg(feature = "rocm")]
-            Kind::Rocm => self.listed(
-                burn::tensor::DeviceType::Rocm,
-                "check that `rocminfo` lists it, or use `--backend flex`",
-            ),
+            Kind::Rocm => self.listed(burn::tensor::DeviceType::Rocm, "check that `rocminfo` lists it"),
             #[allow(unreachable_patterns)] // reachable unless every feature is on
             _ => Err(BackendError::NotInThisBuild { name: self.name() }),
         }

@@ -129,16 +129,12 @@ impl RunConfig {
         let error = |key, problem: String| TrainError::Config { key, problem };
         let (network, recipe) = (&self.network, &self.recipe);
         if network.classes != data.classes.len() {
-            return Err(error(
-                "network.classes",
-                format!(
-                    "the network has {} classes and `{}` has {} that take part; add `--set network.classes={2} --set network.fc.{}.units={2}`",
-                    network.classes,
-                    data.name,
-                    data.classes.len(),
-                    network.fc.last().map_or("fc8", |layer| layer.name.as_str()),
-                ),
-            ));
+            return Err(TrainError::Classes {
+                name: data.name.clone(),
+                network: network.classes,
+                data: data.classes.len(),
+                layer: network.fc.last().map_or("fc8", |layer| layer.name.as_str()).to_owned(),
+            });
         }
         if network.input.channels != data.channels {
             return Err(error(

@@ -32,7 +32,7 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A file of the run folder is damaged.
-    #[error("{} is damaged ({problem}); train this run anew with `--fresh`", path.display())]
+    #[error("{} is damaged ({problem})", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -55,8 +55,20 @@ pub enum TrainError {
         /// The problem.
         source: alexnet_weights::WeightsError,
     },
+    /// The network has another number of classes than the data.
+    #[error("at `network.classes`: the network has {network} classes and `{name}` has {data} that take part")]
+    Classes {
+        /// The data set's name.
+        name: String,
+        /// The classes of the network.
+        network: usize,
+        /// The classes of the data that take part.
+        data: usize,
+        /// The network's last layer.
+        layer: String,
+    },
     /// Another process is working on this run.
-    #[error("{} is being trained by another process; wait for it or choose another `--out`", path.display())]
+    #[error("{} is being trained by another process", path.display())]
     Locked {
         /// The run folder.
         path: PathBuf,
@@ -104,7 +116,7 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// The run was asked to stop.
-    #[error("interrupted; the same command (but for `--fresh`) goes on in epoch {epoch}, after step {step}")]
+    #[error("interrupted; the run goes on in epoch {epoch}, after step {step}")]
     Interrupted {
         /// The epoch in which the run resumes, from 1.
         epoch: usize,

@@ -64,7 +64,7 @@ impl Placement {
             Self::Towers(devices) if devices.len() > network.towers => Err(TrainError::Config {
                 key: "network.towers",
                 problem: format!(
-                    "{} devices for {} tower(s); name as many at most, or divide batches with `--data-parallel`",
+                    "{} devices for {} tower(s)",
                     devices.len(),
                     network.towers
                 ),
@@ -73,8 +73,7 @@ impl Placement {
                 Err(TrainError::Config {
                     key: "network.conv",
                     problem:
-                        "batch normalization averages over whole batches, which `--data-parallel` divides; \
-                          put towers on `--devices`, or use one"
+                        "batch normalization averages over whole batches, and these would be divided over devices"
                             .to_owned(),
                 })
             }

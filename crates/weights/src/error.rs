@@ -34,6 +34,16 @@ pub enum WeightsError {
         /// What is wrong, and what is expected.
         problem: String,
     },
+    /// A layer of the network is not in the file, or has another shape there.
+    #[error("tensor `{}`: {problem}", shown(tensor))]
+    Layer {
+        /// The layer.
+        layer: String,
+        /// The tensor's name in the file.
+        tensor: String,
+        /// What is wrong, and what is expected.
+        problem: String,
+    },
     /// The names follow no known library.
     #[error(
         "the layers of network `{network}` are not in this file, neither as `{ours}` nor as `{theirs}`; \

@@ -17,6 +17,7 @@ use crate::interrupted::Interrupted;
 use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::{note, print};
+use crate::remedies::describe_training;
 
 /// `experiments evaluate`.
 pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
@@ -66,7 +67,9 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         tested.push(data.dataset.checksum.clone());
         let views = views_of(run);
         let predictions = match run.predictions(data, &environment, views) {
-            Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
+            Err(error) if error.is_interruption() => {
+                return Err(Interrupted(describe_training(&error)).into());
+            }
             other => other?,
         };
         let result = predictions.result(views);

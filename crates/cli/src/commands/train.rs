@@ -17,6 +17,7 @@ use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::print;
 use crate::program::program;
+use crate::remedies::describe_training;
 
 /// Sets the learning rates of layers to zero.
 fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
@@ -76,7 +77,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         environment.observer.note(note);
     }
     let result = match run.complete(&data, &environment, &label, args.common.fresh) {
-        Err(error) if error.is_interruption() => return Err(Interrupted(error.to_string()).into()),
+        Err(error) if error.is_interruption() => return Err(Interrupted(describe_training(&error)).into()),
         other => other?,
     };
     match args.format {

@@ -25,6 +25,7 @@ use alexnet_study::{Clock, Study, Task};
 use crate::interrupted::Interrupted;
 use crate::observer::epoch_line;
 use crate::output::{note, print};
+use crate::remedies::describe_training;
 
 /// An event that a worker process reports.
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,9 +87,9 @@ pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
             check_stop(plan)?;
             match plan.study.train(&tasks[task], plan.data, plan.environment, plan.out, plan.fresh) {
                 Err(error) if error.is_interruption() => {
-                    return Err(Interrupted(error.to_string()).into());
+                    return Err(Interrupted(describe_training(&error)).into());
                 }
-                Err(error) => failed(task, error.to_string()),
+                Err(error) => failed(task, describe_training(&error)),
                 Ok(()) => {}
             }
             plan.clock.update(&tasks[task].label, 1.0);
@@ -331,8 +332,8 @@ pub(crate) fn serve(
         let task = tasks.get(number).with_context(|| format!("there is no task {number}"))?;
         tell(&Event::End(match study.train(task, data, &environment, out, fresh) {
             Ok(()) => End::Finished,
-            Err(error) if error.is_interruption() => End::Interrupted(error.to_string()),
-            Err(error) => End::Failed(error.to_string()),
+            Err(error) if error.is_interruption() => End::Interrupted(describe_training(&error)),
+            Err(error) => End::Failed(describe_training(&error)),
         }));
     }
     Ok(())
@@ -361,7 +362,7 @@ pub(crate) fn one(
         bail!("there is no task {task}; the study has {}, counted from 0", tasks.len());
     };
     match study.train(task, data, environment, out, false) {
-        Err(error) if error.is_interruption() => Err(Interrupted(error.to_string()).into()),
+        Err(error) if error.is_interruption() => Err(Interrupted(describe_training(&error)).into()),
         other => Ok(other?),
     }
 }

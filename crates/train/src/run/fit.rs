@@ -158,7 +158,7 @@ impl Run {
             return Classifier::new_on(network, self.seed, devices);
         }
         let Some(path) = &self.begins_with else {
-            let problem = format!("{} are needed and were not given; add `--from`", initial.weights);
+            let problem = format!("{} are needed and were not given", initial.weights);
             return Err(TrainError::Config { key: "initial.weights", problem });
         };
         let wrong = |source: WeightsError| TrainError::Initial { path: path.clone(), source };
