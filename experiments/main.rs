@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
             "cifar10-conv-local-11pct", "tiny-imagenet", "imagenet"),
         data_sets: built_in!("../datasets":
-            "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet"),
+            "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet", "class-folders"),
         data_folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets"),
         imagenet_labels: include_str!("../datasets/imagenet-labels.tsv"),
     })

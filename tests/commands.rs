@@ -763,6 +763,22 @@ fn class_folders_and_tars_of_them_are_the_same_data() {
         (&unpacked["train"], &unpacked["validation"], &unpacked["test"]),
         (&6.into(), &2.into(), &8.into())
     );
+    // The README's command for images of one's own, which needs no manifest.
+    let classes = ["--set", "network.classes=2", "--set", "network.fc.fc8.units=2"];
+    let words = [
+        "train",
+        "cifar10",
+        "--epochs",
+        "1",
+        "--set",
+        "data.set=class-folders",
+        "--format",
+        "json",
+        "--data",
+    ];
+    let output = succeed(experiments(folder.path()).args(words).arg(&images).args(classes));
+    let trained: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(trained["result"]["tests"][0]["images"], 8);
     fs::write(images.join("train/cat/0.png"), "no image").unwrap();
     let output = experiments(folder.path())
         .args(["data", "check", manifest.to_str().unwrap(), "--data", images.to_str().unwrap()])

@@ -32,7 +32,8 @@ fn cell(report: &Value, arm: &str) -> String {
         _ => "undecided".to_owned(),
     };
     let ratio = arm["ratio"].as_f64().map_or(String::new(), |ratio| format!("{ratio:.1} times the epochs, "));
-    format!("{ratio}{mean} [{low}, {high}], {} seeds: {verdict}", difference["seeds"])
+    let unit = if ratio.is_empty() { "" } else { " epochs" };
+    format!("{ratio}{mean} [{low}, {high}]{unit}, {} seeds: {verdict}", difference["seeds"])
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
     let mut text = "| | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
     for (question, paper, authors, ablation, arm, command) in rows {
         let here = cell(&report(ablation), arm);
-        text.push_str(&format!("| {question} | {paper} | {authors} | {here} | `{command}` |\n"));
+        text.push_str(&format!("| {question} | {paper} | {authors} | {here} | `experiments {command}` |\n"));
     }
     block("README.md", "four questions", &text);
 }
