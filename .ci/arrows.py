@@ -24,7 +24,7 @@ ARROWS = {
     "alexnet-weights": {"model"},
     "alexnet-train": {"data", "model", "ops", "weights"},
     "alexnet-study": {"config", "data", "model", "ops", "train"},
-    "alexnet-report": {"config", "data", "model", "study", "train"},
+    "alexnet-report": {"config", "data", "study", "train"},
     "alexnet-cli": {"analysis", "config", "data", "model", "ops", "report", "study", "train", "weights"},
     "experiments": {"cli", "data", "ops"},
 }
@@ -44,8 +44,9 @@ def arrows(package):
 
 def without_tests(text):
     """The text without what is compiled for tests alone, comments and strings."""
-    text = re.sub(r"//[^\n]*", "", text)
-    text = re.sub(r'"(?:\\.|[^"\\])*"', '""', text)
+    # In one pass, since a comment may have quotes and a string slashes; a quote as a character begins no string.
+    token = r"""//[^\n]*|r(#+)".*?"\1|'\\?"'|"(?:\\.|[^"\\])*\""""
+    text = re.sub(token, lambda found: "" if found[0].startswith("//") else '""', text, flags=re.S)
     found = re.search(r"#\[cfg\((?:all\()?test[^\]]*\]\s*(?:pub(?:\([a-z]+\))? )?mod \w+ \{", text)
     return text[: found.start()] if found else text
 
@@ -168,8 +169,8 @@ def main():
         allowed = ARROWS.get(name)
         if "--print" in sys.argv:
             print(f"{name} -> {', '.join(sorted(found)) or '-'}")
-        if allowed is None or not found <= allowed:
-            print(f"{name} depends on {sorted(found - (allowed or set()))}; the arrows are in .ci/arrows.py")
+        if found != allowed:
+            print(f"{name} depends on {sorted(found)} and not on {sorted(allowed or [])}, as .ci/arrows.py has it")
             bad = True
         source = pathlib.Path(package["manifest_path"]).parent / "src"
         if not source.is_dir():

@@ -108,6 +108,6 @@ for task in 0 "$second"; do
   grep -q 'goes on after epoch' "$work/there/ablations/lrn-mini/logs/task-$task.log"
 done
 # The one that was requeued had its warning, and wrote a checkpoint where it was.
-grep -q 'interrupted; the same command (but for `--fresh`) goes on in epoch' "$work/there/ablations/lrn-mini/logs/task-$second.log"
+grep -q 'interrupted; the run goes on in epoch' "$work/there/ablations/lrn-mini/logs/task-$second.log"
 echo "$runs runs: the same weights and answers, bit by bit"
 [ "$runs" = 6 ]

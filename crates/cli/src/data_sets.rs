@@ -21,15 +21,12 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
         Some(path) if !path.exists() => bail!("--data {}: no such file or folder", path.display()),
         Some(path) => path.to_owned(),
         None => find_data(&manifest).ok_or_else(|| {
-            let how = if manifest.files.is_empty() {
-                format!("see {}", manifest.origin)
-            } else {
-                format!("download it with `experiments data fetch {}`", manifest.name)
+            let how = match (manifest.files.is_empty(), manifest.origin.as_str()) {
+                (false, _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
+                (true, "") => String::new(),
+                (true, origin) => format!("see {origin}, or "),
             };
-            anyhow!(
-                "data set `{}` is not here: {how}, or give its folder or archive with `--data`",
-                manifest.name
-            )
+            anyhow!("data set `{}` is not here: {how}give its folder or archive with `--data`", manifest.name)
         })?,
     };
     let set = Dataset::open(&manifest, &path)?;

@@ -15,8 +15,7 @@ use crate::observer::Lines;
 use crate::output::can_show_dashboard;
 use crate::program::program;
 
-/// Creates the environment of runs and sets the form of the operations for the process. The observer prints
-/// plain lines, or only notes if there is a dashboard.
+/// Creates the environment of runs. The observer prints plain lines, or only notes if there is a dashboard.
 pub(crate) fn environment(
     machine: &Machine,
     operations: Implementation,
@@ -24,8 +23,8 @@ pub(crate) fn environment(
     upload: Upload,
     dashboard: bool,
     stop: Arc<AtomicBool>,
-) -> Result<Environment> {
-    Ok(Environment {
+) -> Environment {
+    Environment {
         placement: machine.placement.clone(),
         backend: machine.names(),
         operations,
@@ -35,7 +34,7 @@ pub(crate) fn environment(
         code_version: program().version.clone(),
         stop,
         observer: Arc::new(Lines { clock: None, dashboard, log: None }),
-    })
+    }
 }
 
 /// Returns whether to show the dashboard. It needs a suitable terminal, and standard output must be free.

@@ -70,6 +70,7 @@ fn of_weights(error: &WeightsError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alexnet_train::{Placement, Reduction};
 
     #[test]
     fn a_cause_is_said_once() {
@@ -86,5 +87,39 @@ mod tests {
             describe(&error),
             "arm `on`: runs/x is being trained by another process; wait for it or choose another `--out`"
         );
+    }
+
+    #[test]
+    fn every_remedy_names_an_option() {
+        let path = std::path::PathBuf::from("x");
+        let layer = |layer: &str| WeightsError::Layer {
+            layer: layer.to_owned(),
+            tensor: String::new(),
+            problem: String::new(),
+        };
+        let classes = TrainError::Classes { name: "mine".into(), network: 10, data: 7, layer: "fc8".into() };
+        let network = alexnet_model::Preset::load("mini").unwrap();
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let too_many = Placement::Towers(vec![device.clone(); 3]).check(&network).unwrap_err();
+        let batch_norm = alexnet_model::Stage::BatchNorm(alexnet_model::BatchNormalization {
+            epsilon: 1e-5,
+            momentum: 0.1,
+        });
+        let mut normalized = network;
+        normalized.conv[0].stages.push(batch_norm);
+        let divided =
+            Placement::DataParallel(vec![device; 2], Reduction::First).check(&normalized).unwrap_err();
+        for (error, option) in [
+            (TrainError::Damaged { path: path.clone(), problem: String::new() }, "--fresh"),
+            (TrainError::Interrupted { epoch: 1, step: 1 }, "--fresh"),
+            (TrainError::Initial { path, source: layer("fc8") }, "--new fc8"),
+            (classes, "--set network.classes=7 --set network.fc.fc8.units=7"),
+            (too_many, "--data-parallel"),
+            (divided, "--devices"),
+        ] {
+            let text = describe(&anyhow::Error::new(error));
+            assert!(text.contains(option), "{text}");
+        }
+        assert!(describe(&anyhow::Error::new(layer("fc7"))).contains("--new fc7"));
     }
 }

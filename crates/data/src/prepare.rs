@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
@@ -279,7 +279,8 @@ impl<'a> Work<'a> {
             if worked % SHOWN == 0 || worked == range.len() {
                 progress(worked, rejected.len());
             }
-            match stop.load(Ordering::SeqCst) {
+            // A shard that is complete is kept.
+            match worked < range.len() && stop.load(Ordering::SeqCst) {
                 true => Err(DataError::Interrupted),
                 false => Ok(()),
             }
@@ -363,7 +364,7 @@ fn in_order<T: Send>(
             let send = send.clone();
             scope.spawn_fifo(move |_| {
                 // After an error nobody receives the result.
-                let _ = send.send((at, work(at)));
+                let _ = send.send((at, catch_unwind(AssertUnwindSafe(|| work(at)))));
             });
         };
         let mut to_begin = items.clone();
@@ -376,7 +377,7 @@ fn in_order<T: Send>(
                     None => early.extend(receive.recv()),
                 }
             };
-            take(result)?;
+            take(result.unwrap_or_else(|panic| resume_unwind(panic)))?;
             to_begin.next().into_iter().for_each(begin);
         }
         Ok(())

@@ -41,7 +41,7 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
     let machine = Machine::of(&args.common.machine)?;
     let common = &args.common;
-    let environment = environment(&machine, common.ops, common.workers, common.upload, dashboard, stop)?;
+    let environment = environment(&machine, common.ops, common.workers, common.upload, dashboard, stop);
     for config in source.iter().chain(arms.iter().map(|(_, config)| config)) {
         machine.check_fits(config)?;
     }
@@ -156,7 +156,7 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
         let pool = if machine.divides_batches() { pool } else { pool.use_current_thread() };
         pool.build_global()?;
     }
-    let environment = environment(&machine, args.ops, args.workers, args.upload, false, stop)?;
+    let environment = environment(&machine, args.ops, args.workers, args.upload, false, stop);
     let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());

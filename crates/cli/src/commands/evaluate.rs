@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use alexnet_data::Upload;
 use alexnet_ops::Implementation;
-use alexnet_train::{Data, Predictions, Run, RunStatus};
+use alexnet_train::{Data, Environment, Predictions, Run, RunStatus};
 use anyhow::{Context, Result, bail};
 
 use super::evaluate_weights;
@@ -28,7 +28,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
     }
     let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
     let environment =
-        environment(&Machine::of(&machine)?, Implementation::Fast, 1, Upload::Floats, false, stop)?;
+        environment(&Machine::of(&machine)?, Implementation::Fast, 1, Upload::Floats, false, stop);
     let runs: Vec<Run> = args
         .runs
         .iter()
@@ -66,6 +66,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         }
         tested.push(data.dataset.checksum.clone());
         let views = views_of(run);
+        let environment = Environment { operations: operations(run, data), ..environment.clone() };
         let predictions = match run.predictions(data, &environment, views) {
             Err(error) if error.is_interruption() => {
                 return Err(Interrupted(describe_training(&error)).into());
@@ -105,4 +106,11 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         _ => {}
     }
     Ok(())
+}
+
+/// Returns the form of the operations that a run was trained with, which its identity depends on.
+fn operations(run: &Run, data: &Data) -> Implementation {
+    let forms = [Implementation::Fast, Implementation::Composed];
+    let of = |form: &Implementation| run.config.identity(&data.dataset, run.seed, *form) == run.identity;
+    forms.into_iter().find(of).unwrap_or_default()
 }

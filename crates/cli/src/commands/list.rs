@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::data_sets::{find_data, manifest};
 use crate::output::print;
 use crate::program::program;
+use crate::remedies::describe;
 
 /// `experiments list`.
 pub(crate) fn list() {
@@ -32,7 +33,7 @@ pub(crate) fn list() {
     for backend in Backend::in_this_build() {
         let state = match backend.device() {
             Ok(_) => "ready".to_owned(),
-            Err(error) => error.to_string(),
+            Err(error) => describe(&error.into()),
         };
         print(&format!("  {:<25} {state}", backend.name()));
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::args::Format;
 use crate::output::print;
+use crate::remedies::describe;
 use alexnet_config::{self as diff};
 use alexnet_study::statistics::McNemar;
 
@@ -134,7 +135,7 @@ pub(crate) fn table(folders: &[PathBuf]) -> String {
         let run = match Summary::of(folder) {
             Ok(run) => run,
             Err(error) => {
-                lines.push(format!("{name:<width$}  {error:#}"));
+                lines.push(format!("{name:<width$}  {}", describe(&error)));
                 continue;
             }
         };

@@ -46,7 +46,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         args.common.upload,
         dashboard(&args.common, args.format),
         stop,
-    )?;
+    );
     machine.check_fits(&config)?;
     let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {

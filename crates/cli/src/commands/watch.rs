@@ -10,6 +10,7 @@ use anyhow::Result;
 use super::runs::{State, Summary, folders};
 use crate::args::WatchArgs;
 use crate::output::{can_redraw_output, print, put};
+use crate::remedies::describe;
 
 /// Prints the runs in progress. In a terminal, repeats this until it is interrupted.
 pub(crate) fn watch(args: &WatchArgs, stop: &AtomicBool) -> Result<()> {
@@ -39,7 +40,7 @@ fn text(found: &[PathBuf]) -> String {
         let run = match Summary::of(folder) {
             Ok(run) => run,
             Err(error) => {
-                lines.push(format!("{}: {error:#}", folder.display()));
+                lines.push(format!("{}: {}", folder.display(), describe(&error)));
                 continue;
             }
         };

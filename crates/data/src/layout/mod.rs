@@ -83,11 +83,12 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
         let problem = format!("holds no file of a layout that is known here{passed}");
         return Err(DataError::file(files.display(""), problem));
     };
+    let packed_only = !files.names().any(crate::files::is_image);
     let read = (rule.read)(&files, manifest).and_then(|source| match source.splits.is_empty() {
         true => Err(DataError::file(files.display(""), "holds no image with a label")),
         false => Ok(source),
     });
-    let mut source = read.map_err(|error| with_packed(&files, error))?;
+    let mut source = read.map_err(|error| if packed_only { with_packed(&files, error) } else { error })?;
     copies::pass_over(&files, &mut source)?;
     let in_files = source.splits.iter().filter(|(_, images)| matches!(images.images, Images::Files(_)));
     source.passed_over = files.passed_over(in_files.flat_map(|(_, images)| &images.keys));
