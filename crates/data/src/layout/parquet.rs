@@ -162,8 +162,10 @@ pub(crate) fn fuzz_table(bytes: &[u8]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
-    use super::*;
+    use parquet::data_type::ByteArray;
+
     use crate::layout;
 
     /// Made by `fuzz/make_corpus.py` with pyarrow: three images, classes cat, dog, cat.
