@@ -20,20 +20,26 @@ fn block(document: &str, name: &str, text: &str) {
     golden(document, &format!("{before}{begin}{text}{end}{after}"));
 }
 
+/// The mean difference of an arm and its adjusted interval.
+fn interval(report: &Value, arm: &str) -> String {
+    let arm = report["arms"].as_array().unwrap().iter().find(|it| it["name"] == arm).unwrap();
+    let number = |value: &Value| format!("{:+.2}", value.as_f64().unwrap()).replace('-', "−");
+    let difference = &arm["difference"];
+    let [low, high] = [0, 1].map(|end| number(&difference["interval_adjusted"][end]));
+    format!("{} [{low}, {high}]", number(&difference["mean"]))
+}
+
 /// What one arm costs, in a cell of a table.
 fn cell(report: &Value, arm: &str) -> String {
+    let interval = interval(report, arm);
     let arm = report["arms"].as_array().unwrap().iter().find(|it| it["name"] == arm).unwrap();
-    let difference = &arm["difference"];
-    let number = |value: &Value| format!("{:+.2}", value.as_f64().unwrap()).replace('-', "−");
-    let interval = &difference["interval_adjusted"];
-    let (mean, low, high) = (number(&difference["mean"]), number(&interval[0]), number(&interval[1]));
     let verdict = match &arm["verdict"] {
         Value::String(verdict) => verdict.replace('-', " "),
         _ => "undecided".to_owned(),
     };
     let ratio = arm["ratio"].as_f64().map_or(String::new(), |ratio| format!("{ratio:.1} times the epochs, "));
     let unit = if ratio.is_empty() { "" } else { " epochs" };
-    format!("{ratio}{mean} [{low}, {high}]{unit}, {} seeds: {verdict}", difference["seeds"])
+    format!("{ratio}{interval}{unit}, {} seeds: {verdict}", arm["difference"]["seeds"])
 }
 
 #[test]
@@ -72,4 +78,14 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
         text.push_str(&format!("| {question} | {paper} | {authors} | {here} | `experiments {command}` |\n"));
     }
     block("README.md", "four questions", &text);
+
+    let audit = std::fs::read_to_string(repository("docs/audit.md")).unwrap();
+    for (.., ablation, arm, _) in rows {
+        let interval = interval(&report(ablation), arm);
+        let own = |row: &&str| row.contains(&format!("`ablation {ablation}`"));
+        assert!(
+            audit.lines().filter(own).any(|row| row.contains(&interval)),
+            "docs/audit.md: {arm} {interval}"
+        );
+    }
 }

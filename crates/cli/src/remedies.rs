@@ -43,7 +43,7 @@ fn remedy(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 fn of_training(error: &TrainError) -> Option<String> {
     let text = match error {
-        TrainError::Damaged { .. } => "train this run anew with `--fresh`",
+        TrainError::Damaged { .. } => "`--fresh` trains this run from the start",
         TrainError::Locked { .. } => "wait for it or choose another `--out`",
         TrainError::Interrupted { .. } => "the same command resumes (without `--fresh`)",
         TrainError::Classes { data, layer, .. } => {

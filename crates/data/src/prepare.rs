@@ -451,3 +451,36 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
     bytes.push(b'\n');
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> ThreadPool {
+        rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap()
+    }
+
+    #[test]
+    fn results_come_in_order_and_end_with_the_first_error() {
+        let mut taken = Vec::new();
+        let result = in_order(
+            &pool(),
+            5..1000,
+            |at| at,
+            |at| {
+                taken.push(at);
+                if at == 700 { Err(DataError::Interrupted) } else { Ok(()) }
+            },
+        );
+        assert!(matches!(result, Err(DataError::Interrupted)));
+        assert_eq!(taken, (5..=700).collect::<Vec<_>>());
+        in_order(&pool(), 0..0, |at| at, |_| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_panic_of_the_work_ends_it() {
+        let work = |at: usize| assert!(at < 90, "item {at}");
+        let caught = catch_unwind(AssertUnwindSafe(|| in_order(&pool(), 0..200, work, |()| Ok(()))));
+        assert!(caught.is_err());
+    }
+}

@@ -35,7 +35,7 @@ impl Report {
     }
 
     /// Returns the header and the rows, each with its line end.
-    pub fn csv_rows(&self) -> Vec<String> {
+    pub(crate) fn csv_rows(&self) -> Vec<String> {
         let mut rows = vec![
             "arm,seed,epochs,test_top1_error,test_top5_error,test_loss,parameters,backend,\
             train_seconds,images_per_second,peak_memory_bytes,folder,failure\n"

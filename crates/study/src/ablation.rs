@@ -186,7 +186,7 @@ impl Ablation {
 
     /// Returns an arm's changes at a scale, in the order of application. The changes of the arm it is like
     /// come first.
-    pub fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
+    pub(crate) fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
         let like = arm.like.as_ref().and_then(|name| self.arms.iter().find(|other| other.name == *name));
         let mut diffs = like.map_or(Vec::new(), |like| self.diffs(like, scale));
         diffs.extend(arm.own_diffs(scale));

@@ -9,7 +9,7 @@ use crate::scale::{Scale, changed};
 use alexnet_config::Diff;
 
 /// The value of [`Initial::weights`](alexnet_train::Initial) that refers to an ablation's source.
-pub const SOURCE: &str = "source";
+pub(crate) const SOURCE: &str = "source";
 
 /// Returns the config of the source that other arms begin with, if the ablation has one.
 ///

@@ -8,7 +8,7 @@ use crate::critical::Critical;
 pub(crate) const MANY_SEEDS: usize = 1000;
 
 /// The power at which the number of seeds needed is computed.
-pub const POWER: f64 = 0.8;
+const POWER: f64 = 0.8;
 
 /// Returns about how many seeds decide with a probability of 80 %, if the true mean and standard deviation
 /// are `mean` and `sd`. The seeds decide if the interval at 1 − `level` excludes 0, or the one at 1 − 2 ·

@@ -36,7 +36,7 @@ pub use memory::{LeastMemory, peak as peak_memory};
 pub use observer::Observer;
 pub use placement::{Placement, Reduction};
 pub use provenance::RESULTS;
-pub use record::{EpochRow, read_metrics};
+pub use record::EpochRow;
 pub use response::LrnResponse;
 pub use run::{Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};

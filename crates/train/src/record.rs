@@ -60,7 +60,7 @@ impl EpochRow {
 ///
 /// # Errors
 /// If the file cannot be read or a line is not a row.
-pub fn read_metrics(path: &Path) -> Result<Vec<EpochRow>, TrainError> {
+pub(crate) fn read_metrics(path: &Path) -> Result<Vec<EpochRow>, TrainError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
