@@ -66,7 +66,7 @@ const LAYERS: [Layer; 10] = [
 ];
 
 impl Layer {
-    fn how(&self) -> Conv2d {
+    fn options(&self) -> Conv2d {
         Conv2d { stride: self.stride, padding: Padding::same(self.padding), groups: 1, relu: true }
     }
 
@@ -80,9 +80,9 @@ impl Layer {
     }
 
     fn tensors(&self, device: &Device) -> (Tensor<4>, Tensor<4>, Tensor<1>) {
-        let maps = random([BATCH, self.channels, self.side, self.side], device);
+        let feature_maps = random([BATCH, self.channels, self.side, self.side], device);
         let weight = random([self.filters, self.channels, self.kernel, self.kernel], device);
-        (maps, weight, Tensor::zeros([self.filters], device))
+        (feature_maps, weight, Tensor::zeros([self.filters], device))
     }
 }
 
@@ -98,21 +98,22 @@ fn finish<const D: usize>(tensor: Tensor<D>) {
 
 #[divan::bench(args = LAYERS.iter().flat_map(|layer| IMPLEMENTATIONS.map(|i| Case(layer, i))))]
 fn conv_forward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
-    let (maps, weight, bias) = layer.tensors(&device());
-    let how = layer.how();
+    let (feature_maps, weight, bias) = layer.tensors(&device());
+    let options = layer.options();
     bencher
         .counter(ItemsCount::new(layer.flop()))
-        .bench(|| finish(implementation.conv2d(maps.clone(), weight.clone(), bias.clone(), how)));
+        .bench(|| finish(implementation.conv2d(feature_maps.clone(), weight.clone(), bias.clone(), options)));
 }
 
 #[divan::bench(args = LAYERS.iter().flat_map(|layer| IMPLEMENTATIONS.map(|i| Case(layer, i))))]
 fn conv_backward(bencher: Bencher<'_, '_>, Case(layer, implementation): &Case) {
     let device = device().autodiff();
-    let (maps, weight, bias) = layer.tensors(&device);
-    let (maps, weight, bias) = (maps.require_grad(), weight.require_grad(), bias.require_grad());
-    let how = layer.how();
+    let (feature_maps, weight, bias) = layer.tensors(&device);
+    let (weight, bias) = (weight.require_grad(), bias.require_grad());
+    let feature_maps = feature_maps.require_grad();
+    let options = layer.options();
     bencher.counter(ItemsCount::new(3 * layer.flop())).bench(|| {
-        let out = implementation.conv2d(maps.clone(), weight.clone(), bias.clone(), how);
+        let out = implementation.conv2d(feature_maps.clone(), weight.clone(), bias.clone(), options);
         let gradients = out.sum().backward();
         finish(weight.grad(&gradients).expect("the weights have a gradient"));
     });
@@ -126,27 +127,27 @@ impl std::fmt::Display for Case {
     }
 }
 
-/// The maps that LRN and pooling see: channels of one tower and side.
+/// The feature maps that LRN and pooling see: channels of one tower and side.
 const MAPS: [[usize; 2]; 4] = [[48, 55], [128, 27], [16, 32], [32, 16]];
 
 #[divan::bench(args = MAPS.iter().flat_map(|maps| IMPLEMENTATIONS.map(|i| Sweep(*maps, i))))]
 fn lrn_backward(bencher: Bencher<'_, '_>, Sweep([channels, side], implementation): &Sweep) {
     // Krizhevsky et al. 2012, §3.3.
-    let how = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
-    let maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
+    let options = Lrn { size: 5, alpha: 1e-4, beta: 0.75, k: 2.0, convention: AlphaConvention::Sum };
+    let feature_maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
     bencher.counter(ItemsCount::new(BATCH * channels * side * side)).bench(|| {
-        let gradients = implementation.lrn(maps.clone(), &how).sum().backward();
-        finish(maps.grad(&gradients).expect("the maps have a gradient"));
+        let gradients = implementation.lrn(feature_maps.clone(), &options).sum().backward();
+        finish(feature_maps.grad(&gradients).expect("the feature maps have a gradient"));
     });
 }
 
 #[divan::bench(args = MAPS.iter().flat_map(|maps| IMPLEMENTATIONS.map(|i| Sweep(*maps, i))))]
 fn max_pool_backward(bencher: Bencher<'_, '_>, Sweep([channels, side], implementation): &Sweep) {
-    let how = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil };
-    let maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
+    let options = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil };
+    let feature_maps = random([BATCH, *channels, *side, *side], &device().autodiff()).require_grad();
     bencher.counter(ItemsCount::new(BATCH * channels * side * side)).bench(|| {
-        let gradients = implementation.max_pool2d(maps.clone(), &how).sum().backward();
-        finish(maps.grad(&gradients).expect("the maps have a gradient"));
+        let gradients = implementation.max_pool2d(feature_maps.clone(), &options).sum().backward();
+        finish(feature_maps.grad(&gradients).expect("the feature maps have a gradient"));
     });
 }
 

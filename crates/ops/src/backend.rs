@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 
 /// A backend and the index of one of its devices, as named by `--backend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,20 +216,26 @@ impl FromStr for Backend {
 
 /// Returns whether a tensor is f32 on Flex, which has kernels for it.
 #[cfg(feature = "flex")]
-pub(crate) fn on_flex<const D: usize>(tensor: &burn::tensor::Tensor<D>) -> bool {
+pub(crate) fn on_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     tensor.dtype() == burn::tensor::DType::F32 && tensor.device().inner() == Device::flex()
 }
 
-/// Returns whether this crate has any kernels for a device's backend. All backends but ndarray have some.
-#[cfg(any(feature = "flex", feature = "gpu"))]
-pub(crate) fn has_kernels(device: &Device) -> bool {
-    #[cfg(feature = "ndarray")]
-    #[allow(deprecated)] // as above
-    if device.clone().inner() == Device::ndarray() {
-        return false;
-    }
-    let _ = device;
-    true
+#[cfg(not(feature = "flex"))]
+pub(crate) fn on_flex<const D: usize>(_: &Tensor<D>) -> bool {
+    false
+}
+
+/// Returns whether a tensor is f32 on a GPU backend, for which there are kernels in CubeCL.
+#[cfg(feature = "gpu")]
+pub(crate) fn on_gpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+    use burn::backend::DispatchDevice;
+    tensor.dtype() == burn::tensor::DType::F32
+        && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Cube(_))
+}
+
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn on_gpu<const D: usize>(_: &Tensor<D>) -> bool {
+    false
 }
 
 const MIB: u64 = 1 << 20;

@@ -34,7 +34,7 @@ impl Padding {
 pub struct Conv2d {
     /// The stride.
     pub stride: usize,
-    /// Zeros around the maps.
+    /// Zeros around the feature maps.
     pub padding: Padding,
     /// The number of channel groups. Each group's filters read only that group's channels.
     pub groups: usize,

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::Key;
 
-/// The units that dropout keeps in each sample, one bit each (Krizhevsky et al. 2012, §4.2).
+/// The features that dropout keeps in each sample, one bit each (Krizhevsky et al. 2012, §4.2).
 ///
 /// Each sample's row depends only on its key and the layer's name. It does not depend on the backend, on
 /// other draws, or on how samples are batched.
@@ -15,49 +15,49 @@ pub struct DropoutMask {
     /// Row by row; each row takes whole words.
     bits: Arc<[u64]>,
     samples: usize,
-    units: usize,
+    features: usize,
     gain: f32,
 }
 
 impl DropoutMask {
-    /// Draws a mask with one row per key. `drop` is the share of units to drop; kept units are multiplied by
-    /// `gain`.
-    pub fn draw(keys: &[Key], layer: &str, units: usize, drop: f64, gain: f64) -> Self {
+    /// Draws a mask with one row per key. `drop` is the share of features to drop; kept features are
+    /// multiplied by `gain`.
+    pub fn draw(keys: &[Key], layer: &str, features: usize, drop: f64, gain: f64) -> Self {
         let threshold = (drop * (1u64 << 32) as f64) as u64;
-        let mut bits = vec![0; keys.len() * units.div_ceil(64)];
+        let mut bits = vec![0; keys.len() * features.div_ceil(64)];
         // In parallel, since a GPU finishes a batch in the time that one thread takes to draw its masks.
-        bits.par_chunks_exact_mut(units.div_ceil(64).max(1)).zip(keys).for_each(|(row, key)| {
+        bits.par_chunks_exact_mut(features.div_ceil(64).max(1)).zip(keys).for_each(|(row, key)| {
             let mut rng = key.with_purpose(layer).rng();
-            for unit in 0..units {
+            for feature in 0..features {
                 let kept = u64::from(rng.next_u32()) >= threshold;
-                row[unit / 64] |= u64::from(kept) << (unit % 64);
+                row[feature / 64] |= u64::from(kept) << (feature % 64);
             }
         });
-        Self { bits: bits.into(), samples: keys.len(), units, gain: gain as f32 }
+        Self { bits: bits.into(), samples: keys.len(), features, gain: gain as f32 }
     }
 
-    /// The factor that multiplies units that dropout keeps.
+    /// The factor that multiplies features that dropout keeps.
     pub fn gain(&self) -> f32 {
         self.gain
     }
 
-    /// The factor of each unit of a sample: the gain, or zero.
+    /// The factor of each feature of a sample: the gain, or zero.
     pub fn factors(&self, sample: usize) -> impl Iterator<Item = f32> {
-        let words = self.units.div_ceil(64);
+        let words = self.features.div_ceil(64);
         let row = &self.bits[sample * words..][..words];
-        (0..self.units).map(move |unit| if row[unit / 64] >> (unit % 64) & 1 == 1 { self.gain } else { 0.0 })
+        (0..self.features).map(move |at| if row[at / 64] >> (at % 64) & 1 == 1 { self.gain } else { 0.0 })
     }
 
     /// The factors as a tensor.
     ///
     /// # Shapes
-    /// Output: `[samples, units]`.
+    /// Output: `[samples, features]`.
     pub fn to_tensor(&self, device: &Device) -> Tensor<2> {
-        let mut factors = vec![0.0; self.samples * self.units];
-        factors.par_chunks_exact_mut(self.units.max(1)).enumerate().for_each(|(sample, row)| {
+        let mut factors = vec![0.0; self.samples * self.features];
+        factors.par_chunks_exact_mut(self.features.max(1)).enumerate().for_each(|(sample, row)| {
             row.iter_mut().zip(self.factors(sample)).for_each(|(to, factor)| *to = factor);
         });
-        Tensor::from_data(TensorData::new(factors, [self.samples, self.units]), device)
+        Tensor::from_data(TensorData::new(factors, [self.samples, self.features]), device)
     }
 }
 

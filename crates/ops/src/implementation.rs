@@ -29,25 +29,31 @@ impl fmt::Display for Implementation {
 
 impl Implementation {
     /// [`conv2d`](crate::conv2d).
-    pub fn conv2d(self, maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, options: Conv2d) -> Tensor<4> {
+    pub fn conv2d(
+        self,
+        feature_maps: Tensor<4>,
+        weight: Tensor<4>,
+        bias: Tensor<1>,
+        options: Conv2d,
+    ) -> Tensor<4> {
         match self {
-            Self::Fast => crate::conv2d(maps, weight, bias, options),
-            Self::Composed => composed::conv2d(maps, weight, bias, options),
+            Self::Fast => crate::conv2d(feature_maps, weight, bias, options),
+            Self::Composed => composed::conv2d(feature_maps, weight, bias, options),
         }
     }
 
     /// [`conv_max_pool2d`](crate::conv_max_pool2d).
     pub fn conv_max_pool2d(
         self,
-        maps: Tensor<4>,
+        feature_maps: Tensor<4>,
         weight: Tensor<4>,
         bias: Tensor<1>,
         options: Conv2d,
         pool: &Pool,
     ) -> Tensor<4> {
         match self {
-            Self::Fast => crate::conv_max_pool2d(maps, weight, bias, options, pool),
-            Self::Composed => composed::max_pool2d(composed::conv2d(maps, weight, bias, options), pool),
+            Self::Fast => crate::conv_max_pool2d(feature_maps, weight, bias, options, pool),
+            Self::Composed => composed::conv_max_pool2d(feature_maps, weight, bias, options, pool),
         }
     }
 
@@ -66,42 +72,42 @@ impl Implementation {
     }
 
     /// [`lrn`](crate::lrn).
-    pub fn lrn(self, maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    pub fn lrn(self, feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         match self {
-            Self::Fast => crate::lrn(maps, lrn),
-            Self::Composed => composed::lrn(maps, lrn),
+            Self::Fast => crate::lrn(feature_maps, lrn),
+            Self::Composed => composed::lrn(feature_maps, lrn),
         }
     }
 
     /// [`spatial_lrn`](crate::spatial_lrn).
-    pub fn spatial_lrn(self, maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
+    pub fn spatial_lrn(self, feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         match self {
-            Self::Fast => crate::spatial_lrn(maps, lrn),
-            Self::Composed => composed::spatial_lrn(maps, lrn),
+            Self::Fast => crate::spatial_lrn(feature_maps, lrn),
+            Self::Composed => composed::spatial_lrn(feature_maps, lrn),
         }
     }
 
     /// [`lrn_max_pool2d`](crate::lrn_max_pool2d).
-    pub fn lrn_max_pool2d(self, maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
+    pub fn lrn_max_pool2d(self, feature_maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::lrn_max_pool2d(maps, lrn, pool),
-            Self::Composed => composed::max_pool2d(composed::lrn(maps, lrn), pool),
+            Self::Fast => crate::lrn_max_pool2d(feature_maps, lrn, pool),
+            Self::Composed => composed::lrn_max_pool2d(feature_maps, lrn, pool),
         }
     }
 
     /// [`max_pool2d`](crate::max_pool2d).
-    pub fn max_pool2d(self, maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+    pub fn max_pool2d(self, feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::max_pool2d(maps, pool),
-            Self::Composed => composed::max_pool2d(maps, pool),
+            Self::Fast => crate::max_pool2d(feature_maps, pool),
+            Self::Composed => composed::max_pool2d(feature_maps, pool),
         }
     }
 
     /// [`avg_pool2d`](crate::avg_pool2d).
-    pub fn avg_pool2d(self, maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
+    pub fn avg_pool2d(self, feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::avg_pool2d(maps, pool),
-            Self::Composed => composed::avg_pool2d(maps, pool),
+            Self::Fast => crate::avg_pool2d(feature_maps, pool),
+            Self::Composed => composed::avg_pool2d(feature_maps, pool),
         }
     }
 
@@ -109,7 +115,7 @@ impl Implementation {
     pub fn tanh<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Fast => crate::tanh(values),
-            Self::Composed => values.tanh(),
+            Self::Composed => composed::tanh(values),
         }
     }
 

@@ -20,8 +20,6 @@ mod backend;
 pub mod composed;
 mod config;
 mod conv;
-#[cfg(feature = "gpu")]
-mod cube;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -29,12 +27,14 @@ mod implementation;
 mod key;
 mod linear;
 mod lrn;
+mod lrn_pool;
 mod memory;
-#[cfg(any(feature = "flex", feature = "gpu"))]
-mod normalize;
 mod pool;
 mod sgd;
+mod spatial_lrn;
 mod tanh;
+#[cfg(test)]
+mod testing;
 
 pub use backend::{Backend, BackendError, fits, fits_memory};
 pub use composed::lrn_scale;
@@ -44,29 +44,10 @@ pub use dropout::DropoutMask;
 pub use implementation::Implementation;
 pub use key::Key;
 pub use linear::linear;
-pub use lrn::{lrn, spatial_lrn};
+pub use lrn::lrn;
+pub use lrn_pool::lrn_max_pool2d;
 pub use memory::{keep_memory, release_memory};
-pub use pool::{avg_pool2d, lrn_max_pool2d, max_pool2d};
+pub use pool::{avg_pool2d, max_pool2d};
 pub use sgd::sgd_step;
+pub use spatial_lrn::spatial_lrn;
 pub use tanh::tanh;
-
-#[cfg(test)]
-pub(crate) mod testing {
-    use burn::tensor::{Device, Tensor};
-
-    /// The devices of all backends in this build.
-    pub(crate) fn devices() -> Vec<Device> {
-        let backends = crate::Backend::in_this_build().into_iter();
-        backends.map(|backend| backend.device().expect("a test backend has a device")).collect()
-    }
-
-    /// The device of most unit tests: that of this build's first backend.
-    pub(crate) fn device() -> Device {
-        devices().swap_remove(0)
-    }
-
-    /// The values of a tensor in row-major order.
-    pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-        tensor.into_data().try_to_vec().expect("an f32 tensor")
-    }
-}

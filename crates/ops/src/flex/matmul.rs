@@ -5,18 +5,18 @@ use gemm::Parallelism;
 /// The layout of a matrix in a slice: element `(row, column)` is at
 /// `row · row_stride + column · column_stride`.
 #[derive(Clone, Copy)]
-pub(super) struct Strides {
-    pub(super) row: usize,
-    pub(super) column: usize,
+pub(crate) struct Strides {
+    pub(crate) row: usize,
+    pub(crate) column: usize,
 }
 
 /// Column-major strides; each column has `rows` elements.
-pub(super) fn columns_of(rows: usize) -> Strides {
+pub(crate) fn columns_of(rows: usize) -> Strides {
     Strides { row: 1, column: rows }
 }
 
 /// Row-major strides; each row has `columns` elements.
-pub(super) fn rows_of(columns: usize) -> Strides {
+pub(crate) fn rows_of(columns: usize) -> Strides {
     Strides { row: columns, column: 1 }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn rows_of(columns: usize) -> Strides {
 ///
 /// # Panics
 /// If a slice is too short for its matrix.
-pub(super) fn matmul(
+pub(crate) fn matmul(
     [m, n, k]: [usize; 3],
     out: &mut [f32],
     (left, left_at): (&[f32], Strides),

@@ -15,36 +15,36 @@ const COLUMNS: usize = 256;
 
 /// A table of offsets.
 #[derive(Debug)]
-pub(super) struct Table(Vec<u32>);
+pub(crate) struct Table(Vec<u32>);
 
 impl Table {
     /// # Panics
     /// If an offset does not fit into 32 bits.
-    pub(super) fn new(offsets: impl Iterator<Item = usize>) -> Self {
+    pub(crate) fn new(offsets: impl Iterator<Item = usize>) -> Self {
         Self(offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect())
     }
 
     /// Returns the first `count` offsets.
-    pub(super) fn first(&self, count: usize) -> Offsets<'_> {
+    pub(crate) fn first(&self, count: usize) -> Offsets<'_> {
         let offsets = &self.0[..count];
         Offsets { offsets, largest: offsets.iter().max().map_or(0, |&largest| largest as usize) }
     }
 
-    pub(super) fn all(&self) -> Offsets<'_> {
+    pub(crate) fn all(&self) -> Offsets<'_> {
         self.first(self.0.len())
     }
 }
 
 /// Some of the offsets of a [`Table`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Offsets<'a> {
+pub(crate) struct Offsets<'a> {
     offsets: &'a [u32],
     /// The largest offset.
     largest: usize,
 }
 
 /// Splits `count` columns of the right matrix into panels whose widths fill the registers.
-pub(super) fn panels(count: usize) -> impl Iterator<Item = Panel> {
+pub(crate) fn panels(count: usize) -> impl Iterator<Item = Panel> {
     let lanes = lanes();
     (0..count).step_by(2 * lanes).map(move |first| {
         let count = (count - first).min(2 * lanes);
@@ -55,10 +55,10 @@ pub(super) fn panels(count: usize) -> impl Iterator<Item = Panel> {
 /// Adjacent columns of a right matrix, stored row by row with `width` floats per row. Only the first `count`
 /// floats of a row are used.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Panel {
-    pub(super) first: usize,
-    pub(super) count: usize,
-    pub(super) width: usize,
+pub(crate) struct Panel {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) width: usize,
 }
 
 /// Floats per register of the actual processor.
@@ -80,7 +80,7 @@ fn lanes() -> usize {
 ///
 /// # Panics
 /// If a slice is too short for its matrix, or `width` is not a width from [`panels`].
-pub(super) fn product(
+pub(crate) fn product(
     values: &[f32],
     rows: Offsets,
     columns: Offsets,

@@ -1,0 +1,118 @@
+//! Convolution and its gradients as matrix products over tiles of the feature maps.
+//!
+//! The forward pass and the input gradient are both correlations of planes with kernels. The forward pass
+//! correlates the input with the weights. The input gradient correlates the output gradient with the flipped
+//! weights, once for each position of an input pixel within the stride. A tile is a run of output rows, or
+//! several images if the feature maps are small. The source under a tile is copied with its padding into a
+//! window. The product reads patches from the window in place ([`product`](crate::flex::product)), so nothing
+//! is unfolded. The weight gradient ([`weight_gradient`](super::weight_gradient)) is the same product with
+//! pixels and taps exchanged. The tiles and panels depend only on the shapes, and partial sums are added in a
+//! fixed order, so any number of threads gives the same bits.
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::geometry::Geometry;
+use super::images::Images;
+use super::packing::Strides;
+use super::run::Finish;
+use crate::flex::par_fill::filled;
+use crate::flex::scratch::scratch;
+use crate::pool::flex::lines::{Lines, Pooling};
+use crate::pool::flex::max::Maxima;
+
+/// `input ∗ weight + bias`, with a ReLU if `relu`.
+///
+/// # Shapes
+/// Same as [`conv2d`](crate::conv2d), flat.
+pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
+    let correlation = shape.forward();
+    let kernels = shape.pack_forward(&correlation, weight);
+    let finish = Finish { bias: Some(bias), relu };
+    correlation.new_planes(Images::Whole(input), &kernels, &finish, shape.batch)
+}
+
+/// The maxima of [`forward`] and their positions. The feature maps exist only image by image.
+pub(super) fn forward_pooled(
+    input: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    relu: bool,
+    shape: &Geometry,
+    pool: &Pooling,
+) -> (Vec<f32>, Vec<u8>) {
+    let correlation = shape.forward();
+    let kernels = shape.pack_forward(&correlation, weight);
+    let finish = Finish { bias: Some(bias), relu };
+    let (tiling, [image_in, image_out]) = (correlation.tiling(shape.batch), correlation.sizes());
+    let pooled = shape.filters * pool.output[0] * pool.output[1];
+    let (length, piece) = (shape.batch * pooled, tiling.images * pooled);
+    let mut argmax = vec![0; length];
+    if length == 0 {
+        return (Vec::new(), argmax);
+    }
+    let (arch, lines) = (Arch::new(), Lines::new(*pool));
+    let beside = argmax.par_chunks_mut(piece).zip(correlation.parts(&tiling, shape.batch));
+    let maxima = filled(length, piece, beside, |(argmax, images), maxima| {
+        scratch(images.len() * image_out, |planes| {
+            let source = &input[images.start * image_in..images.end * image_in];
+            correlation.run(source, &kernels, &finish, shape.batch, &tiling, planes);
+            arch.dispatch(Maxima { lines, planes, maxima, argmax });
+        });
+    });
+    (maxima, argmax)
+}
+
+/// The gradient with respect to the input.
+pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geometry) -> Vec<f32> {
+    let mut out = match shape.stride {
+        1 => Vec::new(),
+        _ => vec![0.0; shape.batch * shape.channels * shape.input[0] * shape.input[1]],
+    };
+    // Positions beyond the kernel belong to pixels that no output reads.
+    let [rows, columns] = shape.kernel.map(|side| side.min(shape.stride));
+    for place in (0..rows).flat_map(|y| (0..columns).map(move |x| [y, x])) {
+        let (correlation, last) = shape.backward(place);
+        if correlation.kernel.contains(&0) || correlation.output.contains(&0) {
+            continue; // pixels that no output sees
+        }
+        // Flipped: from the last tap at this position to the first, and from filters to channels.
+        let wide = shape.kernel[1];
+        let place = Strides {
+            first: last[0] * wide + last[1],
+            group: correlation.sources * shape.taps(),
+            plane: shape.kernel[0] * wide,
+            source: shape.taps(),
+            y: -((shape.stride * wide) as isize),
+            x: -(shape.stride as isize),
+        };
+        let kernels = correlation.pack(weight, &place);
+        let finish = Finish { bias: None, relu: false };
+        if shape.stride == 1 {
+            return correlation.new_planes(gradient, &kernels, &finish, shape.batch);
+        }
+        correlation.fill_planes(gradient, &kernels, &finish, shape.batch, &mut out);
+    }
+    out
+}
+
+/// The gradient with respect to the bias: the sum over images and pixels.
+pub(super) fn bias_gradient(gradient: &[f32], filters: usize, pixels: usize) -> Vec<f32> {
+    let images = gradient.len() / (filters * pixels).max(1);
+    let map = |image: usize, filter: usize| &gradient[(image * filters + filter) * pixels..][..pixels];
+    let sum = |filter| (0..images).map(|image| sum_of(map(image, filter))).sum();
+    (0..filters).into_par_iter().map(sum).collect()
+}
+
+/// Sums in eight interleaved parts, which is faster and more exact than a sequential sum.
+fn sum_of(values: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 8];
+    let chunks = values.chunks_exact(8);
+    let rest: f32 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}

@@ -1,0 +1,20 @@
+//! The fully connected layer in Burn's own operations.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+use burn::tensor::module;
+
+use crate::config::Finish;
+
+/// [`linear`](crate::linear).
+pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
+    let features = module::linear(features, weight, Some(bias));
+    match finish {
+        Finish::Plain => features,
+        Finish::Relu => relu(features),
+        Finish::ReluDropout(mask) => {
+            let factors = mask.to_tensor(&features.device());
+            relu(features) * factors
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Local response normalization in one pass, and its gradient in another.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use crate::config::Lrn;
+use crate::flex::par_fill::filled;
+
+/// Pixels per block. All channels of a block stay in cache.
+const PIXELS: usize = 64;
+
+type Block = [f32; PIXELS];
+
+/// The constants of [`Lrn`] in the form the loops need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Constants {
+    below: usize,
+    above: usize,
+    coefficient: f32,
+    beta: f32,
+    k: f32,
+}
+
+impl Constants {
+    pub(crate) fn new(lrn: &Lrn) -> Self {
+        let below = lrn.size / 2;
+        Self {
+            below,
+            above: lrn.size - 1 - below,
+            coefficient: lrn.coefficient() as f32,
+            beta: lrn.beta as f32,
+            k: lrn.k as f32,
+        }
+    }
+}
+
+/// `scale^-beta` in place.
+#[inline(always)]
+pub(crate) fn inverse_power(scale: &mut [f32], beta: f32) {
+    if beta == 0.75 && scale.iter().fold(true, |normal, s| normal & is_normal(*s)) {
+        for s in scale {
+            let root = inverse_fourth_root(*s);
+            *s = root * root * root;
+        }
+    } else if beta == 0.75 {
+        // Handles zero, infinity and NaN.
+        for s in scale {
+            let root = s.sqrt();
+            *s = 1.0 / (root * root.sqrt());
+        }
+    } else {
+        for s in scale {
+            *s = s.powf(-beta);
+        }
+    }
+}
+
+/// Returns whether a number is positive, finite and not subnormal.
+#[inline(always)]
+fn is_normal(x: f32) -> bool {
+    const SMALLEST: u32 = f32::MIN_POSITIVE.to_bits();
+    const INFINITY: u32 = f32::INFINITY.to_bits();
+    x.to_bits().wrapping_sub(SMALLEST) < INFINITY - SMALLEST
+}
+
+/// `x^-1/4` of a normal number, to about its last digit. The paper's exponent is three of these, which avoids
+/// two square roots and a division.
+#[inline(always)]
+fn inverse_fourth_root(x: f32) -> f32 {
+    // The bits of a float approximate its logarithm. The constant minimizes the error, 3.1 %.
+    let mut root = f32::from_bits(0x4f58_6000 - (x.to_bits() >> 2));
+    for _ in 0..3 {
+        // A Newton step for root^-4 = x squares the error, times 5/2.
+        let square = root * root;
+        root *= 1.25 - 0.25 * x * (square * square);
+    }
+    root
+}
+
+/// `input` divided by `(k + coefficient · Σ input²)^beta`.
+///
+/// # Shapes
+/// `input` and the result: `[batch, channels, pixels]`.
+pub(crate) fn forward(input: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    filled(input.len(), image, input.par_chunks(image.max(1)), |input, out| {
+        arch.dispatch(Forward { input, out, shape, lrn });
+    })
+}
+
+/// The normalization of one image.
+///
+/// This is a type and not a closure, because only `with_simd` is sure to be inlined into the function
+/// compiled for the actual processor.
+pub(crate) struct Forward<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) out: &'a mut [f32],
+    /// `[channels, pixels]`.
+    pub(crate) shape: [usize; 2],
+    pub(crate) lrn: Constants,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { input, out, shape: [channels, pixels], lrn } = self;
+        let mut squares = vec![[0.0; PIXELS]; channels];
+        for first in (0..pixels).step_by(PIXELS) {
+            let count = PIXELS.min(pixels - first);
+            load_squares(input, &mut squares, pixels, first, count);
+            for channel in 0..channels {
+                let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+                for s in &mut scale {
+                    *s = lrn.k + lrn.coefficient * *s;
+                }
+                inverse_power(&mut scale, lrn.beta);
+                let at = channel * pixels + first;
+                let values = input[at..][..count].iter().zip(&scale);
+                for (out, (value, scale)) in out[at..][..count].iter_mut().zip(values) {
+                    *out = value * scale;
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load_squares(input: &[f32], squares: &mut [Block], pixels: usize, first: usize, count: usize) {
+    for (channel, squares) in squares.iter_mut().enumerate() {
+        let values = &input[channel * pixels + first..][..count];
+        for (square, value) in squares.iter_mut().zip(values) {
+            *square = value * value;
+        }
+    }
+}
+
+/// The sum over the window of channels around one channel. It is computed anew for each channel: a running
+/// sum would drift, and would keep a NaN or an infinity that has left the window.
+#[inline(always)]
+fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> Block {
+    let (first, end) = (channel.saturating_sub(below), (channel + above + 1).min(blocks.len()));
+    let mut sum = blocks[first];
+    for block in &blocks[first + 1..end] {
+        for (sum, value) in sum.iter_mut().zip(block) {
+            *sum += value;
+        }
+    }
+    sum
+}
+
+/// The gradient with respect to the input, with `d = k + coefficient · Σ input²`:
+///
+/// ```text
+/// g[c] · d[c]^-beta − 2 · coefficient · beta · a[c] · Σ g[j] · a[j] · d[j]^-(beta + 1)
+/// ```
+/// over the channels `j` whose window contains `c`. `d` is recomputed, which is cheaper than keeping it.
+pub(crate) fn gradient(input: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
+    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    let beside = input.par_chunks(image.max(1)).zip(gradient.par_chunks(image.max(1)));
+    filled(input.len(), image, beside, |(input, gradient), out| {
+        arch.dispatch(Gradient { input, gradient, out, shape, lrn });
+    })
+}
+
+/// The gradient of one image.
+pub(crate) struct Gradient<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) gradient: &'a [f32],
+    pub(crate) out: &'a mut [f32],
+    /// `[channels, pixels]`.
+    pub(crate) shape: [usize; 2],
+    pub(crate) lrn: Constants,
+}
+
+impl WithSimd for Gradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { input, gradient, out, shape: [channels, pixels], lrn } = self;
+        let mut squares = vec![[0.0; PIXELS]; channels];
+        let mut ratios = vec![[0.0; PIXELS]; channels];
+        for first in (0..pixels).step_by(PIXELS) {
+            let count = PIXELS.min(pixels - first);
+            load_squares(input, &mut squares, pixels, first, count);
+            for channel in 0..channels {
+                let at = channel * pixels + first;
+                let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
+                for s in &mut scale {
+                    *s = lrn.k + lrn.coefficient * *s;
+                }
+                let mut power = scale;
+                inverse_power(&mut power, lrn.beta);
+                let (input, gradient) = (&input[at..][..count], &gradient[at..][..count]);
+                let (out, ratios) = (&mut out[at..][..count], &mut ratios[channel][..count]);
+                for i in 0..count {
+                    let straight = gradient[i] * power[i];
+                    out[i] = straight;
+                    ratios[i] = straight * input[i] / scale[i];
+                }
+            }
+            let factor = 2.0 * lrn.coefficient * lrn.beta;
+            for channel in 0..channels {
+                let at = channel * pixels + first;
+                // The windows that contain this channel are those of channels from `above` below it to
+                // `below` above it.
+                let sum = window_sum(&ratios, channel, lrn.above, lrn.below);
+                let values = input[at..][..count].iter().zip(&sum);
+                for (out, (value, sum)) in out[at..][..count].iter_mut().zip(values) {
+                    *out -= factor * value * sum;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Average pooling and its gradient.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::lines::{LANES, Lines, PLANES, Pooling};
+use crate::config::Pool;
+use crate::flex::par_fill::filled;
+use crate::flex::sweep::add;
+
+/// Averages over the pixels of each window that are inside the plane.
+///
+/// # Shapes
+/// Same as [`maxima`](super::max::maxima).
+pub(super) fn averages(input: &[f32], shape: &Pooling) -> Vec<f32> {
+    let ([height, width], [rows, columns]) = (shape.input, shape.output);
+    let planes = input.len() / (height * width).max(1);
+    if input.is_empty() {
+        return Vec::new();
+    }
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let input = input.par_chunks(PLANES * height * width);
+    filled(planes * rows * columns, PLANES * rows * columns, input, |planes, averages| {
+        arch.dispatch(Averages { lines, planes, averages });
+    })
+}
+
+/// The averages of some planes.
+struct Averages<'a> {
+    lines: Lines,
+    planes: &'a [f32],
+    averages: &'a mut [f32],
+}
+
+impl Lines {
+    /// The number of pixels inside the plane that each window has along one side.
+    fn counts(&self, dimension: usize) -> Vec<f32> {
+        let (Pool { size, stride, padding, .. }, side) = (self.shape.pool, self.shape.input[dimension]);
+        let count = |at: usize| {
+            let (first, end) =
+                ((at * stride).saturating_sub(padding), (at * stride + size).saturating_sub(padding));
+            end.min(side).saturating_sub(first) as f32
+        };
+        (0..self.shape.output[dimension]).map(count).collect()
+    }
+}
+
+impl WithSimd for Averages<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { lines, planes, averages } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
+        let (tall, wide) = (lines.counts(0), lines.counts(1));
+        let out = averages.chunks_exact_mut(rows * columns);
+        for (plane, averages) in planes.chunks_exact(height * width).zip(out) {
+            lines.deal(plane, &mut buffer);
+            let rows = averages.chunks_exact_mut(columns).zip(&windows).zip(&tall);
+            for ((averages, window), tall) in rows {
+                for (block, (averages, wide)) in
+                    averages.chunks_mut(LANES).zip(wide.chunks(LANES)).enumerate()
+                {
+                    let mut sums = [0.0; LANES];
+                    for place in window {
+                        let values = &buffer[place.at + block * LANES..][..LANES];
+                        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                    }
+                    for ((average, sum), wide) in averages.iter_mut().zip(sums).zip(wide) {
+                        *average = sum / (tall * wide);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of [`averages`] with respect to the input. Each output's gradient is shared equally by its
+/// window's pixels.
+pub(super) fn averages_gradient(gradient: &[f32], shape: &Pooling) -> Vec<f32> {
+    let ([height, width], [rows, columns]) = (shape.input, shape.output);
+    let planes = gradient.len() / (rows * columns).max(1);
+    if gradient.is_empty() {
+        return vec![0.0; planes * height * width];
+    }
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let gradient = gradient.par_chunks(PLANES * rows * columns);
+    filled(planes * height * width, PLANES * height * width, gradient, |gradient, planes| {
+        arch.dispatch(AveragesGradient { lines, gradient, planes });
+    })
+}
+
+/// The gradient of the averages of some planes.
+struct AveragesGradient<'a> {
+    lines: Lines,
+    gradient: &'a [f32],
+    planes: &'a mut [f32],
+}
+
+impl WithSimd for AveragesGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { lines, gradient, planes } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
+        let (tall, wide) = (lines.counts(0), lines.counts(1));
+        let mut shares = vec![0.0; lines.columns];
+        let planes = planes.chunks_exact_mut(height * width);
+        for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
+            buffer.fill(0.0);
+            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&windows).zip(&tall) {
+                for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(&wide) {
+                    *share = gradient / (tall * wide);
+                }
+                for place in window {
+                    add(&shares, &mut buffer[place.at..][..lines.columns]);
+                }
+            }
+            lines.collect(&buffer, plane);
+        }
+    }
+}

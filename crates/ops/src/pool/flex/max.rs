@@ -1,0 +1,141 @@
+//! Max pooling, with the position of each maximum in one byte, and its gradient.
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::lines::{Lines, PLANES, Pooling};
+use crate::config::Pool;
+use crate::flex::par_fill::filled;
+use crate::flex::sweep::copy;
+
+/// The side of the largest window whose positions fit in a byte.
+const LARGEST_WINDOW: usize = 16;
+
+/// Returns whether the positions in a window fit in a byte.
+pub(crate) fn fits_byte(pool: &Pool) -> bool {
+    pool.size <= LARGEST_WINDOW
+}
+
+/// The maxima and their positions in the window, in row-major order. The first of equal values wins. NaN wins
+/// over everything, as in PyTorch.
+///
+/// # Shapes
+/// `input`: `[planes, height, width]`; results: `[planes, rows, columns]`.
+pub(crate) fn maxima(input: &[f32], shape: &Pooling) -> (Vec<f32>, Vec<u8>) {
+    let ([height, width], [rows, columns]) = (shape.input, shape.output);
+    let planes = input.len() / (height * width).max(1);
+    let (length, piece) = (planes * rows * columns, PLANES * rows * columns);
+    let mut argmax = vec![0; length];
+    if length == 0 {
+        return (Vec::new(), argmax);
+    }
+    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let beside = argmax.par_chunks_mut(piece).zip(input.par_chunks(PLANES * height * width));
+    let maxima = filled(length, piece, beside, |(argmax, planes), maxima| {
+        arch.dispatch(Maxima { lines, planes, maxima, argmax });
+    });
+    (maxima, argmax)
+}
+
+/// The maxima of some planes.
+pub(crate) struct Maxima<'a> {
+    pub(crate) lines: Lines,
+    pub(crate) planes: &'a [f32],
+    pub(crate) maxima: &'a mut [f32],
+    pub(crate) argmax: &'a mut [u8],
+}
+
+impl Lines {
+    /// The number of the first position inside the plane, for the window of an output pixel.
+    fn first_place(&self, row: usize, column: usize) -> u32 {
+        let Pool { size, stride, padding, .. } = self.shape.pool;
+        let outside = |at: usize| padding.saturating_sub(at * stride);
+        (outside(row) * size + outside(column)) as u32
+    }
+}
+
+impl WithSimd for Maxima<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { lines, planes, maxima, argmax } = self;
+        let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
+        // Values outside a plane are never a maximum.
+        let (mut buffer, windows) = (lines.buffer(f32::NEG_INFINITY), lines.windows());
+        let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
+        let planes = planes.chunks_exact(height * width);
+        let out = maxima.chunks_exact_mut(rows * columns).zip(argmax.chunks_exact_mut(rows * columns));
+        for (plane, (maxima, argmax)) in planes.zip(out) {
+            lines.deal(plane, &mut buffer);
+            let out = maxima.chunks_exact_mut(columns).zip(argmax.chunks_exact_mut(columns));
+            for (row, ((maxima, argmax), window)) in out.zip(&windows).enumerate() {
+                for (column, at) in best_at.iter_mut().enumerate() {
+                    *at = lines.first_place(row, column);
+                }
+                let best_of = S::as_mut_simd_f32s(&mut best).0.iter_mut();
+                for (block, (best, at)) in best_of.zip(S::as_mut_simd_u32s(&mut best_at).0).enumerate() {
+                    let mut most = simd.splat_f32s(f32::NEG_INFINITY);
+                    let mut most_at = *at;
+                    for place in window {
+                        let from = &buffer[place.at + block * S::F32_LANES..][..S::F32_LANES];
+                        let value = S::as_simd_f32s(from).0[0];
+                        let is_nan = simd.not_m32s(simd.equal_f32s(value, value));
+                        let better = simd.or_m32s(simd.greater_than_f32s(value, most), is_nan);
+                        most = simd.select_f32s(better, value, most);
+                        most_at = simd.select_u32s(better, simd.splat_u32s(place.number), most_at);
+                    }
+                    (*best, *at) = (most, most_at);
+                }
+                copy(&best[..columns], maxima);
+                argmax.iter_mut().zip(&best_at).for_each(|(place, at)| *place = *at as u8);
+            }
+        }
+    }
+}
+
+/// The gradient of [`maxima`] with respect to the input. Each output's gradient goes to the position of its
+/// maximum.
+pub(crate) fn maxima_gradient(gradient: &[f32], argmax: &[u8], shape: &Pooling) -> Vec<f32> {
+    let (plane, map) = (shape.input[0] * shape.input[1], shape.output[0] * shape.output[1]);
+    if gradient.is_empty() {
+        return Vec::new();
+    }
+    let scatter = Scatter::new(*shape);
+    let beside = gradient.par_chunks(map).zip(argmax.par_chunks(map));
+    filled(gradient.len() / map * plane, plane, beside, |(gradient, argmax), out| {
+        scatter.planes(gradient, argmax, out);
+    })
+}
+
+/// Adds each window's value at the position of its maximum.
+pub(crate) struct Scatter {
+    shape: Pooling,
+    /// Offsets from a window's first pixel, including padding, to each of its positions.
+    offsets: Vec<usize>,
+}
+
+impl Scatter {
+    pub(crate) fn new(shape: Pooling) -> Self {
+        let (size, width) = (shape.pool.size, shape.input[1]);
+        let offsets = (0..size * size).map(|place| place / size * width + place % size);
+        Self { shape, offsets: offsets.collect() }
+    }
+
+    /// Adds the values of some planes into `out`.
+    pub(crate) fn planes(&self, values: &[f32], argmax: &[u8], out: &mut [f32]) {
+        let ([height, width], [rows, columns]) = (self.shape.input, self.shape.output);
+        let Pool { stride, padding, .. } = self.shape.pool;
+        let corner = padding * width + padding;
+        let pooled = values.chunks_exact(rows * columns).zip(argmax.chunks_exact(rows * columns));
+        for ((values, argmax), out) in pooled.zip(out.chunks_exact_mut(height * width)) {
+            let lines = values.chunks_exact(columns).zip(argmax.chunks_exact(columns));
+            for (row, (values, argmax)) in lines.enumerate() {
+                let first = row * stride * width;
+                for (column, (value, place)) in values.iter().zip(argmax).enumerate() {
+                    out[first + column * stride + self.offsets[usize::from(*place)] - corner] += value;
+                }
+            }
+        }
+    }
+}
