@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use crate::archive::{self, Member, read_exact_at};
-use crate::shards::{self, Encoding, Prepared, Shard, check_sums, for_each_row};
+use crate::shard_index::for_each_row;
+use crate::shards::{self, Encoding, Prepared, Shard, check_sums};
 use crate::{DataError, PassedOver, Progress, decode};
 
 /// The result of checking a prepared data set.

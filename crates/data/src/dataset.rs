@@ -3,17 +3,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
-use crate::checksum::hex;
 use crate::label::{BoundingBox, Class};
 use crate::layout;
 use crate::samples::{Images, LabelledImages, Pixels, Scratch};
-use crate::{DataError, Manifest, PassedOver, sample};
-#[cfg(feature = "parquet")]
-use {crate::archive, std::fs::File};
+use crate::{DataError, Manifest, PassedOver};
 
+mod digest;
 #[cfg(feature = "tensors")]
 mod part;
 
@@ -184,12 +181,7 @@ impl Dataset {
     ) -> Result<Self, DataError> {
         let checksum = match source.checksum {
             Some(checksum) => checksum,
-            None => {
-                let mut hash = Sha256::new();
-                digest(&mut hash, &train)?;
-                digest(&mut hash, &test)?;
-                hex(&hash.finalize())
-            }
+            None => digest::of(&[&train, &test])?,
         };
         let (rest, validation) = set_aside(&train, source.classes.len())?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
@@ -221,44 +213,6 @@ impl Dataset {
         let all = (0..self.train.source.labels.len() as u32).collect();
         Split { indices: Arc::new(all), ..self.train.clone() }
     }
-}
-
-fn digest(hash: &mut Sha256, set: &LabelledImages) -> Result<(), DataError> {
-    for label in &set.labels {
-        hash.update(label.to_le_bytes());
-    }
-    match &set.images {
-        Images::Memory(pixels) => hash.update(pixels),
-        Images::Files(files) => {
-            let of_file =
-                |name: &String| files.by_position(name, |length, read| sample::digest(length, read));
-            for (name, sample) in set.keys.iter().zip(in_parallel(&set.keys, of_file)?) {
-                hash.update(name);
-                hash.update(sample);
-            }
-        }
-        // Shards have a checksum of their own.
-        Images::Shards(_) => {}
-        #[cfg(feature = "parquet")]
-        Images::Table(table) => {
-            set.keys.iter().for_each(|key| hash.update(key));
-            let of_file = |path: &PathBuf| {
-                let file = File::open(path).map_err(DataError::read(path))?;
-                let length = file.metadata().map_err(DataError::read(path))?.len();
-                sample::digest(length, |offset, buffer| archive::read_exact_at(&file, buffer, offset))
-                    .map_err(DataError::read(path))
-            };
-            in_parallel(table.files(), of_file)?.iter().for_each(|sample| hash.update(sample));
-        }
-    }
-    Ok(())
-}
-
-fn in_parallel<T: Sync>(
-    files: &[T],
-    digest: impl Fn(&T) -> Result<[u8; 32], DataError> + Send + Sync,
-) -> Result<Vec<[u8; 32]>, DataError> {
-    files.par_iter().map(digest).collect()
 }
 
 /// Sets a tenth of each class aside for validation: the samples whose keys have the lowest hashes. The choice
@@ -402,39 +356,5 @@ impl Split {
                 (0..self.channels * area).map(|i| pixels[(i % area) * self.channels + i / area]).collect()
             }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Files;
-
-    #[test]
-    fn another_image_under_the_same_name_is_another_data_set() {
-        let folder = tempfile::tempdir().unwrap();
-        let whole = vec![7; 100_000];
-        let checksum = |name: &str, bytes: &[u8], label: u32| {
-            std::fs::write(folder.path().join(name), bytes).unwrap();
-            let files = Arc::new(Files::open(folder.path()).unwrap());
-            let keys = vec![name.to_owned()];
-            let images = Images::Files(files);
-            let mut hash = Sha256::new();
-            digest(&mut hash, &LabelledImages { images, labels: vec![label], keys, boxes: Vec::new() })
-                .unwrap();
-            hex(&hash.finalize())
-        };
-        let first = checksum("1.jpg", &whole, 0);
-        assert_eq!(first, checksum("1.jpg", &whole, 0));
-        let mut changed = whole.clone();
-        changed[99_999] = 8;
-        for other in [
-            checksum("1.jpg", &changed, 0),
-            checksum("1.jpg", &whole[1..], 0),
-            checksum("1.jpg", &whole, 1),
-            checksum("2.jpg", &whole, 0),
-        ] {
-            assert_ne!(first, other);
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::io::{Cursor, Read, Write};
 use std::sync::Once;
 
 use crate::gzip::Gzip;
-use crate::{PassedOver, archive, decode, layout, shards};
+use crate::{PassedOver, archive, decode, layout, shard_index};
 
 /// A function that reads bytes.
 pub type Reader = fn(&[u8]);
@@ -116,7 +116,7 @@ fn meta(bytes: &[u8]) {
 
 fn index(bytes: &[u8]) {
     for line in String::from_utf8_lossy(bytes).lines() {
-        if let Ok(row) = shards::Row::parse(line) {
+        if let Ok(row) = shard_index::Row::parse(line) {
             let _ = row.boxes();
         }
     }

@@ -10,13 +10,14 @@
 //! an interruption changes what the network sees.
 
 mod archive;
+mod atomic_write;
 #[cfg(feature = "tensors")]
 mod augment;
 mod check;
 mod checksum;
 mod clutter;
 #[cfg(feature = "tensors")]
-mod cut;
+mod crop;
 mod dataset;
 mod decode;
 mod error;
@@ -43,13 +44,14 @@ mod preprocess;
 mod resize;
 mod sample;
 mod samples;
+mod shard_index;
 mod shard_writer;
 mod shards;
 mod statistics;
 #[cfg(feature = "parquet")]
 mod table;
-mod whole;
 
+pub use atomic_write::{atomic_write, sync_folder};
 #[cfg(feature = "tensors")]
 pub use augment::{Augmentation, Colour, ColourReading, Crop, Views};
 pub use check::{Checked, check};
@@ -71,4 +73,3 @@ pub use preprocess::{Preprocessing, Resize};
 pub use samples::{Pixels, Scratch};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
-pub use whole::{sync_folder, write_whole};

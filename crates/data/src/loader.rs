@@ -9,9 +9,9 @@ use burn::data::dataset::DatasetError;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::augment::{Cut, colour_axes, draw, permutation, views};
-use crate::cut::Cutter;
+use crate::crop::Cutter;
 use crate::samples::Scratch;
-use crate::{Augmentation, DataError, MeanKind, PixelScale, Split, Statistics, Views};
+use crate::{Augmentation, DataError, MeanKind, PixelScale, Preprocessing, Split, Statistics, Views};
 
 /// The number of finished batches that wait for each worker while it prepares the next. Together with the batch
 /// size and the number of workers it bounds the memory.
@@ -85,12 +85,30 @@ pub struct Loader {
     device: Device,
 }
 
+#[derive(Clone)]
 struct Shared {
     split: Split,
-    config: LoaderConfig,
-    cutter: Cutter,
-    /// The noise that a factor of one causes.
-    colour: Vec<[f32; 3]>,
+    batch_size: usize,
+    workers: usize,
+    /// `[channels, side, side]` of an input.
+    channels: usize,
+    side: usize,
+    transform: Transform,
+}
+
+/// From an image to inputs.
+#[derive(Clone)]
+enum Transform {
+    /// As a run prepares images in the size of its data set.
+    Run {
+        cutter: Cutter,
+        draws: Draws,
+        upload: Upload,
+        /// The noise that a factor of one causes.
+        colour: Vec<[f32; 3]>,
+    },
+    /// As weights want their images, from files of any size.
+    Photographs { preprocessing: Arc<Preprocessing>, views: Views },
 }
 
 /// A batch before it becomes tensors.
@@ -139,9 +157,30 @@ impl Loader {
             return Err(DataError::dataset("images", problem));
         }
         let (mean, scale) = (statistics.mean(config.mean, size, side), config.scale.factors(statistics));
-        let cutter = Cutter { channels, size, side, padding: config.padding, mean, scale };
-        let shared = Arc::new(Shared { split, config, cutter, colour });
-        Ok(Self { shared, epoch: Arc::new(AtomicU64::new(1)), skipped: Arc::default(), device })
+        let cutter = Cutter { channels, size: [size; 2], side, padding: config.padding, mean, scale };
+        let LoaderConfig { batch_size, workers, draws, upload, .. } = config;
+        let transform = Transform::Run { cutter, draws, upload, colour };
+        Ok(Self::of(Shared { split, batch_size, workers, channels, side, transform }, device))
+    }
+
+    /// Creates a loader of `split`, in order, that yields the `views` that `preprocessing` makes of each image's file.
+    /// `batch_size` counts images.
+    pub fn of_photographs(
+        split: Split,
+        preprocessing: &Preprocessing,
+        views: Views,
+        batch_size: usize,
+        workers: usize,
+        device: Device,
+    ) -> Self {
+        let (channels, side) = (preprocessing.gain.len(), preprocessing.crop);
+        let transform = Transform::Photographs { preprocessing: Arc::new(preprocessing.clone()), views };
+        Self::of(Shared { split, batch_size: batch_size.max(1), workers, channels, side, transform }, device)
+    }
+
+    fn of(shared: Shared, device: Device) -> Self {
+        let epoch = Arc::new(AtomicU64::new(1));
+        Self { shared: Arc::new(shared), epoch, skipped: Arc::default(), device }
     }
 
     /// Sets the epoch, counted from 1, from which the next iterators draw, and the number of its batches that they
@@ -153,14 +192,14 @@ impl Loader {
 
     /// Returns the number of batches in an epoch.
     pub fn num_batches(&self) -> usize {
-        self.shared.split.len().div_ceil(self.shared.config.batch_size)
+        self.shared.split.len().div_ceil(self.shared.batch_size)
     }
 
     fn batches(&self) -> Batches<'_> {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let order = Arc::new(self.shared.order(epoch));
         let skipped = self.skipped.load(Ordering::SeqCst);
-        let (workers, size) = (self.shared.config.workers, self.shared.config.batch_size);
+        let (workers, size) = (self.shared.workers, self.shared.batch_size);
         let threads = (0..workers.min(self.num_batches())).map(|worker| {
             let (send, receive) = sync_channel(AHEAD);
             let (shared, order) = (self.shared.clone(), order.clone());
@@ -209,18 +248,20 @@ impl Loader {
 
 impl Shared {
     fn views(&self) -> usize {
-        match self.config.draws {
-            Draws::Training { .. } => 1,
-            Draws::Views(views) => views.count(),
+        match self.transform {
+            Transform::Run { draws: Draws::Training { .. }, .. } => 1,
+            Transform::Run { draws: Draws::Views(views), .. } | Transform::Photographs { views, .. } => {
+                views.count()
+            }
         }
     }
 
     fn order(&self, epoch: u64) -> Vec<u32> {
-        match self.config.draws {
-            Draws::Training { seed, .. } => {
+        match self.transform {
+            Transform::Run { draws: Draws::Training { seed, .. }, .. } => {
                 permutation(self.split.len(), Key::new([seed, epoch, 0, Key::word("order")]))
             }
-            Draws::Views(_) => (0..self.split.len() as u32).collect(),
+            _ => (0..self.split.len() as u32).collect(),
         }
     }
 
@@ -232,20 +273,23 @@ impl Shared {
         number: usize,
         scratch: &mut (Scratch, Vec<u8>),
     ) -> Result<HostBatch, DataError> {
-        let start = number * self.config.batch_size;
-        let indices = &order[start..(start + self.config.batch_size).min(order.len())];
-        let side = self.config.side;
-        let length = indices.len() * self.views() * self.cutter.channels * side * side;
-        let mut pixels = match self.config.upload {
-            Upload::Floats => HostPixels::Floats(Vec::with_capacity(length)),
-            Upload::Bytes => HostPixels::Bytes(Vec::with_capacity(length), Vec::new()),
-        };
+        let start = number * self.batch_size;
+        let indices = &order[start..(start + self.batch_size).min(order.len())];
+        let mut pixels = self.room(indices.len() * self.views() * self.channels * self.side * self.side);
         let (mut targets, mut keys) = (Vec::with_capacity(indices.len()), Vec::with_capacity(indices.len()));
         for (place, &index) in (start..).zip(indices) {
             let index = index as usize;
             targets.push(self.split.label(index));
-            let cuts = match &self.config.draws {
-                Draws::Training { seed, augmentation } => {
+            let (cutter, cuts) = match (&self.transform, &mut pixels) {
+                (Transform::Photographs { preprocessing, views }, HostPixels::Floats(out)) => {
+                    out.append(&mut self.split.views(index, preprocessing, *views)?);
+                    continue;
+                }
+                (Transform::Photographs { .. }, HostPixels::Bytes(..)) => unreachable!("made as floats"),
+                (Transform::Run { cutter, draws: Draws::Views(which), .. }, _) => {
+                    (cutter, views(*which, cutter.span()))
+                }
+                (Transform::Run { cutter, draws: Draws::Training { seed, augmentation }, colour, .. }, _) => {
                     let key = Key::new([*seed, epoch, self.split.sample(index) as u64, 0]);
                     keys.push(key);
                     // Consecutive images may share their place, as in the authors' loader.
@@ -253,16 +297,15 @@ impl Shared {
                         0 | 1 => key,
                         by => Key::new([*seed, epoch, (place / by) as u64, Key::word("shared")]),
                     };
-                    vec![draw(augmentation, self.cutter.span(), &self.colour, shared, key)]
+                    (cutter, vec![draw(augmentation, cutter.span(), colour, shared, key)])
                 }
-                Draws::Views(which) => views(*which, self.cutter.span()),
             };
             let image = self.split.pixels(index, &mut scratch.0)?;
             for cut in cuts {
                 match &mut pixels {
-                    HostPixels::Floats(out) => self.cutter.append(image, &cut, &mut scratch.1, out),
+                    HostPixels::Floats(out) => cutter.append(image, &cut, &mut scratch.1, out),
                     HostPixels::Bytes(out, cuts) => {
-                        self.cutter.append_bytes(image, &cut, out);
+                        cutter.append_bytes(image, &cut, out);
                         cuts.push(cut);
                     }
                 }
@@ -271,9 +314,19 @@ impl Shared {
         Ok(HostBatch { pixels, targets, keys })
     }
 
+    /// Returns an empty batch with room for `length` numbers.
+    fn room(&self, length: usize) -> HostPixels {
+        match self.transform {
+            Transform::Run { upload: Upload::Bytes, .. } => {
+                HostPixels::Bytes(Vec::with_capacity(length), Vec::new())
+            }
+            _ => HostPixels::Floats(Vec::with_capacity(length)),
+        }
+    }
+
     /// Returns the network's inputs, `[inputs, channels, side, side]`, on `device`.
     fn inputs(&self, pixels: HostPixels, device: &Device) -> Tensor<4> {
-        let (channels, side) = (self.cutter.channels, self.config.side);
+        let (channels, side) = (self.channels, self.side);
         let shape = |values: usize| [values / (channels * side * side), channels, side, side];
         match pixels {
             HostPixels::Floats(values) => {
@@ -281,10 +334,13 @@ impl Shared {
                 Tensor::from_data(TensorData::new(values, shape), device)
             }
             HostPixels::Bytes(bytes, cuts) => {
+                let Transform::Run { cutter, .. } = &self.transform else {
+                    unreachable!("photographs are floats")
+                };
                 let shape = shape(bytes.len());
                 let data = TensorData::new(bytes, shape);
                 let levels = Tensor::<4, Int>::from_data(data, (device, DType::U8)).float();
-                let mean = TensorData::new(self.cutter.mean.0.clone(), [1, channels, side, side]);
+                let mean = TensorData::new(cutter.mean.0.clone(), [1, channels, side, side]);
                 let mean = Tensor::<4>::from_data(mean, device);
                 // The mean is aligned with the unmirrored input, so it is mirrored with the crop.
                 let means = Tensor::cat(vec![mean.clone(), mean.flip([3])], 0);
@@ -297,7 +353,7 @@ impl Shared {
                     Tensor::<4>::from_data(TensorData::new(values, [cuts.len(), channels, 1, 1]), device)
                 };
                 let shift = each(&|cut, channel| cut.shift[channel]);
-                let gain = each(&|cut, channel| cut.scale * self.cutter.scale[channel]);
+                let gain = each(&|cut, channel| cut.scale * cutter.scale[channel]);
                 (levels - means.select(0, mirrored) + shift) * gain
             }
         }
@@ -318,12 +374,7 @@ impl DataLoader<Batch> for Loader {
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {
-        let shared = Shared {
-            split: self.shared.split.range(start, end),
-            config: self.shared.config.clone(),
-            cutter: self.shared.cutter.clone(),
-            colour: self.shared.colour.clone(),
-        };
+        let shared = Shared { split: self.shared.split.range(start, end), ..Shared::clone(&self.shared) };
         Arc::new(Self { shared: Arc::new(shared), ..self.clone() })
     }
 }
@@ -404,7 +455,7 @@ impl Iterator for Batches<'_> {
 impl DataLoaderIterator<Batch> for Batches<'_> {
     fn progress(&self) -> Progress {
         let total = self.loader.num_items();
-        let done = (self.next * self.loader.shared.config.batch_size).min(total);
+        let done = (self.next * self.loader.shared.batch_size).min(total);
         Progress::new(done, total, Some("images".to_owned()))
     }
 }

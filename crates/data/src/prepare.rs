@@ -1,12 +1,13 @@
 //! Prepares photographs as a data set: decodes, scales, cuts, encodes and packs them once.
 
-use std::collections::{BTreeMap, HashSet};
+mod in_order;
+mod keys;
+
 use std::fs::{self, File};
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
@@ -14,17 +15,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
-use crate::label::{BoundingBox, Class};
+use crate::label::BoundingBox;
 use crate::layout;
 use crate::samples::{Images, LabelledImages};
+use crate::shard_index::index_name;
 use crate::shard_writer::{Image, Writer, numpy_header};
-use crate::shards::{self, Encoding, FORMAT, MANIFEST, Prepared, PreparedSplit, Shard, index_name};
-use crate::{DataError, decode, hook, jpeg, write_whole};
+use crate::shards::{self, Encoding, FORMAT, MANIFEST, Prepared, PreparedSplit, Shard};
+use crate::{DataError, atomic_write, decode, hook, jpeg};
+
+use in_order::in_order;
+use keys::{fingerprint, keys};
 
 /// The largest number of images in a shard: 130 MB of JPEG at 256 pixels, 800 MB raw.
 const SHARD_IMAGES: usize = 4096;
-/// The number of images that may be started before the images ahead of them are written.
-const AHEAD: usize = 64;
 /// The number of images between two reports of progress.
 const SHOWN: usize = 64;
 /// The folder, inside the output folder, with the state of an unfinished preparation.
@@ -346,44 +349,6 @@ impl<'a> Work<'a> {
     }
 }
 
-/// Runs `work` for each of `items` on the threads of `pool` and passes the results to `take`, in order and on this
-/// thread. No thread waits for another while at most [`AHEAD`] items are started and not taken.
-///
-/// # Errors
-/// The first error of `take`. Started items are finished, and no others are started.
-fn in_order<T: Send>(
-    pool: &ThreadPool,
-    items: Range<usize>,
-    work: impl Fn(usize) -> T + Sync,
-    mut take: impl FnMut(T) -> Result<(), DataError>,
-) -> Result<(), DataError> {
-    let (send, receive) = channel();
-    let work = &work;
-    pool.in_place_scope_fifo(|scope| {
-        let begin = |at: usize| {
-            let send = send.clone();
-            scope.spawn_fifo(move |_| {
-                // After an error nobody receives the result.
-                let _ = send.send((at, catch_unwind(AssertUnwindSafe(|| work(at)))));
-            });
-        };
-        let mut to_begin = items.clone();
-        to_begin.by_ref().take(AHEAD).for_each(begin);
-        let mut early = BTreeMap::new();
-        for at in items {
-            let result = loop {
-                match early.remove(&at) {
-                    Some(result) => break result,
-                    None => early.extend(receive.recv()),
-                }
-            };
-            take(result.unwrap_or_else(|panic| resume_unwind(panic)))?;
-            to_begin.next().into_iter().for_each(begin);
-        }
-        Ok(())
-    })
-}
-
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -403,84 +368,13 @@ fn moved([left, top, right, bottom]: BoundingBox, [width, height]: [usize; 2], s
     [x(left), y(top), x(right), y(bottom)]
 }
 
-/// Returns the keys of all images, unique in the data set: split, class and file name without its extension.
-fn keys(data: &layout::Source) -> Result<Vec<Vec<String>>, DataError> {
-    let mut seen = HashSet::new();
-    // In a WebDataset the key ends at the first dot of a name. Tabs and line breaks separate the fields of an
-    // index.
-    let plain = |text: &str| text.replace(['.', '\t', '\n', '\r', '\\', '/'], "_");
-    let mut key = |split: &str, class: &Class, name: &str| {
-        let name = name.rsplit('/').next().unwrap_or(name);
-        let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-        let whole = format!("{}/{}/{}", plain(split), plain(&class.id), plain(stem));
-        let mut unique = whole.clone();
-        let mut number = 1;
-        while !seen.insert(unique.clone()) {
-            number += 1;
-            unique = format!("{whole}-{number}");
-        }
-        unique
-    };
-    let of_split = |(split, images): &(String, LabelledImages)| -> Result<Vec<String>, DataError> {
-        let of =
-            |(at, label): (usize, &u32)| Ok(key(split, &data.classes[*label as usize], &images.key(at)?));
-        images.labels.iter().enumerate().map(of).collect()
-    };
-    data.splits.iter().map(of_split).collect()
-}
-
-/// Returns a checksum of the source over names, labels and lengths.
-fn fingerprint(data: &layout::Source, keys: &[Vec<String>]) -> Result<String, DataError> {
-    let mut hash = Sha256::new();
-    for ((split, images), keys) in data.splits.iter().zip(keys) {
-        hash.update(format!("{split}\n"));
-        for (at, (key, label)) in keys.iter().zip(&images.labels).enumerate() {
-            hash.update(format!("{key}\t{label}\t{}\n", images.file_length(at)?));
-        }
-    }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Does the same as [`write_whole`] and names the file in the error.
+/// Does the same as [`atomic_write()`] and names the file in the error.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    write_whole(path, bytes).map_err(DataError::write(path))
+    atomic_write(path, bytes).map_err(DataError::write(path))
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(value).expect("plain values");
     bytes.push(b'\n');
     bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pool() -> ThreadPool {
-        rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap()
-    }
-
-    #[test]
-    fn results_come_in_order_and_end_with_the_first_error() {
-        let mut taken = Vec::new();
-        let result = in_order(
-            &pool(),
-            5..1000,
-            |at| at,
-            |at| {
-                taken.push(at);
-                if at == 700 { Err(DataError::Interrupted) } else { Ok(()) }
-            },
-        );
-        assert!(matches!(result, Err(DataError::Interrupted)));
-        assert_eq!(taken, (5..=700).collect::<Vec<_>>());
-        in_order(&pool(), 0..0, |at| at, |_| Ok(())).unwrap();
-    }
-
-    #[test]
-    fn a_panic_of_the_work_ends_it() {
-        let work = |at: usize| assert!(at < 90, "item {at}");
-        let caught = catch_unwind(AssertUnwindSafe(|| in_order(&pool(), 0..200, work, |()| Ok(()))));
-        assert!(caught.is_err());
-    }
 }

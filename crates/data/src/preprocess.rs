@@ -1,12 +1,16 @@
 //! Turns one photograph into a network's input, for weights with their own image preparation.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
+use crate::augment::Cut;
+use crate::crop::Cutter;
 use crate::decode::{self, half_even, scaled_sides};
 use crate::picture::Picture;
 use crate::resize::scaled;
-use crate::samples::{Pixels, Scratch};
-use crate::{DataError, MeanKind, PixelScale, Split, Statistics, Views};
+use crate::samples::{Images, LabelledImages, Pixels, Scratch};
+use crate::{DataError, Mean, MeanKind, PixelScale, Split, Statistics, Views};
 
 /// The largest longer side of a scaled image. Otherwise a single line of pixels could be scaled to gigabytes.
 const LONGEST: usize = 1 << 14;
@@ -195,26 +199,38 @@ impl Preprocessing {
             true => None,
             false => Some(scaled(pixels, [wide, tall], [0, 0], [wide, tall])),
         };
-        let pixels = &resized.as_ref().unwrap_or(pixels).bytes;
+        let pixels = Pixels::Interleaved(&resized.as_ref().unwrap_or(pixels).bytes);
         let middle = |side: usize| half_even(side - self.crop);
-        let (top, left) = (middle(tall), middle(wide));
-        let mut out = Vec::with_capacity(views.count() * self.gain.len() * self.crop * self.crop);
-        match views {
-            Views::Centre => self.cut(pixels, wide, [top, left], false, &mut out),
-            Views::Ten => {
-                // The corners of the central square, as in the paper.
-                let room = side - self.crop;
-                let corner = [half_even(tall - side), half_even(wide - side)];
-                let offsets = [[0, 0], [0, room], [room, 0], [room, room]];
-                let corners = offsets.map(|[y, x]| [corner[0] + y, corner[1] + x]);
-                for at in corners.into_iter().chain([[top, left]]) {
-                    for flip in [false, true] {
-                        self.cut(pixels, wide, at, flip, &mut out);
-                    }
-                }
-            }
+        let centre = [middle(tall), middle(wide)];
+        let mut cuts = Vec::new();
+        if views == Views::Ten {
+            // The corners of the central square, as in the paper.
+            let room = side - self.crop;
+            let corner = [half_even(tall - side), half_even(wide - side)];
+            let offsets = [[0, 0], [0, room], [room, 0], [room, room]];
+            cuts.extend(offsets.map(|[y, x]| [corner[0] + y, corner[1] + x]));
         }
+        cuts.push(centre);
+        let mirrored: &[bool] = if views == Views::Ten { &[false, true] } else { &[false] };
+        let cuts = cuts.into_iter().flat_map(|at| mirrored.iter().map(move |&flip| (at, flip)));
+        let cutter = self.cutter([tall, wide]);
+        let mut out = Vec::with_capacity(views.count() * self.gain.len() * self.crop * self.crop);
+        let mut scratch = Vec::new();
+        cuts.for_each(|([top, left], flip)| {
+            cutter.append(pixels, &Cut::plain(top, left, flip), &mut scratch, &mut out);
+        });
         Ok(out)
+    }
+
+    /// Returns what cuts inputs from images of `size` pixels (height and width).
+    fn cutter(&self, size: [usize; 2]) -> Cutter {
+        let (channels, area) = (self.gain.len(), self.crop * self.crop);
+        let mean = match self.mean.len() == channels {
+            true => self.mean.iter().flat_map(|&mean| std::iter::repeat_n(mean, area)).collect(),
+            false => self.mean.clone(),
+        };
+        let scale = std::array::from_fn(|channel| self.gain.get(channel).copied().unwrap_or(1.0));
+        Cutter { channels, size, side: self.crop, padding: 0, mean: Mean(mean), scale }
     }
 
     /// Returns the pixels of a view, `[channels, crop, crop]`, before normalization, to show what the network sees.
@@ -226,26 +242,21 @@ impl Preprocessing {
         };
         view.iter().enumerate().map(pixel).collect()
     }
-
-    fn cut(&self, pixels: &[u8], width: usize, [top, left]: [usize; 2], flip: bool, out: &mut Vec<f32>) {
-        let (channels, area) = (self.gain.len(), self.crop * self.crop);
-        for (channel, gain) in self.gain.iter().enumerate() {
-            for row in 0..self.crop {
-                for column in 0..self.crop {
-                    let column = if flip { self.crop - 1 - column } else { column };
-                    let pixel = pixels[((top + row) * width + left + column) * channels + channel];
-                    let mean = match self.mean.len() == channels {
-                        true => self.mean[channel],
-                        false => self.mean[channel * area + row * self.crop + column],
-                    };
-                    out.push((f32::from(pixel) - mean) * gain);
-                }
-            }
-        }
-    }
 }
 
 impl Split {
+    /// Returns photographs without classes: their labels are 0, and only [`views`](Self::views) can be had of them,
+    /// since they have no common size.
+    pub fn of_photographs(paths: &[PathBuf], channels: usize) -> Self {
+        let images = LabelledImages {
+            labels: vec![0; paths.len()],
+            keys: paths.iter().map(|path| path.display().to_string()).collect(),
+            boxes: Vec::new(),
+            images: Images::Paths(paths.to_owned()),
+        };
+        Self::all(images, [channels, 0])
+    }
+
     /// Returns the views of an image as `how` makes them, from its file if it has one.
     ///
     /// # Errors

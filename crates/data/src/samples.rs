@@ -1,6 +1,7 @@
 //! Labelled images in memory, in files, in shards and in tables.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -32,6 +33,8 @@ pub(crate) enum Images {
     Memory(Vec<u8>),
     /// Files whose paths are the keys.
     Files(Arc<Files>),
+    /// Files at these paths.
+    Paths(Vec<PathBuf>),
     /// In the shards of a prepared data set.
     Shards(Shards),
     /// Rows of parquet files.
@@ -67,7 +70,7 @@ impl LabelledImages {
     /// Returns the location of an image for messages.
     pub(crate) fn place(&self, at: usize) -> String {
         match &self.images {
-            Images::Memory(_) => self.keys[at].clone(),
+            Images::Memory(_) | Images::Paths(_) => self.keys[at].clone(),
             Images::Files(files) => files.display(&self.keys[at]),
             Images::Shards(shards) => shards.place(at),
             #[cfg(feature = "parquet")]
@@ -80,6 +83,9 @@ impl LabelledImages {
         match &self.images {
             Images::Memory(_) => unreachable!("images in memory have no files"),
             Images::Files(files) => *file = files.read(&self.keys[at])?,
+            Images::Paths(paths) => {
+                *file = std::fs::read(&paths[at]).map_err(DataError::read(&paths[at]))?;
+            }
             Images::Shards(shards) => shards.read(at, file)?,
             #[cfg(feature = "parquet")]
             Images::Table(table) => *file = table.read(at)?,

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::DataError;
 use crate::checksum::hex;
 use crate::label::BoundingBox;
-use crate::shards::{self, INDEX_HEADER};
+use crate::shard_index::{INDEX_HEADER, row};
 
 /// Bytes of a shard that may await writing to disk. The limit shortens the wait at the shard's end, when all
 /// threads wait.
@@ -75,7 +75,7 @@ impl Writer {
     pub(crate) fn add(&mut self, image: &Image) -> io::Result<()> {
         let offset = self.member(&format!("{}.{}", image.key, image.extension), &image.bytes)?;
         self.member(&format!("{}.cls", image.key), image.label.to_string().as_bytes())?;
-        self.index.push_str(&shards::row(&image.key, offset, image.bytes.len(), image.label, &image.boxes));
+        self.index.push_str(&row(&image.key, offset, image.bytes.len(), image.label, &image.boxes));
         let Hashing { inner, bytes, .. } = self.tar.get_ref();
         if bytes - self.on_disk > UNWRITTEN {
             inner.get_ref().sync_data()?;

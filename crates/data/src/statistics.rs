@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use std::path::Path;
 
-use crate::{DataError, Dataset, Split, write_whole};
+use crate::{DataError, Dataset, Split, atomic_write};
 
 /// The file with the statistics of a prepared data set.
 const STORED: &str = "statistics.json";
@@ -173,7 +173,7 @@ impl Statistics {
         let stored = Stored { of: set.checksum.clone(), statistics: self.clone() };
         let path = folder.join(STORED);
         let text = serde_json::to_vec(&stored).expect("plain numbers");
-        write_whole(&path, &text).map_err(DataError::write(&path))
+        atomic_write(&path, &text).map_err(DataError::write(&path))
     }
 
     /// Returns the mean to subtract from inputs of `side` pixels cut from images of `size` pixels.

@@ -1,4 +1,4 @@
-//! Layouts as they occur in practice, each built here, with the expected reading and the expected messages.
+//! Long: a table of layouts, one case each. Each is built here, with the expected reading and messages.
 
 use std::fs;
 use std::path::Path;
@@ -154,6 +154,11 @@ fn splits_are_named_by_words_of_folders() {
         ("set/train2017", "set/val2017", "class folders: train 6, val 4"),
         ("train/images", "val/images", "class folders: train 6, val 4"),
         ("train", "my-val", "class folders: train 6, val 4"),
+        ("train", "dev", "class folders: train 6, val 4"),
+        ("train", "devel", "class folders: train 6, val 4"),
+        ("train", "eval", "class folders: train 6, val 4"),
+        ("train-set", "evaluation-set", "class folders: train 6, val 4"),
+        ("train", "Holdout", "class folders: train 6, val 4"),
     ] {
         let set = Set::new();
         set.split(train, 3).split(val, 2);
@@ -174,6 +179,63 @@ fn splits_are_named_by_words_of_folders() {
     let set = Set::new();
     set.images(&["train/1.jpg", "val/2.jpg"]);
     set.fails(&["train: holds images that are in no class folder"]);
+}
+
+#[test]
+fn a_test_folder_with_a_number_is_no_class() {
+    for test in ["test1", "test1/test1"] {
+        let set = Set::new();
+        set.split("train", 3).images(&[&format!("{test}/1.jpg"), &format!("{test}/2.jpg")]);
+        let expected = "class folders: train 6; 2 files passed over: 2 test images without a label";
+        assert_eq!(set.told(), expected, "{test}");
+    }
+    // Cats and dogs as Kaggle packs them: the labels are in the names of the training images.
+    let set = Set::new();
+    set.images(&["train/cat.0.jpg", "train/dog.0.jpg", "test1/1.jpg"]);
+    set.fails(&["train: holds images that are in no class folder"]);
+    let set = Set::new();
+    set.images(&["bullet train/1.jpg", "freight train/2.jpg"]);
+    assert_eq!(classes(&set.source().unwrap()), ["bullet train", "freight train"]);
+}
+
+#[test]
+fn masks_beside_images_are_passed_over() {
+    for (names, expected) in [
+        (
+            &["images/cat/1.jpg", "images/dog/2.jpg", "masks/cat/1.png", "masks/dog/2.png"][..],
+            "class folders: train 2; 2 files passed over: 2 masks beside images",
+        ),
+        (
+            &["cat/images/1.jpg", "cat/Masks/1.png", "dog/images/1.jpg", "dog/Masks/1.png"],
+            "class folders: train 2; 2 files passed over: 2 masks beside images",
+        ),
+        (
+            &["images/cat/1.jpg", "images/dog/2.jpg", "annotations/trimaps/1.png"],
+            "class folders: train 2; 1 file passed over: 1 masks beside images",
+        ),
+        (
+            &[
+                "train/images/cat/1.jpg",
+                "train/images/dog/2.jpg",
+                "train/segmentations/1.png",
+                "val/images/cat/3.jpg",
+                "val/segmentations/3.png",
+            ],
+            "class folders: train 2, val 1; 2 files passed over: 2 masks beside images",
+        ),
+    ] {
+        let set = Set::new();
+        set.images(names);
+        let source = set.source().unwrap();
+        assert_eq!((told(&source).as_str(), classes(&source)), (expected, vec!["cat", "dog"]), "{names:?}");
+    }
+    let set = Set::new();
+    set.images(&["images/1.jpg", "images/2.jpg", "masks/1.png"]);
+    set.fails(&["images: holds images that are in no class folder"]);
+    // Not all of these have the names of images.
+    let set = Set::new();
+    set.images(&["images/1.jpg", "masks/1.jpg", "masks/2.jpg"]);
+    assert_eq!(classes(&set.source().unwrap()), ["images", "masks"]);
 }
 
 #[test]
@@ -277,6 +339,14 @@ fn shards_are_of_the_split_that_they_or_their_folders_are_called_after() {
         (["train/val-0.tar", "x-0.tar"], "called after more than one split"),
         (["train-test-0.tar", "x-0.tar"], "called after more than one split"),
         (["val-0.tar", "valid-0.tar"], "is called after the split `val`, and so is"),
+        (["val-0.tar", "dev-0.tar"], "is called after the split `val`, and so is"),
+        (["train-0.tar", "foo-0.tar"], "foo-0: has `foo` where "),
+        (["set-train-000000.tar", "set-more-000001.tar"], "set-more-000001: has `more` where "),
+        (["train/0000.tar", "foo/bar-0000.tar"], "foo/bar-0000: has `foo` where "),
+        (
+            ["train-0.tar", "trainval-0.tar"],
+            "is one of `train`, `training`, `val`, `valid`, `validation`, `dev`",
+        ),
     ] {
         let set = Set::new();
         names.iter().for_each(|name| {
@@ -284,10 +354,21 @@ fn shards_are_of_the_split_that_they_or_their_folders_are_called_after() {
         });
         set.fails(&[expected]);
     }
+    for word in ["dev", "devel", "eval", "Evaluation", "holdout"] {
+        let set = Set::new();
+        set.put("train-0.tar", shard(&["a", "b"])).put(&format!("{word}-0.tar"), shard(&["c"]));
+        assert_eq!(set.told(), "WebDataset shards: train 2, val 1", "{word}");
+    }
+    // No word stands in the place of `val`.
+    let set = Set::new();
+    set.put("set-0.tar", shard(&["a", "b"])).put("set-val-0.tar", shard(&["c"]));
+    assert_eq!(set.told(), "WebDataset shards: train 2, val 1");
     // Unpacked shards are folders.
     let set = Set::new();
     set.images(&["train/a.jpg", "val/x/b.jpg"]).put("train/a.cls", "0").put("val/x/b.cls", "1");
     assert_eq!(set.told(), "WebDataset shards: train 1, val 1");
+    set.images(&["foo/c.jpg"]).put("foo/c.cls", "0");
+    set.fails(&["foo: has `foo` where ", "train has the name of a split"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::images::images_of;
 use super::split::{self, Found, SPLITS};
-use super::{Class, Source, names};
+use super::{Class, Source, masks, names};
 use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Manifest};
 
@@ -110,13 +110,15 @@ pub(super) fn pairs<'a>(images: &[Sorted<'a>]) -> Vec<(&'a str, &'a str)> {
 }
 
 pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<Source, DataError> {
-    let images = images_of(files, files.names())?;
+    let pictures = images_of(files, files.names())?;
+    let number = pictures.len();
+    let images = masks::pass_over(files, pictures);
     let mut splits: Vec<(&str, Vec<Sorted<'_>>)> = match split::folders(files, &images, false)? {
         Some(places) => {
             let found = found(files, &images, places);
             SPLITS.iter().map(|(split, _)| (*split, sorted(files, &found, split))).collect()
         }
-        None => vec![("train", unsplit(files, &images)?)],
+        None => vec![("train", unsplit(files, &images, images.len() < number)?)],
     };
     splits.retain(|(_, images)| !images.is_empty());
     if splits.iter().any(|(_, images)| images.iter().any(|image| split::of_folder(image.above).is_some())) {
@@ -159,8 +161,9 @@ fn no_class_folders(files: &Files) -> DataError {
     DataError::file(files.display(""), "has no class folders with JPEG or PNG images in them")
 }
 
-/// Returns the images of class folders without splits. The class is the first folder in which paths differ.
-fn unsplit<'a>(files: &Files, images: &[&'a str]) -> Result<Vec<Sorted<'a>>, DataError> {
+/// Returns the images of class folders without splits. The class is the first folder in which paths differ. With
+/// `masked`, a folder `images` is beside masks, so it is no class.
+fn unsplit<'a>(files: &Files, images: &[&'a str], masked: bool) -> Result<Vec<Sorted<'a>>, DataError> {
     let folders = || images.iter().filter_map(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
     let Some(first) = folders().next() else { return Err(no_class_folders(files)) };
     // The folders that all images share, except the last one if it directly contains images.
@@ -178,13 +181,25 @@ fn unsplit<'a>(files: &Files, images: &[&'a str]) -> Result<Vec<Sorted<'a>>, Dat
         Some(Sorted { class: class?, name, above: &name[..above] })
     });
     let sorted: Vec<_> = sorted.collect();
-    if sorted.iter().all(|image| split::exact(image.class).is_some()) {
-        let folder = sorted.first().map_or("", |image| &image.name[..above + image.class.len()]);
+    let no_class =
+        |class: &str| split::exact(class).is_some() || (masked && class.eq_ignore_ascii_case(masks::IMAGES));
+    if sorted.iter().all(|image| no_class(image.class)) || are_splits(&sorted) {
+        let of_train = |image: &&Sorted<'_>| split::one_in(image.class).is_some_and(|it| it.split == "train");
+        let first = sorted.iter().find(of_train).or(sorted.first());
+        let folder = first.map_or("", |image| &image.name[..above + image.class.len()]);
         let problem = "holds images that are in no class folder, so they have no labels; sort them into folders \
                        called by their classes";
         return Err(DataError::file(files.display(folder), problem));
     }
     Ok(sorted)
+}
+
+/// Returns whether the folders of these images are called after the training split and others, as `train` and
+/// `test1` are.
+fn are_splits(images: &[Sorted<'_>]) -> bool {
+    let split = |image: &Sorted<'_>| Some(split::one_in(image.class)?.split);
+    let splits: Option<BTreeSet<&str>> = images.iter().map(split).collect();
+    splits.is_some_and(|splits| splits.contains("train") && splits.len() > 1)
 }
 
 /// Returns an error if a class folder has no images: the class would never occur.

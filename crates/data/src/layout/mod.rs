@@ -6,6 +6,7 @@ mod folders;
 mod idx;
 mod ilsvrc;
 mod images;
+mod masks;
 mod matlab;
 mod names;
 #[cfg(feature = "parquet")]

@@ -2,7 +2,7 @@
 //! `bytes` (and `path`), or plain bytes. Another holds class numbers. The file's metadata holds the class names.
 //! The files or their folders are named after their split.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use parquet::column::reader::ColumnReader;
@@ -85,6 +85,8 @@ fn by_split(files: &Files) -> Result<BTreeMap<&'static str, Vec<PathBuf>>, DataE
         files.mark_used(name);
         found.entry(split).or_default().push(files.root().join(name));
     }
+    let stems: BTreeSet<&str> = files.names().filter_map(|name| name.strip_suffix(".parquet")).collect();
+    split::no_other_words(files, &stems)?;
     Ok(found)
 }
 
@@ -323,6 +325,7 @@ mod tests {
             (["train/0.parquet", "other/train/0.parquet"], "in another folder than other files of its split"),
             (["val/0.parquet", "valid/0.parquet"], "is called after the split `val`, and so is"),
             (["val/train-0.parquet", "x/0.parquet"], "called after more than one split"),
+            (["train-0.parquet", "extra-0.parquet"], "extra-0: has `extra` where "),
         ] {
             let error = read(&names).unwrap_err();
             assert!(error.contains(expected), "{error}");

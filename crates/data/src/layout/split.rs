@@ -7,7 +7,7 @@ use crate::{DataError, Files};
 /// Each split and the whole words that name it, in any case.
 pub(super) const SPLITS: [(&str, &[&str]); 3] = [
     ("train", &["train", "training"]),
-    ("val", &["val", "valid", "validation"]),
+    ("val", &["val", "valid", "validation", "dev", "devel", "eval", "evaluation", "holdout"]),
     ("test", &["test", "testing"]),
 ];
 
@@ -79,6 +79,62 @@ pub(super) fn of_shard(files: &Files, path: &str, words: &mut Words) -> Result<&
     let Some(named) = named else { return Ok(SPLITS[0].0) };
     words.note(files, named, path)?;
     Ok(named.split)
+}
+
+/// Refuses a shard without a split's name if another word stands where a shard like it has such a name: `foo-0`
+/// beside `train-0`, or `foo/0` beside `train/0`. Its images would count as training images. `paths` are without
+/// extension.
+///
+/// # Errors
+/// If there is such a shard. The error lists the words that are known.
+pub(super) fn no_other_words(files: &Files, paths: &BTreeSet<&str>) -> Result<(), DataError> {
+    let mut known: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for path in paths.iter().flat_map(|path| with_folders(path)) {
+        for (word, around) in words(path) {
+            if exact(word).is_some() {
+                known.entry(around).or_insert(path);
+            }
+        }
+    }
+    for path in paths.iter().filter(|path| all_in(path).is_empty()) {
+        for (word, around) in with_folders(path).flat_map(words) {
+            let Some(named) = known.get(&around) else { continue };
+            let splits: Vec<String> =
+                SPLITS.iter().flat_map(|(_, words)| *words).map(|word| format!("`{word}`")).collect();
+            let problem = format!(
+                "has `{word}` where {} has the name of a split, which is one of {}; rename or move it",
+                files.display(named),
+                splits.join(", ")
+            );
+            return Err(DataError::file(files.display(path), problem));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the folders above a path, and the path.
+fn with_folders(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end]).chain([path])
+}
+
+/// Returns the words of a path, each with the text before and after it, in which every number is 0.
+fn words(path: &str) -> Vec<(&str, (String, String))> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    for word in path.split(|c: char| !c.is_alphabetic()) {
+        let end = start + word.len();
+        if !word.is_empty() {
+            found.push((word, (without_numbers(&path[..start]), without_numbers(&path[end..]))));
+        }
+        start = end + path[end..].chars().next().map_or(0, char::len_utf8);
+    }
+    found
+}
+
+fn without_numbers(text: &str) -> String {
+    let mut chars: Vec<char> = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    chars.dedup_by(|a, b| (*a, *b) == ('0', '0'));
+    chars.into_iter().collect()
 }
 
 /// The location of an image within a split.
@@ -200,6 +256,9 @@ mod tests {
             ("VALID_01", Some("val")),
             ("validation2017", Some("val")),
             ("testing.set", Some("test")),
+            ("test1", Some("test")),
+            ("dev-0", Some("val")),
+            ("devkit_t12", None),
             ("contest-000000", None),
             ("festival-000000", None),
             ("trains", None),

@@ -93,6 +93,9 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
     let samples = samples(files)?;
     let classes = manifest.map_or(0, |manifest| manifest.classes.len());
     let limit = if classes == 0 { CLASSES_LIMIT } else { classes as u32 };
+    let with_image = samples.iter().filter(|(_, sample)| sample.image.is_some());
+    let paths: BTreeSet<&str> = with_image.map(|(place, _)| path_of(*place)).collect();
+    split::no_other_words(files, &paths)?;
     let (mut words, mut most) = (Words::default(), 0);
     let mut by_split: BTreeMap<&str, Vec<(&str, u32)>> = BTreeMap::new();
     for ((shard, key), sample) in &samples {
@@ -145,6 +148,14 @@ pub(super) fn read(files: &Arc<Files>, manifest: Option<&Manifest>) -> Result<So
 
 /// The path of a shard, if the file is in one, and a key.
 type Place<'a> = (Option<&'a str>, &'a str);
+
+/// Returns the path of a shard without its extension or, outside archives, of the folder of a key.
+fn path_of((shard, key): Place<'_>) -> &str {
+    match shard {
+        Some(shard) => shard.trim_end_matches('/'),
+        None => key.rsplit_once('/').map_or("", |(folder, _)| folder),
+    }
+}
 
 /// Returns the samples of all shards.
 fn samples(files: &Files) -> Result<BTreeMap<Place<'_>, Sample<'_>>, DataError> {

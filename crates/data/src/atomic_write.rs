@@ -11,7 +11,7 @@ use crate::hook;
 /// # Errors
 /// The operating system's error; nothing is left behind then. An existing target that is not a regular file, such
 /// as a pipe or `/dev/stdout`, is refused, because renaming would replace it.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let open = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc"].iter().any(|open| path.starts_with(open));
     if open || fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         return Err(io::Error::other("no regular file, and only those are written whole"));
@@ -59,18 +59,18 @@ mod tests {
         let [target, link] = ["target", "link"].map(|name| folder.path().join(name));
         fs::write(&target, "old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        write_whole(&link, b"new").unwrap();
+        atomic_write(&link, b"new").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&target).unwrap(), b"new");
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         for no_file in [socket.as_path(), folder.path(), Path::new("/dev/stdout")] {
-            assert!(write_whole(no_file, b"lost").unwrap_err().to_string().starts_with("no regular file"));
+            assert!(atomic_write(no_file, b"lost").unwrap_err().to_string().starts_with("no regular file"));
         }
         assert!(!fs::metadata(&socket).unwrap().is_file());
         // A broken link is replaced.
         fs::remove_file(&target).unwrap();
-        write_whole(&link, b"whole").unwrap();
+        atomic_write(&link, b"whole").unwrap();
         assert_eq!(fs::read(&link).unwrap(), b"whole");
     }
 
@@ -81,12 +81,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let [whole, plain] = ["whole", "plain"].map(|name| folder.path().join(name));
         std::fs::write(&plain, "1").unwrap();
-        write_whole(&whole, b"0").unwrap();
-        write_whole(&whole, b"1").unwrap();
+        atomic_write(&whole, b"0").unwrap();
+        atomic_write(&whole, b"1").unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&whole), mode(&plain));
         assert_eq!(std::fs::read(&whole).unwrap(), b"1");
-        assert!(write_whole(&plain.join("inside a file"), b"1").is_err());
+        assert!(atomic_write(&plain.join("inside a file"), b"1").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

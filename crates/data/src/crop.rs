@@ -5,11 +5,13 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::augment::Cut;
 use crate::{Mean, Pixels};
 
-/// Cuts inputs of `side` pixels from images of `size` pixels.
+/// Cuts inputs of `side` × `side` pixels from images of `size` pixels. All images become inputs here: those of a data
+/// set in its size, and photographs after they are scaled.
 #[derive(Debug, Clone)]
 pub(crate) struct Cutter {
     pub(crate) channels: usize,
-    pub(crate) size: usize,
+    /// Height and width of the images.
+    pub(crate) size: [usize; 2],
     pub(crate) side: usize,
     /// Pixels of the mean added around the image.
     pub(crate) padding: usize,
@@ -28,13 +30,13 @@ struct Window {
 }
 
 impl Cutter {
-    /// Returns the largest offset of an input in the padded image.
+    /// Returns the largest offset of an input in the padded image, whose shorter side counts.
     pub(crate) fn span(&self) -> usize {
-        self.size + 2 * self.padding - self.side
+        self.size[0].min(self.size[1]) + 2 * self.padding - self.side
     }
 
-    fn window(&self, corner: usize) -> Window {
-        let Self { size, side, padding, .. } = *self;
+    fn window(&self, corner: usize, size: usize) -> Window {
+        let Self { side, padding, .. } = *self;
         let start = corner.saturating_sub(padding).min(size);
         let end = (corner + side).saturating_sub(padding).min(size).max(start);
         let before = padding.saturating_sub(corner).min(side);
@@ -66,19 +68,19 @@ impl WithSimd for Append<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { cutter, pixels, cut, scratch, out } = self;
-        let Cutter { channels, size, side, .. } = *cutter;
-        let (rows, columns) = (cutter.window(cut.top), cutter.window(cut.left));
+        let Cutter { channels, size: [height, width], side, .. } = *cutter;
+        let (rows, columns) = (cutter.window(cut.top, height), cutter.window(cut.left, width));
         let shown = columns.end - columns.start;
         // The planes, the distance between planes and between rows in pixels, and the first pixel that is shown.
         let (planes, area, stride, first) = match pixels {
-            Pixels::Planar(planes) => (planes, size * size, size, rows.start * size + columns.start),
+            Pixels::Planar(planes) => (planes, height * width, width, rows.start * width + columns.start),
             Pixels::Interleaved(pixels) if channels == 1 => {
-                (pixels, size * size, size, rows.start * size + columns.start)
+                (pixels, height * width, width, rows.start * width + columns.start)
             }
             Pixels::Interleaved(pixels) => {
                 let area = (rows.end - rows.start) * shown;
                 scratch.resize(3 * area, 0);
-                planes_of(pixels, size, rows, columns, scratch);
+                planes_of(pixels, width, rows, columns, scratch);
                 (&scratch[..], area, shown, 0)
             }
         };
@@ -130,16 +132,17 @@ impl WithSimd for AppendBytes<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { cutter, pixels, cut, out } = self;
-        let Cutter { channels, size, side, .. } = *cutter;
-        let (rows, columns) = (cutter.window(cut.top), cutter.window(cut.left));
+        let Cutter { channels, size: [height, width], side, .. } = *cutter;
+        let (rows, columns) = (cutter.window(cut.top, height), cutter.window(cut.left, width));
         let at = out.len();
         out.resize(at + channels * side * side, 0);
         let out = &mut out[at..];
         match pixels {
-            Pixels::Interleaved(pixels) if channels == 3 => planes_of(pixels, size, rows, columns, out),
+            Pixels::Interleaved(pixels) if channels == 3 => planes_of(pixels, width, rows, columns, out),
             Pixels::Planar(pixels) | Pixels::Interleaved(pixels) => {
-                for (plane, out) in pixels.chunks_exact(size * size).zip(out.chunks_exact_mut(side * side)) {
-                    let source = plane.chunks_exact(size).skip(rows.start);
+                for (plane, out) in pixels.chunks_exact(height * width).zip(out.chunks_exact_mut(side * side))
+                {
+                    let source = plane.chunks_exact(width).skip(rows.start);
                     for (row, out) in source.zip(out.chunks_exact_mut(side)) {
                         out.copy_from_slice(&row[columns.start..columns.end]);
                     }
@@ -154,7 +157,7 @@ impl WithSimd for AppendBytes<'_> {
 
 /// Splits the shown part of interleaved three-channel pixels into planes.
 #[inline(always)]
-fn planes_of(pixels: &[u8], size: usize, rows: Window, columns: Window, out: &mut [u8]) {
+fn planes_of(pixels: &[u8], width: usize, rows: Window, columns: Window, out: &mut [u8]) {
     let shown = columns.end - columns.start;
     let (red, rest) = out.split_at_mut((rows.end - rows.start) * shown);
     let (green, blue) = rest.split_at_mut((rows.end - rows.start) * shown);
@@ -164,7 +167,7 @@ fn planes_of(pixels: &[u8], size: usize, rows: Window, columns: Window, out: &mu
     let planes =
         red.chunks_exact_mut(shown).zip(green.chunks_exact_mut(shown)).zip(blue.chunks_exact_mut(shown));
     for (y, ((red, green), blue)) in (rows.start..rows.end).zip(planes) {
-        let (row, _) = pixels[(y * size + columns.start) * 3..][..shown * 3].as_chunks::<3>();
+        let (row, _) = pixels[(y * width + columns.start) * 3..][..shown * 3].as_chunks::<3>();
         for (((pixel, red), green), blue) in row.iter().zip(red).zip(green).zip(blue) {
             (*red, *green, *blue) = (pixel[0], pixel[1], pixel[2]);
         }
@@ -183,7 +186,7 @@ mod tests {
 
     fn cutter(side: usize, padding: usize) -> Cutter {
         let mean = Mean(vec![100.0; 3 * side * side]);
-        Cutter { channels: 3, size: 6, side, padding, mean, scale: [1.0; 3] }
+        Cutter { channels: 3, size: [6, 6], side, padding, mean, scale: [1.0; 3] }
     }
 
     /// Returns an image in which each pixel holds its own position.
