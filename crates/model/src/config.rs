@@ -27,6 +27,17 @@ pub struct Network {
     pub fc: Vec<FullyConnected>,
 }
 
+impl Network {
+    /// Returns the network for another number of classes: the last layer has as many outputs.
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        self.classes = classes;
+        if let Some(last) = self.fc.last_mut() {
+            last.units = classes;
+        }
+        self
+    }
+}
+
 /// The images a network takes: square, `channels × size × size`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

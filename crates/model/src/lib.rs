@@ -12,6 +12,8 @@ mod layers;
 mod parameters;
 mod plan;
 mod presets;
+#[cfg(test)]
+mod tests;
 mod towers;
 mod trace;
 
