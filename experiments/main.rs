@@ -28,6 +28,5 @@ fn main() -> ExitCode {
         data_sets: built_in!("../datasets":
             "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet", "class-folders"),
         data_folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets"),
-        imagenet_labels: include_str!("../datasets/imagenet-labels.tsv"),
     })
 }

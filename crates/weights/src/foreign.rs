@@ -1,6 +1,7 @@
 //! Recognises files that hold no weights, and suggests a remedy.
 
-/// The first bytes of formats that these bytes alone identify.
+/// The first bytes of formats that these bytes alone identify, and what such a file is. `alexnet-data` has a
+/// table of its own of the archives among them, with their extensions: neither crate depends on the other.
 const SIGNATURES: [(&[u8], &str); 16] = [
     (
         b"version https://git-lfs.github.com/spec/",
@@ -24,6 +25,14 @@ const SIGNATURES: [(&[u8], &str); 16] = [
     (b"\x7fELF", "is a program"),
 ];
 
+/// The description of a tar archive.
+pub(crate) const TAR: &str = "is a tar archive; unpack it first";
+
+/// Returns whether a file begins as a tar archive does.
+pub(crate) fn is_tar(start: &[u8]) -> bool {
+    start.get(257..262) == Some(b"ustar")
+}
+
 /// Returns a description of a file that begins with `start`, if it is known not to hold weights.
 pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     if start.is_empty() {
@@ -32,14 +41,14 @@ pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     if let Some((_, what)) = SIGNATURES.iter().find(|(signature, _)| start.starts_with(signature)) {
         return Some(what);
     }
-    if start.get(257..262) == Some(b"ustar") {
+    if is_tar(start) {
         let first = start.strip_prefix(b"./").unwrap_or(start);
         let parts: [&[u8]; 4] = [b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0"];
         return Some(match parts.into_iter().any(|part| first.starts_with(part)) {
             true => {
                 "is a tar file of PyTorch before 0.1.10, which is not read; save it again with a later PyTorch"
             }
-            false => "is a tar archive; unpack it first",
+            false => TAR,
         });
     }
     if start.get(4..8) == Some(b"TFL3") {

@@ -1,5 +1,6 @@
 //! Reads and writes weights.
 //!
+//! [`load`] reads a file and determines the network, the preparation of images and the classes that go with it.
 //! [`Weights`] holds a file's tensors by name, in any supported format: PyTorch (`.pth`, either format; no code in
 //! it is executed), safetensors, Caffe, and this project's own records. `Weights::network` builds a network from
 //! them, and `Weights::of` takes them from a network. `Names` are the names that libraries give AlexNet's layers.
@@ -13,6 +14,10 @@ mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(feature = "network")]
+mod imagenet;
+#[cfg(feature = "network")]
+mod load;
+#[cfg(feature = "network")]
 mod names;
 mod pytorch;
 mod record;
@@ -22,6 +27,12 @@ mod unpickling;
 
 pub use caffe::read_caffe_mean;
 pub use error::WeightsError;
+#[cfg(feature = "network")]
+pub use imagenet::imagenet_classes;
+#[cfg(feature = "network")]
+pub use load::{
+    Assumption, Known, LoadError, Loaded, NETWORK, Preparation, Unresolved, load, metadata_beside,
+};
 #[cfg(feature = "network")]
 pub use names::Names;
 pub use tensors::{Checkpoint, Tensor, Weights};
