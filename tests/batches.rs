@@ -1,3 +1,5 @@
+use std::sync::atomic::AtomicBool;
+
 use alexnet_data::{
     Augmentation, Batch, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig, MeanKind,
     PixelScale, Statistics, Upload, Views,
@@ -130,7 +132,7 @@ fn ten_views_come_in_batches_of_the_training_size_and_give_the_same_predictions(
             assert!(inputs <= most, "{inputs} inputs at once, and {batch_size} in training");
         }
         let model = Classifier::new(&config.network, 3, &device).unwrap();
-        evaluate(&model, &loader, 10, batch_size, &std::sync::atomic::AtomicBool::new(false)).unwrap()
+        evaluate(model.network(), &loader, 10, batch_size, &AtomicBool::new(false), |_| {}).unwrap()
     };
     let whole = predict(1000);
     assert_eq!((whole.targets.len(), whole.probabilities.len()), (20, 200));

@@ -3,17 +3,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
 use alexnet_data::{DataError, file_sha256, hex, hook, sync_folder};
 
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
-use burn::train::checkpoint::{
-    Checkpoint as BurnRecord, Checkpointer, CheckpointerError, CheckpointingAction, CheckpointingStrategy,
-};
-use burn::train::metric::store::EventStoreClient;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -341,9 +336,9 @@ fn bytes<E: std::fmt::Display>(bytes: Result<Bytes, E>, target: &Path) -> Result
     bytes.map_err(|error| TrainError::write(target)(std::io::Error::other(error.to_string())))
 }
 
-/// Calls [`alexnet_data::write_whole`] and names the file in the error.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    alexnet_data::write_whole(path, bytes).map_err(TrainError::write(path))
+/// Calls [`alexnet_data::atomic_write()`] and names the file in the error.
+pub(crate) fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    alexnet_data::atomic_write(path, bytes).map_err(TrainError::write(path))
 }
 
 /// Writes and syncs a file that no reader looks for yet. Returns its SHA-256.
@@ -352,38 +347,4 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))?;
     hook::changed();
     Ok(hex(&Sha256::digest(bytes)))
-}
-
-/// A burn-train checkpointer that sends the record to the loop. The learner's optimizer is private, and only
-/// its checkpointers can access its record. The loop writes all parts of a checkpoint at once.
-pub(crate) struct HandOver<R>(Sender<R>);
-
-/// Creates a checkpointer and the receiver of its records.
-pub(crate) fn hand_over<R>() -> (HandOver<R>, Receiver<R>) {
-    let (sender, receiver) = channel();
-    (HandOver(sender), receiver)
-}
-
-impl<R: BurnRecord> Checkpointer<R> for HandOver<R> {
-    fn save(&self, _: usize, record: R) -> Result<(), CheckpointerError> {
-        let _ = self.0.send(record); // the scheduler's record has no receiver
-        Ok(())
-    }
-
-    fn delete(&self, _: usize) -> Result<(), CheckpointerError> {
-        Ok(())
-    }
-
-    fn restore(&self, _: usize) -> Result<R, CheckpointerError> {
-        Err(CheckpointerError::Unknown("a run restores its checkpoints itself".to_owned()))
-    }
-}
-
-/// Saves whenever the strategy asks for it.
-pub(crate) struct Always;
-
-impl CheckpointingStrategy for Always {
-    fn checkpointing(&mut self, _: usize, _: &EventStoreClient) -> Vec<CheckpointingAction> {
-        vec![CheckpointingAction::Save]
-    }
 }

@@ -10,7 +10,7 @@ use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
-use crate::checkpoint::write_whole;
+use crate::checkpoint::atomic_write;
 use crate::score::Score;
 
 /// A network with its loss, the mean negative log-probability of the true class (Krizhevsky et al. 2012,
@@ -47,7 +47,7 @@ impl Classifier {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
-        write_whole(path, &self.to_bytes()?)
+        atomic_write(path, &self.to_bytes()?)
     }
 
     /// Returns the weights as a record.
@@ -77,7 +77,7 @@ impl Classifier {
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         let gradients = loss.backward();
         // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.
-        let score = Score::of(&to_host(logits.inner()), &batch.targets, 1, |_| {});
+        let score = Score::of(&to_host(logits.inner()), &batch.targets, 1);
         TrainOutput::new(self, gradients, score)
     }
 
@@ -94,9 +94,9 @@ impl Classifier {
         Err(TrainError::Backend { message: format!("{found} gradients for {expected} parameters") })
     }
 
-    /// Computes the logits of a batch in evaluation mode, on the host, `[images · views, classes]`.
-    pub(crate) fn logits(&self, images: Tensor<4>) -> Vec<f32> {
-        to_host(self.network.forward(images, Mode::Evaluation))
+    /// Computes the logits of inputs in evaluation mode, `[inputs, classes]`.
+    pub(crate) fn logits(&self, images: Tensor<4>) -> Tensor<2> {
+        self.network.forward(images, Mode::Evaluation)
     }
 }
 
@@ -125,6 +125,6 @@ impl InferenceStep for Classifier {
 
     fn step(&self, batch: Batch) -> Score {
         let views = batch.images.dims()[0] / batch.targets.len().max(1);
-        Score::of(&self.logits(batch.images), &batch.targets, views, |_| {})
+        Score::of(&to_host(self.logits(batch.images)), &batch.targets, views)
     }
 }

@@ -4,9 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use burn::tensor::TensorReadError;
-use burn::train::logger::{EvaluationProgressLogger, MetricLogger, TrainingProgressLogger};
+use burn::train::logger::{EvaluationProgressLogger, TrainingProgressLogger};
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
-use burn::train::metric::store::{EpochSummary, MetricsUpdate, Split};
 use burn::train::metric::{
     Metric, MetricAttributes, MetricDefinition, MetricMetadata, MetricName, Numeric, NumericAttributes,
     NumericEntry, SerializedEntry,
@@ -197,18 +196,4 @@ pub fn spoken(time: Duration) -> String {
         _ if minutes < 100 => format!("{minutes} min"),
         _ => format!("{} h {:02} min", minutes / 60, minutes % 60),
     }
-}
-
-/// A metric logger that stores nothing. `metrics.jsonl` is the run's only record.
-pub(crate) struct NoLog;
-
-impl MetricLogger for NoLog {
-    fn log(&mut self, _: MetricsUpdate, _: usize, _: &Split) {}
-
-    fn read_numeric(&mut self, _: &str, _: usize, _: &Split) -> Result<Vec<NumericEntry>, String> {
-        Ok(Vec::new())
-    }
-
-    fn log_metric_definition(&mut self, _: MetricDefinition) {}
-    fn log_epoch_summary(&mut self, _: EpochSummary) {}
 }

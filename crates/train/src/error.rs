@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use alexnet_data::DataError;
 use alexnet_model::NetworkError;
+use burn::data::dataset::DatasetError;
 
 /// The reason why a run did not complete. Its last checkpoint is kept.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +11,9 @@ pub enum TrainError {
     /// The network cannot be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
+    /// An image cannot be read.
+    #[error("{0}")]
+    Images(DatasetError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -163,6 +167,11 @@ impl TrainError {
     /// Returns whether the error is a requested stop. The same command then resumes the run.
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. } | Self::InterruptedTest | Self::Killed)
+    }
+
+    /// Unpacks the error of a loader, which Burn's interface wraps.
+    pub(crate) fn of_loader(error: DatasetError) -> Self {
+        Self::Images(error)
     }
 
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

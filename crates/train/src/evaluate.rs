@@ -1,14 +1,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views, hook};
-use burn::data::dataloader::DataLoader;
-use burn::tensor::Device;
+use alexnet_data::{Batch, Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views, hook};
+use alexnet_model::{AlexNet, Mode};
+use burn::data::dataloader::{DataLoader, Progress};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::classifier::Classifier;
+use crate::classifier::to_host;
 use crate::config::RunConfig;
-use crate::score::Score;
+use crate::score::{Score, averaged_softmax};
 
 /// The class probabilities of every image of a split, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,33 +130,73 @@ pub fn evaluation_loader(
     Ok(Loader::new(split, statistics, loader, device.clone())?)
 }
 
-/// Computes the probabilities that `model` gives the images of `loader`. A forward pass has at most `at_once`
-/// inputs (views).
+/// Runs `forward` over the batches of `loader`, with at most `at_once` inputs (views) at a time, and passes each batch's
+/// labels, its rows of values `[inputs, values]` and the progress to `each`. Every pass over images that is no training
+/// goes through this loop.
+pub(crate) fn for_each_batch<E: From<TrainError>>(
+    loader: &dyn DataLoader<Batch>,
+    at_once: usize,
+    mut forward: impl FnMut(Tensor<4>) -> Tensor<2>,
+    mut each: impl FnMut(&[usize], &[f32], Progress) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut batches = loader.iter();
+    while let Some(batch) = batches.next() {
+        let batch = batch.map_err(TrainError::of_loader)?;
+        let inputs = match batch.images.dims()[0] <= at_once {
+            true => vec![batch.images],
+            false => batch.images.split(at_once, 0),
+        };
+        let rows: Vec<f32> = inputs.into_iter().flat_map(|inputs| to_host(forward(inputs))).collect();
+        each(&batch.targets, &rows, batches.progress())?;
+    }
+    Ok(())
+}
+
+/// Runs `forward` over the images of `loader`, in order, with at most `at_once` inputs (views) at a time, and passes each
+/// image's label and rows of values, `[views, values]`, to `each`.
+///
+/// # Errors
+/// If an image cannot be read, `stop` is set, or `each` returns an error.
+pub fn for_each_image<E: From<TrainError>>(
+    loader: &Loader,
+    at_once: usize,
+    stop: &AtomicBool,
+    forward: impl FnMut(Tensor<4>) -> Tensor<2>,
+    mut each: impl FnMut(usize, &[f32]) -> Result<(), E>,
+) -> Result<(), E> {
+    for_each_batch(loader, at_once, forward, |labels, rows, _| {
+        // A batch has at least one image.
+        for (rows, &label) in rows.chunks_exact(rows.len() / labels.len()).zip(labels) {
+            each(label, rows)?;
+        }
+        hook::step(stop);
+        match stop.load(Ordering::SeqCst) {
+            true => Err(TrainError::InterruptedTest.into()),
+            false => Ok(()),
+        }
+    })
+}
+
+/// Computes the probabilities that `network` gives the images of `loader`, averaged over the views of each (Krizhevsky et
+/// al. 2012, §4.1). A forward pass has at most `at_once` inputs. `progress` receives the number of finished images.
 ///
 /// # Errors
 /// If an image cannot be read, or `stop` is set.
 pub fn evaluate(
-    model: &Classifier,
+    network: &AlexNet,
     loader: &Loader,
     classes: usize,
     at_once: usize,
     stop: &AtomicBool,
+    mut progress: impl FnMut(usize),
 ) -> Result<Predictions, TrainError> {
     let mut predictions = Predictions { classes, probabilities: Vec::new(), targets: Vec::new() };
-    for batch in loader.iter() {
-        let batch = batch.map_err(|error| TrainError::Backend { message: error.to_string() })?;
-        let logits: Vec<f32> = match batch.images.dims()[0] <= at_once {
-            true => model.logits(batch.images),
-            false => batch.images.split(at_once, 0).into_iter().flat_map(|part| model.logits(part)).collect(),
-        };
-        Score::of(&logits, &batch.targets, loader.views(), |p| {
-            predictions.probabilities.extend_from_slice(p);
-        });
-        predictions.targets.extend(batch.targets);
-        hook::step(stop);
-        if stop.load(Ordering::SeqCst) {
-            return Err(TrainError::InterruptedTest);
-        }
-    }
+    let forward = |inputs| network.forward(inputs, Mode::Evaluation);
+    for_each_image(loader, at_once, stop, forward, |label, logits| {
+        predictions.probabilities.extend(averaged_softmax(logits, classes));
+        predictions.targets.push(label);
+        progress(predictions.targets.len());
+        Ok::<_, TrainError>(())
+    })?;
     Ok(predictions)
 }

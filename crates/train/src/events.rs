@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use crate::TrainError;
-use crate::checkpoint::write_whole;
+use crate::checkpoint::atomic_write;
 use crate::record::EpochRow;
 
 #[derive(Clone, PartialEq, Message)]
@@ -69,7 +69,7 @@ impl Events {
             before -= row.seconds;
             bytes.extend(record(&event(row, now - before)));
         }
-        write_whole(&path, &bytes)?;
+        atomic_write(&path, &bytes)?;
         stale.iter().filter(|old| **old != path).for_each(|old| drop(fs::remove_file(old)));
         Ok(Self { path })
     }

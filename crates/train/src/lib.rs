@@ -3,6 +3,7 @@
 //! [`Run`] is one training with one seed in one folder. [`Run::complete`] trains the missing part of it and
 //! returns its [`RunResult`].
 
+mod bridge;
 mod checkpoint;
 mod classifier;
 mod config;
@@ -22,7 +23,7 @@ mod response;
 mod run;
 mod schedule;
 mod score;
-mod strategy;
+mod training_loop;
 mod unexpected;
 mod update;
 
@@ -31,7 +32,7 @@ pub use config::{DataConfig, Evaluation, FinalWeights, Initial, Recipe, RunConfi
 pub use dashboard::spoken;
 pub use environment::{Data, Environment};
 pub use error::TrainError;
-pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader};
+pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader, for_each_image};
 pub use memory::{LeastMemory, peak as peak_memory};
 pub use observer::Observer;
 pub use placement::{Placement, Reduction};

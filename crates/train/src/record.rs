@@ -8,7 +8,7 @@ use alexnet_data::hook;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::checkpoint::write_whole;
+use crate::checkpoint::atomic_write;
 use crate::score::Score;
 
 /// One line of `metrics.jsonl`.
@@ -89,7 +89,7 @@ pub(crate) fn cut_back(path: &Path, epoch: usize) -> Result<Vec<EpochRow>, Train
     let mut rows = read_metrics(path)?;
     rows.retain(|row| row.epoch <= epoch && row.split != "test");
     let lines: String = rows.iter().map(line).collect();
-    write_whole(path, lines.as_bytes())?;
+    atomic_write(path, lines.as_bytes())?;
     Ok(rows)
 }
 

@@ -1,5 +1,7 @@
 mod fit;
 mod folder;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use alexnet_ops::Implementation;
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 
 use crate::TrainError;
-use crate::checkpoint::{Progress, write_whole};
+use crate::checkpoint::{Progress, atomic_write};
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
 use crate::environment::{Data, Environment};
@@ -187,7 +189,8 @@ impl Run {
             environment.workers,
         )?;
         let at_once = self.config.recipe.batch_size;
-        evaluate(model, &loader, data.dataset.classes.len(), at_once, &environment.stop)
+        let classes = data.dataset.classes.len();
+        evaluate(model.network(), &loader, classes, at_once, &environment.stop, |_| {})
     }
 
     /// Runs `work`, which may panic because Burn and drivers panic when they fail. Turns a panic into an
@@ -268,7 +271,7 @@ impl Run {
         Events::begin(&self.folder, &self.metrics()?)?;
         self.keep_preprocessing(data)?;
         self.keep_classes(data)?;
-        write_whole(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
+        atomic_write(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;
         self.write_json("result.json", &result)?;
         let _ = self.checkpoints().delete_all(); // the result does not need them
         Ok(result)

@@ -25,14 +25,12 @@ pub struct Score {
 
 impl Score {
     /// Computes the score of logits `[images · views, classes]`. Averages the softmax outputs of an image's
-    /// views first (Krizhevsky et al. 2012, §4.1). Passes each image's averaged probabilities to `each`.
-    pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize, mut each: impl FnMut(&[f64])) -> Self {
+    /// views first (Krizhevsky et al. 2012, §4.1).
+    pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize) -> Self {
         let classes = logits.len() / (targets.len() * views).max(1);
         let mut score = Self::default();
         for (logits, &target) in logits.chunks_exact(classes * views).zip(targets) {
-            let average = averaged_softmax(logits, classes);
-            score.add(&average, target);
-            each(&average);
+            score.add(&averaged_softmax(logits, classes), target);
         }
         score
     }
@@ -185,10 +183,10 @@ mod tests {
     #[test]
     fn counts_top_1_and_top_5_and_breaks_ties_by_class() {
         let logits = [[9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; 4].concat();
-        let score = Score::of(&logits, &[0, 6, 2, 1], 1, |_| {});
+        let score = Score::of(&logits, &[0, 6, 2, 1], 1);
         // The classes by rank: 0, 6, 5, 4, 3, 2, 1.
         assert_eq!((score.images, score.top1_errors, score.top5_errors), (4, 3, 2));
-        let equal = Score::of(&[1.0; 12], &[0, 5], 1, |_| {});
+        let equal = Score::of(&[1.0; 12], &[0, 5], 1);
         assert_eq!((equal.top1_errors, equal.top5_errors), (1, 1));
         assert!((equal.loss() - 6f64.ln()).abs() < 1e-12);
     }
@@ -196,8 +194,7 @@ mod tests {
     #[test]
     fn views_average_probabilities_not_logits() {
         // One view strongly favours class 0, the other slightly class 1. The mean favours class 0.
-        let mut probabilities = Vec::new();
-        Score::of(&[2.0, 0.0, 0.0, 1.0], &[0], 2, |p| probabilities = p.to_vec());
+        let probabilities = averaged_softmax(&[2.0, 0.0, 0.0, 1.0], 2);
         let sigmoid = |z: f64| 1.0 / (1.0 + (-z).exp());
         assert!((probabilities[0] - (sigmoid(2.0) + sigmoid(-1.0)) / 2.0).abs() < 1e-7);
     }
@@ -205,7 +202,7 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_a_number_stays_one() {
         for bad in [f32::NAN, f32::INFINITY] {
-            let score = Score::of(&[bad, 0.0], &[1], 1, |_| {});
+            let score = Score::of(&[bad, 0.0], &[1], 1);
             assert!(!score.loss().is_finite(), "{bad}");
             assert_eq!(score.top1_errors, 1);
         }

@@ -1,30 +1,22 @@
 //! The training of a run with burn-train.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use alexnet_data::{Draws, Loader, LoaderConfig, Views};
 use alexnet_weights::{Weights, WeightsError};
-use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn::optim::lr_scheduler::LrSchedulerRecord;
 use burn::tensor::Device;
-use burn::train::metric::LearningRateMetric;
-use burn::train::renderer::MetricsRenderer;
-use burn::train::{Learner, SupervisedTraining, TrainingStrategy};
 
 use super::Run;
 use crate::TrainError;
-use crate::checkpoint::{Always, Progress, hand_over, load_model};
+use crate::bridge::Launch;
+use crate::checkpoint::{Progress, load_model};
 use crate::classifier::Classifier;
-use crate::dashboard::{NoLog, Plain, Speed, TimeLeft};
 use crate::environment::{Data, Environment};
 use crate::evaluate::evaluation_loader;
 use crate::events::Events;
-use crate::score::ScoreMetric;
-use crate::strategy::{SharedRate, Stopwatch, Training};
-use crate::unexpected::catch;
-use crate::update::{Elapsed, optimizer};
+use crate::training_loop::TrainingLoop;
 
 impl Run {
     /// Trains from `start` to the end with burn-train.
@@ -52,7 +44,7 @@ impl Run {
                 draws: Draws::Training { seed: self.seed, augmentation: config.data.augmentation },
                 workers: environment.workers,
             },
-            device.clone(),
+            device,
         )?;
         let evaluation = |split| {
             evaluation_loader(
@@ -69,84 +61,36 @@ impl Run {
             0 => None,
             images => Some(evaluation(data.dataset.train.first(images))?),
         };
-        let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
-        let operations = environment.operations;
-        let mut learner = Learner::new(
-            match start.step {
-                0 => self.begin(placement.towers())?,
-                _ => Classifier::new_on(&config.network, self.seed, placement.towers())?,
-            }
-            .with_operations(operations),
-            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations),
-            rate.clone(),
-        );
-        if start.step > 0 {
-            let (model, optimizer) = self.checkpoints().load(&start)?;
-            learner.load_model(model);
-            // Burn loads the velocities to `Device::default()` before they move to the run's device.
-            catch(|| learner.load_optim(optimizer)).map_err(|unexpected| TrainError::Restore {
-                path: self.checkpoints().folder().to_owned(),
-                message: format!("{}, at {}", unexpected.message, unexpected.place),
-            })?;
-        }
-        let (model_saver, model_records) = hand_over();
-        let (optimizer_saver, optimizer_records) = hand_over();
-        let (scheduler_saver, _unused) = hand_over::<LrSchedulerRecord>();
-        let outcome = Arc::new(Mutex::new(None));
-        let first_epoch = start.epoch;
-        let left = TimeLeft::default();
-        let strategy = Training {
+        let model = match start.step {
+            0 => self.begin(placement.towers())?,
+            _ => Classifier::new_on(&config.network, self.seed, placement.towers())?,
+        };
+        let training = TrainingLoop {
             label: label.to_owned(),
             recipe: recipe.clone(),
-            device,
-            placement,
+            placement: placement.clone(),
             train: train.clone(),
             train_evaluated,
-            rate,
-            elapsed,
-            start,
             checkpoints: self.checkpoints(),
-            model_records,
-            optimizer_records,
             metrics: self.file("metrics.jsonl"),
             events,
-            left: left.clone(),
-            last_checkpoint: Stopwatch::start(),
             observer: environment.observer.clone(),
             stop: environment.stop.clone(),
-            outcome: outcome.clone(),
+            rate: 0.0,
+            last_checkpoint: Instant::now(),
         };
-        let metrics = (ScoreMetric::loss(), ScoreMetric::top1_error(), ScoreMetric::top5_error());
-        let training = SupervisedTraining::new(&self.folder, as_loader(train), as_loader(valid))
-            .metrics(metrics)
-            .metric_train_numeric(LearningRateMetric::new())
-            .metric_train_numeric(Speed::default())
-            .metric_train(left)
-            .with_metric_logger(NoLog)
-            .with_application_logger(None)
-            .with_custom_checkpointers(model_saver, optimizer_saver, scheduler_saver)
-            .with_checkpointing_strategy(Always)
-            .num_epochs(recipe.epochs)
-            .label(label);
-        // burn-train uses `checkpoint` as the dashboard's first epoch, but would also load it. The checkpoint
-        // is already loaded, so only the dashboard gets this value.
-        let training = match environment.dashboard {
-            true => {
-                let from = (first_epoch > 0).then_some(first_epoch);
-                let renderer =
-                    burn::train::renderer::tui::TuiMetricsRendererWrapper::new(training.interrupter(), from);
-                training.renderer(Box::new(renderer) as Box<dyn MetricsRenderer>)
-            }
-            false => training.renderer(Box::new(Plain::new(environment.observer.clone(), first_epoch))),
+        let launch = Launch {
+            folder: &self.folder,
+            label,
+            config,
+            environment,
+            placement,
+            model: model.with_operations(environment.operations),
+            train,
+            valid,
+            start,
         };
-        #[allow(clippy::arc_with_non_send_sync)]
-        // burn-train requires an Arc, but stays on this thread
-        let strategy = TrainingStrategy::Custom(Arc::new(strategy));
-        drop(training.with_training_strategy(strategy).launch(learner));
-        let outcome = outcome.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        outcome.unwrap_or_else(|| {
-            Err(TrainError::Backend { message: "the training loop did not run".to_owned() })
-        })?;
+        launch.run(|bridge, start| training.run(bridge, start), &self.checkpoints())?;
         // The loop ends by writing a checkpoint.
         Ok(self.checkpoints().newest()?.unwrap_or_else(Progress::start))
     }
@@ -172,8 +116,4 @@ impl Run {
         let model = Classifier::new_on(&self.config.network, self.seed, devices)?.load_record(record);
         Ok(model.with_operations(environment.operations))
     }
-}
-
-fn as_loader(loader: Loader) -> Arc<dyn DataLoader<alexnet_data::Batch>> {
-    Arc::new(loader)
 }

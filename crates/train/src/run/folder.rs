@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alexnet_data::{Preprocessing, Views, hook, sync_folder};
+use alexnet_weights::{Known, Preparation};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, write_whole};
+use crate::checkpoint::{Checkpoints, atomic_write};
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
 use crate::evaluate::{Answers, EvaluationResult, Predictions};
@@ -168,7 +169,7 @@ impl Run {
         let how = Preprocessing::of_run(&data.statistics, config.data.mean, config.data.scale, size, side);
         match how {
             Some(how) => {
-                write_whole(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers"))
+                atomic_write(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers"))
             }
             None => Ok(()),
         }
@@ -183,8 +184,20 @@ impl Run {
         read_json(&self.file(CLASSES))
     }
 
+    /// Returns what the run says about its weights: the network, the preparation of images and the classes.
+    ///
+    /// # Errors
+    /// If a file is damaged.
+    pub fn known(&self) -> Result<Known, TrainError> {
+        Ok(Known {
+            network: Some(self.config.network.clone()),
+            preprocessing: self.preprocessing()?.map(Preparation::Given),
+            classes: self.classes()?,
+        })
+    }
+
     pub(super) fn keep_classes(&self, data: &Data) -> Result<(), TrainError> {
-        write_whole(&self.file(CLASSES), &serde_json::to_vec(&data.dataset.classes).expect("plain texts"))
+        atomic_write(&self.file(CLASSES), &serde_json::to_vec(&data.dataset.classes).expect("plain texts"))
     }
 
     /// Reads the rows of `metrics.jsonl`.
@@ -222,7 +235,7 @@ impl Run {
     /// If the file cannot be written.
     pub fn keep_answers(&self, predictions: &Predictions, views: Views) -> Result<(), TrainError> {
         let text = serde_json::to_vec(&predictions.answers()).expect("plain numbers");
-        write_whole(&self.file(Self::answers_file(views)), &text)
+        atomic_write(&self.file(Self::answers_file(views)), &text)
     }
 
     /// Returns the class that the final weights predict for each test image, if it was stored.
@@ -353,7 +366,7 @@ impl Run {
     pub(super) fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), TrainError> {
         let mut text = serde_json::to_vec_pretty(value).expect("plain values");
         text.push(b'\n');
-        write_whole(&self.file(name), &text)
+        atomic_write(&self.file(name), &text)
     }
 }
 

@@ -1,0 +1,227 @@
+//! Runs from the library: training, exact resume, damaged checkpoints, identity.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use alexnet_data::{Dataset, Views};
+use alexnet_model::{BatchNormalization, Preset, Stage};
+use alexnet_ops::{Backend, Implementation};
+
+use super::{Run, RunStatus};
+use crate::{Data, Environment, EpochRow, Observer, RunConfig, TrainError};
+
+const CONFIG: &str = r#"
+[data]
+set = "tiny"
+mean = "image"
+scale = "0-255"
+
+[data.augmentation]
+crop = { random = true, padding = 1 }
+flip = 0.5
+shared_by = 1
+colour = { std = 0.0, reading = "standard-deviation", rescale = true }
+
+[recipe]
+epochs = 3
+batch_size = 8
+learning_rate = 0.001
+momentum = 0.9
+weight_decay = 0.0005
+schedule = { plateau = { divide_by = 10.0, patience = 1, improvement = 0.0, drops = 2, minimum = 1e-6 } }
+warmup_steps = 2
+final_weights = "last"
+training_error = { images = 8, stop_at = 0.0 }
+
+[evaluation]
+views = "ten"
+"#;
+
+/// Steps of a run: 30 of 40 images train, in batches of 8, for three epochs.
+const STEPS: usize = 12;
+
+/// The `mini` network with batch normalization, so that a checkpoint also has running averages.
+fn config() -> RunConfig {
+    let mut network = Preset::load("mini").unwrap();
+    let normalization = BatchNormalization { epsilon: 1e-5, momentum: 0.1 };
+    network.conv[2].stages.insert(0, Stage::BatchNorm(normalization));
+    let mut config: toml::Table = toml::from_str(CONFIG).unwrap();
+    config.insert("network".to_owned(), toml::Value::try_from(network).unwrap());
+    config.try_into().unwrap()
+}
+
+/// Ten classes of patterns, in the files of MNIST.
+fn data(folder: &Path) -> Data {
+    for (prefix, count) in [("train", 40), ("t10k", 20)] {
+        let labels: Vec<u8> = (0..count).map(|index| (index % 10) as u8).collect();
+        let pixel = |index: usize, at: usize| ((at * (1 + index % 10) + index * 7) % 251) as u8;
+        let pixels = (0..count).flat_map(|index| (0..784).map(move |at| pixel(index, at)));
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>();
+        let images: Vec<u8> = words(&[0x803, count as u32, 28, 28]).into_iter().chain(pixels).collect();
+        fs::write(folder.join(format!("{prefix}-images-idx3-ubyte")), images).unwrap();
+        let labels = [words(&[0x801, count as u32]), labels].concat();
+        fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
+    }
+    let manifest = r#"
+        name = "tiny"
+        about = "made for a test"
+        origin = "made for a test"
+        licence = "none"
+        layout = "idx"
+        classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+        channels = 1
+        size = 28
+    "#;
+    Data::new(Dataset::open(&toml::from_str(manifest).unwrap(), folder).unwrap()).unwrap()
+}
+
+/// Sets the stop flag after some steps, and counts steps and epochs.
+struct Stops {
+    after: usize,
+    stop: Arc<AtomicBool>,
+    steps: AtomicUsize,
+    epochs: AtomicUsize,
+}
+
+impl Observer for Stops {
+    fn progress(&self, _: &str, _: f64) -> Option<Duration> {
+        if self.steps.fetch_add(1, Ordering::SeqCst) + 1 == self.after {
+            self.stop.store(true, Ordering::SeqCst);
+        }
+        None
+    }
+
+    fn epoch(&self, _: &str, _: &[EpochRow]) {
+        self.epochs.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn note(&self, _: &str) {}
+}
+
+/// Returns an environment that stops after `after` steps, or never with 0, and its observer.
+fn stopping(after: usize) -> (Environment, Arc<Stops>) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let observer = Arc::new(Stops { after, stop: stop.clone(), steps: 0.into(), epochs: 0.into() });
+    let backend = Backend::in_this_build().remove(0);
+    let environment = Environment { stop, observer: observer.clone(), ..Environment::on(backend).unwrap() };
+    (environment, observer)
+}
+
+fn run(data: &Data, out: &Path) -> Run {
+    Run::new(config(), 3, Implementation::Fast, &data.dataset, out)
+}
+
+/// What must not depend on interruptions: the weights, the rows without their times, the predictions.
+fn outcome(run: &Run) -> (Vec<u8>, Vec<EpochRow>, Vec<u8>) {
+    let mut rows = run.metrics().unwrap();
+    rows.iter_mut().for_each(|row| row.seconds = 0.0);
+    let answers = fs::read(run.folder.join("answers-ten.json")).unwrap();
+    (fs::read(run.weights()).unwrap(), rows, answers)
+}
+
+#[test]
+fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let whole = run(&data, &folder.path().join("whole"));
+    let (environment, observer) = stopping(0);
+    let result = whole.complete(&data, &environment, "", false).unwrap();
+    assert_eq!((result.epochs, result.steps, result.tests[0].images), (3, STEPS, 20));
+    assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS);
+    for after in [1, 4, 6, 8, 11] {
+        let stopped = run(&data, &folder.path().join(format!("after-{after}")));
+        let (environment, _) = stopping(after);
+        let error = stopped.complete(&data, &environment, "", false).unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { step, .. } if step == after), "{error}");
+        let (environment, observer) = stopping(0);
+        stopped.complete(&data, &environment, "", false).unwrap();
+        assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS - after, "steps are not repeated");
+        assert_eq!(outcome(&stopped), outcome(&whole), "stopped after {after} steps");
+    }
+}
+
+#[test]
+fn a_finished_run_is_read_and_not_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = run(&data, folder.path());
+    let result = run.complete(&data, &stopping(0).0, "", false).unwrap();
+    let (environment, observer) = stopping(1);
+    assert_eq!(run.complete(&data, &environment, "", false).unwrap(), result);
+    assert_eq!(observer.steps.load(Ordering::SeqCst), 0);
+    let predictions = run.predictions(&data, &environment, Views::Ten);
+    assert_eq!(predictions.unwrap().result(Views::Ten), result.tests[0]);
+    assert!(matches!(run.status().unwrap(), RunStatus::Finished(_)));
+    let (environment, observer) = stopping(0);
+    run.complete(&data, &environment, "", true).unwrap();
+    assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS, "fresh");
+}
+
+/// Returns the checkpoints of a run, the newest last.
+fn checkpoints(run: &Run) -> Vec<PathBuf> {
+    let folders = fs::read_dir(run.folder.join("checkpoints")).unwrap();
+    let mut folders: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
+    folders.sort_by_key(|folder| fs::metadata(folder).unwrap().modified().unwrap());
+    folders
+}
+
+#[test]
+fn a_damaged_checkpoint_gives_way_to_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let whole = run(&data, &folder.path().join("whole"));
+    whole.complete(&data, &stopping(0).0, "", false).unwrap();
+    let damaged = run(&data, &folder.path().join("damaged"));
+    damaged.complete(&data, &stopping(10).0, "", false).unwrap_err();
+    let checkpoints = checkpoints(&damaged);
+    assert_eq!(checkpoints.len(), 2, "the newest and the one before it");
+    let newest = checkpoints.last().unwrap();
+    for file in fs::read_dir(newest).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|ending| ending == "bpk") {
+            let mut bytes = fs::read(&file).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&file, bytes).unwrap();
+        }
+    }
+    let (environment, observer) = stopping(0);
+    damaged.complete(&data, &environment, "", false).unwrap();
+    assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS - 8, "from the end of the second epoch");
+    assert_eq!(outcome(&damaged), outcome(&whole));
+}
+
+#[test]
+fn the_identity_is_of_what_changes_results_and_of_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let identity = |change: &dyn Fn(&mut RunConfig), seed, form| {
+        let mut config = config();
+        change(&mut config);
+        config.identity(&data.dataset, seed, form)
+    };
+    let same = |_: &mut RunConfig| ();
+    let ours = identity(&same, 3, Implementation::Fast);
+    assert_eq!(ours, run(&data, folder.path()).identity);
+    assert_ne!(ours, identity(&same, 4, Implementation::Fast));
+    assert_ne!(ours, identity(&same, 3, Implementation::Composed));
+    assert_ne!(ours, identity(&|config| config.recipe.momentum = 0.8, 3, Implementation::Fast));
+    assert_ne!(ours, identity(&|config| config.network.conv[0].bias = 1.0, 3, Implementation::Fast));
+    // The views of the test come after training: another test is added to the same run.
+    assert_eq!(ours, identity(&|config| config.evaluation.views = Views::Centre, 3, Implementation::Fast));
+}
+
+#[test]
+fn numbers_that_are_none_end_a_run_before_they_reach_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let mut config = config();
+    (config.recipe.learning_rate, config.recipe.warmup_steps) = (1e20, 0);
+    let run = Run::new(config, 0, Implementation::Fast, &data.dataset, folder.path());
+    let error = run.complete(&data, &stopping(0).0, "", false).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { .. } | TrainError::Gradient { .. }), "{error}");
+    assert_eq!(crate::failure(&run.folder).unwrap(), error.to_string());
+    assert!(!run.weights().exists());
+}
