@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use alexnet_config::Diff;
-use alexnet_config::{BuiltIn, check_name, load};
+use crate::StudyError;
+use alexnet_config::{BuiltIn, ConfigError, Diff, check_name, load};
 
 /// A question with its arms, defined by a file in `ablations/`.
 #[derive(Debug, Clone, Deserialize)]
@@ -134,35 +133,37 @@ impl Ablation {
     ///
     /// # Errors
     /// If there is no such file, or its arms cannot be compared.
-    pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self> {
+    pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self, StudyError> {
         let mut ablation: Self = load("ablation", built_in, name)?;
         if let Some(grid) = ablation.grid.take() {
-            ablation.arms.extend(grid.arms().with_context(|| format!("ablation `{}`", ablation.name))?);
+            let arms = grid.arms().map_err(|error| error.within(format!("ablation `{}`", ablation.name)))?;
+            ablation.arms.extend(arms);
         }
         check_name("ablation", &ablation.name)?;
         let mut names: Vec<&str> = ablation.all().map(|arm| arm.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!("ablation `{}`: two arms are called `{}`", ablation.name, pair[0]);
+            return Err(ablation.invalid(format!("two arms are called `{}`", pair[0])));
         }
         let unknown = |name: &&String| !ablation.all().any(|arm| arm.name == **name);
         if let Some(name) = ablation.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
-            bail!("ablation `{}`: there is no arm `{name}` to compare with", ablation.name);
+            return Err(ablation.invalid(format!("there is no arm `{name}` to compare with")));
         }
         for (what, arm) in ablation.source.iter().map(|arm| ("source", arm)).chain([("base", &ablation.base)])
         {
             if arm.like.is_some() || arm.against.is_some() {
-                bail!("ablation `{}`: its {what} is neither like an arm nor held against one", ablation.name);
+                let problem = format!("its {what} is neither like an arm nor held against one");
+                return Err(ablation.invalid(problem));
             }
         }
         for (place, arm) in ablation.arms.iter().enumerate() {
             let Some(like) = &arm.like else { continue };
             if !ablation.arms[..place].iter().any(|before| before.name == *like) {
-                bail!("ablation `{}`: no arm before `{}` is called `{like}`", ablation.name, arm.name);
+                return Err(ablation.invalid(format!("no arm before `{}` is called `{like}`", arm.name)));
             }
         }
         if ablation.arms.is_empty() {
-            bail!("ablation `{}` has no `[[arms]]` and no `[grid]` to compare with its base", ablation.name);
+            return Err(StudyError::NoArms { ablation: ablation.name });
         }
         Ok(ablation)
     }
@@ -170,6 +171,10 @@ impl Ablation {
     /// Returns the base, then the other arms.
     pub fn all(&self) -> impl Iterator<Item = &Arm> {
         std::iter::once(&self.base).chain(&self.arms)
+    }
+
+    pub(crate) fn invalid(&self, problem: impl Into<String>) -> StudyError {
+        StudyError::Ablation { name: self.name.clone(), problem: problem.into() }
     }
 }
 
@@ -195,9 +200,10 @@ impl Ablation {
 }
 
 impl Grid {
-    fn arms(&self) -> Result<Vec<Arm>> {
+    fn arms(&self) -> Result<Vec<Arm>, ConfigError> {
         if let Some((key, _)) = self.set.iter().find(|(_, values)| values.is_empty()) {
-            bail!("at `grid.set`: `{key}` has an empty list");
+            let problem = format!("`{key}` has an empty list");
+            return Err(ConfigError::Key { path: "grid.set".to_owned(), problem });
         }
         // A key is abbreviated to its last part if that is unique.
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();

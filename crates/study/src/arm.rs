@@ -2,11 +2,11 @@
 
 use alexnet_model::Trace;
 use alexnet_train::RunConfig;
-use anyhow::{Context, Result, bail};
 
 use crate::ablation::{Ablation, Arm, Change};
 use crate::scale::{Scale, changed};
-use alexnet_config::Diff;
+use crate::{ArmProblem, StudyError};
+use alexnet_config::{ConfigError, Diff};
 
 /// The value of [`Initial::weights`](alexnet_train::Initial) that refers to an ablation's source.
 pub(crate) const SOURCE: &str = "source";
@@ -15,18 +15,22 @@ pub(crate) const SOURCE: &str = "source";
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn source(ablation: &Ablation, scale: &Scale, command_line: &Diff) -> Result<Option<RunConfig>> {
+pub fn source(
+    ablation: &Ablation,
+    scale: &Scale,
+    command_line: &Diff,
+) -> Result<Option<RunConfig>, StudyError> {
     let Some(arm) = &ablation.source else { return Ok(None) };
     let context = || format!("ablation `{}`, source, scale `{}`", ablation.name, scale.name);
     let scaled = scale.config(&Diff::default())?;
     let config =
         ablation.diffs(arm, &scale.name).iter().try_fold(scaled, |config, diff| changed(&config, diff));
-    let config = config.with_context(context)?;
-    config.network.trace().with_context(context)?;
+    let config = config.map_err(|error| error.within(context()))?;
+    config.network.trace().map_err(|source| StudyError::Network { context: context(), source })?;
     if config.initial.weights == SOURCE {
-        bail!("{}: begins with itself", context());
+        return Err(StudyError::Arm { context: context(), problem: ArmProblem::BeginsWithItself });
     }
-    changed(&config, command_line).context("`--set`").map(Some)
+    Ok(Some(overridden(&config, command_line)?))
 }
 
 /// Returns each arm with its config, the base first.
@@ -37,70 +41,72 @@ pub fn resolve<'a>(
     ablation: &'a Ablation,
     scale: &Scale,
     command_line: &Diff,
-) -> Result<Vec<(&'a Arm, RunConfig)>> {
+) -> Result<Vec<(&'a Arm, RunConfig)>, StudyError> {
     let scaled = scale.config(&Diff::default())?;
     let context =
         |arm: &Arm| format!("ablation `{}`, arm `{}`, scale `{}`", ablation.name, arm.name, scale.name);
     let apply = |config: &RunConfig, arm: &Arm| {
-        ablation
-            .diffs(arm, &scale.name)
-            .iter()
-            .try_fold(config.clone(), |config, diff| changed(&config, diff))
+        let diffs = ablation.diffs(arm, &scale.name);
+        let config = diffs.iter().try_fold(config.clone(), |config, diff| changed(&config, diff));
+        config.map_err(|error| error.within(context(arm)))
     };
-    let base = apply(&scaled, &ablation.base).with_context(|| context(&ablation.base))?;
+    let trace = |config: &RunConfig, arm: &Arm| {
+        config.network.trace().map_err(|source| StudyError::Network { context: context(arm), source })
+    };
+    let invalid = |arm: &Arm, problem| Err(StudyError::Arm { context: context(arm), problem });
+    let base = apply(&scaled, &ablation.base)?;
+    let base_trace = trace(&base, &ablation.base)?;
     let mut arms = Vec::new();
     for arm in ablation.all() {
         let is_base = std::ptr::eq(arm, &ablation.base);
-        let config = if is_base { base.clone() } else { apply(&base, arm).with_context(|| context(arm))? };
+        let config = if is_base { base.clone() } else { apply(&base, arm)? };
         if arm.from_grid && config == base {
             continue;
         }
-        let trace = config.network.trace().with_context(|| context(arm))?;
-        if !is_base {
-            check(arm, &config, &base, &trace).with_context(|| context(arm))?;
+        if !is_base && config == base {
+            return invalid(arm, ArmProblem::NoEffect);
         }
-        // The command line overrides every arm.
-        arms.push((arm, changed(&config, command_line).context("`--set`")?));
+        if let Some(problem) = undeclared(arm, &trace(&config, arm)?, &base_trace) {
+            return invalid(arm, problem);
+        }
+        arms.push((arm, overridden(&config, command_line)?));
     }
     if arms.len() < 2 {
-        bail!("ablation `{}`: its grid has no combination but the base itself", ablation.name);
+        return Err(ablation.invalid("its grid has no combination but the base itself"));
     }
     for (arm, config) in &arms {
         if config.initial.weights == SOURCE && ablation.source.is_none() {
-            bail!("{}: begins with the source, but the ablation has no `[source]`", context(arm));
+            return invalid(arm, ArmProblem::NoSource);
         }
     }
     for (arm, config) in arms.iter().skip(1) {
         if *config == arms[0].1 {
-            bail!("{}: equal to the base after `--set`", context(arm));
+            return invalid(arm, ArmProblem::Overridden);
         }
-        config.network.trace().with_context(|| context(arm))?;
+        trace(config, arm)?;
     }
     Ok(arms)
 }
 
-fn check(arm: &Arm, config: &RunConfig, base: &RunConfig, trace: &Trace) -> Result<()> {
-    if config == base {
-        bail!("equal to the base: it changes nothing");
-    }
-    let base = base.network.trace()?;
+/// Returns a config with the changes of the command line, which override every arm's.
+fn overridden(config: &RunConfig, command_line: &Diff) -> Result<RunConfig, ConfigError> {
+    changed(config, command_line).map_err(|error| error.within("`--set`"))
+}
+
+/// Returns a side effect of an arm that it does not declare.
+fn undeclared(arm: &Arm, trace: &Trace, base: &Trace) -> Option<ArmProblem> {
     if trace.parameters() != base.parameters() && !arm.changes.contains(&Change::Parameters) {
-        bail!(
-            "has {} parameters where the base has {}; if it must, say `changes = [\"parameters\"]`",
-            trace.parameters(),
-            base.parameters(),
-        );
+        return Some(ArmProblem::Parameters { arm: trace.parameters(), base: base.parameters() });
+    }
+    if arm.changes.contains(&Change::MapSizes) {
+        return None;
     }
     let sizes = base.map_sizes();
-    let other = trace.map_sizes().into_iter().find_map(|(layer, size)| {
-        let (_, before) = sizes.iter().find(|(name, _)| *name == layer)?;
-        (*before != size).then_some((layer, *before, size))
-    });
-    if let (Some((layer, before, after)), false) = (other, arm.changes.contains(&Change::MapSizes)) {
-        bail!(
-            "`{layer}` gives maps of {after}×{after} where the base gives {before}×{before}; \
-             if it must, say `changes = [\"map-sizes\"]`"
-        );
-    }
-    Ok(())
+    trace.map_sizes().into_iter().find_map(|(layer, arm)| {
+        let &(_, base) = sizes.iter().find(|(name, _)| *name == layer)?;
+        (base != arm).then_some(ArmProblem::MapSizes { layer, arm, base })
+    })
 }
+
+#[cfg(test)]
+mod tests;

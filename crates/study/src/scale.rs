@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use alexnet_model::Preset;
 use alexnet_train::{DataConfig, Evaluation, Initial, Recipe, RunConfig};
-use anyhow::{Context, Result};
 use serde::Deserialize;
 use toml::Value;
 
-use alexnet_config::Diff;
-use alexnet_config::{BuiltIn, check_name, from_value, load};
+use alexnet_config::{BuiltIn, ConfigError, Diff, check_name, from_value, load};
 
 /// The size of a study: network, data and recipe.
 #[derive(Debug, Clone, Deserialize)]
@@ -36,7 +34,7 @@ impl Scale {
     ///
     /// # Errors
     /// If there is no such file, or its content does not fit.
-    pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self> {
+    pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self, ConfigError> {
         let scale: Self = load("scale", built_in, name)?;
         check_name("scale", &scale.name)?;
         Ok(scale)
@@ -49,7 +47,10 @@ impl Scale {
     }
 
     /// Returns the config of this scale, changed by `changes`.
-    pub fn config(&self, changes: &Diff) -> Result<RunConfig> {
+    ///
+    /// # Errors
+    /// If there is no such network, or a change cannot be made.
+    pub fn config(&self, changes: &Diff) -> Result<RunConfig, ConfigError> {
         let config = RunConfig {
             network: Preset::load(&self.network)?,
             data: self.data.clone(),
@@ -58,14 +59,16 @@ impl Scale {
             evaluation: self.evaluation,
         };
         let own = Diff { set: self.set.clone(), ..Diff::default() };
-        let config = changed(&config, &own).with_context(|| format!("scale `{}`", self.name))?;
+        let config =
+            changed(&config, &own).map_err(|error| error.within(format!("scale `{}`", self.name)))?;
         changed(&config, changes)
     }
 }
 
 /// Returns `config` with `changes` applied.
-pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig> {
-    let mut value = Value::try_from(config).context("a config that TOML cannot hold")?;
+pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig, ConfigError> {
+    let mut value = Value::try_from(config)
+        .map_err(|error| ConfigError::Change(format!("a config that TOML cannot hold: {error}")))?;
     changes.apply(&mut value)?;
     let config: RunConfig = from_value(value)?;
     check_name("network", &config.network.name)?;

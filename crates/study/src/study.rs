@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use alexnet_data::DataError;
 use alexnet_ops::Key;
 use alexnet_train::{Data, Environment, Run, RunConfig};
-use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::StudyError;
 use crate::ablation::{Ablation, Arm, Claim, Quantity};
 use crate::arm::SOURCE;
 use crate::design::{Design, Look};
@@ -127,6 +128,9 @@ pub enum Seeds {
 
 impl Study {
     /// Creates the study of an ablation, before training.
+    ///
+    /// # Errors
+    /// If the config of the source or of an arm does not fit the data.
     pub fn new(
         ablation: &Ablation,
         scale: &Scale,
@@ -135,32 +139,34 @@ impl Study {
         seeds: Seeds,
         data: &Data,
         environment: &Environment,
-    ) -> Result<Self> {
+    ) -> Result<Self, StudyError> {
         let (most, looks) = match seeds {
             Seeds::Fixed(number) => (number, false),
             Seeds::UntilDecided { most } => (most, true),
         };
         let seeds: Vec<u64> = (0..most as u64).collect();
-        let learned_from = |config: &RunConfig| -> Result<usize> {
+        let check = |what: &str, config: &RunConfig| {
+            config.check(&data.dataset).map_err(|source| StudyError::Train {
+                context: format!("{what} on data set `{}`", data.dataset.name),
+                source: Box::new(source),
+            })
+        };
+        let learned_from = |config: &RunConfig| -> Result<usize, DataError> {
             Ok(data.dataset.part(&config.data.classes, config.data.labelled, 0)?.train.len())
         };
         let folder = |config: RunConfig, seed: u64| {
             let run = Run::new(config, seed, environment.operations, &data.dataset, Path::new(""));
             run.folder.to_string_lossy().into_owned()
         };
-        let source = source.map(|config| -> Result<Source> {
-            config
-                .check(&data.dataset)
-                .with_context(|| format!("source on data set `{}`", data.dataset.name))?;
+        let source = source.map(|config| -> Result<Source, StudyError> {
+            check("source", &config)?;
             let runs = seeds.iter().map(|&seed| folder(config.clone(), seed)).collect();
             Ok(Source { training_images: learned_from(&config)?, runs, config })
         });
         let source = source.transpose()?;
         let names: Vec<&str> = arms.iter().map(|(arm, _)| arm.name.as_str()).collect();
-        let arm = |(arm, config): (&Arm, RunConfig)| -> Result<StudyArm> {
-            let trace = config
-                .check(&data.dataset)
-                .with_context(|| format!("arm `{}` on data set `{}`", arm.name, data.dataset.name))?;
+        let arm = |(arm, config): (&Arm, RunConfig)| -> Result<StudyArm, StudyError> {
+            let trace = check(&format!("arm `{}`", arm.name), &config)?;
             let run = |(place, &seed): (usize, &u64)| folder(begun(&config, source.as_ref(), place), seed);
             let against =
                 arm.against.as_ref().and_then(|against| names.iter().position(|name| name == against));
@@ -190,7 +196,7 @@ impl Study {
             backend: environment.backend.clone(),
             code_version: environment.code_version.clone(),
             training_images: data.dataset.train.len(),
-            arms: arms.into_iter().map(arm).collect::<Result<_>>()?,
+            arms: arms.into_iter().map(arm).collect::<Result<_, StudyError>>()?,
             source,
             seeds,
             design: None,
@@ -209,8 +215,7 @@ impl Study {
     ///
     /// # Errors
     /// If either study has a design and the two designs differ, since looks are fixed before the first one.
-    pub fn follow(&mut self, earlier: Study, folder: &Path) -> Result<()> {
-        let anew = "; begin anew with another `--out`, or with `--fresh`";
+    pub fn follow(&mut self, earlier: Study, folder: &Path) -> Result<(), StudyError> {
         if let Some(design) = &earlier.design {
             let of = |study: &Study| {
                 let claims: Vec<_> = study.arms.iter().map(|arm| (arm.against, arm.expected_sign)).collect();
@@ -223,18 +228,12 @@ impl Study {
                     claims,
                 )
             };
-            let same = of(self) == of(&earlier);
-            if !same {
-                let what = match &self.design {
-                    None => "`--until-decided` and `--max-seeds` go on with it",
-                    Some(own) if own != design => "this command has others",
-                    Some(_) => "this command's runs are others (config, images, operations)",
-                };
-                bail!(
-                    "{}: the design of this study is fixed, {}, and {what}{anew}",
-                    folder.display(),
-                    design.text()
-                );
+            if of(self) != of(&earlier) {
+                return Err(StudyError::DesignFixed {
+                    folder: folder.to_owned(),
+                    design: design.clone(),
+                    own: self.design.clone(),
+                });
             }
             self.looks = earlier.looks;
             return Ok(());
@@ -251,18 +250,17 @@ impl Study {
         }
         looks.retain(|look| !look.arms.is_empty());
         if let (Some(_), Some(look)) = (&self.design, looks.last()) {
-            bail!(
-                "{}: a table of this study was made with {} seeds, and looks must be fixed before the first{anew}",
-                folder.display(),
-                look.seeds
-            );
+            return Err(StudyError::LookTaken { folder: folder.to_owned(), seeds: look.seeds });
         }
         self.looks = looks;
         Ok(())
     }
 
     /// Records in `study.json`, in the study's folder, that a table was made.
-    pub fn note_look(&mut self, look: Look, folder: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn note_look(&mut self, look: Look, folder: &Path) -> Result<(), StudyError> {
         if look.arms.is_empty() || self.looks.contains(&look) {
             return Ok(());
         }
@@ -284,22 +282,29 @@ impl Study {
     }
 
     /// Writes `study.json` into the study's folder.
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// If the folder cannot be created or the file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), StudyError> {
         let path = folder.join("study.json");
-        let cannot = || format!("cannot write {}", path.display());
-        std::fs::create_dir_all(folder).with_context(cannot)?;
-        // The file is replaced atomically, because another process may be reading it.
-        alexnet_data::write_whole(&path, &serde_json::to_vec_pretty(self)?).with_context(cannot)
+        let write = || -> std::io::Result<()> {
+            std::fs::create_dir_all(folder)?;
+            // The file is replaced atomically, because another process may be reading it.
+            alexnet_data::atomic_write(&path, &serde_json::to_vec_pretty(self)?)
+        };
+        write().map_err(|source| StudyError::Write { path, source })
     }
 
     /// Reads the study in a folder.
-    pub fn read(folder: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// If the folder has no `study.json`, or that file is damaged.
+    pub fn read(folder: &Path) -> Result<Self, StudyError> {
         let path = folder.join("study.json");
-        let text = std::fs::read_to_string(&path).with_context(|| {
-            format!("cannot read {}; give the folder of an ablation, `runs/ablations/…`", path.display())
-        })?;
-        let study: Self =
-            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        let damaged = |problem: String| StudyError::Damaged { path: path.clone(), problem };
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| StudyError::Read { path: path.clone(), source })?;
+        let study: Self = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
         let other = |runs: &[String]| runs.len() != study.seeds.len();
         let arms = &study.arms;
         if arms.is_empty()
@@ -310,10 +315,7 @@ impl Study {
                 .any(|design| design.looks.last().is_none_or(|last| last.seeds != study.seeds.len()))
             || study.source.iter().any(|source| other(&source.runs))
         {
-            bail!(
-                "{} is damaged: every arm has a run a seed, and there is at least the base",
-                path.display()
-            );
+            return Err(damaged("every arm has a run a seed, and there is at least the base".to_owned()));
         }
         Ok(study)
     }
