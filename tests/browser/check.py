@@ -15,7 +15,7 @@ import tempfile
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 PROGRAM = str(pathlib.Path(sys.argv[1]).resolve())
 PICTURES = pathlib.Path(sys.argv[2]) if len(sys.argv) > 2 else None
@@ -129,39 +129,52 @@ def check_controls(page, report):
     runs = sum(len(arm["runs"]) for arm in report["arms"])
     assert len(page.all("table.runs tbody tr")) == runs
 
-    lines = lambda: page.run("document.querySelectorAll('svg.curves path').length")
+    visible = lambda selector: page.run(f"[...document.querySelectorAll('{selector}')].filter((it) => it.checkVisibility()).length")
+    lines = lambda: visible("svg.curves polyline")
     before = lines()
-    page.all("button.arm")[1].click()
-    assert page.all("button.arm")[1].get_attribute("aria-pressed") == "false"
+    assert visible("svg.curves") == 1 and before > len(report["arms"])
+    page.one("input.toggle-1").click()
     assert lines() < before
-    page.all("button.arm")[1].click()
+    page.one("input.toggle-1").click()
     assert lines() == before
-    for name, value in ((1, "time"), (1, "images"), (2, "log"), (0, "train")):
+    for name, value in ((1, "time"), (2, "log"), (0, "train")):
         Select(page.all("select")[name]).select_by_value(value)
+        assert visible("svg.curves") == visible(f"svg.curves.{value}") == 1, value
         assert lines() == before, value
-        assert not page.run("/NaN|Infinity/.test(document.querySelector('svg.curves').outerHTML)")
-    page.one("input[type=checkbox]").click()
+    assert not page.run("[...document.querySelectorAll('svg')].some((svg) => /NaN|[^a-z]inf[^a-z]/.test(svg.outerHTML))")
+    page.one("input.every-seed").click()
     assert lines() < before
+    page.one("input.every-seed").click()
 
 
 def check_dialog(page, report):
-    point = page.one("svg.forest circle.point")
-    arm, run = int(point.get_attribute("data-arm")), int(point.get_attribute("data-run"))
-    point.click()
-    assert page.run("document.getElementById('run').open")
-    title = page.one("#run-name").text
-    assert report["arms"][arm]["name"] in title and f"seed {report['arms'][arm]['runs'][run]['seed']}" in title
-    assert "network.conv.conv1.stages" in page.one("#run-content").text
-    assert "recipe.learning_rate" in page.one("#run table.config").text
-    link = page.one("#run-content a").get_attribute("href")
+    # A point leads to the row of its run, also where the filter hides it.
+    page.one("input[type=search]").send_keys("no such run")
+    assert not page.all("table.runs tbody tr")
+    point = page.one("svg.forest a")
+    target = point.get_dom_attribute("href").removeprefix("#")
+    point.find_element(By.CSS_SELECTOR, "circle").click()
+    row = WebDriverWait(page.browser, 5).until(lambda _: page.one(f"tr[id='{target}']:target"))
+    arm, run = map(int, target.split("-")[2:])
+    found = report["arms"][arm]
+    assert row.text.startswith(f"{found['name']} {found['runs'][run]['seed']} "), row.text
+    assert page.run("(({top, bottom}) => top >= 0 && bottom <= innerHeight)(document.querySelector('tr:target').getBoundingClientRect())")
+    link = row.find_element(By.CSS_SELECTOR, "a").get_attribute("href")
     assert pathlib.Path(link.removeprefix("file://")).is_file(), link
-    page.one("#run").send_keys(Keys.ESCAPE)
-    assert not page.run("document.getElementById('run').open")
+
+    row.find_element(By.CSS_SELECTOR, "button").click()
+    popover = page.one(f"#config-0-{arm}:popover-open")
+    assert found["name"] in popover.find_element(By.CSS_SELECTOR, "h2").text
+    assert "network.conv.conv1.stages" in popover.text
+    assert "recipe.learning_rate" in popover.find_element(By.CSS_SELECTOR, "table.config").text
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not page.all(":popover-open")
     button = page.one("table.runs tbody button")
     page.run("document.querySelector('table.runs tbody button').focus()")
     button.send_keys(Keys.ENTER)
-    assert page.run("document.getElementById('run').open"), "the keyboard opens it too"
-    page.one("#run form button").click()
+    assert page.all(":popover-open"), "the keyboard opens it too"
+    page.one(":popover-open > button").click()
+    assert not page.all(":popover-open")
 
 
 def main():
@@ -183,7 +196,7 @@ def main():
         check_dialog(page, report)
         page.no_errors()
         assert not page.all("script[src], link[rel=stylesheet], img"), "the page needs no other file"
-        print("numbers, controls, dialog: right")
+        print("numbers, controls, configs: right")
 
         for width in (360, 3840):
             browser.set_window_size(width, 1200)
@@ -262,7 +275,8 @@ def main():
         assert len(page.all("table.runs tbody tr")) == 1000
         page.no_errors()
         page.picture("thousand")
-        print(f"1000 runs: {path.stat().st_size / 1e6:.1f} MB, ready after {page.run('document.documentElement.dataset.ready')} ms")
+        ready = page.run("performance.getEntriesByType('navigation')[0].domComplete")
+        print(f"1000 runs: {path.stat().st_size / 1e6:.1f} MB, ready after {ready:.0f} ms")
     finally:
         browser.quit()
         shutil.rmtree(folder)

@@ -1,152 +1,263 @@
-//! Learning curves as an SVG: validation error by epoch, the mean over seeds and their range.
+//! Learning curves: for each arm the mean error over seeds, its standard deviation and, in a page, the seeds.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use crate::report::{ArmReport, Report};
 use alexnet_study::ablation::Quantity;
+use alexnet_study::statistics::mean_and_sd;
+use alexnet_train::EpochRow;
 
-pub(crate) const WIDTH: f64 = 720.0;
-pub(crate) const HEIGHT: f64 = 420.0;
-pub(crate) const LEFT: f64 = 64.0;
-pub(crate) const RIGHT: f64 = 170.0;
-pub(crate) const TOP: f64 = 48.0;
-pub(crate) const BOTTOM: f64 = 52.0;
+use crate::chart::{Axis, Chart, Frame, dash};
+use crate::report::{ArmReport, Report};
 
-/// Colours that most colour-blind readers can distinguish (Okabe & Ito).
-pub(crate) const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
-
-/// One arm's curve: epoch, and the mean, lowest and highest error in percent.
-struct Curve<'a> {
-    name: &'a str,
-    points: Vec<(f64, f64, f64, f64)>,
+/// A choice of axes and data. The names are also CSS classes of the chart and values of the page's controls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View {
+    /// `validation`, `train` or `train-evaluated`.
+    pub(crate) split: &'static str,
+    /// `epochs`, `time` or `images`.
+    pub(crate) x: &'static str,
+    /// `linear` or `log`.
+    pub(crate) y: &'static str,
 }
 
-fn curve<'a>(arm: &'a ArmReport, split: &str) -> Curve<'a> {
-    let last = arm.runs.iter().flat_map(|run| &run.rows).map(|row| row.epoch).max().unwrap_or(0);
-    let points = (1..=last).filter_map(|epoch| {
-        let rows = arm.runs.iter().flat_map(|run| &run.rows);
-        let errors: Vec<f64> = rows
-            .filter(|row| row.epoch == epoch && row.split == split)
-            .map(|row| 100.0 * row.top1_error)
-            .collect();
-        let mean = errors.iter().sum::<f64>() / errors.len() as f64;
-        let low = errors.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = errors.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        (!errors.is_empty()).then_some((epoch as f64, mean, low, high))
-    });
-    Curve { name: &arm.name, points: points.collect() }
-}
-
-/// Returns a tick step that gives about `count` ticks: 1, 2 or 5 times a power of ten.
-pub(crate) fn tick_step(span: f64, count: f64) -> f64 {
-    let raw = (span / count).max(1e-9);
-    let power = 10f64.powf(raw.log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-    steps.into_iter().find(|&step| step >= raw).unwrap_or(10.0 * power)
-}
-
-pub(crate) fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// Begins a chart with its title and horizontal grid lines, from `low` at the bottom to `high` at the top.
-pub(crate) fn opened(question: &str, subject: &str, [low, high]: [f64; 2], step: f64) -> String {
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{LEFT}\" y=\"20\" font-size=\"14\">{}</text>\n\
-         <text x=\"{LEFT}\" y=\"37\" fill=\"#555\">{}</text>\n",
-        escaped(question),
-        escaped(subject),
-    );
-    let mut tick = low;
-    while tick <= high + step / 2.0 {
-        let at = TOP + (high - tick) / (high - low) * (HEIGHT - TOP - BOTTOM);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>\
-             <text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            WIDTH - RIGHT,
-            LEFT - 8.0,
-            at + 4.0,
-            (tick * 1000.0).round() / 1000.0,
-        );
-        tick += step;
+impl View {
+    /// Returns the view that belongs to the quantity by which arms are compared.
+    pub(crate) fn of(quantity: Quantity) -> Self {
+        let split = match quantity {
+            Quantity::TestError => "validation",
+            Quantity::TrainingError | Quantity::EpochsToTrainingError => "train-evaluated",
+        };
+        Self { split, x: "epochs", y: "linear" }
     }
-    svg
 }
 
-/// Returns the chart.
-pub(crate) fn svg(report: &Report) -> String {
-    let (split, what) = match report.quantity {
-        Quantity::TestError => ("validation", "validation top-1 error, %"),
-        Quantity::TrainingError | Quantity::EpochsToTrainingError => {
-            ("train-evaluated", "training top-1 error, %")
-        }
-    };
-    let curves: Vec<Curve> = report.arms.iter().map(|arm| curve(arm, split)).collect();
-    let all = || curves.iter().flat_map(|curve| &curve.points);
-    let epochs = all().map(|point| point.0).fold(2.0, f64::max);
-    let low = all().map(|point| point.2).fold(f64::INFINITY, f64::min).min(100.0);
-    let high = all().map(|point| point.3).fold(0.0, f64::max).max(low + 1.0);
-    let step = tick_step(high - low, 6.0);
-    let (low, high) = ((low / step).floor() * step, (high / step).ceil() * step);
-    let x = |epoch: f64| LEFT + (epoch - 1.0) / (epochs - 1.0) * (WIDTH - LEFT - RIGHT);
-    let y = |error: f64| TOP + (high - error) / (high - low) * (HEIGHT - TOP - BOTTOM);
+/// The curves of one arm. The errors are in percent.
+#[derive(Default)]
+struct Curves {
+    runs: Vec<Vec<(f64, f64)>>,
+    mean: Vec<(f64, f64)>,
+    /// The mean plus and minus the standard deviation.
+    upper: Vec<(f64, f64)>,
+    lower: Vec<(f64, f64)>,
+}
 
+impl Curves {
+    fn of(arm: &ArmReport, view: View) -> Self {
+        let mut curves = Self::default();
+        let mut epochs: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        for run in &arm.runs {
+            let points = points(&run.rows, arm.training_images, view);
+            for &(epoch, x, error) in &points {
+                let (xs, errors) = epochs.entry(epoch).or_default();
+                xs.push(x);
+                errors.push(error);
+            }
+            curves.runs.push(points.into_iter().map(|(_, x, error)| (x, error)).collect());
+        }
+        for (xs, errors) in epochs.values() {
+            let ((x, _), (mean, sd)) = (mean_and_sd(xs), mean_and_sd(errors));
+            let sd = sd.unwrap_or(0.0);
+            curves.mean.push((x, mean));
+            curves.upper.push((x, mean + sd));
+            curves.lower.push((x, (mean - sd).max(0.0)));
+        }
+        curves
+    }
+}
+
+/// Returns epoch, place on the horizontal axis and error of the rows of a run.
+fn points(rows: &[EpochRow], training_images: usize, view: View) -> Vec<(usize, f64, f64)> {
+    let mut seconds = 0.0;
+    let mut points = Vec::new();
+    for row in rows {
+        if row.split == "train" {
+            seconds += row.seconds;
+        }
+        if row.split == view.split {
+            let x = match view.x {
+                "time" => seconds,
+                "images" => (row.epoch * training_images) as f64,
+                _ => row.epoch as f64,
+            };
+            points.push((row.epoch, x, 100.0 * row.top1_error));
+        }
+    }
+    points
+}
+
+/// Returns the chart as a file of its own.
+pub(crate) fn svg(report: &Report) -> String {
+    chart(report, View::of(report.quantity), None)
+}
+
+/// Returns the chart. In a page it has no title, and the curve of every run ends in a link to its row. The ids
+/// of these rows begin with `section`.
+pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> String {
+    let arms: Vec<Curves> = report.arms.iter().map(|arm| Curves::of(arm, view)).collect();
+    let lines = arms.iter().flat_map(|arm| arm.runs.iter().chain([&arm.upper, &arm.lower]));
+    let points: Vec<(f64, f64)> = lines.flatten().copied().collect();
+    let (least, across) = match view.x {
+        "time" => ([0.0, 1.0], "seconds of training"),
+        "images" => ([0.0, 1.0], "images"),
+        _ => ([1.0, 2.0], "epoch"),
+    };
+    let mut x = Axis::linear(points.iter().map(|point| point.0).chain(least));
+    if view.x == "epochs" {
+        x.ticks.retain(|tick| tick.fract() == 0.0);
+    }
+    let errors = points.iter().map(|point| point.1);
+    let y = if view.y == "log" { Axis::logarithmic(errors) } else { Axis::rounded(errors) };
+    let up = match view.split {
+        "validation" => "validation top-1 error, %",
+        "train" => "training top-1 error as seen, %",
+        _ => "training top-1 error, %",
+    };
     let subject = format!(
-        "`{}` at scale `{}` on {}; mean and range of {} seed(s)",
+        "`{}` at scale `{}` on {}; mean and standard deviation of {} seed(s)",
         report.ablation,
         report.scale,
         report.data,
         report.seeds.len(),
     );
-    let mut svg = opened(&report.question, &subject, [low, high], step);
-    let every = tick_step(epochs - 1.0, 10.0).max(1.0);
-    let mut epoch = 1.0;
-    while epoch <= epochs {
-        let _ = writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{epoch}</text>",
-            x(epoch),
-            HEIGHT - BOTTOM + 18.0,
-        );
-        epoch += every;
+    let mut chart = Chart::new(Frame {
+        class: &format!("curves {} {} {}", view.split, view.x, view.y),
+        label: &format!("Learning curves: {up}, by {across}"),
+        title: section.is_none().then_some([report.question.as_str(), subject.as_str()]),
+        margins: [64.0, 200.0],
+        height: f64::max(320.0, 20.0 * arms.len() as f64),
+        x: (x, across),
+        y: (y, up),
+    });
+    if points.is_empty() {
+        chart.note((0.0, 0.5), "nothing to draw");
     }
-    let _ = writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">epoch</text>\n\
-         <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">{what}</text>",
-        (LEFT + WIDTH - RIGHT) / 2.0,
-        HEIGHT - 12.0,
-        (TOP + HEIGHT - BOTTOM) / 2.0,
-    );
-    for (index, curve) in curves.iter().enumerate() {
-        let colour = COLOURS[index % COLOURS.len()];
-        let path = |points: &mut dyn Iterator<Item = (f64, f64)>| {
-            points
-                .map(|(epoch, error)| format!("{:.1},{:.1}", x(epoch), y(error)))
-                .collect::<Vec<_>>()
-                .join(" ")
+    for (index, (arm, curves)) in report.arms.iter().zip(&arms).enumerate() {
+        let note = if curves.mean.is_empty() { " (not trained)" } else { "" };
+        chart.series(index, Some(&format!("{}{note}", arm.name)), |chart| {
+            chart.band(&curves.upper, &curves.lower, "stroke='none' opacity='0.15'");
+            if let Some(section) = section {
+                chart.group("class='seed'", |chart| {
+                    seeds(chart, arm, curves, &format!("{section}-{index}"));
+                });
+            }
+            let dashes = dash(index);
+            let style = format!("stroke-width='2.5' stroke-dasharray='{dashes}' pointer-events='none'");
+            chart.line(&curves.mean, &style, "");
+        });
+    }
+    chart.finish()
+}
+
+/// Draws the curve of every run, and a point at its end that leads to the row of the run.
+fn seeds(chart: &mut Chart, arm: &ArmReport, curves: &Curves, rows: &str) {
+    for (place, (run, points)) in arm.runs.iter().zip(&curves.runs).enumerate() {
+        let Some(&end) = points.last() else { continue };
+        chart.line(points, "opacity='0.45'", "");
+        let title = format!("{}, seed {}: {:.2} %", arm.name, run.seed, end.1);
+        chart.point(end, 4.0, &title, Some(&format!("{rows}-{place}")));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use alexnet_study::ablation::Claim;
+
+    use super::*;
+    use crate::run::RunReport;
+
+    /// Returns a report of arms with these names, two seeds and this number of epochs.
+    pub(crate) fn report(arms: &[&str], epochs: usize) -> Report {
+        let row = |epoch: usize, split: &str, error: f64| EpochRow {
+            epoch,
+            step: epoch,
+            split: split.to_owned(),
+            loss: 1.0,
+            top1_error: error / epoch as f64,
+            top5_error: 0.0,
+            learning_rate: 0.01,
+            seconds: 2.0,
         };
-        let there = curve.points.iter().map(|point| (point.0, point.3));
-        let back = curve.points.iter().rev().map(|point| (point.0, point.2));
-        let band = path(&mut there.chain(back));
-        let line = path(&mut curve.points.iter().map(|point| (point.0, point.1)));
-        let legend = TOP + 10.0 + 20.0 * index as f64;
-        let note = if curve.points.is_empty() { " (not trained)" } else { "" };
-        let _ = writeln!(
-            svg,
-            "<polygon points=\"{band}\" fill=\"{colour}\" opacity=\"0.15\"/>\n\
-             <polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n\
-             <line x1=\"{0}\" x2=\"{1}\" y1=\"{legend}\" y2=\"{legend}\" stroke=\"{colour}\" stroke-width=\"2\"/>\
-             <text x=\"{2}\" y=\"{3}\">{4}{note}</text>",
-            WIDTH - RIGHT + 14.0,
-            WIDTH - RIGHT + 38.0,
-            WIDTH - RIGHT + 44.0,
-            legend + 4.0,
-            escaped(curve.name),
-        );
+        let run = |arm: usize, seed: u64| {
+            let mut run = RunReport::new(&format!("run {arm}#{seed}"), seed);
+            let error = 0.4 + 0.1 * seed as f64;
+            run.rows = (1..=epochs)
+                .flat_map(|epoch| [row(epoch, "train", error), row(epoch, "validation", error)])
+                .collect();
+            run.test_top1_error = Some(error);
+            run
+        };
+        let arm = |(place, name): (usize, &&str)| ArmReport {
+            name: (*name).to_owned(),
+            about: (*name).to_owned(),
+            parameters: 1_234_567,
+            training_images: 100,
+            against: None,
+            not_applicable: None,
+            values: vec![Some(40.0), Some(50.0)],
+            mean: Some(45.0),
+            sd: Some(7.07),
+            never_reached: 0,
+            difference: None,
+            ratio: None,
+            paper: None,
+            paper_ratio: None,
+            verdict: None,
+            look: None,
+            after_look: None,
+            interim: false,
+            versions: Vec::new(),
+            mixed: Vec::new(),
+            lrn: Vec::new(),
+            runs: vec![run(place, 0), run(place, 1)],
+        };
+        let text = || arms.first().copied().unwrap_or_default().to_owned();
+        Report {
+            ablation: "lrn".to_owned(),
+            question: text(),
+            claim: Claim { text: text(), section: "§3.3".to_owned(), data: text() },
+            quantity: Quantity::TestError,
+            unit: "%",
+            delta: 0.5,
+            scale: "mini".to_owned(),
+            data: text(),
+            checksum: String::new(),
+            backend: "flex".to_owned(),
+            code_version: String::new(),
+            seeds: vec![0, 1],
+            design: None,
+            mixed_versions: false,
+            arms: arms.iter().enumerate().map(arm).collect(),
+        }
     }
-    svg + "</svg>\n"
+
+    fn views() -> impl Iterator<Item = View> {
+        let axes = [("epochs", "linear"), ("time", "log"), ("images", "linear")];
+        axes.into_iter().flat_map(|(x, y)| ["validation", "train"].map(|split| View { split, x, y }))
+    }
+
+    #[test]
+    fn a_chart_has_a_line_for_each_run_and_mean() {
+        for view in views() {
+            let svg = chart(&report(&["on", "off"], 4), view, Some("run-0"));
+            assert_eq!(svg.matches("<polyline").count(), 2 * 3, "{view:?}");
+            assert!(svg.contains("href='#run-0-1-1'") && svg.contains("off, seed 1: 12.50 %"), "{svg}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+        }
+        let file = svg(&report(&["on", "off"], 4));
+        assert_eq!(file.matches("<polyline").count(), 2);
+        assert!(file.contains("2 seed(s)") && !file.contains("href"), "{file}");
+    }
+
+    #[test]
+    fn one_epoch_is_points_and_none_is_said() {
+        for view in views() {
+            let one = chart(&report(&["on"], 1), view, Some("run-0"));
+            assert!(one.contains("<circle") && !one.contains("<polyline"), "{one}");
+            let none = chart(&report(&["on"], 0), view, Some("run-0"));
+            assert!(none.contains("nothing to draw") && none.contains("on (not trained)"), "{none}");
+            assert!(!(one + &none).contains("NaN"));
+        }
+        let nobody = svg(&report(&[], 3));
+        assert!(nobody.contains("nothing to draw") && nobody.ends_with("</svg>\n"), "{nobody}");
+    }
 }

@@ -2,29 +2,34 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
-use crate::{Report, curves, labels};
+use crate::{Report, ReportError, curves, labels};
 
 impl Report {
     /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`. If arms learn from different numbers
     /// of images, also writes `labels.svg`.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self).context("a report that JSON cannot hold")?;
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        let write = |name: &str, text: &str| {
+            let path = folder.join(name);
+            alexnet_data::atomic_write(&path, text.as_bytes()).map_err(|source| ReportError::Io {
+                action: "write",
+                path,
+                source,
+            })
+        };
+        let json = serde_json::to_string_pretty(self)?;
         for (name, text) in [
             ("report.json", json + "\n"),
             ("runs.csv", self.csv()),
             ("table.txt", self.table()),
             ("curves.svg", curves::svg(self)),
         ] {
-            let path = folder.join(name);
-            alexnet_data::write_whole(&path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            write(name, &text)?;
         }
         if let Some(text) = labels::svg(self) {
-            let path = folder.join("labels.svg");
-            alexnet_data::write_whole(&path, text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display()))?;
+            write("labels.svg", &text)?;
         }
         Ok(())
     }

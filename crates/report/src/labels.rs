@@ -1,14 +1,14 @@
-//! Test error by the number of training images, as an SVG, with one line per kind of arm. For example, the
-//! arm `tuned, 40` is of the kind `tuned`.
+//! Test error by the number of training images, with one line per kind of arm. For example, the arm
+//! `tuned, 40` is of the kind `tuned`.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use crate::curves::{BOTTOM, COLOURS, HEIGHT, LEFT, RIGHT, TOP, WIDTH, escaped, opened, tick_step};
-use crate::report::Report;
 use alexnet_study::ablation::Quantity;
 
-/// The number of images, and the mean, lowest and highest error.
+use crate::chart::{Axis, Chart, Frame, dash};
+use crate::report::Report;
+
+/// The number of images, and the mean, lowest and highest error in percent.
 type Point = (f64, f64, f64, f64);
 
 /// Returns the chart, or `None` if all arms learn from the same number of images.
@@ -27,65 +27,53 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
             None => kinds.push((kind, vec![point])),
         }
     }
-    let numbers: Vec<f64> = numbers.into_iter().map(|images| images as f64).collect();
-    let ([first, .., last], false) = (numbers.as_slice(), kinds.is_empty()) else { return None };
+    if numbers.len() < 2 || kinds.is_empty() {
+        return None;
+    }
     kinds.iter_mut().for_each(|(_, points)| points.sort_by(|a, b| a.0.total_cmp(&b.0)));
-    let all = || kinds.iter().flat_map(|(_, points)| points);
-    let (low, high) = (
-        all().map(|point| point.2).fold(f64::INFINITY, f64::min),
-        all().map(|point| point.3).fold(0.0, f64::max),
-    );
-    let step = tick_step((high - low).max(1.0), 6.0);
-    let (low, high) = ((low / step).floor() * step, ((high / step).ceil() * step).max(low + step));
-    let x = |images: f64| LEFT + (images / first).ln() / (last / first).ln() * (WIDTH - LEFT - RIGHT);
-    let y = |error: f64| TOP + (high - error) / (high - low).max(1e-9) * (HEIGHT - TOP - BOTTOM);
+    let numbers: Vec<f64> = numbers.into_iter().map(|images| images as f64).collect();
+    let mut x = Axis::logarithmic(numbers.iter().copied());
+    x.ticks = numbers;
+    let points = kinds.iter().flat_map(|(_, points)| points);
+    let y = Axis::rounded(points.flat_map(|point| [point.2, point.3]));
     let subject = format!("{}; mean and range", report.subject());
-    let mut svg = opened(&report.question, &subject, [low, high], step);
-    for &images in &numbers {
-        let at = x(images);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{TOP}\" y2=\"{}\" stroke=\"#eee\"/>\
-             <text x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{images}</text>",
-            HEIGHT - BOTTOM,
-            HEIGHT - BOTTOM + 18.0,
-        );
-    }
-    let _ = writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">labelled training images</text>\n\
-         <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">test top-1 error, %</text>",
-        (LEFT + WIDTH - RIGHT) / 2.0,
-        HEIGHT - 12.0,
-        (TOP + HEIGHT - BOTTOM) / 2.0,
-    );
+    let mut chart = Chart::new(Frame {
+        class: "labels",
+        label: "Test error by the number of labelled training images",
+        title: Some([report.question.as_str(), subject.as_str()]),
+        margins: [64.0, 200.0],
+        height: f64::max(320.0, 20.0 * kinds.len() as f64),
+        x: (x, "labelled training images"),
+        y: (y, "test top-1 error, %"),
+    });
     for (index, (kind, points)) in kinds.iter().enumerate() {
-        let (colour, legend) = (COLOURS[index % COLOURS.len()], TOP + 10.0 + 20.0 * index as f64);
-        let line: Vec<String> =
-            points.iter().map(|point| format!("{:.1},{:.1}", x(point.0), y(point.1))).collect();
-        let _ = writeln!(
-            svg,
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>\n\
-             <line x1=\"{2}\" x2=\"{3}\" y1=\"{legend}\" y2=\"{legend}\" stroke=\"{colour}\" stroke-width=\"2\"/>\
-             <text x=\"{4}\" y=\"{5}\">{1}</text>",
-            line.join(" "),
-            escaped(kind),
-            WIDTH - RIGHT + 14.0,
-            WIDTH - RIGHT + 38.0,
-            WIDTH - RIGHT + 44.0,
-            legend + 4.0,
-        );
-        for point in points {
-            let at = x(point.0);
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\"/>\
-                 <circle cx=\"{at:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"/>",
-                y(point.2),
-                y(point.3),
-                y(point.1),
-            );
-        }
+        chart.series(index, Some(kind), |chart| {
+            let line: Vec<(f64, f64)> = points.iter().map(|point| (point.0, point.1)).collect();
+            let style = format!("stroke-width='2' stroke-dasharray='{}'", dash(index));
+            chart.line(&line, &style, "");
+            for &(images, mean, low, high) in points {
+                chart.line(&[(images, low), (images, high)], "", "");
+                let title = format!("{kind}, {images} images: {mean:.2} % [{low:.2}, {high:.2}]");
+                chart.point((images, mean), 3.0, &title, None);
+            }
+        });
     }
-    Some(svg + "</svg>\n")
+    Some(chart.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curves::tests::report;
+
+    #[test]
+    fn kinds_of_arms_are_lines_over_the_number_of_images() {
+        let mut report = report(&["scratch", "tuned", "scratch, 10", "tuned, 10"], 1);
+        assert_eq!(svg(&report), None);
+        report.arms[2].training_images = 10;
+        report.arms[3].training_images = 10;
+        let svg = svg(&report).unwrap();
+        assert_eq!(svg.matches("stroke-width='2'").count(), 2, "{svg}");
+        assert!(svg.contains("tuned, 10 images: 45.00 % [40.00, 50.00]") && !svg.contains("NaN"), "{svg}");
+    }
 }

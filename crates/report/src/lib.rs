@@ -1,7 +1,10 @@
 //! The results of a study: tables for terminals, JSON, CSV and a page.
 
+mod chart;
 mod curves;
+mod error;
 mod files;
+mod forest;
 mod labels;
 mod page;
 mod power;
@@ -9,6 +12,7 @@ mod report;
 mod run;
 mod table;
 
+pub use error::ReportError;
 pub use page::{Page, Section};
 pub use power::Power;
 pub use report::{ArmReport, Report};

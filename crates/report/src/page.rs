@@ -1,17 +1,20 @@
-//! The report as one offline page: `page/page.html` with its style, its script and the data.
+//! The report as one offline page, with its style, its script and its charts.
+
+mod backends;
+mod markup;
+mod runs;
+mod section;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use alexnet_train::EpochRow;
-use anyhow::{Context, Result};
-use serde::Serialize;
-
-use crate::report::Report;
-use alexnet_config::{Difference, differences, plain_values};
+use alexnet_config::{differences, plain_values};
 use alexnet_study::Study;
 
-const HTML: &str = include_str!("page/page.html");
+use crate::chart::escaped;
+use crate::error::ReportError;
+use crate::report::Report;
+
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
@@ -21,86 +24,38 @@ pub struct Page {
 }
 
 /// One study of a page.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Section {
     report: Report,
-    subject: String,
-    /// The supplementary tests and further notes, in words.
-    tests: Vec<String>,
-    notes: Vec<String>,
-    arms: Vec<ArmSection>,
-    training_images: usize,
+    /// The configs of the arms.
+    configs: Vec<Config>,
     /// The folder of the runs, as a link from the page.
     runs: String,
-    #[serde(skip)]
     out: PathBuf,
 }
 
-#[derive(Debug, Clone, Serialize)]
-struct ArmSection {
-    verdict: String,
-    /// The differences from the base's config to this arm's.
-    differences: Vec<Difference>,
-    config: BTreeMap<String, String>,
-    /// The curves, one per run.
-    curves: Vec<Curves>,
-}
-
-/// The epochs of a run. Each is an epoch, the seconds of training so far, and the top-1 error in percent.
-#[derive(Debug, Clone, Serialize)]
-struct Curves {
-    train: Vec<[f64; 3]>,
-    train_evaluated: Vec<[f64; 3]>,
-    validation: Vec<[f64; 3]>,
-}
-
-impl Curves {
-    fn of(rows: &[EpochRow]) -> Self {
-        let mut curves = Self { train: Vec::new(), train_evaluated: Vec::new(), validation: Vec::new() };
-        let mut seconds = 0.0;
-        let rounded = |value: f64, digits: i32| (value * 10f64.powi(digits)).round() / 10f64.powi(digits);
-        for row in rows {
-            let of = match row.split.as_str() {
-                "train" => {
-                    seconds += row.seconds;
-                    &mut curves.train
-                }
-                "train-evaluated" => &mut curves.train_evaluated,
-                "validation" => &mut curves.validation,
-                _ => continue,
-            };
-            of.push([row.epoch as f64, rounded(seconds, 2), rounded(100.0 * row.top1_error, 3)]);
-        }
-        curves
-    }
+/// The config of an arm.
+#[derive(Debug, Clone)]
+struct Config {
+    /// The keys whose values differ from the base's.
+    differs: Vec<String>,
+    values: BTreeMap<String, String>,
 }
 
 impl Section {
-    /// Creates the section of a study from its report and the curves of its runs.
-    pub fn of(study: &Study, report: Report, out: &Path) -> Result<Self> {
-        let base = &study.arms[0].config;
-        let mut arms = Vec::new();
-        for (arm, found) in study.arms.iter().zip(&report.arms) {
-            let [.., verdict] = found.row(std::ptr::eq(arm, &study.arms[0]), study.delta, 2);
-            let mut config = plain_values(&arm.config)?;
-            config.insert("data.set".to_owned(), study.data.clone()); // it may be the path of a manifest
-            arms.push(ArmSection {
-                verdict,
-                differences: differences(base, &arm.config)?,
-                config,
-                curves: found.runs.iter().map(|run| Curves::of(&run.rows)).collect(),
-            });
+    /// Creates the section of a study from its report and the folder that contains the folders of its runs.
+    ///
+    /// # Errors
+    /// If TOML cannot represent the config of an arm.
+    pub fn of(study: &Study, report: Report, out: &Path) -> Result<Self, ReportError> {
+        let mut configs = Vec::new();
+        for arm in &study.arms {
+            let mut values = plain_values(&arm.config)?;
+            values.insert("data.set".to_owned(), study.data.clone()); // it may be the path of a manifest
+            let differs = differences(&study.arms[0].config, &arm.config)?;
+            configs.push(Config { differs: differs.into_iter().map(|found| found.key).collect(), values });
         }
-        Ok(Self {
-            subject: report.subject(),
-            tests: report.tests(),
-            notes: report.notes(),
-            training_images: study.training_images,
-            runs: String::new(),
-            out: out.to_owned(),
-            report,
-            arms,
-        })
+        Ok(Self { report, configs, runs: String::new(), out: out.to_owned() })
     }
 }
 
@@ -110,12 +65,19 @@ impl Page {
         Self { sections }
     }
 
-    /// Writes `index.html`, and the same data as `report.json` and `runs.csv`.
-    pub fn write(mut self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
-        let here = folder.canonicalize().with_context(|| folder.display().to_string())?;
+    /// Writes `index.html`, and `report.json` and `runs.csv` with the numbers of all sections.
+    ///
+    /// # Errors
+    /// If a folder of runs does not exist or a file cannot be written.
+    pub fn write(mut self, folder: &Path) -> Result<(), ReportError> {
+        let io = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source: std::io::Error| ReportError::Io { action, path, source }
+        };
+        std::fs::create_dir_all(folder).map_err(io("write", folder))?;
+        let here = folder.canonicalize().map_err(io("read", folder))?;
         for section in &mut self.sections {
-            let out = section.out.canonicalize().with_context(|| section.out.display().to_string())?;
+            let out = section.out.canonicalize().map_err(io("read", &section.out))?;
             section.runs = relative(&here, &out);
         }
         let reports: Vec<&Report> = self.sections.iter().map(|section| &section.report).collect();
@@ -124,39 +86,45 @@ impl Page {
             _ => serde_json::to_string_pretty(&reports)?,
         };
         for (name, text) in
-            [("index.html", self.html()?), ("report.json", json + "\n"), ("runs.csv", csv(&reports))]
+            [("index.html", self.html()), ("report.json", json + "\n"), ("runs.csv", csv(&reports))]
         {
             let path = folder.join(name);
-            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            std::fs::write(&path, text).map_err(io("write", &path))?;
         }
         Ok(())
     }
 
-    fn html(&self) -> Result<String> {
-        let names: Vec<String> =
-            self.sections.iter().map(|section| section.report.ablation.clone()).collect();
-        let tables: String = self.sections.iter().map(|section| escaped(&section.report.table())).collect();
-        // Only `<` could end a script element.
-        let data = serde_json::to_string(&self.sections)?.replace('<', "\\u003c");
-        let title = escaped(&format!("{} · alexnet-burn", names.join(", ")));
-        let fill = |mark: &str| match mark {
-            "title" => title.as_str(),
-            "style" => STYLE,
-            "tables" => tables.as_str(),
-            "script" => SCRIPT,
-            "data" => data.as_str(),
-            _ => "",
-        };
-        // The template `text {{mark}} text {{mark}} text` is split once, so that inserted text is never taken
-        // for a mark.
-        let mut parts = HTML.split("{{");
-        let mut html = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let (mark, text) = part.split_once("}}").unwrap_or_default();
-            html += fill(mark);
-            html += text;
-        }
-        Ok(html)
+    fn html(&self) -> String {
+        let names: Vec<&str> = self.sections.iter().map(|section| section.report.ablation.as_str()).collect();
+        let title = escaped(&names.join(", "));
+        let arms = self.sections.iter().map(|section| section.report.arms.len()).max().unwrap_or(0);
+        let hidden: String = (0..arms)
+            .map(|arm| format!(".views:has(.toggle-{arm}:not(:checked)) .arm-{arm} {{ display: none; }}\n"))
+            .collect();
+        let contents: String = self
+            .sections
+            .iter()
+            .enumerate()
+            .filter(|_| self.sections.len() > 1)
+            .map(|(index, Section { report, .. })| {
+                let text = format!("{}, {}, {}", report.ablation, report.scale, report.backend);
+                format!("<li><a href='#study-{index}'>{}</a></li>\n", escaped(&text))
+            })
+            .collect();
+        let sections: String =
+            self.sections.iter().enumerate().map(|(index, section)| section.html(index)).collect();
+        let reports: Vec<&Report> = self.sections.iter().map(|section| &section.report).collect();
+        let backends = backends::html(&reports);
+        format!(
+            "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n\
+             <meta name='viewport' content='width=device-width, initial-scale=1'>\n\
+             <meta name='color-scheme' content='light dark'>\n<title>{title} · alexnet-burn</title>\n\
+             <link rel='icon' href='data:,'>\n<style>\n{STYLE}{hidden}</style>\n</head>\n<body>\n\
+             <a class='skip' href='#main'>To the results</a>\n\
+             <header>\n<p class='project'>alexnet-burn</p>\n\
+             <nav aria-label='Ablations'><ul>\n{contents}</ul></nav>\n</header>\n\
+             <main id='main'>\n{sections}{backends}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+        )
     }
 }
 
@@ -177,17 +145,13 @@ fn csv(reports: &[&Report]) -> String {
     csv
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 /// Returns the relative path from one absolute folder to another, as a link with a trailing slash.
 fn relative(from: &Path, to: &Path) -> String {
     let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
         (from.components().collect(), to.components().collect());
     let shared = from.iter().zip(&to).take_while(|(one, other)| one == other).count();
     let up = std::iter::repeat_n("..".to_owned(), from.len() - shared);
-    let down = to[shared..].iter().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    let down = to[shared..].iter().map(|part| markup::encoded(&part.as_os_str().to_string_lossy()));
     let path = up.chain(down).collect::<Vec<_>>().join("/");
     if path.is_empty() { "./".to_owned() } else { path + "/" }
 }
@@ -195,12 +159,57 @@ fn relative(from: &Path, to: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::curves::tests::report;
+
+    fn section(arms: &[&str], epochs: usize) -> Section {
+        let report = report(arms, epochs);
+        let values = BTreeMap::from([("recipe.momentum".to_owned(), arms.concat())]);
+        let config = Config { differs: vec!["recipe.momentum".to_owned()], values };
+        let configs = vec![config; arms.len()];
+        Section { report, configs, runs: "../".to_owned(), out: PathBuf::new() }
+    }
 
     #[test]
     fn links_lead_from_page_to_runs() {
         let link = |from: &str, to: &str| relative(Path::new(from), Path::new(to));
         assert_eq!(link("/a/runs/ablations/lrn/report", "/a/runs"), "../../../");
-        assert_eq!(link("/a/page", "/a/runs"), "../runs/");
+        assert_eq!(link("/a/page", "/a/runs #1"), "../runs%20%231/");
         assert_eq!(link("/a", "/a"), "./");
+    }
+
+    #[test]
+    fn points_lead_to_the_rows_of_runs() {
+        let html = Page::of(vec![section(&["on", "off"], 3), section(&["on", "off"], 3)]).html();
+        for run in ["run-0-0-0", "run-0-1-1", "run-1-1-0"] {
+            assert!(html.contains(&format!("<tr id='{run}'")), "no row {run} in {html}");
+            assert!(html.contains(&format!("<a href='#{run}'")), "no link to {run} in {html}");
+        }
+        for expected in [
+            "href='../run%200%230/metrics.jsonl'",
+            "popovertarget='config-1-0'",
+            "id='config-1-0'",
+            "href='#study-1'",
+            "1,234,567",
+            "lrn across backends",
+        ] {
+            assert!(html.contains(expected), "no `{expected}` in {html}");
+        }
+    }
+
+    #[test]
+    fn hostile_names_end_nothing() {
+        let hostile = "</script></title></style><script>alert(1)</script><img src=x onerror=\"'&";
+        let mut hostile_section = section(&[hostile, hostile], 2);
+        for run in &mut hostile_section.report.arms[1].runs {
+            run.folder = hostile.to_owned();
+            run.failure = Some(hostile.to_owned());
+            run.backend = Some(hostile.to_owned());
+        }
+        hostile_section.report.ablation = hostile.to_owned();
+        let html = Page::of(vec![hostile_section.clone(), hostile_section, section(&[], 0)]).html();
+        assert_eq!(html.matches("<script").count(), 1, "{html}");
+        assert_eq!(html.matches("</script").count(), 1, "{html}");
+        assert_eq!(html.matches("</style").count(), 1, "{html}");
+        assert!(!html.contains("<img"), "{html}");
     }
 }

@@ -181,7 +181,7 @@ impl ArmReport {
             let mut run = RunReport::new(folder, seed);
             // A run that cannot be read has no result; the others keep theirs.
             if let Err(error) = run.read(arm, quantity, out, images) {
-                run.failure = Some(format!("{error:#}"));
+                run.failure = Some(error.to_string());
                 run.value = Value::Missing;
             }
             runs.push(run);

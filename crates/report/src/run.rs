@@ -6,8 +6,7 @@ use std::path::Path;
 use alexnet_study::StudyArm;
 use alexnet_study::ablation::Quantity;
 use alexnet_study::versions::Version;
-use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus, failure};
-use anyhow::{Context, Result};
+use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus, TrainError, failure};
 use serde::Serialize;
 
 /// One run behind an arm.
@@ -82,13 +81,16 @@ impl RunReport {
 
     /// Fills in the results from the run's folder in `out`. `images` is the number of images in a training
     /// epoch.
+    ///
+    /// # Errors
+    /// If a file of the run cannot be read.
     pub(crate) fn read(
         &mut self,
         arm: &StudyArm,
         quantity: Quantity,
         out: &Path,
         images: usize,
-    ) -> Result<()> {
+    ) -> Result<(), TrainError> {
         let folder = out.join(&self.folder);
         let failed = failure(&folder);
         self.settled = failed.is_some();
@@ -131,9 +133,11 @@ impl RunReport {
             Quantity::TestError => Value::Is(100.0 * test.top1_error),
             Quantity::TrainingError => {
                 let of = |row: &&EpochRow| row.split == "train-evaluated" && row.epoch == result.final_epoch;
-                let row = self.rows.iter().find(of);
-                let row =
-                    row.context("its training error was not taken; set `recipe.training_error.images`")?;
+                let Some(row) = self.rows.iter().find(of) else {
+                    let missing = "its training error was not taken; set `recipe.training_error.images`";
+                    self.failure = Some(missing.to_owned());
+                    return Ok(());
+                };
                 Value::Is(100.0 * row.top1_error)
             }
             Quantity::EpochsToTrainingError => {
