@@ -3,32 +3,9 @@
 use std::collections::HashMap;
 
 use crate::output::note;
-use crate::program::program;
 use alexnet_data::Class;
 use alexnet_model::Network;
 use anyhow::{Result, bail};
-
-/// Returns ILSVRC-2012's classes in the order of the published networks' outputs, which is the order of their
-/// ids.
-pub(crate) fn ilsvrc() -> Vec<Class> {
-    let class = |line: &str| {
-        let mut words = line.split('\t');
-        let (id, name) = (words.next()?, words.nth(1)?);
-        Some(Class { id: id.to_owned(), name: name.to_owned() })
-    };
-    program().imagenet_labels.lines().filter_map(class).collect()
-}
-
-/// Returns a label for each output of a network. Looks up the names of WordNet ids; other class names are
-/// used as they are. Numbers the outputs if the number of classes differs.
-pub(crate) fn labels(network: &Network, classes: Option<&[String]>) -> Vec<String> {
-    let known: HashMap<String, String> = ilsvrc().into_iter().map(|class| (class.id, class.name)).collect();
-    let label = |class: &String| known.get(class).unwrap_or(class).clone();
-    match classes {
-        Some(classes) if classes.len() == network.classes => classes.iter().map(label).collect(),
-        _ => (0..network.classes).map(|class| format!("class {class}")).collect(),
-    }
-}
 
 /// Returns the output of the network for each class of the data. Looks up the classes by their ids among
 /// those that the weights name, so the data may have a subset in any order. If none is found and the numbers
@@ -70,17 +47,6 @@ pub(crate) fn outputs(network: &Network, named: Option<&[String]>, classes: &[Cl
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outputs_are_called_as_the_data_call_them_or_by_number() {
-        let network = alexnet_model::Preset::load("mini").unwrap();
-        let classes = ["n01440764", "n01443537", "shirt"].map(str::to_owned);
-        let three = Network { classes: 3, ..network.clone() };
-        assert_eq!(labels(&three, Some(&classes)), ["tench", "goldfish", "shirt"]);
-        assert_eq!(labels(&network, Some(&classes))[9], "class 9");
-        assert_eq!(labels(&network, None)[9], "class 9");
-        assert_eq!(ilsvrc().len(), 1000);
-    }
 
     #[test]
     fn classes_of_the_data_are_found_among_those_of_the_weights() {

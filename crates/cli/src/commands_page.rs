@@ -1,8 +1,27 @@
 //! Generates `docs/commands.md` from the definitions of the arguments.
 
+use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
 
 use crate::args::Cli;
+
+/// Returns the help of an option or argument on one line: all its paragraphs, and the default last.
+fn help(arg: &Arg) -> String {
+    let text = |help: Option<&StyledStr>| help.map(ToString::to_string).unwrap_or_default();
+    let (first, all) = (text(arg.get_help()), text(arg.get_long_help()));
+    // The first paragraph names a default that is found when the command runs.
+    let (first, default) = match first.split_once(" [default: ") {
+        Some((first, default)) => (first, format!(" [default: {default}")),
+        None => (first.as_str(), String::new()),
+    };
+    let more = all.split_once("\n\n").map_or(String::new(), |(_, more)| format!(". {more}"));
+    let values: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
+    let default = match arg.get_action().takes_values() && !values.is_empty() {
+        true => format!(" [default: {}]", values.join(" ")),
+        false => default,
+    };
+    format!("{first}{more}{default}").replace("\n\n", " ").replace('|', "\\|")
+}
 
 /// Returns the row of an option or argument.
 fn row(arg: &Arg) -> String {
@@ -16,12 +35,7 @@ fn row(arg: &Arg) -> String {
         (None, Some(short)) => format!("-{short} {}", value()),
         (None, None) => value(),
     };
-    let mut help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|");
-    let default = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect::<Vec<_>>();
-    if !default.is_empty() && arg.get_action().takes_values() {
-        help += &format!(" [default: {}]", default.join(" "));
-    }
-    format!("| `{name}` | {help} |\n")
+    format!("| `{name}` | {} |\n", help(arg))
 }
 
 fn section(command: &Command, path: &str, page: &mut String) {

@@ -22,7 +22,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use alexnet_train::{Unexpected, catch, keep_panics};
-use clap::Parser;
 
 use crate::interrupted::{Interrupted, STOP};
 use crate::output::note;
@@ -61,7 +60,7 @@ pub fn main(program: Program) -> ExitCode {
         }
         first = first.or(Some(Instant::now()));
     });
-    let cli = args::Cli::parse();
+    let cli = args::parse();
     match catch(|| commands::run(cli, stop)) {
         Ok(Ok(code)) => match output::unwritten() {
             None => code,

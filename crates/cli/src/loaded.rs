@@ -1,19 +1,21 @@
-//! Weights from several sources, with their network and preprocessing.
+//! Weights from several sources, with their network and preprocessing: files, runs' folders and `torchvision`.
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use alexnet_data::{Class, Preprocessing, file_sha256, hex};
 use alexnet_model::{AlexNet, Network, Preset};
 use alexnet_train::Run;
-use alexnet_weights::{Checkpoint, Names, Weights, WeightsError, read_caffe_mean};
+use alexnet_weights::{
+    Checkpoint, Known, Preparation, Weights, WeightsError, metadata_beside, read_caffe_mean,
+};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
 use crate::args::Origin;
-use crate::classes::{ilsvrc, labels, outputs};
+use crate::classes::outputs;
 use crate::commands::fetch;
 use crate::data_sets::fetched;
 use crate::output::{self, can_redraw, note};
@@ -23,11 +25,6 @@ use crate::output::{self, can_redraw, note};
 const TORCHVISION: (&str, &str) =
     ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "7be5be79");
 
-/// The keys of the metadata stored with weights in safetensors.
-pub(crate) const NETWORK: &str = "network";
-const PREPROCESSING: &str = "preprocessing";
-const CLASSES: &str = "classes";
-
 /// Published accuracies, top-1 and top-5 in percent of ILSVRC-2012's validation images, by network.
 pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
     ("torchvision", 56.522, 79.066, "torchvision's documentation, one view"),
@@ -35,115 +32,50 @@ pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
     ("caffenet", 57.4, 80.4, "Caffe's readme, one view"),
 ];
 
-/// Weights with everything that is needed to use them.
+/// Weights with everything that is needed to use them, and their file.
 pub(crate) struct Loaded {
     path: PathBuf,
-    pub(crate) weights: Weights,
-    pub(crate) network: Network,
-    pub(crate) how: Preprocessing,
-    /// The classes of the outputs, if known.
-    classes: Option<Vec<String>>,
-    /// The assumptions that were made, for people.
-    guesses: Vec<String>,
+    inner: alexnet_weights::Loaded,
+}
+
+impl Deref for Loaded {
+    type Target = alexnet_weights::Loaded;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
 }
 
 impl Loaded {
     /// Opens a file of weights, a run's folder, or `torchvision`. The network is the requested one, the one
-    /// that the file names, or the preset that fits. Reports guesses.
+    /// that the file names, or the preset that fits. Reports assumptions.
     pub(crate) fn open(name: &Path, origin: &Origin) -> Result<Self> {
-        let loaded = Self::read(name, origin)?;
-        loaded.guesses.iter().for_each(|guess| note(&format!("note: {guess}")));
-        Ok(loaded)
-    }
-
-    fn read(name: &Path, origin: &Origin) -> Result<Self> {
-        let opened = Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
-        let Opened { path, run, weights } = &opened;
-        let mut guesses = Vec::new();
-        // Caffe has two networks. The order of the layers identifies them, or the name if the order is not
-        // stored.
-        let of_caffe = |key: &str| weights.metadata.get(key).map(String::as_str);
-        let said = match (of_caffe("first"), of_caffe("name")) {
-            (Some("LRN"), _) | (None, Some("AlexNet")) => Some("caffe-alexnet"),
-            (Some("Pooling"), _) | (None, Some("CaffeNet")) => Some("caffenet"),
-            _ => None,
-        };
-        let network = match (&origin.preset, &run, weights.metadata.get(NETWORK)) {
-            (Some(name), ..) => with_head(Preset::load(name)?, weights),
-            (None, Some(run), _) => run.config.network.clone(),
-            (None, None, Some(toml)) => {
-                alexnet_config::parse(toml).with_context(|| said_by(path, NETWORK))?
-            }
-            (None, None, None) => {
-                match said.map(Preset::load).transpose()?.map(|network| with_head(network, weights)) {
-                    Some(network) if weights.check(&network).is_ok() => network,
-                    _ => {
-                        let network = fitting_one(weights).with_context(|| path.display().to_string())?;
-                        // torchvision's tensor names identify the network; others do not.
-                        if Names::of(weights, &network)? != Names::Torchvision {
-                            guesses.push(format!(
-                            "{} does not say which network it is of; taken for `{}`, whose shapes it has (`--preset`)",
-                            path.display(),
-                            network.name
-                        ));
-                        }
-                        network
-                    }
-                }
-            }
-        };
-        network.trace()?; // a file may describe an invalid network
-        let said = if origin.preprocessing.is_none() { opened.preparation()? } else { None };
-        let mut how = match (&origin.preprocessing, said, run) {
-            (Some(how), ..) => preprocessing(how, &network)?,
-            (None, Some(how), _) => how,
-            (None, None, Some(run)) => return Err({
-                let folder = run.folder.display();
-                match run.weights().is_file() {
-                    true => anyhow!("{folder}: how its images are prepared was not kept; say it with `--preprocessing`"),
-                    false => anyhow!(
-                        "{folder} is not finished, and keeps how its images are prepared at the end; \
-                         say it with `--preprocessing`"
-                    ),
-                }
-            }),
-            (None, None, None) => of_origin(weights, &network).unwrap_or_else(|how| {
-                let less = if network.input.channels == 1 { "with no mean taken off" } else { "less ImageNet's mean" };
-                guesses.push(format!(
-                    "{} does not say how images are prepared for it; taken to be as in the paper, pixels of 0 to 255 \
-                     {less} (`--preprocessing`)",
-                    path.display()
-                ));
-                how
-            }),
-        };
-        if let Some(path) = &origin.mean {
-            how = how
-                .with_mean_image(&read_caffe_mean(path)?)
-                .map_err(|problem| anyhow!("{}: {problem}", path.display()))?;
+        let Opened { path, run, weights } =
+            Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
+        let asked = origin.preprocessing.as_deref().map(preparation).transpose()?;
+        let mut known = run.as_ref().map_or_else(|| Ok(Known::default()), Run::known)?;
+        if let (Some(run), None, None) = (&run, &known.preprocessing, &asked) {
+            return Err(without_preprocessing(run));
         }
-        how.check().map_err(|problem| anyhow!("{}: preprocessing: {problem}", name.display()))?;
-        if (how.crop, how.gain.len()) != (network.input.size, network.input.channels) {
-            bail!(
-                "{}: prepares {} pixels in {} channels, but network `{}` takes {} in {}",
-                name.display(),
-                how.crop,
-                how.gain.len(),
-                network.name,
-                network.input.size,
-                network.input.channels
-            );
+        known.preprocessing = asked.or(known.preprocessing);
+        if let Some(preset) = &origin.preset {
+            known.network = Some(weights.adapt(Preset::load(preset)?));
         }
-        let classes = match (&run, weights.metadata.get(CLASSES)) {
-            (Some(run), _) => run.classes()?,
-            (None, Some(json)) => Some(serde_json::from_str(json).with_context(|| said_by(path, CLASSES))?),
-            // The file is from elsewhere and has as many outputs as the published networks.
-            (None, None) => {
-                let ids: Vec<String> = ilsvrc().into_iter().map(|class| class.id).collect();
-                (ids.len() == network.classes).then_some(ids)
-            }
-        };
-        Ok(Self { path: opened.path, weights: opened.weights, network, how, classes, guesses })
+        let within = || path.display().to_string();
+        let mut inner = alexnet_weights::Loaded::new(weights, known).with_context(within)?;
+        if let Some(mean) = &origin.mean {
+            let how = std::mem::replace(&mut inner.preprocessing, Preprocessing::torchvision());
+            let how = how.with_mean_image(&read_caffe_mean(mean)?);
+            inner.preprocessing = how.map_err(|problem| anyhow!("{}: {problem}", mean.display()))?;
+        }
+        for assumption in &inner.assumptions {
+            let option = match assumption {
+                alexnet_weights::Assumption::Network(_) => "--preset",
+                _ => "--preprocessing",
+            };
+            note(&format!("note: {} {assumption} (`{option}`)", path.display()));
+        }
+        Ok(Self { path, inner })
     }
 
     /// Returns the output for each class of the data.
@@ -151,19 +83,27 @@ impl Loaded {
         outputs(&self.network, self.classes.as_deref(), classes)
     }
 
-    /// Returns a label for each output.
-    pub(crate) fn labels(&self) -> Vec<String> {
-        labels(&self.network, self.classes.as_deref())
-    }
-
     /// Creates the network with these weights.
     pub(crate) fn model(&self, device: &Device) -> Result<AlexNet> {
-        self.weights.network(&self.network, device).with_context(|| self.path.display().to_string())
+        self.inner.model(device).with_context(|| self.path.display().to_string())
+    }
+
+    /// Releases the memory of the weights once the network has them.
+    pub(crate) fn release(&mut self) {
+        self.inner.weights = Weights::default();
     }
 }
 
-fn said_by(path: &Path, what: &str) -> String {
-    format!("{}: the `{what}` in the metadata", path.display())
+/// Returns the error for a run that does not say how its images are prepared.
+fn without_preprocessing(run: &Run) -> anyhow::Error {
+    let folder = run.folder.display();
+    match run.weights().is_file() {
+        true => anyhow!("{folder}: how its images are prepared was not kept; say it with `--preprocessing`"),
+        false => anyhow!(
+            "{folder} is not finished, and keeps how its images are prepared at the end; \
+             say it with `--preprocessing`"
+        ),
+    }
 }
 
 /// Initial weights of a training: their file, its SHA-256, and their preprocessing, if known.
@@ -177,19 +117,22 @@ impl Beginning {
     /// Reads initial weights for a network from a file, a finished run's folder, or `torchvision`. Does not
     /// guess.
     pub(crate) fn of(name: &Path, network: &Network) -> Result<Self> {
-        let opened = Opened::new(name, false)?;
-        let how = match (opened.preparation()?, &opened.run) {
-            (None, None) => {
-                // With another head, the weights fit no preset, but they may still have torchvision's names.
-                let theirs = fitting_one(&opened.weights).unwrap_or_else(|_| network.clone());
-                of_origin(&opened.weights, &theirs).ok()
-            }
-            (how, _) => how,
+        let Opened { path, run, weights } = Opened::new(name, false)?;
+        let how = match &run {
+            Some(run) => run.preprocessing()?,
+            None => match weights.stated_preprocessing().with_context(|| path.display().to_string())? {
+                Some(stated) => Some(stated),
+                None => {
+                    // With another head, the weights fit no preset, but they may still have torchvision's names.
+                    let theirs = weights.fitting_preset().unwrap_or_else(|_| network.clone());
+                    Preparation::of_publisher(&weights, &theirs).map(|preparation| preparation.of(&theirs))
+                }
+            },
         };
         if let Some(Err(problem)) = how.as_ref().map(Preprocessing::check) {
             bail!("{}: preprocessing: {problem}", name.display());
         }
-        Ok(Self { sha256: file_sha256(&opened.path)?, path: opened.path, how })
+        Ok(Self { sha256: file_sha256(&path)?, path, how })
     }
 
     /// Returns the identity of the initial weights: the numbers and the preprocessing.
@@ -224,21 +167,10 @@ impl Opened {
             (_, false) => found,
         };
         let mut weights = read(&path)?;
-        if run.is_none() && is_record(&path) && !known {
-            weights.metadata.extend(beside(&path)?);
+        if run.is_none() && !known {
+            weights.metadata.extend(metadata_beside(&path)?);
         }
         Ok(Self { path, run, weights })
-    }
-
-    /// Returns the preprocessing that the run or the file specifies.
-    fn preparation(&self) -> Result<Option<Preprocessing>> {
-        match (&self.run, self.weights.metadata.get(PREPROCESSING)) {
-            (Some(run), _) => Ok(run.preprocessing()?),
-            (None, Some(json)) => {
-                serde_json::from_str(json).with_context(|| said_by(&self.path, PREPROCESSING)).map(Some)
-            }
-            (None, None) => Ok(None),
-        }
     }
 }
 
@@ -260,46 +192,18 @@ pub(crate) fn read(path: &Path) -> Result<Weights> {
     Ok(weights)
 }
 
-/// Returns the preprocessing for weights that do not specify it: that of the publisher of weights with such
-/// names. If there is no publisher, returns the paper's preprocessing as an error, because it is a guess.
-fn of_origin(weights: &Weights, network: &Network) -> Result<Preprocessing, Preprocessing> {
-    let size = network.input.size;
-    let caffe = weights.metadata.get("format").is_some_and(|format| format == "caffe");
-    if network.input.channels == 1 {
-        // There are no published weights for grey images.
-        return Err(as_in_the_paper(network));
-    }
-    let theirs = Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
-    match network.name.as_str() {
-        "torchvision" => Ok(Preprocessing::torchvision()),
-        "caffe-alexnet" | "caffenet" => Ok(Preprocessing::caffe(size)),
-        _ if caffe => Ok(Preprocessing::caffe(size)),
-        _ if theirs && size == Preprocessing::torchvision().crop => Ok(Preprocessing::torchvision()),
-        _ => Err(as_in_the_paper(network)),
-    }
-}
-
-/// Returns the paper's preprocessing: pixels minus the mean of ImageNet's colours. Grey images, whose mean it does
-/// not state, keep their pixels.
-fn as_in_the_paper(network: &Network) -> Preprocessing {
-    let how = Preprocessing::paper(network.input.size);
-    match network.input.channels {
-        1 => Preprocessing { mean: vec![0.0], gain: vec![1.0], ..how },
-        _ => how,
-    }
-}
-
-/// Returns the preprocessing that `--preprocessing` names, for the inputs of a network.
-fn preprocessing(how: &str, network: &Network) -> Result<Preprocessing> {
-    Ok(match how {
-        "torchvision" => Preprocessing::torchvision(),
-        "caffe" => Preprocessing::caffe(network.input.size),
-        "paper" => as_in_the_paper(network),
+/// Returns the preparation that `--preprocessing` names.
+fn preparation(name: &str) -> Result<Preparation> {
+    Ok(match name {
+        "torchvision" => Preparation::Torchvision,
+        "caffe" => Preparation::Caffe,
+        "paper" => Preparation::Paper,
         file => {
             let text = fs::read(file).with_context(|| {
                 format!("`--preprocessing {file}`: neither torchvision, caffe nor paper, and no file")
             })?;
-            serde_json::from_slice(&text).with_context(|| format!("{file}: no preprocessing.json"))?
+            let given = serde_json::from_slice(&text);
+            Preparation::Given(given.with_context(|| format!("{file}: no preprocessing.json"))?)
         }
     })
 }
@@ -359,82 +263,6 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf> {
         )
     })?;
     Ok(target)
-}
-
-/// Returns the network with as many outputs as the weights have. A preset's network may have been fine-tuned
-/// for other classes.
-fn with_head(network: Network, weights: &Weights) -> Network {
-    match weights.outputs(&network) {
-        Some(classes) => with_classes(Network { classes, ..network }),
-        None => network,
-    }
-}
-
-fn presets() -> impl Iterator<Item = Network> {
-    Preset::ALL.iter().filter_map(|preset| Preset::load(preset.name).ok())
-}
-
-/// Returns the presets that these weights fit.
-pub(crate) fn fitting(weights: &Weights) -> Vec<Network> {
-    let presets = presets().map(|network| with_head(network, weights));
-    presets.filter(|network| weights.check(network).is_ok()).collect()
-}
-
-/// Returns why these weights do not fit the preset with which they have most in common.
-pub(crate) fn nearest(weights: &Weights) -> String {
-    let nearest = presets().max_by_key(|network| weights.in_common(network));
-    let nearest = nearest.filter(|network| weights.in_common(network) > 0);
-    let why = nearest.and_then(|network| Some((weights.check(&network).err()?, network)));
-    match (why, weights.tensors.keys().next()) {
-        (Some((why, network)), _) => format!(" (of the nearest, `{}`: {why})", network.name),
-        (None, Some(first)) => format!(" (the first tensor is `{}`)", first.escape_debug()),
-        (None, None) => String::new(),
-    }
-}
-
-/// Returns the only preset that fits.
-fn fitting_one(weights: &Weights) -> Result<Network> {
-    let fitting = fitting(weights);
-    // Some presets have the same parameters. torchvision's tensor names identify its network.
-    let theirs =
-        |network: &&Network| Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
-    let torchvision = fitting.iter().find(|network| network.name == "torchvision").filter(theirs);
-    match (torchvision, fitting.as_slice()) {
-        (Some(network), _) => Ok(network.clone()),
-        (None, [network]) => Ok(network.clone()),
-        (None, []) => {
-            bail!("these weights fit no preset{}; say which network with `--preset`", nearest(weights))
-        }
-        (None, several) => {
-            let names: Vec<&str> = several.iter().map(|network| network.name.as_str()).collect();
-            bail!("these weights fit {}; say which with `--preset`", names.join(", "))
-        }
-    }
-}
-
-/// Returns the network with as many units in its last layer as it has classes.
-pub(crate) fn with_classes(mut network: Network) -> Network {
-    if let Some(last) = network.fc.last_mut() {
-        last.units = network.classes;
-    }
-    network
-}
-
-/// Returns the metadata to store with weights.
-pub(crate) fn metadata(loaded: &Loaded) -> Result<BTreeMap<String, String>> {
-    let (network, how) = (toml::to_string(&loaded.network)?, serde_json::to_string(&loaded.how)?);
-    let mut metadata = BTreeMap::from([(NETWORK.to_owned(), network), (PREPROCESSING.to_owned(), how)]);
-    if let Some(classes) = &loaded.classes {
-        metadata.insert(CLASSES.to_owned(), serde_json::to_string(classes)?);
-    }
-    Ok(metadata)
-}
-
-/// Reads the metadata next to a record, if there is any.
-pub(crate) fn beside(path: &Path) -> Result<BTreeMap<String, String>> {
-    let path = path.with_extension("json");
-    let Ok(text) = fs::read(&path) else { return Ok(BTreeMap::new()) };
-    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))
 }
 
 /// Refuses to overwrite an input file.

@@ -3,7 +3,7 @@ use alexnet_ops::{Backend, fits, fits_memory};
 use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
-use crate::args::{MachineArgs, Sum};
+use crate::args::MachineArgs;
 
 /// Returns the chosen backend, or the first of this build.
 pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
@@ -36,7 +36,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn of(args: &MachineArgs) -> Result<Self> {
         let backends = match args.devices.as_slice() {
-            [] => vec![backend(args.backend)?],
+            [] => vec![backend(args.one.backend)?],
             several => several.to_vec(),
         };
         if args.devices.len() == 1 {
@@ -45,8 +45,8 @@ impl Machine {
         let devices = backends.iter().map(Backend::device).collect::<Result<_, _>>()?;
         let placement = match args.data_parallel {
             None => Placement::Towers(devices),
-            Some(Sum::First) => Placement::DataParallel(devices, Reduction::First),
-            Some(Sum::Ddp) => {
+            Some(Reduction::First) => Placement::DataParallel(devices, Reduction::First),
+            Some(Reduction::AllReduce) => {
                 for (number, backend) in backends.iter().enumerate() {
                     if !backend.has_collectives() || backends[..number].contains(backend) {
                         bail!(

@@ -18,8 +18,6 @@ pub struct Program {
     pub data_sets: &'static [BuiltIn],
     /// A folder in which data sets may lie.
     pub data_folder: PathBuf,
-    /// ILSVRC-2012's classes: lines of WordNet id, number and name.
-    pub imagenet_labels: &'static str,
 }
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
@@ -41,7 +39,6 @@ pub(crate) fn program() -> &'static Program {
         scales: &[],
         data_sets: &[],
         data_folder: PathBuf::new(),
-        imagenet_labels: include_str!("../../../datasets/imagenet-labels.tsv"),
     });
     PROGRAM.get().expect("set before anything else")
 }

@@ -1,8 +1,9 @@
 //! What to do about a library's error, in terms of the command line.
 
 use alexnet_ops::BackendError;
+use alexnet_study::StudyError;
 use alexnet_train::TrainError;
-use alexnet_weights::WeightsError;
+use alexnet_weights::{Unresolved, WeightsError};
 
 /// An error and its causes on one line, with the remedy. A library's error that already ends with its cause, as most of
 /// ours do, does not say it twice.
@@ -34,6 +35,14 @@ fn remedy(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = error.downcast_ref::<WeightsError>() {
         return of_weights(error);
     }
+    if let Some(error) = error.downcast_ref::<StudyError>() {
+        return of_study(error);
+    }
+    match error.downcast_ref::<Unresolved>() {
+        Some(Unresolved::NoPreset { .. }) => return Some("say which network with `--preset`".to_owned()),
+        Some(Unresolved::SeveralPresets { .. }) => return Some("say which with `--preset`".to_owned()),
+        _ => {}
+    }
     let device = matches!(
         error.downcast_ref::<BackendError>()?,
         BackendError::NoSuchDevice { .. } | BackendError::NoAdapter { .. }
@@ -58,6 +67,18 @@ fn of_training(error: &TrainError) -> Option<String> {
         _ => return None,
     };
     Some(text.to_owned())
+}
+
+fn of_study(error: &StudyError) -> Option<String> {
+    let anew = "begin anew with another `--out`, or with `--fresh`";
+    match error {
+        StudyError::Train { source, .. } => of_training(source),
+        StudyError::DesignFixed { own: None, .. } => {
+            Some(format!("`--until-decided` and `--max-seeds` go on with it; {anew}"))
+        }
+        StudyError::DesignFixed { .. } | StudyError::LookTaken { .. } => Some(anew.to_owned()),
+        _ => None,
+    }
 }
 
 fn of_weights(error: &WeightsError) -> Option<String> {

@@ -119,7 +119,7 @@ impl Canvas {
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&self.pixels)?;
         writer.finish()?;
-        Ok(alexnet_data::write_whole(path, &bytes)?)
+        Ok(alexnet_data::atomic_write(path, &bytes)?)
     }
 }
 

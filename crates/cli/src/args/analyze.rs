@@ -1,10 +1,11 @@
 //! `experiments analyze`.
 
-use super::shared::{Origin, at_least_one, bits, finite};
-use alexnet_ops::Backend;
-use clap::Args;
-use clap::Subcommand;
 use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::groups::{BackendArgs, Origin, SetArgs};
+use super::values::{at_least_one, bits, finite};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AnalyzeCommand {
@@ -36,34 +37,27 @@ pub(crate) struct LookArgs {
     /// Output folder for pictures and JSON files
     #[arg(long, value_name = "DIR", default_value = "analysis")]
     pub(crate) out: PathBuf,
-    /// Backend [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments analyze kernels RUN\n\
+    \x20 experiments analyze kernels RUN OTHER-RUN --per-kernel")]
 pub(crate) struct KernelsArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
-    /// More networks, such as other seeds, over which the difference between towers is averaged
+    /// More networks, e.g. other seeds, to average the difference between towers
     pub(crate) others: Vec<PathBuf>,
     /// Scale each kernel to its own range instead of a common one
     #[arg(long)]
     pub(crate) per_kernel: bool,
 }
 
-/// The data set of an analysis.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct SetArgs {
-    /// Folder or archive of the data set [default: where `list` finds that of `--set`]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<PathBuf>,
-    /// Name of the data set, where its files do not identify it (cifar10, fashion-mnist)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) set: Option<String>,
-}
-
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze predictions RUN --data cifar10-images.tar --set cifar10 --mistakes")]
 pub(crate) struct PredictionsArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
@@ -83,40 +77,63 @@ pub(crate) struct PredictionsArgs {
 /// The data set to search by features.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GalleryArgs {
-    /// Folder or archive of the data set to search: its training images, or all images if it has no splits [default:
-    /// where `list` finds that of `--set`]
-    #[arg(long = "in", value_name = "PATH")]
+    /// Folder or archive of the data set to search [default: where `list` finds it]
+    ///
+    /// Its training images are searched, or all images if it has no splits. `list` finds the data set of
+    /// `--set`.
+    #[arg(long = "in", value_name = "PATH", help_heading = "Data")]
     pub(crate) inside: Option<PathBuf>,
-    /// Name of the data set, where its files do not identify it (cifar10, fashion-mnist)
-    #[arg(long, value_name = "NAME")]
+    /// Name of the data set, if its files do not tell: cifar10, fashion-mnist
+    #[arg(long, value_name = "NAME", help_heading = "Data")]
     pub(crate) set: Option<String>,
-    /// Layer whose output is used as features [default: the last hidden layer, as in the paper; for boxes the last
-    /// convolution]
+    /// Layer of the features [default: last hidden; `localize`: last convolution]
+    ///
+    /// The paper uses the last hidden layer.
     #[arg(long)]
     pub(crate) layer: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct NearestArgs {
-    #[command(flatten)]
-    pub(crate) look: LookArgs,
-    /// Query photographs [default: `--queries` random test images of the data set, whose neighbours are also counted
-    /// by class]
-    pub(crate) images: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) gallery: GalleryArgs,
-    /// Number of neighbours per query (Krizhevsky et al. 2012, figure 4: 6)
+/// The queries of a search.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct QueryArgs {
+    /// Number of neighbours per query
+    ///
+    /// Krizhevsky et al. 2012, figure 4: 6.
     #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
     pub(crate) k: usize,
-    /// Number of random test images used as queries if no photographs are given
+    /// Number of random test images used as queries
+    ///
+    /// Not used if photographs are the queries.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
     pub(crate) queries: usize,
     /// Seed for sampling queries
+    ///
+    /// In `codes`, also for the autoencoder.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments analyze nearest RUN --set cifar10\n\
+    \x20 experiments analyze nearest torchvision photograph.jpg --in imagenet-shards")]
+pub(crate) struct NearestArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Query photographs [default: `--queries` random test images of the data set]
+    ///
+    /// The neighbours of test images are also counted by class.
+    pub(crate) images: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gallery: GalleryArgs,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments analyze maps torchvision photograph.jpg\n\
+    \x20 experiments analyze maps torchvision photograph.jpg --data imagenet-shards")]
 pub(crate) struct MapsArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
@@ -130,44 +147,50 @@ pub(crate) struct MapsArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments analyze codes RUN --set cifar10\n\
+    \x20 experiments analyze codes torchvision --in imagenet-shards --layer fc7 --bits 28")]
 pub(crate) struct CodesArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
     #[command(flatten)]
     pub(crate) gallery: GalleryArgs,
-    /// Code lengths in bits (Krizhevsky & Hinton 2011: 28 and 256)
+    /// Code lengths in bits
+    ///
+    /// Krizhevsky & Hinton 2011: 28 and 256.
     #[arg(long, value_name = "BITS,…", value_delimiter = ',', value_parser = bits, default_value = "28,256")]
     pub(crate) bits: Vec<usize>,
-    /// Number of hidden units between features and code, and between code and features
+    /// Number of hidden units between features and code
+    ///
+    /// As many are between code and features.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 256)]
     pub(crate) hidden: usize,
     /// Number of epochs
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
     pub(crate) epochs: usize,
-    /// Standard deviation of the noise that makes codes binary (Salakhutdinov & Hinton 2009: 4)
+    /// Standard deviation of the noise that makes codes binary
+    ///
+    /// Salakhutdinov & Hinton 2009: 4.
     #[arg(long, value_name = "STD", value_parser = finite, default_value_t = 4.0)]
     pub(crate) noise: f64,
-    /// Number of neighbours per query
-    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
-    pub(crate) k: usize,
-    /// Number of random test images used as queries
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
-    pub(crate) queries: usize,
-    /// Seed for sampling queries and for the autoencoder
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) query: QueryArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze localize torchvision --in imagenet-shards")]
 pub(crate) struct LocalizeArgs {
     #[command(flatten)]
     pub(crate) look: LookArgs,
     #[command(flatten)]
     pub(crate) gallery: GalleryArgs,
-    /// Number of hidden units between features and box; 0 for a linear regression
+    /// Hidden units between features and box; 0: linear regression
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub(crate) hidden: usize,
-    /// Number of epochs; the best epoch on a held-out tenth of the training images is kept
+    /// Number of epochs, of which the best is kept
+    ///
+    /// It is the best on a held-out tenth of the training images.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
     pub(crate) epochs: usize,
     /// Number of images to draw
@@ -192,18 +215,22 @@ pub(crate) struct EvidenceArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze occlusion torchvision photograph.jpg --square 40")]
 pub(crate) struct OcclusionArgs {
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,
     /// Side of the square in pixels [default: a fifth of the input's side]
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub(crate) square: Option<usize>,
-    /// Step between positions of the square in pixels [default: a quarter of its side]
+    /// Step of the square in pixels [default: a quarter of its side]
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub(crate) stride: Option<usize>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze saliency torchvision photograph.jpg --class 207")]
 pub(crate) struct SaliencyArgs {
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,

@@ -1,13 +1,12 @@
 //! `experiments bench`.
 
-use super::data::DataArgs;
-use super::shared::{Format, at_least_one, bits, operations, upload};
 use alexnet_data::Upload;
-use alexnet_ops::Backend;
 use alexnet_ops::Implementation;
-use clap::Args;
-use clap::Subcommand;
-use clap::ValueEnum;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::data::DataArgs;
+use super::groups::{BackendArgs, FormatArgs};
+use super::values::{at_least_one, bits, operations, upload};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
@@ -33,9 +32,8 @@ pub(crate) struct BenchCodesArgs {
     /// Number of neighbours per query
     #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
     pub(crate) k: usize,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -43,7 +41,9 @@ pub(crate) struct BenchNearestArgs {
     /// Number of images to search
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 100_000)]
     pub(crate) rows: usize,
-    /// Feature dimension (Krizhevsky et al. 2012, §6.1: 4096)
+    /// Feature dimension
+    ///
+    /// Krizhevsky et al. 2012, §6.1: 4096.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 4096)]
     pub(crate) width: usize,
     /// Number of queries
@@ -52,20 +52,21 @@ pub(crate) struct BenchNearestArgs {
     /// Number of neighbours per query
     #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
     pub(crate) k: usize,
-    /// Backend [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
-    /// Output format: one line of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchDataArgs {
     #[command(flatten)]
     pub(crate) data: DataArgs,
-    /// View taken of each image
-    #[arg(long, value_enum, default_value_t = BenchView::Train)]
+    /// View: train, train-colour, centre, ten or decode
+    ///
+    /// `train`: random crop, randomly mirrored, mean image subtracted. `train-colour`: the same with colour
+    /// noise. `centre`: centre crop. `ten`: ten views. `decode`: none, images are decoded and discarded.
+    #[arg(long, value_enum, default_value_t = BenchView::Train, hide_possible_values = true)]
     pub(crate) view: BenchView,
     /// Number of threads that prepare batches [default: one per core]
     #[arg(long, value_name = "N")]
@@ -73,18 +74,19 @@ pub(crate) struct BenchDataArgs {
     /// Only read the files
     #[arg(long)]
     pub(crate) no_decode: bool,
-    /// Format in which images are sent to the device: floats, or bytes that are converted on the device
+    /// Format in which images go to the device: floats or bytes
+    ///
+    /// Bytes are converted on the device.
     #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
     pub(crate) upload: Upload,
     /// Batch size
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
     pub(crate) batch: usize,
-    /// Side of the input in pixels [default: 7/8 of the image's side, as 224 of 256]
+    /// Side of the input in pixels [default: 7/8 of the image's, as 224 of 256]
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
     pub(crate) side: Option<usize>,
-    /// Backend that receives the batches [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
 }
 
 /// The view that `bench data` takes of each image.
@@ -115,18 +117,23 @@ impl BenchView {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n\
+    \x20 experiments bench --batch 32 --threads 1\n\
+    \x20 experiments bench data fashion-mnist-mini --view centre"
+)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     pub(crate) command: Option<BenchCommand>,
     /// Network: name of a preset (see `list`) or path of a TOML file
     #[arg(default_value = "alexnet-2012")]
     pub(crate) preset: String,
-    /// Backend: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
-    /// Implementation of the operations: `fast` (this project's kernels where the backend has them) or `composed`
-    /// (Burn's operations only)
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
+    /// Implementation of the operations: fast or composed
+    ///
+    /// `fast`: this project's kernels where the backend has them. `composed`: Burn's operations only.
     #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
     pub(crate) ops: Implementation,
     /// Batch size
@@ -144,7 +151,6 @@ pub(crate) struct BenchArgs {
     /// Measure the forward pass in evaluation mode
     #[arg(long)]
     pub(crate) infer: bool,
-    /// Output format: a table or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }

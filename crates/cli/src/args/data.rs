@@ -1,10 +1,12 @@
 //! `experiments data`.
 
-use super::shared::{Format, at_least_one};
-use clap::Args;
-use clap::Subcommand;
-use clap::ValueEnum;
 use std::path::PathBuf;
+
+use alexnet_data::Encoding;
+use clap::{Args, Subcommand, value_parser};
+
+use super::groups::FormatArgs;
+use super::values::{at_least_one, encoding};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
@@ -19,7 +21,9 @@ pub(crate) enum DataCommand {
     Prepare(PrepareArgs),
     /// Check a whole data set: counts, labels, checksums, every image
     Check(DataArgs),
-    /// Compute the mean, mean image and principal colours of the training images and store them in a prepared folder
+    /// Compute the mean, mean image and principal colours of the training images
+    ///
+    /// They are stored in the folder of a prepared data set.
     Stats(DataArgs),
     /// Draw images with their labels, and augmented versions of one image
     Show(ShowArgs),
@@ -31,48 +35,34 @@ pub(crate) enum DataCommand {
     \x20 experiments data prepare tiny-imagenet-200 --out tiny --size 64\n\
     \x20 experiments data prepare photographs.tar --out shards --encoding raw --jobs 2")]
 pub(crate) struct PrepareArgs {
-    /// Folder, tar or tar.gz with ILSVRC-2012 as distributed, Tiny-ImageNet, class folders, WebDataset tars or (where
-    /// built in) parquet files
+    /// Folder, tar or tar.gz: ILSVRC-2012, Tiny-ImageNet, class folders or WebDataset
+    ///
+    /// ILSVRC-2012 as distributed. Where built in, also parquet files.
     pub(crate) source: PathBuf,
     /// Output folder for the shards
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Length of the shorter side after scaling, and side of the centre crop, in pixels
+    /// Side of the prepared images in pixels
+    ///
+    /// It is the length of the shorter side after scaling, and the side of the centre crop.
     #[arg(long, value_name = "PIXELS", value_parser = at_least_one, default_value_t = 256)]
     pub(crate) size: usize,
     /// JPEG quality (1-100)
-    #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100), default_value_t = 95)]
+    #[arg(long, value_name = "Q", value_parser = value_parser!(u8).range(1..=100), default_value_t = 95)]
     pub(crate) quality: u8,
-    /// Encoding of images in shards: raw is six times as large and needs no decoding
-    #[arg(long, value_enum, default_value_t = EncodingArg::Jpeg)]
-    pub(crate) encoding: EncodingArg,
-    /// Apply EXIF orientation; torchvision, and thus published figures, ignores it
+    /// Encoding of images in shards: jpeg or raw
+    ///
+    /// Raw is six times as large and needs no decoding.
+    #[arg(long, value_parser = encoding, default_value = "jpeg")]
+    pub(crate) encoding: Encoding,
+    /// Apply EXIF orientation; torchvision and published figures ignore it
     #[arg(long)]
     pub(crate) upright: bool,
     /// Number of threads; does not affect the result [default: one per core]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) jobs: Option<usize>,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
-}
-
-/// Encoding of images in shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum EncodingArg {
-    /// JPEG
-    Jpeg,
-    /// Raw bytes, as NumPy files
-    Raw,
-}
-
-impl From<EncodingArg> for alexnet_data::Encoding {
-    fn from(encoding: EncodingArg) -> Self {
-        match encoding {
-            EncodingArg::Jpeg => Self::Jpeg,
-            EncodingArg::Raw => Self::Raw,
-        }
-    }
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -94,10 +84,9 @@ pub(crate) struct ShowArgs {
 pub(crate) struct DataArgs {
     /// Name of the data set (see `list`), path of a manifest, or prepared folder
     pub(crate) name: String,
-    /// Folder (prepared or not), tar or tar.gz of the data set [default: where `list` finds it]
+    /// Folder (prepared or not), tar or tar.gz [default: where `list` finds it]
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }

@@ -4,12 +4,12 @@ mod ablation;
 mod analyze;
 mod bench;
 mod data;
+mod groups;
 mod run;
-mod shared;
+mod values;
 mod weights;
 
-use clap::Parser;
-use clap::Subcommand;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use ablation::{AblationArgs, PowerArgs, ReportArgs, SlurmArgs, SubmitCommand, WorkArgs};
 pub(crate) use analyze::{
@@ -18,14 +18,15 @@ pub(crate) use analyze::{
 };
 pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
+pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin};
 pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
-pub(crate) use shared::{CommonArgs, Format, MachineArgs, Origin, Sum};
+pub(crate) use values::Format;
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};
 
-/// AlexNet (Krizhevsky, Sutskever & Hinton 2012): each claim of the paper as an ablation, trained on real images and
-/// reported with paired statistics over seeds.
+/// AlexNet (Krizhevsky, Sutskever & Hinton 2012): each claim of the paper as an ablation, trained on real
+/// images and reported with paired statistics over seeds.
 #[derive(Debug, Parser)]
-#[command(name = "experiments", version, arg_required_else_help = true)]
+#[command(name = "experiments", version, arg_required_else_help = true, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -35,8 +36,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Train the arms of an ablation over several seeds and compare them
     ///
-    /// Finished runs are reused and unfinished runs resume, so repeating the command after an interruption gives the
-    /// same table.
+    /// Finished runs are reused and unfinished runs resume, so repeating the command after an interruption
+    /// gives the same table.
     Ablation(AblationArgs),
     /// Train one network at a scale
     Train(TrainArgs),
@@ -57,7 +58,7 @@ pub(crate) enum Command {
     /// Train runs of an ablation that another process started (used by `--jobs` and `submit`)
     #[command(hide = true)]
     Work(WorkArgs),
-    /// List ablations, scales, presets, the backends of this build and the data sets found on this machine
+    /// List ablations, scales, presets, backends of this build and data sets on this machine
     List,
     /// Download, prepare, check or describe a data set
     #[command(subcommand)]
@@ -69,14 +70,53 @@ pub(crate) enum Command {
     Weights(WeightsCommand),
     /// Classify photographs with trained or published weights
     Predict(PredictArgs),
-    /// Analyze a trained network: kernels, feature maps, errors, nearest images, codes, boxes, occlusion, saliency
+    /// Analyze a network: kernels, feature maps, errors, nearest images, codes, boxes, saliency
     #[command(subcommand)]
     Analyze(AnalyzeCommand),
-    /// Measure training or inference speed on this machine, layer by layer, with synthetic images
+    /// Measure training or inference speed, layer by layer, with synthetic images
     Bench(BenchArgs),
     /// Print a shell completion script
     Completions {
         /// Shell
         shell: clap_complete::Shell,
     },
+}
+
+/// Parses the arguments of this process. `-h`, `--help` and `help` print only the first paragraph of each
+/// option's help, so that the whole fits a screen. docs/commands.md has all paragraphs.
+pub(crate) fn parse() -> Cli {
+    let matches = with_short_help(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn with_short_help(command: clap::Command) -> clap::Command {
+    let command = command.long_about(None::<&str>).mut_args(|arg| arg.long_help(None::<&str>));
+    command.mut_subcommands(with_short_help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the words that select each command, the program's name first.
+    fn paths(command: &clap::Command, before: &[String]) -> Vec<Vec<String>> {
+        let path = [before, &[command.get_name().to_owned()]].concat();
+        let below = command.get_subcommands().flat_map(|command| paths(command, &path));
+        std::iter::once(path.clone()).chain(below).collect()
+    }
+
+    #[test]
+    fn every_help_fits_a_screen() {
+        let command = with_short_help(Cli::command()).term_width(100);
+        for path in paths(&command, &[]) {
+            let help = |flag: &str| {
+                let words = path.iter().cloned().chain([flag.to_owned()]);
+                command.clone().try_get_matches_from(words).unwrap_err().to_string()
+            };
+            let short = help("-h");
+            assert_eq!(short, help("--help"), "{path:?}");
+            assert!(short.lines().count() <= 50, "{short}");
+            assert!(short.lines().all(|line| line.chars().count() <= 100), "{short}");
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Single runs and networks.
 
-use super::shared::{CommonArgs, Format, Origin, at_least_one, views};
-use alexnet_data::Views;
-use alexnet_ops::Backend;
-use clap::Args;
-use clap::Subcommand;
 use std::path::PathBuf;
+
+use alexnet_data::Views;
+use clap::{Args, Subcommand};
+
+use super::groups::{BackendArgs, CommonArgs, FormatArgs, Origin, SetArgs};
+use super::values::{at_least_one, views};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
@@ -15,52 +16,53 @@ use std::path::PathBuf;
 pub(crate) struct TrainArgs {
     /// Name of a scale (see `list`) or path of a TOML file
     pub(crate) config: String,
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-    /// Seed for the initial weights, the order of images, augmentation and dropout
+    /// Seed for weights, order of images, augmentation and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Fine-tune: initial weights, a run folder or a file as for `predict`; images are preprocessed as for these
-    /// weights
+    /// Fine-tune: initial weights, a run folder or a file as for `predict`
+    ///
+    /// Images are preprocessed as for these weights.
     #[arg(long, value_name = "WEIGHTS")]
     pub(crate) from: Option<PathBuf>,
-    /// Layers to initialize randomly despite `--from`, e.g. `fc8` for other classes
+    /// Layers to initialize despite `--from`, e.g. fc8 for other classes
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',', requires = "from")]
     pub(crate) new: Vec<String>,
-    /// Layers to freeze (batch normalization still updates its running averages); set other learning rates with
-    /// `--set network.conv.conv1.update={…}`
+    /// Layers whose weights do not change
+    ///
+    /// Batch normalization still updates its running averages. Set other learning rates with
+    /// `--set network.conv.conv1.update={…}`.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub(crate) freeze: Vec<String>,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments evaluate runs/mini-* --ensemble\n\
+    \x20 experiments evaluate torchvision --data imagenet-shards --views 10")]
 pub(crate) struct EvaluateArgs {
-    /// Run folders, or one weights file (as for `predict`) to evaluate on the test images of `--data`
+    /// Run folders, or one weights file (as for `predict`) for the test images of `--data`
     #[arg(required = true)]
     pub(crate) runs: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) origin: Origin,
-    /// For a weights file: name of the data set, where its files do not identify it (cifar10, fashion-mnist)
-    #[arg(long, value_name = "NAME")]
-    pub(crate) set: Option<String>,
-    /// Number of views per test image whose softmax outputs are averaged [default: from each run's config]
+    /// Views per test image, 1 or 10 [default: from each run's config]
+    ///
+    /// The softmax outputs of the views are averaged.
     #[arg(long, value_parser = views)]
     pub(crate) views: Option<Views>,
     /// Also average the softmax outputs of all runs
     #[arg(long)]
     pub(crate) ensemble: bool,
-    /// Folder, tar or tar.gz of the data set [default: where `list` finds it]
-    #[arg(long, value_name = "PATH")]
-    pub(crate) data: Option<PathBuf>,
-    /// Backend [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten)]
+    pub(crate) origin: Origin,
+    #[command(flatten)]
+    pub(crate) data: SetArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,17 +72,15 @@ pub(crate) enum RunsCommand {
         /// Folder of the runs
         #[arg(default_value = "runs")]
         folder: PathBuf,
-        /// Output format: a table or one JSON value
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[command(flatten)]
+        output: FormatArgs,
     },
     /// Show the config, progress and result of a run
     Show {
         /// Run folder
         run: PathBuf,
-        /// Output format: text or one JSON value
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[command(flatten)]
+        output: FormatArgs,
     },
     /// Compare the configs and results of two runs
     Diff {
@@ -88,9 +88,8 @@ pub(crate) enum RunsCommand {
         one: PathBuf,
         /// Second run folder
         other: PathBuf,
-        /// Output format: text or one JSON value
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[command(flatten)]
+        output: FormatArgs,
     },
 }
 
@@ -99,7 +98,9 @@ pub(crate) struct WatchArgs {
     /// Folder of the runs
     #[arg(default_value = "runs")]
     pub(crate) folder: PathBuf,
-    /// Refresh interval in seconds; without a terminal the status is printed once
+    /// Refresh interval in seconds
+    ///
+    /// Without a terminal, the status is printed once.
     #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     pub(crate) every: u64,
     /// Print the status once, even in a terminal
@@ -108,19 +109,25 @@ pub(crate) struct WatchArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments model alexnet-2012 --devices cuda:0,cuda:1\n\
+    \x20 experiments model alexnet-2012 --diff torchvision")]
 pub(crate) struct ModelArgs {
     /// Network: name of a preset (see `list`) or path of a TOML file
     pub(crate) name: String,
     /// Show the differences to this network instead
     #[arg(long, value_name = "OTHER")]
     pub(crate) diff: Option<String>,
-    /// Show the device of each tower and the data they exchange; any device names are accepted
+    /// Show the device of each tower and the data they exchange
+    ///
+    /// Any device names are accepted.
     #[arg(long, value_name = "B,B", value_delimiter = ',', conflicts_with = "diff")]
     pub(crate) devices: Vec<String>,
-    /// Batch size for the data exchanged in a step (Krizhevsky et al. 2012, §5: 128)
+    /// Batch size for the data exchanged in a step
+    ///
+    /// Krizhevsky et al. 2012, §5: 128.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
     pub(crate) batch: usize,
-    /// Output format: a table or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }

@@ -1,48 +1,52 @@
 //! Files of weights.
 
-use super::shared::{Format, Origin, at_least_one, views};
-use alexnet_data::Views;
-use alexnet_ops::Backend;
-use clap::Args;
-use clap::Subcommand;
-use clap::ValueEnum;
 use std::path::PathBuf;
+
+use alexnet_data::Views;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::groups::{BackendArgs, FormatArgs, Origin};
+use super::values::{at_least_one, views};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WeightsCommand {
     /// List the tensors of a weights file and the networks that fit them
     Inspect {
-        /// Weights: a PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, a run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
         file: PathBuf,
-        /// Output format: a table or one JSON value
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        #[command(flatten)]
+        output: FormatArgs,
     },
     /// Convert weights to burnpack (`.bpk`), the format of this project
     Import {
-        /// Weights: a PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, a run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
-        /// Output file, `.bpk`; the network and the preprocessing are written beside it as `.json`
+        /// Output file, `.bpk`
+        ///
+        /// The network and the preprocessing are written beside it as `.json`.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Export weights as safetensors with this project's or torchvision's tensor names; the metadata holds the
-    /// network and the preprocessing
+    /// Export weights as safetensors with this project's or torchvision's tensor names
+    ///
+    /// The metadata holds the network and the preprocessing.
     #[command(after_help = "Examples:\n\
         \x20 experiments weights export RUN --out weights.safetensors\n\
         \x20 experiments weights export RUN --names torchvision --out for-pytorch.safetensors")]
     Export {
-        /// Weights: a PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, a run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
         /// Output file
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Tensor names
-        #[arg(long, value_enum, default_value_t = NamesArg::Ours)]
+        /// Tensor names: ours or torchvision
+        ///
+        /// `ours`: conv1.weight, fc6.bias. `torchvision`: features.0.weight, classifier.1.bias.
+        #[arg(long, value_enum, default_value_t = NamesArg::Ours, hide_possible_values = true)]
         names: NamesArg,
     },
 }
@@ -62,31 +66,36 @@ pub(crate) enum NamesArg {
     \x20 experiments predict bvlc_alexnet.caffemodel photograph.jpg --mean imagenet_mean.binaryproto\n\
     \x20 experiments predict torchvision photograph.jpg --logits out.safetensors --features fc7")]
 pub(crate) struct PredictArgs {
-    /// Weights: a PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, a run folder, or `torchvision`, which is
-    /// taken from PyTorch's cache or downloaded
+    /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
+    ///
+    /// `torchvision` is taken from PyTorch's cache or downloaded.
     pub(crate) weights: PathBuf,
     /// Photographs (JPEG or PNG)
     #[arg(required = true)]
     pub(crate) images: Vec<PathBuf>,
-    #[command(flatten)]
-    pub(crate) origin: Origin,
     /// Number of classes to print
     #[arg(long, value_name = "K", value_parser = at_least_one, default_value_t = 5)]
     pub(crate) top: usize,
-    /// Number of views per image whose softmax outputs are averaged
+    /// Views per image, 1 or 10
+    ///
+    /// The softmax outputs of the views are averaged.
     #[arg(long, value_parser = views, default_value = "1")]
     pub(crate) views: Views,
-    /// Also write the logits, `[images, classes]`, to a safetensors file; with ten views, the logarithm of the
-    /// averaged probabilities
+    /// Also write the logits to a safetensors file
+    ///
+    /// Their shape is `[images, classes]`. With ten views, they are the logarithms of the averaged
+    /// probabilities.
     #[arg(long, value_name = "FILE")]
     pub(crate) logits: Option<PathBuf>,
-    /// Also write the output of this layer, after its stages, to the file of `--logits`
+    /// Also write the output of this layer to the file of `--logits`
+    ///
+    /// It is the output after the layer's stages.
     #[arg(long, value_name = "LAYER", requires = "logits")]
     pub(crate) features: Option<String>,
-    /// Backend: flex, cuda, cuda:1, rocm, wgpu or ndarray [default: the first in this build]
-    #[arg(long, value_name = "B")]
-    pub(crate) backend: Option<Backend>,
-    /// Output format: lines of text or one JSON value
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) machine: BackendArgs,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+    #[command(flatten)]
+    pub(crate) origin: Origin,
 }

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use super::report::{out_of, show};
 use super::slurm;
 use super::work::{self, Plan};
-use crate::args::{AblationArgs, CommonArgs, SlurmArgs, WorkArgs};
+use crate::args::{AblationArgs, ExecutionArgs, SlurmArgs, WorkArgs};
 use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
 use crate::machine::Machine;
@@ -39,20 +39,21 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let changes = changes(&args.common)?;
     let (source, arms) =
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
-    let machine = Machine::of(&args.common.machine)?;
-    let common = &args.common;
-    let environment = environment(&machine, common.ops, common.workers, common.upload, dashboard, stop);
+    let execution = &args.common.execution;
+    let machine = Machine::of(&execution.machine)?;
+    let environment =
+        environment(&machine, execution.ops, execution.workers, execution.upload, dashboard, stop);
     for config in source.iter().chain(arms.iter().map(|(_, config)| config)) {
         machine.check_fits(config)?;
     }
-    let data = load_data(&arms[0].1.data.set, args.common.data.as_deref())?;
+    let data = load_data(&arms[0].1.data.set, execution.data.as_deref())?;
     let seeds = match args.until_decided {
         true => Seeds::UntilDecided { most: args.max_seeds },
         false => Seeds::Fixed(args.seeds.unwrap_or(scale.seeds)),
     };
     let mut study = Study::new(&ablation, &scale, source, arms, seeds, &data, &environment)?;
-    let folder = Study::folder(&common.out, &study.ablation, &study.scale);
-    if !common.fresh && folder.join("study.json").is_file() {
+    let folder = Study::folder(&args.common.out, &study.ablation, &study.scale);
+    if !execution.fresh && folder.join("study.json").is_file() {
         let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
         study.follow(earlier, &folder)?;
     }
@@ -63,8 +64,8 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
 /// `experiments ablation`.
 pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let Prepared { mut study, machine, mut environment, data, folder } =
-        prepare(args, dashboard(&args.common, args.format), stop)?;
-    let (out, fresh) = (&args.common.out, args.common.fresh);
+        prepare(args, dashboard(&args.common, args.report.output.format), stop)?;
+    let (out, fresh) = (&args.common.out, args.common.execution.fresh);
     let jobs = args.jobs.unwrap_or_else(|| default_jobs(&machine, &study));
     let all = study.tasks();
     let done = |task: &Task| if fresh { 0.0 } else { study.done(task, out) };
@@ -79,7 +80,7 @@ pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<Exi
     for (number, &seeds) in looks.iter().enumerate() {
         let open = match number {
             0 => None,
-            _ => Some(Report::of(&study, out, args.mixed_versions).open_arms(&study)),
+            _ => Some(Report::of(&study, out, args.report.mixed_versions).open_arms(&study)),
         };
         if open.as_ref().is_some_and(BTreeSet::is_empty) {
             break;
@@ -108,24 +109,24 @@ pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<Exi
             fresh,
             jobs,
             pool: &pool,
-            arguments: worker_arguments(&args.common, &machine, &study),
+            arguments: worker_arguments(&args.common.execution, &machine, &study),
         })?;
         before = seeds;
-        let look = Report::of(&study, out, args.mixed_versions);
+        let look = Report::of(&study, out, args.report.mixed_versions);
         study.note_look(look.look(), &folder)?;
         if study.design.is_some() {
             environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
         }
     }
-    let report = Report::of(&study, out, args.mixed_versions);
+    let report = Report::of(&study, out, args.report.mixed_versions);
     report.write(&folder)?;
     Page::of(vec![Section::of(&study, report.clone(), out)?]).write(&folder.join("report"))?;
-    show(&[report], args.format, &folder.join("report"))?;
+    show(&[report], args.report.output.format, &folder.join("report"))?;
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns the arguments with which another process of this program trains as this one does.
-fn worker_arguments(args: &CommonArgs, machine: &Machine, study: &Study) -> Vec<String> {
+fn worker_arguments(args: &ExecutionArgs, machine: &Machine, study: &Study) -> Vec<String> {
     let mut words = machine.arguments();
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
     words.extend(["--workers".to_owned(), args.workers.to_string()]);
@@ -148,7 +149,8 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
             args.folder.display()
         );
     }
-    let machine = Machine::of(&args.machine)?;
+    let execution = &args.execution;
+    let machine = Machine::of(&execution.machine)?;
     if let Some(threads) = args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
         // This thread joins the pool, unless it waits for other threads that use the pool. In a pool of one
@@ -156,8 +158,8 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
         let pool = if machine.divides_batches() { pool } else { pool.use_current_thread() };
         pool.build_global()?;
     }
-    let environment = environment(&machine, args.ops, args.workers, args.upload, false, stop);
-    let data = load_data(&study.arms[0].config.data.set, args.data.as_deref())?;
+    let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
+    let data = load_data(&study.arms[0].config.data.set, execution.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());
     }
@@ -170,7 +172,7 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
     let folder = out_of(&args.folder)?;
     match args.task {
         Some(task) => work::one(&study, task, &folder, &data, &environment),
-        None => work::serve(&study, &folder, &data, environment, args.fresh),
+        None => work::serve(&study, &folder, &data, environment, execution.fresh),
     }
 }
 
@@ -179,11 +181,11 @@ pub(crate) fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if args.ablation.until_decided {
         bail!("submit slurm has no `--until-decided`: an array of jobs trains all its runs");
     }
-    let mut common = args.ablation.common.clone();
-    common.data = common.data.map(|path| path.canonicalize().unwrap_or(path));
+    let mut execution = args.ablation.common.execution.clone();
+    execution.data = execution.data.map(|path| path.canonicalize().unwrap_or(path));
     let prepared = prepare(&args.ablation, false, stop)?;
     let folder = prepared.folder.canonicalize().context("the ablation's folder")?;
-    let arguments = worker_arguments(&common, &prepared.machine, &prepared.study);
+    let arguments = worker_arguments(&execution, &prepared.machine, &prepared.study);
     slurm::submit(args, &prepared.study, &folder, &arguments)
 }
 

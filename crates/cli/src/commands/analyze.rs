@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{Preprocessing, Split, Views, write_whole};
+use alexnet_data::{Loader, Preprocessing, Split, Views, atomic_write};
 use alexnet_model::{AlexNet, Mode};
 use alexnet_ops::Key;
-use alexnet_train::averaged_softmax;
+use alexnet_train::{averaged_softmax, for_each_image};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::args::{AnalyzeCommand, LookArgs};
-use crate::batch::{batch, values};
+use crate::batch::{BATCH, batch, values};
 use crate::interrupted::Interrupted;
 use crate::loaded::Loaded;
 use crate::machine::backend;
@@ -50,24 +50,24 @@ pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> 
 const TILE: usize = 128;
 
 /// A network to analyse.
-struct Look {
+struct Inspector {
     loaded: Loaded,
     model: AlexNet,
     device: Device,
     out: PathBuf,
 }
 
-impl Look {
+impl Inspector {
     fn open(args: &LookArgs) -> Result<Self> {
         let loaded = Loaded::open(&args.weights, &args.origin)?;
-        let device = backend(args.backend)?.device()?;
+        let device = backend(args.machine.backend)?.device()?;
         let model = loaded.model(&device)?;
         std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
         Ok(Self { loaded, model, device, out: args.out.clone() })
     }
 
     fn how(&self) -> &Preprocessing {
-        &self.loaded.how
+        &self.loaded.preprocessing
     }
 
     /// Returns `[channels, side]` of an input.
@@ -87,24 +87,45 @@ impl Look {
         batch(inputs, [count, channels, side], &self.device)
     }
 
-    /// Computes the class probabilities of some inputs, `[inputs, classes]`.
-    fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
-        let classes = self.loaded.network.classes;
-        let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
+    /// Returns a loader of the centre views of a split.
+    fn loader(&self, split: &Split) -> Loader {
+        let (threads, device) = (rayon::current_num_threads(), self.device.clone());
+        Loader::of_photographs(split.clone(), self.how(), Views::Centre, BATCH, threads, device)
+    }
+
+    /// Passes the class probabilities of each image of a split to `each`, in order.
+    fn for_each_prediction(
+        &self,
+        split: &Split,
+        stop: &AtomicBool,
+        mut each: impl FnMut(&[f32]),
+    ) -> Result<()> {
+        let forward = |inputs| self.model.forward(inputs, Mode::Evaluation);
+        let passed = for_each_image(&self.loader(split), BATCH, stop, forward, |_, scores| {
+            each(&self.softmax(scores)?);
+            anyhow::Ok(())
+        });
+        check_stop(stop).and(passed)
+    }
+
+    fn softmax(&self, scores: &[f32]) -> Result<Vec<f32>> {
         if scores.iter().any(|score| !score.is_finite()) {
             bail!("the network's answer to some image is no number: its weights are too large");
         }
-        Ok(scores
-            .chunks_exact(classes)
-            .flat_map(|scores| averaged_softmax(scores, classes))
-            .map(|it| it as f32)
-            .collect())
+        Ok(averaged_softmax(scores, scores.len()).into_iter().map(|it| it as f32).collect())
+    }
+
+    /// Computes the class probabilities of some inputs, `[inputs, classes]`.
+    fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
+        let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
+        let each = scores.chunks_exact(self.loaded.network.classes).map(|scores| self.softmax(scores));
+        Ok(each.collect::<Result<Vec<_>>>()?.concat())
     }
 
     fn write(&self, name: &str, found: &impl Serialize) -> Result<()> {
         let path = self.out.join(name);
         let text = serde_json::to_vec_pretty(found)?;
-        write_whole(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
+        atomic_write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         print(&path.display().to_string());
         Ok(())
     }
@@ -135,13 +156,13 @@ fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     order.into_iter().map(|(_, image)| image).collect()
 }
 
-fn photograph(look: &Look, path: &Path) -> Result<Vec<f32>> {
+fn photograph(look: &Inspector, path: &Path) -> Result<Vec<f32>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let views = look.how().views(&bytes, Views::Centre);
     views.map_err(|problem| anyhow!("{}: {problem}", path.display()))
 }
 
-fn photographs(look: &Look, paths: &[PathBuf]) -> Result<Vec<f32>> {
+fn photographs(look: &Inspector, paths: &[PathBuf]) -> Result<Vec<f32>> {
     let views = paths.iter().map(|path| photograph(look, path));
     Ok(views.collect::<Result<Vec<_>>>()?.concat())
 }

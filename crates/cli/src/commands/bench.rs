@@ -29,7 +29,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
         None => {}
     }
     let network = Preset::load(&args.preset)?;
-    let backend = backend(args.backend)?;
+    let backend = backend(args.machine.backend)?;
     fits(&backend, (network.trace()?.largest_tensor(args.batch) as u64).saturating_mul(4))?;
     if let Some(threads) = args.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
@@ -37,7 +37,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let (batch, samples) = (args.batch, args.samples);
     let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
     let measurement = measure(&network, plan)?;
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&measurement)?),
         Format::Text => print(measurement.text().trim_end()),
     }

@@ -62,7 +62,7 @@ pub(crate) fn run_bench(args: &BenchDataArgs) -> Result<()> {
         images_per_second: images as f64 / seconds,
         peak_rss_bytes: alexnet_train::peak_memory(),
     };
-    match args.data.format {
+    match args.data.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&feed)?),
         Format::Text => {
             let memory = feed
@@ -114,7 +114,7 @@ fn feeding(
         draws,
         workers,
     };
-    let loader = Loader::new(split.clone(), &statistics, config, backend(args.backend)?.device()?)?;
+    let loader = Loader::new(split.clone(), &statistics, config, backend(args.machine.backend)?.device()?)?;
     let epoch = |number: usize| -> Result<usize> {
         loader.set_epoch(number, 0);
         Ok(loader.dry_run()?)

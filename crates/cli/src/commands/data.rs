@@ -87,8 +87,8 @@ pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
     if !args.source.exists() {
         bail!("{}: no such file or folder", args.source.display());
     }
-    let encoding = args.encoding.into();
-    let how = Preparation { size: args.size, encoding, quality: args.quality, upright: args.upright };
+    let PrepareArgs { size, encoding, quality, upright, .. } = *args;
+    let how = Preparation { size, encoding, quality, upright };
     let jobs = args.jobs.unwrap_or_else(cores);
     let (meter, begun) = (Meter::new()?, Instant::now());
     let prepared = prepare(&args.source, &args.out, how, jobs, stop, &|progress| meter.show(progress));
@@ -96,7 +96,7 @@ pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
     let prepared = outcome(prepared)?;
     let seconds = begun.elapsed().as_secs_f64();
     let images: usize = prepared.splits.iter().map(alexnet_data::PreparedSplit::images).sum();
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&prepared)?),
         Format::Text => {
             print(&format!(
@@ -161,7 +161,7 @@ pub(super) fn open(args: &DataArgs) -> Result<Dataset> {
 
 pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
     if let Some(folder) = prepared_folder(args) {
-        return check_prepared(&folder, args.format, stop);
+        return check_prepared(&folder, args.output.format, stop);
     }
     let set = open(args)?;
     let mut scratch = Scratch::default();
@@ -175,7 +175,7 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
         (0..split.len()).for_each(|index| counts[split.label(index)] += 1);
         (counts.iter().min().copied().unwrap_or(0), counts.iter().max().copied().unwrap_or(0))
     };
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
             "name": set.name, "checksum": set.checksum, "classes": set.classes, "channels": set.channels,
             "size": set.size, "train": set.train.len(), "validation": set.validation.len(), "test": set.test.len(),
@@ -248,7 +248,7 @@ pub(crate) fn run_stats(args: &DataArgs) -> Result<()> {
         }
         None => Statistics::of_training(&set)?,
     };
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&statistics)?),
         Format::Text => {
             let numbers =

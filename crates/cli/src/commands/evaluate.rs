@@ -24,9 +24,9 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
     if let [one] = args.runs.as_slice()
         && (one.is_file() || one == Path::new("torchvision"))
     {
-        return evaluate_weights::evaluate(args, one, &stop);
+        return evaluate_weights::evaluate_weights(args, one, &stop);
     }
-    let machine = MachineArgs { backend: args.backend, devices: Vec::new(), data_parallel: None };
+    let machine = MachineArgs { one: args.machine, ..MachineArgs::default() };
     let environment =
         environment(&Machine::of(&machine)?, Implementation::Fast, 1, Upload::Floats, false, stop);
     let runs: Vec<Run> = args
@@ -39,7 +39,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
             })
         })
         .collect::<Result<_>>()?;
-    if args.origin.is_some() || args.set.is_some() {
+    if args.origin.is_some() || args.data.set.is_some() {
         bail!(
             "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
         );
@@ -58,7 +58,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         };
         let set = &run.config.data.set;
         if data.as_ref().is_none_or(|(loaded, _)| loaded != set) {
-            data = Some((set.clone(), load_data(set, args.data.as_deref())?));
+            data = Some((set.clone(), load_data(set, args.data.data.as_deref())?));
         }
         let Some((_, data)) = &data else { continue };
         if run.record()?.checksum != data.dataset.checksum {
@@ -81,7 +81,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         {
             note(&format!("note: {error}"));
         }
-        if args.format == Format::Text {
+        if args.output.format == Format::Text {
             print_test(&run.folder.display().to_string(), &result);
         }
         results.push(serde_json::json!({ "run": run.folder, "test": result }));
@@ -98,7 +98,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         }
         false => None,
     };
-    match (args.format, &ensemble) {
+    match (args.output.format, &ensemble) {
         (Format::Json, _) => print(&serde_json::to_string_pretty(&serde_json::json!({
             "runs": results, "ensemble": ensemble,
         }))?),

@@ -39,15 +39,15 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Evaluate(args) => evaluate::evaluate(&args, stop)?,
         Command::Report(args) => report::report(&args)?,
         Command::Power(args) => report::power(&args)?,
-        Command::Runs(RunsCommand::List { folder, format }) => runs::list(&folder, format)?,
-        Command::Runs(RunsCommand::Show { run, format }) => runs::show(&run, format)?,
-        Command::Runs(RunsCommand::Diff { one, other, format }) => runs::diff(&one, &other, format)?,
+        Command::Runs(RunsCommand::List { folder, output }) => runs::list(&folder, output.format)?,
+        Command::Runs(RunsCommand::Show { run, output }) => runs::show(&run, output.format)?,
+        Command::Runs(RunsCommand::Diff { one, other, output }) => runs::diff(&one, &other, output.format)?,
         Command::Watch(args) => watch::watch(&args, &stop)?,
         Command::Submit(SubmitCommand::Slurm(args)) => ablation::submit(&args, stop)?,
         Command::Work(args) => ablation::work_for_another(&args, stop)?,
         Command::List => list::list(),
         Command::Model(args) => model::model(&args)?,
-        Command::Weights(WeightsCommand::Inspect { file, format }) => weights::inspect(&file, format)?,
+        Command::Weights(WeightsCommand::Inspect { file, output }) => weights::inspect(&file, output.format)?,
         Command::Weights(WeightsCommand::Import { file, origin, out }) => {
             weights::import(&file, &origin, &out)?;
         }
@@ -55,7 +55,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
             weights::export(&file, &origin, &out, names)?;
         }
         Command::Analyze(command) => analyze::analyze(command, &stop)?,
-        Command::Predict(args) => predict::predict(&args)?,
+        Command::Predict(args) => predict::predict(&args, &stop)?,
         Command::Bench(args) => bench::bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,

@@ -13,14 +13,14 @@ pub(crate) fn model(args: &ModelArgs) -> Result<()> {
     let ours = Preset::load(&args.name)?;
     let Some(other) = &args.diff else {
         let description = Description::of(&ours, &args.devices, args.batch)?;
-        match args.format {
+        match args.output.format {
             Format::Json => print(&serde_json::to_string_pretty(&description)?),
             Format::Text => print(&description.text()),
         }
         return Ok(());
     };
     let differences = differences(&ours, &Preset::load(other)?)?;
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&differences)?),
         Format::Text if differences.is_empty() => print("no difference"),
         Format::Text => differences.iter().for_each(|difference| print(&difference.text())),

@@ -1,14 +1,18 @@
 //! Predictions for photographs.
 
-use alexnet_data::{Views, write_whole};
-use alexnet_model::Network;
-use alexnet_train::averaged_softmax;
-use alexnet_weights::{Tensor, Weights};
-use anyhow::{Context, Result, anyhow, bail};
+use std::sync::atomic::AtomicBool;
+
+use alexnet_data::{Loader, Split, Views, atomic_write};
+use alexnet_model::{Mode, Network};
+use alexnet_train::{TrainError, averaged_softmax, for_each_image};
+use alexnet_weights::Weights;
+use anyhow::{Context, Result, bail};
+use burn::tensor::Tensor;
 use serde::Serialize;
 
 use crate::args::{Format, PredictArgs};
-use crate::batch::{BATCH, batch, values};
+use crate::batch::BATCH;
+use crate::interrupted::Interrupted;
 use crate::loaded::{Loaded, refuse_input};
 use crate::machine::backend;
 use crate::output::print;
@@ -29,69 +33,82 @@ struct Guess {
 }
 
 /// `experiments predict`.
-pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
+pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
     if let Some(out) = &args.logits {
         refuse_input("--logits", out, args.images.iter().chain([&args.weights]))?;
     }
     let mut loaded = Loaded::open(&args.weights, &args.origin)?;
     let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
-    let device = backend(args.backend)?.device()?;
+    let device = backend(args.machine.backend)?.device()?;
     let model = loaded.model(&device)?;
-    loaded.weights = Weights::default();
-    let Loaded { network, how, .. } = &loaded;
-    let labels = loaded.labels();
+    loaded.release();
+    let (network, labels) = (&loaded.network, loaded.labels());
+    let photographs = Split::of_photographs(&args.images, network.input.channels);
+    let loader = Loader::of_photographs(
+        photographs,
+        &loaded.preprocessing,
+        args.views,
+        BATCH / args.views.count(),
+        rayon::current_num_threads(),
+        device,
+    );
+    let features_of =
+        |inputs: &Tensor<4>| args.features.as_ref().map(|layer| model.features(inputs.clone(), layer));
+    // With features, a row has them before the logits.
+    let forward = |inputs: Tensor<4>| {
+        let features = features_of(&inputs);
+        let logits = model.forward(inputs, Mode::Evaluation);
+        Tensor::cat(features.into_iter().chain([logits]).collect(), 1)
+    };
     let (mut logits, mut features, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
-    for images in args.images.chunks((BATCH / args.views.count()).max(1)) {
-        let mut inputs = Vec::new();
-        for path in images {
-            let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let views = how.views(&bytes, args.views);
-            inputs.extend(views.map_err(|problem| anyhow!("{}: {problem}", path.display()))?);
+    let mut paths = args.images.iter();
+    for_each_image(&loader, BATCH, stop, forward, |_, rows| {
+        let path = paths.next().map(|path| path.display().to_string()).unwrap_or_default();
+        let mut scores = Vec::new();
+        for row in rows.chunks_exact(rows.len() / args.views.count()) {
+            let (before, of_classes) = row.split_at(row.len() - network.classes);
+            features.extend_from_slice(before);
+            scores.extend_from_slice(of_classes);
         }
-        let views = args.views.count();
-        let batch = batch(inputs, [images.len() * views, network.input.channels, how.crop], &device);
-        if let Some(layer) = &args.features {
-            features.extend(values(model.features(batch.clone(), layer)));
+        if scores.iter().any(|score| !score.is_finite()) {
+            let weights = args.weights.display();
+            bail!("{weights}: gives {path} scores that are no numbers, so it has no class");
         }
-        let scores = values(model.forward(batch, alexnet_model::Mode::Evaluation));
-        for (path, scores) in images.iter().zip(scores.chunks_exact(views * network.classes)) {
-            if scores.iter().any(|score| !score.is_finite()) {
-                let (weights, image) = (args.weights.display(), path.display());
-                bail!("{weights}: gives {image} scores that are no numbers, so it has no class");
-            }
-            let probabilities = averaged_softmax(scores, network.classes);
-            let mut order: Vec<usize> = (0..network.classes).collect();
-            order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
-            let top = order.into_iter().take(args.top);
-            let top = top.map(|index| Guess {
-                index,
-                label: labels[index].clone(),
-                probability: probabilities[index] as f32,
-            });
-            predictions.push(Prediction { image: path.display().to_string(), top: top.collect() });
-            match args.views {
-                Views::Centre => logits.extend_from_slice(scores),
-                // A probability can underflow even in 64 bits, so it is clamped before the logarithm.
-                Views::Ten => {
-                    logits.extend(probabilities.iter().map(|it| it.max(f64::MIN_POSITIVE).ln() as f32));
-                }
+        let probabilities = averaged_softmax(&scores, network.classes);
+        let mut order: Vec<usize> = (0..network.classes).collect();
+        order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]));
+        let top = order.into_iter().take(args.top).map(|index| Guess {
+            index,
+            label: labels[index].clone(),
+            probability: probabilities[index] as f32,
+        });
+        predictions.push(Prediction { image: path, top: top.collect() });
+        match args.views {
+            Views::Centre => logits.extend(scores),
+            // A probability can underflow even in 64 bits, so it is clamped before the logarithm.
+            Views::Ten => {
+                logits.extend(probabilities.iter().map(|it| it.max(f64::MIN_POSITIVE).ln() as f32));
             }
         }
-    }
+        Ok(())
+    })
+    .map_err(unless_interrupted)?;
     if let Some(path) = &args.logits {
         let count = args.images.len();
         let mut file = Weights::default();
         let shape_of = |rest: &[usize]| [&[count][..], rest].concat();
-        file.tensors
-            .insert("logits".to_owned(), Tensor { shape: shape_of(&[network.classes]), values: logits });
+        file.tensors.insert(
+            "logits".to_owned(),
+            alexnet_weights::Tensor { shape: shape_of(&[network.classes]), values: logits },
+        );
         if let (Some(layer), Some(shape)) = (&args.features, shape) {
             // With ten views, the views of each image are consecutive.
             let shape = [&[count * args.views.count()][..], &shape].concat();
-            file.tensors.insert(layer.clone(), Tensor { shape, values: features });
+            file.tensors.insert(layer.clone(), alexnet_weights::Tensor { shape, values: features });
         }
-        write_whole(path, &file.to_bytes()?).with_context(|| format!("cannot write {}", path.display()))?;
+        atomic_write(path, &file.to_bytes()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&predictions)?),
         Format::Text => predictions.iter().for_each(|prediction| {
             print(&prediction.image);
@@ -101,6 +118,14 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<()> {
         }),
     }
     Ok(())
+}
+
+/// Returns an error, or the message of an interruption.
+fn unless_interrupted(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<TrainError>() {
+        Some(TrainError::InterruptedTest) => Interrupted("interrupted; nothing is kept".to_owned()).into(),
+        _ => error,
+    }
 }
 
 /// Returns the shape of a layer's output for one image.

@@ -16,7 +16,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<()> {
     let folders = studies(&args.folders)?;
     for folder in &folders {
         let (mut study, out) = (Study::read(folder)?, out_of(folder)?);
-        let report = Report::of(&study, &out, args.mixed_versions);
+        let report = Report::of(&study, &out, args.report.mixed_versions);
         study.note_look(report.look(), folder)?;
         report.write(folder)?;
         let section = Section::of(&study, report.clone(), &out)?;
@@ -26,7 +26,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<()> {
     }
     let page = args.out.clone().unwrap_or_else(|| args.folders[0].join("report"));
     Page::of(sections).write(&page)?;
-    show(&reports, args.format, &page)
+    show(&reports, args.report.output.format, &page)
 }
 
 /// Returns the studies' folders among `folders`, and those in folders that were given as `--out`.
@@ -62,10 +62,10 @@ pub(crate) fn power(args: &PowerArgs) -> Result<()> {
         );
     }
     let (mut study, out) = (Study::read(&folder)?, out_of(&folder)?);
-    let report = Report::of(&study, &out, args.mixed_versions);
+    let report = Report::of(&study, &out, args.report.mixed_versions);
     let _ = study.note_look(report.look(), &folder); // a folder that is read-only gets no later table either
     let power = Power::of(&study, &report);
-    match args.format {
+    match args.report.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&power)?),
         Format::Text => print(power.text().trim_end()),
     }

@@ -15,8 +15,10 @@ const RESTARTS: usize = 100;
 
 /// Writes `slurm.sh` into the study's folder and submits it.
 pub(crate) fn submit(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) -> Result<()> {
-    let Format::Text = args.ablation.format else { bail!("submit slurm has no `--format json`") };
-    if args.ablation.jobs.is_some() || args.ablation.common.fresh {
+    let Format::Text = args.ablation.report.output.format else {
+        bail!("submit slurm has no `--format json`")
+    };
+    if args.ablation.jobs.is_some() || args.ablation.common.execution.fresh {
         bail!(
             "submit slurm takes neither `--jobs` nor `--fresh`: each job trains one run, what is missing of it"
         );

@@ -38,17 +38,18 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let mut config = scale.config(&changes(&args.common)?)?;
     freeze(&mut config.network, &args.freeze)?;
     let beginning = args.from.as_deref().map(|from| Beginning::of(from, &config.network)).transpose()?;
-    let machine = Machine::of(&args.common.machine)?;
+    let execution = &args.common.execution;
+    let machine = Machine::of(&execution.machine)?;
     let environment = environment(
         &machine,
-        args.common.ops,
-        args.common.workers,
-        args.common.upload,
-        dashboard(&args.common, args.format),
+        execution.ops,
+        execution.workers,
+        execution.upload,
+        dashboard(&args.common, args.output.format),
         stop,
     );
     machine.check_fits(&config)?;
-    let mut data = load_data(&config.data.set, args.common.data.as_deref())?;
+    let mut data = load_data(&config.data.set, execution.data.as_deref())?;
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
@@ -68,19 +69,19 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
                 .note("how images are prepared for these weights is not known; they are as the config says"),
         }
     }
-    let mut run = Run::new(config, args.seed, args.common.ops, &data.dataset, &args.common.out);
+    let mut run = Run::new(config, args.seed, execution.ops, &data.dataset, &args.common.out);
     run.begins_with = beginning.map(|beginning| beginning.path);
     let label = format!("{}, seed {}", scale.name, args.seed);
-    if !args.common.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
+    if !execution.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
     } else if let Some(note) = machine.note() {
         environment.observer.note(note);
     }
-    let result = match run.complete(&data, &environment, &label, args.common.fresh) {
+    let result = match run.complete(&data, &environment, &label, execution.fresh) {
         Err(error) if error.is_interruption() => return Err(Interrupted(describe_training(&error)).into()),
         other => other?,
     };
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
             "run": run.folder, "identity": run.identity, "result": result,
         }))?),

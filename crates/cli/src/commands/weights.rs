@@ -4,17 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use alexnet_config::differences;
-use alexnet_data::write_whole;
+use alexnet_data::atomic_write;
 use alexnet_model::{Network, Preset};
 use alexnet_train::Classifier;
-use alexnet_weights::{Names, Weights};
+use alexnet_weights::{NETWORK, Names, Weights, metadata_beside};
 use anyhow::{Context, Result, bail};
 
 use crate::args::{Format, NamesArg, Origin};
-use crate::loaded::{
-    Loaded, NETWORK, beside, find, fitting, is_record, metadata, nearest, read, refuse_input, run_of,
-    with_classes,
-};
+use crate::loaded::{Loaded, find, is_record, read, refuse_input, run_of};
 use crate::machine::backend;
 use crate::output::{note, print};
 
@@ -29,7 +26,7 @@ pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
         }
         _ => network.name,
     };
-    let fitting: Vec<String> = fitting(&weights).into_iter().map(called).collect();
+    let fitting: Vec<String> = weights.fitting_presets().into_iter().map(called).collect();
     if format == Format::Json {
         let tensors = weights.tensors.iter().map(|(name, tensor)| {
             serde_json::json!({
@@ -71,7 +68,7 @@ pub(crate) fn inspect(name: &Path, format: Format) -> Result<()> {
     let count: usize = weights.tensors.values().map(|tensor| tensor.values.len()).sum();
     print(&format!("{} tensors, {count} numbers", weights.tensors.len()));
     match fitting.is_empty() {
-        true => print(&format!("fits no preset{}", nearest(&weights))),
+        true => print(&format!("fits no preset{}", weights.nearest_preset())),
         false => print(&format!("fits {}", fitting.join(", "))),
     }
     Ok(())
@@ -93,7 +90,7 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) 
     if names == Names::Torchvision {
         note_on_torchvision(&loaded.network, &weights)?;
     }
-    weights.metadata.extend(metadata(&loaded)?);
+    weights.metadata.extend(loaded.metadata());
     write(out, &weights.to_bytes()?)?;
     print(&format!("{}: the weights of `{}`", out.display(), loaded.network.name));
     Ok(())
@@ -102,10 +99,9 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) 
 /// Reports if torchvision's alexnet computes something else with such weights.
 fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
     let theirs = Preset::load("torchvision")?;
-    let theirs = Network { classes: network.classes, ..theirs };
     let differences = otherwise_in_torchvision(network)?;
     let Some(first) = differences.first() else { return Ok(()) };
-    let what = match weights.check(&with_classes(theirs)) {
+    let what = match weights.check(&theirs.with_classes(network.classes)) {
         Ok(_) => "loaded there, the same weights give other answers",
         Err(why) => &format!("it cannot load these ({why})"),
     };
@@ -118,7 +114,7 @@ fn note_on_torchvision(network: &Network, weights: &Weights) -> Result<()> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    atomic_write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Returns the settings in which a network's computation differs from torchvision's alexnet with as many
@@ -158,16 +154,16 @@ pub(crate) fn import(file: &Path, origin: &Origin, out: &Path) -> Result<()> {
         bail!("`--out {}`: a run's folder has its own weights alone", out.display());
     }
     let json = out.with_extension("json");
-    if json.exists() && !beside(out).is_ok_and(|metadata| metadata.contains_key(NETWORK)) {
+    if json.exists() && !metadata_beside(out).is_ok_and(|metadata| metadata.contains_key(NETWORK)) {
         bail!("`--out {}`: what goes with it would replace {}", out.display(), json.display());
     }
     let loaded = Loaded::open(file, origin)?;
     let model = Classifier::from(loaded.model(&backend(None)?.device()?)?);
     // The metadata is written first. Without it, or with another's, the record would be used wrongly.
     let before = fs::read(&json).ok();
-    write(&json, &serde_json::to_vec_pretty(&metadata(&loaded)?)?)?;
+    write(&json, &serde_json::to_vec_pretty(&loaded.metadata())?)?;
     if let Err(error) = model.save(out) {
-        let _ = before.map_or_else(|| fs::remove_file(&json), |before| write_whole(&json, &before));
+        let _ = before.map_or_else(|| fs::remove_file(&json), |before| atomic_write(&json, &before));
         return Err(error.into());
     }
     print(&format!("{}: the weights of `{}`, this project's record", out.display(), loaded.network.name));

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::features::{Asked, Gallery, PixelRows};
-use super::{Look, TILE, check_stop};
+use super::{Inspector, TILE, check_stop};
 use crate::args::{BenchCodesArgs, CodesArgs, Format};
 use crate::output::{note, print};
 use crate::sheet::Sheet;
@@ -50,7 +50,7 @@ struct OfCode {
 
 /// The queries and the images to search.
 struct Search<'a> {
-    look: &'a Look,
+    look: &'a Inspector,
     args: &'a CodesArgs,
     /// The images to search.
     split: &'a Split,
@@ -60,13 +60,13 @@ struct Search<'a> {
 
 /// `experiments analyze codes`.
 pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let mut gallery = Gallery::open(&look, &args.gallery, None, None, stop)?;
     let (split, width) = (gallery.split.clone(), gallery.file.width());
-    if split.len() < args.k {
-        bail!("{} images are fewer than the {} neighbours asked for", split.len(), args.k);
+    if split.len() < args.query.k {
+        bail!("{} images are fewer than the {} neighbours asked for", split.len(), args.query.k);
     }
-    let asked = gallery.asked(&look, &args.gallery, args.queries, args.seed)?;
+    let asked = gallery.asked(&look, &args.gallery, args.query.queries, args.query.seed)?;
     let queries = gallery.features(&look, &asked.views);
     let chance = gallery.chance(&asked);
     let [channels, side] = look.input();
@@ -80,7 +80,7 @@ pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
         print(&format!(
             "{what}: {:.1} % of {} neighbours are of the same class ({:.1} % by chance), {} bytes an image, {:.0} queries/s",
             100.0 * whole.precision,
-            args.k,
+            args.query.k,
             100.0 * chance,
             whole.bytes_per_image,
             whole.queries_per_second
@@ -94,7 +94,7 @@ pub(super) fn codes(args: &CodesArgs, stop: &AtomicBool) -> Result<()> {
         found.push(search.coded("pixels", &mut rows, &asked.views, pixels, bits)?.0);
     }
     let layer = gallery.layer.clone();
-    let (images, queries, k) = (split.len(), asked.chosen.len(), args.k);
+    let (images, queries, k) = (split.len(), asked.chosen.len(), args.query.k);
     let findings = Findings { layer, images, queries, k, chance, features, pixels: by_pixels, codes: found };
     look.write("codes.json", &findings)
 }
@@ -114,7 +114,8 @@ impl Search<'_> {
         bytes: usize,
     ) -> Result<Whole> {
         let (count, begun) = (self.split.len(), Instant::now());
-        let near = alexnet_analysis::nearest(queries, width, rows, count, self.args.k, &self.look.device);
+        let near =
+            alexnet_analysis::nearest(queries, width, rows, count, self.args.query.k, &self.look.device);
         let (near, seconds) = (near.map_err(Into::into)?, begun.elapsed().as_secs_f64());
         let right = near.iter().enumerate().map(|(query, near)| {
             near.iter().filter(|one| self.same(query, one.row)).count() as f64 / near.len() as f64
@@ -136,7 +137,8 @@ impl Search<'_> {
         bits: usize,
     ) -> Result<(OfCode, Vec<Vec<usize>>)> {
         let Self { look, args, stop, .. } = self;
-        let CodesArgs { hidden, epochs, noise, seed, k, .. } = **args;
+        let CodesArgs { hidden, epochs, noise, query, .. } = **args;
+        let (seed, k) = (query.seed, query.k);
         let config = CodeConfig { bits, hidden, epochs, noise, seed };
         let mut last = 0.0;
         let mut heard = |epoch: usize, loss: f64| {
@@ -174,7 +176,7 @@ impl Search<'_> {
 }
 
 /// Draws a few queries with their nearest images.
-fn draw(look: &Look, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>], name: &str) -> Result<()> {
+fn draw(look: &Inspector, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>], name: &str) -> Result<()> {
     const SHOWN: usize = 5;
     let [channels, side] = look.input();
     let (pixels, columns) = (channels * side * side, near.first().map_or(0, Vec::len) + 1);
@@ -240,7 +242,7 @@ pub(crate) fn bench(args: &BenchCodesArgs) -> Result<()> {
             "queries_per_second": args.queries as f64 / seconds,
             "bytes_per_second": compared, "memory_bytes_per_second": memory, "share": compared / memory,
         }));
-        if args.format == Format::Text {
+        if args.output.format == Format::Text {
             print(&format!(
                 "{} of {} codes of {bits} bits: {:.0} queries/s, {:.1} GB/s compared, {:.2} times as fast as memory is read ({:.1} GB/s)",
                 args.k,
@@ -252,7 +254,7 @@ pub(crate) fn bench(args: &BenchCodesArgs) -> Result<()> {
             ));
         }
     }
-    if args.format == Format::Json {
+    if args.output.format == Format::Json {
         print(&serde_json::to_string_pretty(&found)?);
     }
     Ok(())

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::Serialize;
 
-use super::{Look, TILE, check_stop, largest, photograph};
+use super::{Inspector, TILE, check_stop, largest, photograph};
 use crate::args::{EvidenceArgs, OcclusionArgs};
 use crate::batch::{BATCH, batch};
 use crate::output::print;
@@ -26,7 +26,7 @@ struct Evidence {
     map: Vec<Vec<f32>>,
 }
 
-fn class_of(look: &Look, args: &EvidenceArgs, probabilities: &[f32]) -> Result<(usize, String)> {
+fn class_of(look: &Inspector, args: &EvidenceArgs, probabilities: &[f32]) -> Result<(usize, String)> {
     let count = look.loaded.network.classes;
     let class = args.class.unwrap_or_else(|| largest(probabilities, 1)[0]);
     if class >= count {
@@ -38,7 +38,7 @@ fn class_of(look: &Look, args: &EvidenceArgs, probabilities: &[f32]) -> Result<(
 
 /// `experiments analyze occlusion` (Zeiler & Fergus 2013, §4.2).
 pub(crate) fn occlusion(args: &OcclusionArgs, stop: &AtomicBool) -> Result<()> {
-    let look = Look::open(&args.evidence.look)?;
+    let look = Inspector::open(&args.evidence.look)?;
     let [channels, side] = look.input();
     let square = args.square.unwrap_or((side / 5).max(1));
     let stride = args.stride.unwrap_or((square / 4).max(1));
@@ -93,7 +93,7 @@ pub(crate) fn occlusion(args: &OcclusionArgs, stop: &AtomicBool) -> Result<()> {
 
 /// `experiments analyze saliency` (Simonyan, Vedaldi & Zisserman 2013, §3).
 pub(crate) fn saliency(args: &EvidenceArgs) -> Result<()> {
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let [channels, side] = look.input();
     let device = look.device.clone().autodiff();
     let model = look.loaded.model(&device)?;
@@ -128,7 +128,7 @@ fn say(found: &[Evidence]) {
 }
 
 /// Draws the image, the heat map alone, and the heat map in red on the image.
-fn overlay(look: &Look, view: &[f32], heat: &[f32], label: &str) -> Canvas {
+fn overlay(look: &Inspector, view: &[f32], heat: &[f32], label: &str) -> Canvas {
     const GAP: usize = 6;
     let [channels, side] = look.input();
     let times = TILE.div_ceil(side);

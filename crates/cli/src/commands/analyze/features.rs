@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use alexnet_analysis::{FeatureFile, Rows};
 use alexnet_data::{Class, Split, hex};
+use alexnet_train::for_each_image;
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::{Look, check_stop, shuffled};
+use super::{Inspector, check_stop, shuffled};
 use crate::args::GalleryArgs;
 use crate::batch::{BATCH, values};
 use crate::data_sets::open_split;
@@ -39,7 +40,7 @@ impl Gallery {
     /// requested layer or else of `usual`. Returns an error before extraction if they are the split
     /// `apart_from`.
     pub(super) fn open(
-        look: &Look,
+        look: &Inspector,
         args: &GalleryArgs,
         usual: Option<&str>,
         apart_from: Option<&str>,
@@ -54,7 +55,13 @@ impl Gallery {
     }
 
     /// Returns some test images of the data set.
-    pub(super) fn asked(&self, look: &Look, args: &GalleryArgs, count: usize, seed: u64) -> Result<Asked> {
+    pub(super) fn asked(
+        &self,
+        look: &Inspector,
+        args: &GalleryArgs,
+        count: usize,
+        seed: u64,
+    ) -> Result<Asked> {
         let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
         check_apart(self.name, Some(name))?;
         let chosen: Vec<usize> = shuffled(test.len(), seed).into_iter().take(count).collect();
@@ -62,7 +69,7 @@ impl Gallery {
     }
 
     /// Computes the features of some network inputs.
-    pub(super) fn features(&self, look: &Look, views: &[f32]) -> Vec<f32> {
+    pub(super) fn features(&self, look: &Inspector, views: &[f32]) -> Vec<f32> {
         let [channels, side] = look.input();
         let mut features = Vec::new();
         for part in views.chunks(BATCH * channels * side * side) {
@@ -95,7 +102,7 @@ fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
 }
 
 /// Returns the requested layer, or else the usual one, or the last hidden one.
-fn layer(look: &Look, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
+fn layer(look: &Inspector, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
     let network = &look.loaded.network;
     let layers: Vec<&str> = network.conv.iter().map(|layer| layer.name.as_str()).collect();
     let layers: Vec<&str> = layers.into_iter().chain(network.fc.iter().map(|fc| fc.name.as_str())).collect();
@@ -109,7 +116,7 @@ fn layer(look: &Look, asked: Option<&str>, usual: Option<&str>) -> Result<String
 
 /// Returns the features of a split's images at a layer. They are extracted once, into a file in `out`.
 pub(super) fn extracted(
-    look: &Look,
+    look: &Inspector,
     split: &Split,
     layer: &str,
     file: &str,
@@ -120,24 +127,26 @@ pub(super) fn extracted(
     let one = values(look.model.features(look.tensor(look.views(split, &[0])?), layer));
     let mut file = FeatureFile::open(&path, of, one.len())?;
     let (begun, first, mut said, mut network) = (Instant::now(), file.rows(), Instant::now(), Duration::ZERO);
-    while file.rows() < split.len() {
-        if stop.load(Ordering::SeqCst) {
-            let rows = file.rows();
-            return Err(
-                Interrupted(format!("interrupted after {rows} images; the same command goes on")).into()
-            );
-        }
-        let images: Vec<usize> = (file.rows()..(file.rows() + BATCH).min(split.len())).collect();
-        let inputs = look.tensor(look.views(split, &images)?);
+    let rest: Vec<usize> = (first..split.len()).collect();
+    let forward = |inputs| {
         let since = Instant::now();
-        let features = values(look.model.features(inputs, layer));
+        let features = look.model.features(inputs, layer);
         network += since.elapsed();
-        file.push(&features)?;
+        features
+    };
+    let passed = for_each_image(&look.loader(&split.select(&rest)), BATCH, stop, forward, |_, features| {
+        file.push(features)?;
         if said.elapsed().as_secs() >= 10 {
             said = Instant::now();
             note(&format!("features of {} of {} images", file.rows(), split.len()));
         }
+        anyhow::Ok(())
+    });
+    if stop.load(Ordering::SeqCst) {
+        let rows = file.rows();
+        return Err(Interrupted(format!("interrupted after {rows} images; the same command goes on")).into());
     }
+    passed?;
     let (extracted, took) = (file.rows() - first, begun.elapsed().as_secs_f64());
     if extracted > 0 {
         print(&format!(
@@ -150,7 +159,7 @@ pub(super) fn extracted(
 }
 
 /// Returns a checksum of the weights, the network and the preprocessing.
-pub(super) fn fingerprint(look: &Look) -> Result<String> {
+pub(super) fn fingerprint(look: &Inspector) -> Result<String> {
     let mut hash = Sha256::new();
     for (name, tensor) in &look.loaded.weights.tensors {
         hash.update(name);
@@ -162,7 +171,7 @@ pub(super) fn fingerprint(look: &Look) -> Result<String> {
 }
 
 /// Identifies a split by its path, its labels, and the network's inputs for its first and last image.
-pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<String> {
+pub(super) fn name_of(look: &Inspector, split: &Split, args: &GalleryArgs) -> Result<String> {
     let mut hash = Sha256::new();
     let ends = look.views(split, &[0, split.len() - 1])?;
     ends.iter().for_each(|value| hash.update(value.to_le_bytes()));
@@ -178,7 +187,7 @@ pub(super) fn name_of(look: &Look, split: &Split, args: &GalleryArgs) -> Result<
 
 /// The network's input for each image, for comparison as pixels.
 pub(super) struct PixelRows<'a> {
-    pub(super) look: &'a Look,
+    pub(super) look: &'a Inspector,
     pub(super) split: &'a Split,
     pub(super) stop: &'a AtomicBool,
 }

@@ -7,7 +7,7 @@ use alexnet_model::{AlexNet, Network};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::Look;
+use super::Inspector;
 use crate::args::{KernelsArgs, LookArgs};
 use crate::output::print;
 use crate::sheet::Canvas;
@@ -40,7 +40,7 @@ struct Seed {
 
 /// `experiments analyze kernels`.
 pub(super) fn kernels(args: &KernelsArgs) -> Result<()> {
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let towers = towers(&look.loaded.network, &look.model)?;
     let first = &look.loaded.network.conv[0];
     let range = if args.per_kernel { Range::EachKernel } else { Range::Global };
@@ -55,7 +55,7 @@ pub(super) fn kernels(args: &KernelsArgs) -> Result<()> {
     }
     let mut networks = vec![Seed::of(&args.look.weights, towers)];
     for weights in &args.others {
-        let other = Look::open(&LookArgs { weights: weights.clone(), ..args.look.clone() })?;
+        let other = Inspector::open(&LookArgs { weights: weights.clone(), ..args.look.clone() })?;
         networks.push(Seed::of(weights, self::towers(&other.loaded.network, &other.model)?));
     }
     for Seed { weights, towers, difference, by_chance, .. } in &networks {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::features::{Gallery, extracted, fingerprint, name_of};
-use super::{Look, TILE, check_stop, largest, shuffled};
+use super::{Inspector, TILE, check_stop, largest, shuffled};
 use crate::args::LocalizeArgs;
 use crate::batch::BATCH;
 use crate::data_sets::open_split;
@@ -64,7 +64,7 @@ struct Boxed {
 }
 
 impl Boxed {
-    fn of(look: &Look, split: &Split, name: &str, stop: &AtomicBool) -> Result<Self> {
+    fn of(look: &Inspector, split: &Split, name: &str, stop: &AtomicBool) -> Result<Self> {
         let locate = |image: usize| {
             check_stop(stop)?;
             anyhow::Ok(split.located(image, look.how())?)
@@ -96,7 +96,7 @@ impl Boxed {
 
 /// `experiments analyze localize`.
 pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let last_conv = look.loaded.network.conv.last().map(|layer| layer.name.clone());
     let (test, classes, test_name) =
         open_split(args.gallery.inside.as_deref(), args.gallery.set.as_deref(), false)?;
@@ -215,7 +215,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
 
 /// Draws images with the objects' boxes in green and the learned box in red.
 fn overlays(
-    look: &Look,
+    look: &Inspector,
     test: &Split,
     boxed: &Boxed,
     learned: &[Corners],

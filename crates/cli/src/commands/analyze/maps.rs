@@ -6,7 +6,7 @@ use alexnet_model::Activation;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::{Look, check_stop, photograph, shuffled};
+use super::{Inspector, check_stop, photograph, shuffled};
 use crate::args::MapsArgs;
 use crate::batch::{BATCH, values};
 use crate::data_sets::open_split;
@@ -49,7 +49,7 @@ struct OfLayer {
 
 /// `experiments analyze maps`.
 pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let network = &look.loaded.network;
     let trace = network.trace()?;
     let layers: Vec<Layer> = trace
@@ -120,7 +120,7 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
 }
 
 /// Draws the image, then each layer's maps, from black for 0 to white for the layer's largest value.
-fn drawn(look: &Look, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> Canvas {
+fn drawn(look: &Inspector, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> Canvas {
     const GAP: usize = 3;
     const TITLE: usize = 18;
     const WIDE: usize = 40;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::features::{Asked, Gallery, PixelRows};
-use super::{Look, TILE, photographs};
+use super::{Inspector, TILE, photographs};
 use crate::args::{BenchNearestArgs, Format, NearestArgs};
 use crate::batch::BATCH;
 use crate::machine::backend;
@@ -47,15 +47,15 @@ struct ShownNeighbours {
 /// `experiments analyze nearest`.
 pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     const SHOWN: usize = 5;
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let mut gallery = Gallery::open(&look, &args.gallery, None, None, stop)?;
-    if gallery.split.len() < args.k {
-        bail!("{} images are fewer than the {} neighbours asked for", gallery.split.len(), args.k);
+    if gallery.split.len() < args.query.k {
+        bail!("{} images are fewer than the {} neighbours asked for", gallery.split.len(), args.query.k);
     }
     let (queries, test) = match args.images.is_empty() {
         false => (photographs(&look, &args.images)?, None),
         true => {
-            let asked = gallery.asked(&look, &args.gallery, args.queries, args.seed)?;
+            let asked = gallery.asked(&look, &args.gallery, args.query.queries, args.query.seed)?;
             (asked.views.clone(), Some(asked))
         }
     };
@@ -64,15 +64,22 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     let asked = queries.len() / pixels;
     let features = gallery.features(&look, &queries);
     let (width, count) = (gallery.file.width(), gallery.split.len());
-    let near = alexnet_analysis::nearest(&features, width, &mut gallery.file, count, args.k, &look.device)?;
+    let near =
+        alexnet_analysis::nearest(&features, width, &mut gallery.file, count, args.query.k, &look.device)?;
     let (split, layer) = (&gallery.split, &gallery.layer);
     let mut rows = PixelRows { look: &look, split, stop };
     let precision = match &test {
         None => None,
         Some(found) => {
             let Asked { test, chosen, .. } = found;
-            let by_pixels =
-                alexnet_analysis::nearest(&queries, pixels, &mut rows, split.len(), args.k, &look.device)?;
+            let by_pixels = alexnet_analysis::nearest(
+                &queries,
+                pixels,
+                &mut rows,
+                split.len(),
+                args.query.k,
+                &look.device,
+            )?;
             let right = |near: &[Vec<Neighbour>]| {
                 let of = near.iter().zip(chosen).map(|(near, &query)| {
                     let same = near.iter().filter(|one| split.label(one.row) == test.label(query));
@@ -108,7 +115,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     if let Some(Precision { features, pixels, chance, place_by_pixels }) = &precision {
         print(&format!(
             "of {} neighbours of {asked} test images, {:.1} % are of the same class by {layer}, {:.1} % by pixels, {:.1} % by chance",
-            args.k,
+            args.query.k,
             100.0 * features,
             100.0 * pixels,
             100.0 * chance
@@ -118,7 +125,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
             100.0 * place_by_pixels
         ));
     }
-    let mut sheet = Sheet::new(args.k + 1, asked.min(SHOWN), side.max(TILE));
+    let mut sheet = Sheet::new(args.query.k + 1, asked.min(SHOWN), side.max(TILE));
     let mut shown = Vec::new();
     for (number, near) in near.iter().take(SHOWN).enumerate() {
         let query = match &test {
@@ -130,11 +137,11 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
             Some(Asked { test, chosen, .. }) => gallery.class(test.label(chosen[number])),
             None => query.rsplit('/').next().unwrap_or_default().to_owned(),
         };
-        sheet.tile(number * (args.k + 1), &picture, channels, side, &title);
+        sheet.tile(number * (args.query.k + 1), &picture, channels, side, &title);
         let mut neighbours = Vec::new();
         for (place, one) in near.iter().enumerate() {
             let picture = look.how().shown(&look.views(split, &[one.row])?);
-            let tile = number * (args.k + 1) + place + 1;
+            let tile = number * (args.query.k + 1) + place + 1;
             sheet.tile(tile, &picture, channels, side, &gallery.class(split.label(one.row)));
             neighbours.push((split.key(one.row)?.into_owned(), one.distance.sqrt()));
         }
@@ -145,13 +152,13 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
     print(&path.display().to_string());
     let layer = layer.clone();
     let findings =
-        NearestFindings { layer, images: split.len(), queries: asked, k: args.k, precision, shown };
+        NearestFindings { layer, images: split.len(), queries: asked, k: args.query.k, precision, shown };
     look.write("nearest.json", &findings)
 }
 
 /// `experiments bench nearest`.
 pub(crate) fn bench(args: &BenchNearestArgs) -> Result<()> {
-    let (width, device) = (args.width, backend(args.backend)?.device()?);
+    let (width, device) = (args.width, backend(args.machine.backend)?.device()?);
     // Any values will do, because all rows are compared regardless.
     let number = |at: usize| (at.wrapping_mul(2_654_435_761) >> 9 & 0xffff) as f32 / 65_536.0 - 0.5;
     let values = (0..args.rows * width).into_par_iter().map(number).collect();
@@ -178,7 +185,7 @@ pub(crate) fn bench(args: &BenchNearestArgs) -> Result<()> {
     rates.sort_by(f64::total_cmp);
     let product = rates[rates.len() / 2];
     let rate = (2 * args.queries * args.rows * width) as f64 / seconds;
-    match args.format {
+    match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({
             "seconds": seconds, "queries_per_second": args.queries as f64 / seconds,
             "flops": rate, "matrix_product_flops": product, "share": rate / product,

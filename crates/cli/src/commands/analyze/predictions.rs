@@ -6,9 +6,8 @@ use alexnet_data::Split;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Look, TILE, check_stop, largest, names, shuffled};
+use super::{Inspector, TILE, largest, names, shuffled};
 use crate::args::PredictionsArgs;
-use crate::batch::BATCH;
 use crate::data_sets::open_split;
 use crate::output::print;
 use crate::sheet::Canvas;
@@ -49,7 +48,7 @@ struct Shown {
 /// `experiments analyze predictions`.
 pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<()> {
     const TOP: usize = 5;
-    let look = Look::open(&args.look)?;
+    let look = Inspector::open(&args.look)?;
     let (split, classes, split_name) =
         open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
     let outputs = look.loaded.outputs(&classes)?;
@@ -57,14 +56,9 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
     let count = look.loaded.network.classes;
     // The most probable classes of each image.
     let mut tops: Vec<Vec<(usize, f32)>> = Vec::with_capacity(split.len());
-    for start in (0..split.len()).step_by(BATCH) {
-        check_stop(stop)?;
-        let images: Vec<usize> = (start..(start + BATCH).min(split.len())).collect();
-        let probabilities = look.probabilities(look.views(&split, &images)?)?;
-        tops.extend(probabilities.chunks_exact(count).map(|all| -> Vec<(usize, f32)> {
-            largest(all, TOP).into_iter().map(|class| (class, all[class])).collect()
-        }));
-    }
+    look.for_each_prediction(&split, stop, |all| {
+        tops.push(largest(all, TOP).into_iter().map(|class| (class, all[class])).collect());
+    })?;
     let truth = |image: usize| outputs[split.label(image)];
     let wrong = |image: usize| tops[image][0].0 != truth(image);
     let missed = |image: usize| tops[image].iter().all(|(class, _)| *class != truth(image));
@@ -140,7 +134,7 @@ pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<(
 
 /// Draws images with five bars each, the true class in red (Krizhevsky et al. 2012, figure 4, left).
 fn bars(
-    look: &Look,
+    look: &Inspector,
     split: &Split,
     images: &[usize],
     tops: &[Vec<(usize, f32)>],

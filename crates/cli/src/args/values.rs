@@ -1,0 +1,77 @@
+//! Values that several options take, and their parsers.
+
+use alexnet_data::{Encoding, Upload, Views};
+use alexnet_ops::Implementation;
+use alexnet_train::Reduction;
+use clap::ValueEnum;
+
+/// Output format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Text.
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+/// Returns the one of two values whose name is `text`.
+fn choose<T>(text: &str, [one, other]: [(&str, T); 2]) -> Result<T, String> {
+    if text == one.0 {
+        Ok(one.1)
+    } else if text == other.0 {
+        Ok(other.1)
+    } else {
+        Err(format!("must be {} or {}", one.0, other.0))
+    }
+}
+
+pub(crate) fn operations(text: &str) -> Result<Implementation, String> {
+    choose(text, [("fast", Implementation::Fast), ("composed", Implementation::Composed)])
+}
+
+pub(crate) fn upload(text: &str) -> Result<Upload, String> {
+    choose(text, [("floats", Upload::Floats), ("bytes", Upload::Bytes)])
+}
+
+pub(crate) fn reduction(text: &str) -> Result<Reduction, String> {
+    choose(text, [("first", Reduction::First), ("ddp", Reduction::AllReduce)])
+}
+
+pub(crate) fn views(text: &str) -> Result<Views, String> {
+    choose(text, [("1", Views::Centre), ("10", Views::Ten)])
+}
+
+pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
+    choose(text, [("jpeg", Encoding::Jpeg), ("raw", Encoding::Raw)])
+}
+
+fn at_least(least: usize, text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number >= least => Ok(number),
+        _ => Err(format!("must be a whole number of at least {least}")),
+    }
+}
+
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    at_least(1, text)
+}
+
+pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
+    at_least(2, text)
+}
+
+/// A code length in bits.
+pub(crate) fn bits(text: &str) -> Result<usize, String> {
+    let bits = at_least_one(text)?;
+    if bits > 4096 { Err("at most 4096 bits".to_owned()) } else { Ok(bits) }
+}
+
+/// A finite number of at least 0.
+pub(crate) fn finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number >= 0.0 && (number as f32).is_finite() {
+        Ok(number)
+    } else {
+        Err("a number of at least 0".to_owned())
+    }
+}
