@@ -12,14 +12,17 @@
 //! - `devices` (with a second backend): towers on two devices, batches divided over two
 //! - `terminals` (on Linux): closed, dumb and tiny terminals, streams that nobody reads
 //! - [`transfer`]: weights that training begins with, frozen layers, few labels
+//! - [`ablations`]: a study from the command line: jobs, grids, tables; [`designs`]: looks, versions, seeds
 //! - [`commands`]: every subcommand's happy path and main errors
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what was measured, with `--nocapture`
 
+mod ablations;
 mod analyze;
 mod batches;
 mod commands;
+mod designs;
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "cuda"))]
 mod devices;
 mod documents;

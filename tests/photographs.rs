@@ -1,4 +1,4 @@
-//! From photographs to batches: `data prepare` and what reads its shards.
+//! From photographs to batches: `data prepare` and what reads its shards. Long: one set of photographs serves both halves.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -165,3 +165,19 @@ pub(crate) fn golden(path: &str, text: &str) {
         text.lines().nth(line).unwrap_or_default()
     );
 }
+
+/// An ablation of one epoch on few images; returns its folder.
+pub(crate) fn ablation(folder: &Path, more: &[&str]) -> Output {
+    ablation_command(folder, &["ablation"], more).output().unwrap()
+}
+
+pub(crate) fn ablation_command(folder: &Path, verb: &[&str], more: &[&str]) -> Command {
+    let (scale, data) = (tiny_scale(folder), tiny_idx(&folder.join("images"), 12));
+    let mut command = experiments(folder);
+    command
+        .args(verb)
+        .args(["lrn", "--epochs", "1", "--scale", scale.to_str().unwrap()])
+        .args(["--data", data.to_str().unwrap(), "--set", "recipe.learning_rate=0.001"])
+        .args(more);
+    command
+}

@@ -12,11 +12,13 @@
 mod boxes;
 mod codes;
 mod features;
+mod hamming;
 pub mod kernels;
 mod nearest;
 mod perceptron;
 
 pub use boxes::{BoxConfig, BoxRegressor, Corners, area, mean_box, overlap};
-pub use codes::{Alike, AutoEncoder, CodeConfig, Codes};
+pub use codes::{AutoEncoder, CodeConfig};
 pub use features::{FeatureFile, FeaturesError};
+pub use hamming::{Alike, Codes};
 pub use nearest::{Neighbour, Rows, Table, nearest};

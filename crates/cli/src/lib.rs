@@ -6,6 +6,7 @@ mod classes;
 mod commands;
 #[cfg(test)]
 mod commands_page;
+mod contact_sheet;
 mod data_sets;
 mod environment;
 mod interrupted;
@@ -15,7 +16,6 @@ mod observer;
 mod output;
 mod program;
 mod remedies;
-mod sheet;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;

@@ -8,7 +8,7 @@ use alexnet_data::{Class, Preprocessing, file_sha256, hex};
 use alexnet_model::{AlexNet, Network, Preset};
 use alexnet_train::Run;
 use alexnet_weights::{
-    Checkpoint, Known, Preparation, Weights, WeightsError, metadata_beside, read_caffe_mean,
+    Checkpoint, Known, PreprocessingSource, Weights, WeightsError, metadata_beside, read_caffe_mean,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::Device;
@@ -64,9 +64,10 @@ impl Loaded {
         let within = || path.display().to_string();
         let mut inner = alexnet_weights::Loaded::new(weights, known).with_context(within)?;
         if let Some(mean) = &origin.mean {
-            let how = std::mem::replace(&mut inner.preprocessing, Preprocessing::torchvision());
-            let how = how.with_mean_image(&read_caffe_mean(mean)?);
-            inner.preprocessing = how.map_err(|problem| anyhow!("{}: {problem}", mean.display()))?;
+            let preprocessing = std::mem::replace(&mut inner.preprocessing, Preprocessing::torchvision());
+            let preprocessing = preprocessing.with_mean_image(&read_caffe_mean(mean)?);
+            inner.preprocessing =
+                preprocessing.map_err(|problem| anyhow!("{}: {problem}", mean.display()))?;
         }
         for assumption in &inner.assumptions {
             let option = match assumption {
@@ -110,7 +111,7 @@ fn without_preprocessing(run: &Run) -> anyhow::Error {
 pub(crate) struct Beginning {
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
-    pub(crate) how: Option<Preprocessing>,
+    pub(crate) preprocessing: Option<Preprocessing>,
 }
 
 impl Beginning {
@@ -118,27 +119,28 @@ impl Beginning {
     /// guess.
     pub(crate) fn of(name: &Path, network: &Network) -> Result<Self> {
         let Opened { path, run, weights } = Opened::new(name, false)?;
-        let how = match &run {
+        let preprocessing = match &run {
             Some(run) => run.preprocessing()?,
             None => match weights.stated_preprocessing().with_context(|| path.display().to_string())? {
                 Some(stated) => Some(stated),
                 None => {
                     // With another head, the weights fit no preset, but they may still have torchvision's names.
                     let theirs = weights.fitting_preset().unwrap_or_else(|_| network.clone());
-                    Preparation::of_publisher(&weights, &theirs).map(|preparation| preparation.of(&theirs))
+                    PreprocessingSource::of_publisher(&weights, &theirs)
+                        .map(|preparation| preparation.of(&theirs))
                 }
             },
         };
-        if let Some(Err(problem)) = how.as_ref().map(Preprocessing::check) {
+        if let Some(Err(problem)) = preprocessing.as_ref().map(Preprocessing::check) {
             bail!("{}: preprocessing: {problem}", name.display());
         }
-        Ok(Self { sha256: file_sha256(&path)?, path, how })
+        Ok(Self { sha256: file_sha256(&path)?, path, preprocessing })
     }
 
     /// Returns the identity of the initial weights: the numbers and the preprocessing.
     pub(crate) fn identity(&self) -> Result<String> {
-        let how = Sha256::digest(serde_json::to_vec(&self.how)?);
-        Ok(format!("{}-{}", self.sha256, hex(&how[..4])))
+        let preprocessing = Sha256::digest(serde_json::to_vec(&self.preprocessing)?);
+        Ok(format!("{}-{}", self.sha256, hex(&preprocessing[..4])))
     }
 }
 
@@ -193,17 +195,17 @@ pub(crate) fn read(path: &Path) -> Result<Weights> {
 }
 
 /// Returns the preparation that `--preprocessing` names.
-fn preparation(name: &str) -> Result<Preparation> {
+fn preparation(name: &str) -> Result<PreprocessingSource> {
     Ok(match name {
-        "torchvision" => Preparation::Torchvision,
-        "caffe" => Preparation::Caffe,
-        "paper" => Preparation::Paper,
+        "torchvision" => PreprocessingSource::Torchvision,
+        "caffe" => PreprocessingSource::Caffe,
+        "paper" => PreprocessingSource::Paper,
         file => {
             let text = fs::read(file).with_context(|| {
                 format!("`--preprocessing {file}`: neither torchvision, caffe nor paper, and no file")
             })?;
             let given = serde_json::from_slice(&text);
-            Preparation::Given(given.with_context(|| format!("{file}: no preprocessing.json"))?)
+            PreprocessingSource::Given(given.with_context(|| format!("{file}: no preprocessing.json"))?)
         }
     })
 }

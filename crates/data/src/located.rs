@@ -21,7 +21,7 @@ impl Split {
     ///
     /// # Errors
     /// If the image cannot be read.
-    pub fn located(&self, index: usize, how: &Preprocessing) -> Result<Located, DataError> {
+    pub fn located(&self, index: usize, preprocessing: &Preprocessing) -> Result<Located, DataError> {
         let all = self.boxes(index)?;
         if all.is_empty() {
             // The size of the image does not matter here, and would have to be read.
@@ -32,14 +32,15 @@ impl Split {
             true => {
                 let (at, mut scratch) = (self.sample(index), Scratch::default());
                 self.source.file(at, &mut scratch.file)?;
-                let pixels = decode::pixels(&scratch.file, how.gain.len())
+                let pixels = decode::pixels(&scratch.file, preprocessing.gain.len())
                     .map_err(|problem| DataError::file(self.source.place(at), problem))?;
                 [pixels.width, pixels.height]
             }
         };
-        let (scale, corner) = how.centre([width, height]);
+        let (scale, corner) = preprocessing.centre([width, height]);
         let ends = [width as f32, height as f32];
-        let place = |value: f32, axis: usize| (value * scale[axis] - corner[axis]) / how.crop as f32;
+        let place =
+            |value: f32, axis: usize| (value * scale[axis] - corner[axis]) / preprocessing.crop as f32;
         let placed = |corners: BoundingBox| -> BoundingBox {
             std::array::from_fn(|side| place(corners[side].clamp(0.0, ends[side % 2]), side % 2))
         };
@@ -73,9 +74,9 @@ mod tests {
         };
         let split = Split::all(source, [1, 8]);
         // 8 pixels are scaled to 16, of which the middle 8 are kept: image pixel 2 moves to 4 − 4 = 0.
-        let how =
+        let preprocessing =
             Preprocessing { resize: Resize::ShorterSide(16), crop: 8, mean: vec![0.0], gain: vec![1.0] };
-        let located = split.located(0, &how).unwrap();
+        let located = split.located(0, &preprocessing).unwrap();
         assert_eq!(located.image, [-0.5, -0.5, 1.5, 1.5]);
         assert_eq!(located.boxes, [[0.0, 0.5, 1.0, 1.5], [-0.5, 0.5, 0.5, 1.5]]);
         assert_eq!(located.empty, 2);

@@ -67,7 +67,7 @@ pub struct Progress {
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Plan {
     source: String,
-    how: Preparation,
+    options: Preparation,
 }
 
 /// A finished shard and the images left out of it.
@@ -92,13 +92,14 @@ struct Rejected {
 pub fn prepare(
     source: &Path,
     out: &Path,
-    how: Preparation,
+    options: Preparation,
     jobs: usize,
     stop: &AtomicBool,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Prepared, DataError> {
-    if !(1..=4096).contains(&how.size) || !(1..=100).contains(&how.quality) {
-        let problem = format!("a size of {} (1 to 4096) or quality of {} (1 to 100)", how.size, how.quality);
+    if !(1..=4096).contains(&options.size) || !(1..=100).contains(&options.quality) {
+        let problem =
+            format!("a size of {} (1 to 4096) or quality of {} (1 to 100)", options.size, options.quality);
         return Err(DataError::dataset("prepared", problem));
     }
     if shards::is_prepared(source) {
@@ -128,7 +129,7 @@ pub fn prepare(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool =
         pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
-    Work::begin(&data, out, how, pool)?.carry_out(stop, progress)
+    Work::begin(&data, out, options, pool)?.carry_out(stop, progress)
 }
 
 /// Returns a shard in a folder in which no preparation was started.
@@ -143,7 +144,7 @@ fn foreign_shard(out: &Path) -> Option<PathBuf> {
 
 struct Work<'a> {
     data: &'a layout::Source,
-    how: Preparation,
+    options: Preparation,
     out: &'a Path,
     /// The keys of each split's images in the shards.
     keys: Vec<Vec<String>>,
@@ -158,7 +159,7 @@ impl<'a> Work<'a> {
     fn begin(
         data: &'a layout::Source,
         out: &'a Path,
-        how: Preparation,
+        options: Preparation,
         pool: ThreadPool,
     ) -> Result<Self, DataError> {
         let state = out.join(STATE);
@@ -168,7 +169,7 @@ impl<'a> Work<'a> {
             return Err(DataError::file(out.display().to_string(), "another process is preparing it"));
         }
         let keys = keys(data)?;
-        let plan = Plan { source: fingerprint(data, &keys)?, how };
+        let plan = Plan { source: fingerprint(data, &keys)?, options };
         let plan_path = state.join("plan.json");
         match fs::read(&plan_path) {
             Ok(bytes) if serde_json::from_slice::<Plan>(&bytes).is_ok_and(|begun| begun == plan) => {}
@@ -181,7 +182,7 @@ impl<'a> Work<'a> {
                 write(&plan_path, &to_json(&plan))?;
             }
         }
-        Ok(Self { data, how, out, keys, pool, buffers: Mutex::default(), _lock: lock })
+        Ok(Self { data, options, out, keys, pool, buffers: Mutex::default(), _lock: lock })
     }
 
     fn carry_out(
@@ -232,11 +233,11 @@ impl<'a> Work<'a> {
         let prepared = Prepared {
             format: FORMAT.to_owned(),
             source: self.data.layout.to_owned(),
-            size: self.how.size,
+            size: self.options.size,
             channels: 3,
-            encoding: self.how.encoding,
-            quality: self.how.quality,
-            upright: self.how.upright,
+            encoding: self.options.encoding,
+            quality: self.options.quality,
+            upright: self.options.upright,
             rejected: rejected.len(),
             passed_over: self.data.passed_over.clone(),
             classes: self.data.classes.clone(),
@@ -313,23 +314,23 @@ impl<'a> Work<'a> {
             let Buffers { file, pixels: buffer } = &mut buffers;
             images.file(at, file).map_err(|error| error.to_string())?;
             // Rotation changes which columns are needed.
-            let seen = |width, height| match self.how.upright {
+            let seen = |width, height| match self.options.upright {
                 true => 0..width,
-                false => decode::seen_by_square(width, height, self.how.size),
+                false => decode::seen_by_square(width, height, self.options.size),
             };
             let mut whole = decode::pixels_in(std::mem::take(buffer), file, 3, seen)?;
-            if self.how.upright {
+            if self.options.upright {
                 whole = decode::upright(whole, decode::orientation(file));
             }
             let sides = [whole.width, whole.height];
-            let pixels = decode::square_of(&whole, self.how.size).bytes;
+            let pixels = decode::square_of(&whole, self.options.size).bytes;
             *buffer = whole.bytes;
             let boxes = images.boxes(at).map_err(|error| error.to_string())?;
-            let boxes = boxes.into_iter().map(|one| moved(one, sides, self.how.size)).collect();
-            let (label, extension) = (images.labels[at], self.how.encoding.extension());
-            let bytes = match self.how.encoding {
-                Encoding::Jpeg => jpeg::encode(&pixels, self.how.size, self.how.quality)?,
-                Encoding::Raw => [&numpy_header(self.how.size)[..], &pixels].concat(),
+            let boxes = boxes.into_iter().map(|one| moved(one, sides, self.options.size)).collect();
+            let (label, extension) = (images.labels[at], self.options.encoding.extension());
+            let bytes = match self.options.encoding {
+                Encoding::Jpeg => jpeg::encode(&pixels, self.options.size, self.options.quality)?,
+                Encoding::Raw => [&numpy_header(self.options.size)[..], &pixels].concat(),
             };
             Ok(Image { key: key.to_owned(), extension, bytes, label, boxes })
         };

@@ -261,16 +261,21 @@ impl Split {
     ///
     /// # Errors
     /// If the image cannot be read, or has a different number of channels.
-    pub fn views(&self, index: usize, how: &Preprocessing, views: Views) -> Result<Vec<f32>, DataError> {
+    pub fn views(
+        &self,
+        index: usize,
+        preprocessing: &Preprocessing,
+        views: Views,
+    ) -> Result<Vec<f32>, DataError> {
         let (at, [channels, size]) = (self.sample(index), self.image_shape());
         let mut scratch = Scratch::default();
         let problem = |problem: String| DataError::file(self.source.place(at), problem);
         if self.are_files() {
             self.source.file(at, &mut scratch.file)?;
-            return how.views(&scratch.file, views).map_err(problem);
+            return preprocessing.views(&scratch.file, views).map_err(problem);
         }
-        if channels != how.gain.len() {
-            return Err(problem(format!("has {} channels, expected {}", channels, how.gain.len())));
+        if channels != preprocessing.gain.len() {
+            return Err(problem(format!("has {} channels, expected {}", channels, preprocessing.gain.len())));
         }
         let bytes = match self.pixels(index, &mut scratch)? {
             Pixels::Interleaved(pixels) => pixels.to_vec(),
@@ -280,7 +285,7 @@ impl Split {
             }
         };
         let pixels = Picture::whole(bytes, size, size, channels);
-        how.views_of(&pixels, views).map_err(problem)
+        preprocessing.views_of(&pixels, views).map_err(problem)
     }
 }
 
@@ -304,14 +309,22 @@ mod tests {
             (image.clone(), vec![1.0; 3]),
             (image, vec![0.5, 0.25, 0.125]),
         ] {
-            let how = Preprocessing { resize: Resize::ShorterSide(6), crop: 4, mean, gain };
-            let (statistics, kind, scale) = how.for_run(&own, 6, 4);
+            let preprocessing = Preprocessing { resize: Resize::ShorterSide(6), crop: 4, mean, gain };
+            let (statistics, kind, scale) = preprocessing.for_run(&own, 6, 4);
             let again = Preprocessing::of_run(&statistics, kind, scale, 6, 4).unwrap();
-            assert_eq!(again.gain, how.gain);
-            let whole = |how: &Preprocessing| -> Vec<f32> {
-                (0..48).map(|at| if how.mean.len() == 3 { how.mean[at / 16] } else { how.mean[at] }).collect()
+            assert_eq!(again.gain, preprocessing.gain);
+            let whole = |preprocessing: &Preprocessing| -> Vec<f32> {
+                (0..48)
+                    .map(|at| {
+                        if preprocessing.mean.len() == 3 {
+                            preprocessing.mean[at / 16]
+                        } else {
+                            preprocessing.mean[at]
+                        }
+                    })
+                    .collect()
             };
-            assert_eq!(whole(&again), whole(&how));
+            assert_eq!(whole(&again), whole(&preprocessing));
         }
     }
 
@@ -327,16 +340,16 @@ mod tests {
         // 8×6 pixels whose red is the column and green the row. Nothing is scaled.
         let pixels: Vec<u8> = (0..48).flat_map(|at| [at % 8, at / 8, 200]).collect();
         let image = encode_png(&pixels, 8, 6, png::ColorType::Rgb);
-        let how = Preprocessing {
+        let preprocessing = Preprocessing {
             resize: Resize::ShorterSide(6),
             crop: 2,
             mean: vec![0.0, 0.0, 200.0],
             gain: vec![1.0, 2.0, 1.0],
         };
-        let centre = how.views(&image, Views::Centre).unwrap();
+        let centre = preprocessing.views(&image, Views::Centre).unwrap();
         // Rows 2 and 3, columns 3 and 4. Green is divided by a half, and blue is reduced by its mean.
         assert_eq!(centre, [3.0, 4.0, 3.0, 4.0, 4.0, 4.0, 6.0, 6.0, 0.0, 0.0, 0.0, 0.0]);
-        let ten = how.views(&image, Views::Ten).unwrap();
+        let ten = preprocessing.views(&image, Views::Ten).unwrap();
         let first_rows: Vec<[f32; 2]> = ten.chunks(12).map(|view| [view[0], view[1]]).collect();
         let mirrored = [[1.0, 2.0], [5.0, 6.0], [1.0, 2.0], [5.0, 6.0], [3.0, 4.0]];
         let expected: Vec<[f32; 2]> = mirrored.into_iter().flat_map(|[a, b]| [[a, b], [b, a]]).collect();
@@ -350,9 +363,9 @@ mod tests {
         let plain =
             Preprocessing { resize: Resize::Square(6), crop: 4, mean: vec![0.0; 3], gain: vec![1.0; 3] };
         let mean: Vec<f32> = (0..3 * 36).map(|at| at as f32).collect();
-        let how = plain.clone().with_mean_image(&mean).unwrap();
+        let preprocessing = plain.clone().with_mean_image(&mean).unwrap();
         let (without, with) =
-            (plain.views(&image, Views::Ten).unwrap(), how.views(&image, Views::Ten).unwrap());
+            (plain.views(&image, Views::Ten).unwrap(), preprocessing.views(&image, Views::Ten).unwrap());
         // Rows 1 to 4 and columns 1 to 4 of the mean's six. Each second view is mirrored.
         for (at, (without, with)) in without.iter().zip(&with).enumerate() {
             let (view, channel, y, x) = (at / 48, at / 16 % 3, at / 4 % 4, at % 4);
@@ -360,9 +373,9 @@ mod tests {
             assert_eq!(without - with, (channel * 36 + (y + 1) * 6 + x + 1) as f32);
         }
         assert!(plain.with_mean_image(&mean[1..]).unwrap_err().contains("107 numbers"));
-        assert_eq!(how.check(), Ok(()));
-        assert!(Preprocessing { crop: 7, ..how.clone() }.check().is_err());
-        assert!(Preprocessing { gain: vec![1.0, 0.0, 1.0], ..how.clone() }.check().is_err());
-        assert!(Preprocessing { gain: vec![1.0, f32::INFINITY, 1.0], ..how }.check().is_err());
+        assert_eq!(preprocessing.check(), Ok(()));
+        assert!(Preprocessing { crop: 7, ..preprocessing.clone() }.check().is_err());
+        assert!(Preprocessing { gain: vec![1.0, 0.0, 1.0], ..preprocessing.clone() }.check().is_err());
+        assert!(Preprocessing { gain: vec![1.0, f32::INFINITY, 1.0], ..preprocessing }.check().is_err());
     }
 }

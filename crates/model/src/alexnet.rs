@@ -110,18 +110,19 @@ impl AlexNet {
     ) -> Tensor<2> {
         // Each tower has its own maps, [batch, channels, height, width]. Before the first layer, each has the
         // image.
-        let mut maps: Vec<Tensor<4>> =
+        let mut feature_maps: Vec<Tensor<4>> =
             self.devices().iter().map(|device| moved(images.clone(), device)).collect();
         for (index, config) in self.network.conv.iter().enumerate() {
             if index > 0 {
-                maps = exchange(maps, config.reads, self.conv[index].towers.len(), &self.exchanged); // §3.2
+                feature_maps =
+                    exchange(feature_maps, config.reads, self.conv[index].towers.len(), &self.exchanged); // §3.2
             }
-            maps = self.run_conv(index, &plan.conv[index], maps, mode, observe); // §3.5
+            feature_maps = self.run_conv(index, &plan.conv[index], feature_maps, mode, observe); // §3.5
             if until == Some(config.name.as_str()) {
-                return side_by_side(&maps, 0).flatten(1, 3);
+                return side_by_side(&feature_maps, 0).flatten(1, 3);
             }
         }
-        let mut features: Vec<Tensor<2>> = maps.into_iter().map(|x| x.flatten(1, 3)).collect(); // [batch, features]
+        let mut features: Vec<Tensor<2>> = feature_maps.into_iter().map(|x| x.flatten(1, 3)).collect(); // [batch, features]
         for (index, config) in self.network.fc.iter().enumerate() {
             if index > 0 || !self.conv.is_empty() {
                 features = exchange(features, config.reads, self.fc[index].towers.len(), &self.exchanged); // §3.2
@@ -145,8 +146,8 @@ impl AlexNet {
     ) -> Vec<Tensor<4>> {
         let config = &self.network.conv[index];
         let towers = self.conv[index].towers.iter().zip(inputs).enumerate();
-        let maps = towers.map(|(tower, (layer, maps))| {
-            steps.iter().fold(maps, |x, step| match step {
+        let feature_maps = towers.map(|(tower, (layer, feature_maps))| {
+            steps.iter().fold(feature_maps, |x, step| match step {
                 Step::Product { relu, pool, .. } => self.convolve(index, layer, x, *relu, pool.as_ref()),
                 Step::LrnPool(lrn, pool) => self.operations.lrn_max_pool2d(x, lrn, pool),
                 Step::Stage(stage) => {
@@ -155,7 +156,7 @@ impl AlexNet {
                 }
             })
         });
-        maps.collect()
+        feature_maps.collect()
     }
 
     /// Runs a fully connected layer on each tower's input and returns each tower's output.
@@ -176,17 +177,24 @@ impl AlexNet {
     }
 
     /// Runs a stage on maps.
-    fn map_stage(&self, stage: &Stage, layer: &Conv, maps: Tensor<4>, name: &str, mode: Mode) -> Tensor<4> {
+    fn map_stage(
+        &self,
+        stage: &Stage,
+        layer: &Conv,
+        feature_maps: Tensor<4>,
+        name: &str,
+        mode: Mode,
+    ) -> Tensor<4> {
         match stage {
-            Stage::Activation => self.activation(maps),        // §3.1
-            Stage::Lrn(lrn) => self.operations.lrn(maps, lrn), // §3.3
-            Stage::MaxPool(pool) => self.operations.max_pool2d(maps, pool), // §3.4
-            Stage::AvgPool(pool) => self.operations.avg_pool2d(maps, pool),
-            Stage::SpatialLrn(lrn) => self.operations.spatial_lrn(maps, lrn),
-            Stage::BatchNorm(_) => layer.batch_norm(maps, matches!(mode, Mode::Training(_))),
+            Stage::Activation => self.activation(feature_maps), // §3.1
+            Stage::Lrn(lrn) => self.operations.lrn(feature_maps, lrn), // §3.3
+            Stage::MaxPool(pool) => self.operations.max_pool2d(feature_maps, pool), // §3.4
+            Stage::AvgPool(pool) => self.operations.avg_pool2d(feature_maps, pool),
+            Stage::SpatialLrn(lrn) => self.operations.spatial_lrn(feature_maps, lrn),
+            Stage::BatchNorm(_) => layer.batch_norm(feature_maps, matches!(mode, Mode::Training(_))),
             Stage::Dropout(drop) => {
-                let shape = maps.dims();
-                self.dropout(maps.flatten(1, 3), name, *drop, mode).reshape(shape)
+                let shape = feature_maps.dims();
+                self.dropout(feature_maps.flatten(1, 3), name, *drop, mode).reshape(shape)
             }
         }
     }
@@ -234,7 +242,7 @@ impl AlexNet {
         &self,
         index: usize,
         layer: &Conv,
-        maps: Tensor<4>,
+        feature_maps: Tensor<4>,
         relu: bool,
         pool: Option<&alexnet_ops::Pool>,
     ) -> Tensor<4> {
@@ -242,9 +250,9 @@ impl AlexNet {
         let options = Conv2d { stride: config.stride, padding: config.padding, groups: config.groups, relu };
         let (weight, bias) = (layer.weight.val(), layer.bias.val());
         match (config.shared, pool) {
-            (true, Some(pool)) => self.operations.conv_max_pool2d(maps, weight, bias, options, pool),
-            (true, None) => self.operations.conv2d(maps, weight, bias, options),
-            (false, _) => locally_connected2d(maps, weight, bias, config.kernel, options),
+            (true, Some(pool)) => self.operations.conv_max_pool2d(feature_maps, weight, bias, options, pool),
+            (true, None) => self.operations.conv2d(feature_maps, weight, bias, options),
+            (false, _) => locally_connected2d(feature_maps, weight, bias, config.kernel, options),
         }
     }
 

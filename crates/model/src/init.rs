@@ -68,11 +68,11 @@ impl<E> Source<'_, E> {
     pub(crate) fn batch_norm(
         &mut self,
         name: &str,
-        maps: usize,
+        feature_maps: usize,
         config: BatchNormalization,
     ) -> Result<BatchNorm, E> {
         let mut one = |kind: &str, value: f64| {
-            self.parameter::<1>(format!("{name}.{kind}"), [maps], Initial::Constant(value))
+            self.parameter::<1>(format!("{name}.{kind}"), [feature_maps], Initial::Constant(value))
         };
         let (gamma, beta) = (one("gain", 1.0)?, one("shift", 0.0)?);
         let (mean, variance) = (one("running_mean", 0.0)?, one("running_variance", 1.0)?);

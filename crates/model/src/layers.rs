@@ -77,16 +77,16 @@ impl Conv {
     ///
     /// # Panics
     /// If the layer has no batch normalization.
-    pub(crate) fn batch_norm(&self, maps: Tensor<4>, training: bool) -> Tensor<4> {
+    pub(crate) fn batch_norm(&self, feature_maps: Tensor<4>, training: bool) -> Tensor<4> {
         let norm = self.norm.as_ref().expect("built with the layer");
         if training {
-            return norm.forward(maps);
+            return norm.forward(feature_maps);
         }
-        let device = maps.device();
+        let device = feature_maps.device();
         let [mean, variance] = [&norm.running_mean, &norm.running_var]
             .map(|state| crate::towers::moved(state.value_sync(), &device));
         burn::tensor::module::batch_norm(
-            maps,
+            feature_maps,
             norm.gamma.val(),
             norm.beta.val(),
             mean,

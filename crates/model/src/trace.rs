@@ -82,8 +82,8 @@ impl Trace {
     /// or a batch of feature maps.
     pub fn largest_tensor(&self, batch: usize) -> usize {
         let largest = self.layers.iter().map(|layer| {
-            let maps = batch.saturating_mul(layer.outputs * layer.towers * layer.side * layer.side);
-            maps.max(layer.parameters / layer.towers)
+            let feature_maps = batch.saturating_mul(layer.outputs * layer.towers * layer.side * layer.side);
+            feature_maps.max(layer.parameters / layer.towers)
         });
         largest.max().unwrap_or(0)
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Report, ReportError, curves, labels};
+use crate::{Report, ReportError, curves, label_efficiency};
 
 impl Report {
     /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`. If arms learn from different numbers
@@ -28,7 +28,7 @@ impl Report {
         ] {
             write(name, &text)?;
         }
-        if let Some(text) = labels::svg(self) {
+        if let Some(text) = label_efficiency::svg(self) {
             write("labels.svg", &text)?;
         }
         Ok(())

@@ -5,7 +5,7 @@ mod curves;
 mod error;
 mod files;
 mod forest;
-mod labels;
+mod label_efficiency;
 mod page;
 mod power;
 mod report;

@@ -6,7 +6,7 @@ use std::path::Path;
 use alexnet_study::StudyArm;
 use alexnet_study::ablation::Quantity;
 use alexnet_study::versions::Version;
-use alexnet_train::{Answers, EpochRow, LrnResponse, Run, RunStatus, TrainError, failure};
+use alexnet_train::{EpochRow, LrnResponse, PredictedClasses, Run, RunStatus, TrainError, failure};
 use serde::Serialize;
 
 /// One run behind an arm.
@@ -42,7 +42,7 @@ pub struct RunReport {
     #[serde(skip)]
     pub(crate) lrn: Vec<LrnResponse>,
     #[serde(skip)]
-    pub(crate) answers: Option<Answers>,
+    pub(crate) answers: Option<PredictedClasses>,
 }
 
 /// The quantity of one run.

@@ -40,7 +40,7 @@ use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::dashboard::{Plain, Speed, TimeLeft};
 use crate::environment::Environment;
-use crate::parallel::Team;
+use crate::parallel::DataParallel;
 use crate::placement::Placement;
 use crate::score::{Score, ScoreMetric};
 use crate::unexpected::catch;
@@ -160,7 +160,7 @@ impl SupervisedLearningStrategy<Classifier> for Strategy {
         };
         let device = self.placement.first();
         let mut bridge = Bridge {
-            team: Team::of(&self.placement, &mut learner),
+            team: DataParallel::of(&self.placement, &mut learner),
             learner, // the model is already on its devices: no fork, so that towers may be on several
             train: train.to_device(device),
             valid: valid.to_device(&device.clone().inner()),
@@ -179,7 +179,7 @@ impl SupervisedLearningStrategy<Classifier> for Strategy {
 /// The parts of burn-train that the loop uses.
 pub(crate) struct Bridge {
     learner: Learner<Classifier>,
-    team: Option<Team>,
+    team: Option<DataParallel>,
     train: TrainLoader<Classifier>,
     valid: ValidLoader<Classifier>,
     events: SupervisedTrainingEventProcessor<Classifier>,
@@ -224,7 +224,7 @@ impl Bridge {
         self.shared.elapsed.set(elapsed);
         self.learner.lr_step();
         self.learner.optimizer_step(gradients);
-        self.team.iter_mut().for_each(Team::update);
+        self.team.iter_mut().for_each(DataParallel::update);
     }
 
     /// Checks that all devices have the same weights.

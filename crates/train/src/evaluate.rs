@@ -41,14 +41,14 @@ pub struct EvaluationResult {
 /// A network's predicted class for each image of a split. Two networks are compared by these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Answers {
+pub struct PredictedClasses {
     /// The true class of each image.
     pub targets: Vec<usize>,
     /// The most probable class of each image.
     pub predicted: Vec<usize>,
 }
 
-impl Answers {
+impl PredictedClasses {
     /// Returns whether each prediction is right.
     pub fn right(&self) -> Vec<bool> {
         self.targets.iter().zip(&self.predicted).map(|(target, predicted)| target == predicted).collect()
@@ -57,14 +57,14 @@ impl Answers {
 
 impl Predictions {
     /// Returns the most probable class of each image. On a tie the lower class wins, as in the score.
-    pub fn answers(&self) -> Answers {
+    pub fn answers(&self) -> PredictedClasses {
         let best = |probabilities: &[f64]| {
             let better = |best: usize, class: usize| {
                 if probabilities[class] > probabilities[best] { class } else { best }
             };
             (1..probabilities.len()).fold(0, better)
         };
-        Answers {
+        PredictedClasses {
             targets: self.targets.clone(),
             predicted: self.probabilities.chunks_exact(self.classes).map(best).collect(),
         }

@@ -32,7 +32,9 @@ pub use config::{DataConfig, Evaluation, FinalWeights, Initial, Recipe, RunConfi
 pub use dashboard::spoken;
 pub use environment::{Data, Environment};
 pub use error::TrainError;
-pub use evaluate::{Answers, EvaluationResult, Predictions, evaluate, evaluation_loader, for_each_image};
+pub use evaluate::{
+    EvaluationResult, PredictedClasses, Predictions, evaluate, evaluation_loader, for_each_image,
+};
 pub use memory::{LeastMemory, peak as peak_memory};
 pub use observer::Observer;
 pub use placement::{Placement, Reduction};

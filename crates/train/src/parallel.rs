@@ -18,7 +18,7 @@ use crate::placement::{Placement, Reduction};
 use crate::score::Score;
 
 /// Makes a run's training steps on the devices of its placement.
-pub(crate) struct Team {
+pub(crate) struct DataParallel {
     devices: Vec<Device>,
     threads: Threads,
     replicas: Option<Replicas>,
@@ -34,7 +34,7 @@ struct Replicas {
     _context: DistributedContext,
 }
 
-impl Team {
+impl DataParallel {
     /// Creates the team of a run. Returns `None` if batches are not divided.
     ///
     /// # Panics

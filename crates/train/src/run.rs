@@ -152,9 +152,10 @@ impl Run {
         // A run that was fine-tuned from weights with their own preprocessing uses it instead of the data's.
         // If `preprocessing.json` cannot express it (inputs that extend beyond the images), the data's
         // applies.
-        if let (false, Some(how)) = (self.config.initial.weights.is_empty(), self.preprocessing()?) {
+        if let (false, Some(preprocessing)) = (self.config.initial.weights.is_empty(), self.preprocessing()?)
+        {
             let (size, side) = (data.dataset.size, self.config.network.input.size);
-            data.statistics = how.for_run(&data.statistics, size, side).0;
+            data.statistics = preprocessing.for_run(&data.statistics, size, side).0;
         }
         self.predictions_on(&data, environment, views)
     }

@@ -18,7 +18,11 @@ mod imagenet;
 #[cfg(feature = "network")]
 mod load;
 #[cfg(feature = "network")]
+mod load_error;
+#[cfg(feature = "network")]
 mod names;
+#[cfg(feature = "network")]
+mod preprocessing_source;
 mod pytorch;
 mod record;
 mod safetensors;
@@ -30,9 +34,11 @@ pub use error::WeightsError;
 #[cfg(feature = "network")]
 pub use imagenet::imagenet_classes;
 #[cfg(feature = "network")]
-pub use load::{
-    Assumption, Known, LoadError, Loaded, NETWORK, Preparation, Unresolved, load, metadata_beside,
-};
+pub use load::{Assumption, Known, Loaded, NETWORK, load, metadata_beside};
+#[cfg(feature = "network")]
+pub use load_error::{LoadError, Unresolved};
 #[cfg(feature = "network")]
 pub use names::Names;
+#[cfg(feature = "network")]
+pub use preprocessing_source::PreprocessingSource;
 pub use tensors::{Checkpoint, Tensor, Weights};

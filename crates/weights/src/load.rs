@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use alexnet_config::ConfigError;
 use alexnet_data::Preprocessing;
-use alexnet_model::{AlexNet, Network, NetworkError, Preset};
+use alexnet_model::{AlexNet, Network, Preset};
 use burn::tensor::Device;
 
 use crate::imagenet::imagenet_classes;
+use crate::load_error::{LoadError, Unresolved};
+use crate::preprocessing_source::PreprocessingSource;
 use crate::{Names, Weights, WeightsError};
 
 /// The key of the network in the metadata of safetensors and beside records.
@@ -40,57 +42,9 @@ pub struct Known {
     /// The network.
     pub network: Option<Network>,
     /// How an image becomes the network's input.
-    pub preprocessing: Option<Preparation>,
+    pub preprocessing: Option<PreprocessingSource>,
     /// The ids of the classes of the outputs.
     pub classes: Option<Vec<String>>,
-}
-
-/// How an image becomes a network's input.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Preparation {
-    /// As torchvision prepares images for its ImageNet weights.
-    Torchvision,
-    /// As Caffe does for its ImageNet models.
-    Caffe,
-    /// As in the paper (Krizhevsky et al. 2012, §2): pixels of 0–255 less the mean of ImageNet's colours. Grey images,
-    /// whose mean the paper does not state, keep their pixels.
-    Paper,
-    /// In this way.
-    Given(Preprocessing),
-}
-
-impl Preparation {
-    /// Returns the preparation for the inputs of a network.
-    pub fn of(&self, network: &Network) -> Preprocessing {
-        let size = network.input.size;
-        match self {
-            Self::Torchvision => Preprocessing::torchvision(),
-            Self::Caffe => Preprocessing::caffe(size),
-            Self::Paper if network.input.channels == 1 => {
-                Preprocessing { mean: vec![0.0], gain: vec![1.0], ..Preprocessing::paper(size) }
-            }
-            Self::Paper => Preprocessing::paper(size),
-            Self::Given(preprocessing) => preprocessing.clone(),
-        }
-    }
-
-    /// Returns the preparation of the publisher of weights with such names, if there is one.
-    pub fn of_publisher(weights: &Weights, network: &Network) -> Option<Self> {
-        if network.input.channels == 1 {
-            return None; // there are no published weights for grey images
-        }
-        let caffe = weights.metadata.get("format").is_some_and(|format| format == "caffe");
-        let theirs = || Names::of(weights, network).is_ok_and(|names| names == Names::Torchvision);
-        match network.name.as_str() {
-            "torchvision" => Some(Self::Torchvision),
-            "caffe-alexnet" | "caffenet" => Some(Self::Caffe),
-            _ if caffe => Some(Self::Caffe),
-            _ if theirs() && network.input.size == Preprocessing::torchvision().crop => {
-                Some(Self::Torchvision)
-            }
-            _ => None,
-        }
-    }
 }
 
 /// What was assumed about weights. Its text is for people.
@@ -121,86 +75,6 @@ impl fmt::Display for Assumption {
             }
         }
     }
-}
-
-/// Why a file of weights cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LoadError {
-    /// The file cannot be read as weights.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The network, the preparation of images or the classes cannot be determined.
-    #[error("{}: {source}", path.display())]
-    Unresolved {
-        /// The file.
-        path: PathBuf,
-        /// What is missing or wrong.
-        source: Unresolved,
-    },
-}
-
-/// Why weights cannot be used without further information.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unresolved {
-    /// An entry of the metadata is damaged.
-    #[error("the `{key}` in the metadata: {source}")]
-    Metadata {
-        /// The entry.
-        key: &'static str,
-        /// What is wrong.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The file beside a record is damaged.
-    #[error("{} is damaged: {source}", path.display())]
-    Beside {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// No preset has the tensors' shapes.
-    #[error("these weights fit no preset{nearest}")]
-    NoPreset {
-        /// Why the nearest preset does not fit, as a phrase in parentheses, or nothing.
-        nearest: String,
-    },
-    /// Several presets have the tensors' shapes.
-    #[error("these weights fit {}", names.join(", "))]
-    SeveralPresets {
-        /// The presets.
-        names: Vec<String>,
-    },
-    /// The network is invalid.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// A preset is invalid.
-    #[error(transparent)]
-    Preset(#[from] ConfigError),
-    /// The tensors' names follow no library.
-    #[error(transparent)]
-    Names(#[from] WeightsError),
-    /// The preparation of images is invalid.
-    #[error("preprocessing: {problem}")]
-    Preprocessing {
-        /// What is wrong.
-        problem: String,
-    },
-    /// Images are prepared for another network.
-    #[error("prepares {crop} pixels in {channels} channels, but network `{network}` takes {size} in {takes}")]
-    Mismatch {
-        /// The side of the prepared image.
-        crop: usize,
-        /// Its channels.
-        channels: usize,
-        /// The network.
-        network: String,
-        /// The side of its input.
-        size: usize,
-        /// Its input channels.
-        takes: usize,
-    },
 }
 
 /// Reads a file of weights in any supported format and determines its network, the preparation of its images and its
@@ -256,12 +130,12 @@ impl Loaded {
             Some(preparation) => Some(preparation),
             None => weights
                 .stated_preprocessing()?
-                .map(Preparation::Given)
-                .or_else(|| Preparation::of_publisher(&weights, &network)),
+                .map(PreprocessingSource::Given)
+                .or_else(|| PreprocessingSource::of_publisher(&weights, &network)),
         };
         let preparation = preparation.unwrap_or_else(|| {
             assumptions.push(Assumption::Preprocessing { channels: network.input.channels });
-            Preparation::Paper
+            PreprocessingSource::Paper
         });
         let preprocessing = preparation.of(&network);
         preprocessing.check().map_err(|problem| Unresolved::Preprocessing { problem })?;

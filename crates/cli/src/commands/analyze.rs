@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::args::{AnalyzeCommand, LookArgs};
 use crate::batch::{BATCH, batch, values};
+use crate::contact_sheet::Canvas;
 use crate::interrupted::Interrupted;
 use crate::loaded::Loaded;
 use crate::machine::backend;
 use crate::output::print;
-use crate::sheet::Canvas;
 
 mod codes;
 mod evidence;
@@ -66,18 +66,18 @@ impl Inspector {
         Ok(Self { loaded, model, device, out: args.out.clone() })
     }
 
-    fn how(&self) -> &Preprocessing {
+    fn preprocessing(&self) -> &Preprocessing {
         &self.loaded.preprocessing
     }
 
     /// Returns `[channels, side]` of an input.
     fn input(&self) -> [usize; 2] {
-        [self.loaded.network.input.channels, self.how().crop]
+        [self.loaded.network.input.channels, self.preprocessing().crop]
     }
 
     /// Returns the centre views of images of a split, concatenated.
     fn views(&self, split: &Split, images: &[usize]) -> Result<Vec<f32>> {
-        let view = |&image: &usize| split.views(image, self.how(), Views::Centre);
+        let view = |&image: &usize| split.views(image, self.preprocessing(), Views::Centre);
         Ok(images.par_iter().map(view).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
@@ -90,7 +90,7 @@ impl Inspector {
     /// Returns a loader of the centre views of a split.
     fn loader(&self, split: &Split) -> Loader {
         let (threads, device) = (rayon::current_num_threads(), self.device.clone());
-        Loader::of_photographs(split.clone(), self.how(), Views::Centre, BATCH, threads, device)
+        Loader::of_photographs(split.clone(), self.preprocessing(), Views::Centre, BATCH, threads, device)
     }
 
     /// Passes the class probabilities of each image of a split to `each`, in order.
@@ -158,7 +158,7 @@ fn shuffled(count: usize, seed: u64) -> Vec<usize> {
 
 fn photograph(look: &Inspector, path: &Path) -> Result<Vec<f32>> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let views = look.how().views(&bytes, Views::Centre);
+    let views = look.preprocessing().views(&bytes, Views::Centre);
     views.map_err(|problem| anyhow!("{}: {problem}", path.display()))
 }
 

@@ -88,10 +88,10 @@ pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
         bail!("{}: no such file or folder", args.source.display());
     }
     let PrepareArgs { size, encoding, quality, upright, .. } = *args;
-    let how = Preparation { size, encoding, quality, upright };
+    let options = Preparation { size, encoding, quality, upright };
     let jobs = args.jobs.unwrap_or_else(cores);
     let (meter, begun) = (Meter::new()?, Instant::now());
-    let prepared = prepare(&args.source, &args.out, how, jobs, stop, &|progress| meter.show(progress));
+    let prepared = prepare(&args.source, &args.out, options, jobs, stop, &|progress| meter.show(progress));
     meter.end();
     let prepared = outcome(prepared)?;
     let seconds = begun.elapsed().as_secs_f64();

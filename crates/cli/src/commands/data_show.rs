@@ -10,9 +10,9 @@ use burn::tensor::Device;
 
 use super::data::{open, paper_side};
 use crate::args::ShowArgs;
+use crate::contact_sheet;
 use crate::machine::backend;
 use crate::output::print;
-use crate::sheet;
 
 /// Returns the paper's augmentation, with or without colour noise.
 pub(super) fn augmentation(colour: Option<ColourReading>) -> Augmentation {
@@ -47,7 +47,7 @@ pub(crate) fn run_show(args: &ShowArgs) -> Result<()> {
 const TILE: usize = 128;
 
 /// Draws random images with their labels.
-fn samples(set: &Dataset, train: &Split, args: &ShowArgs) -> Result<sheet::Sheet> {
+fn samples(set: &Dataset, train: &Split, args: &ShowArgs) -> Result<contact_sheet::Sheet> {
     let key = |index| alexnet_ops::Key::new([args.seed, index as u64, 0, alexnet_ops::Key::word("show")]);
     let count = args.count.min(train.len());
     // Each image gets a random number, and the lowest are taken: a sample without repetition.
@@ -55,7 +55,7 @@ fn samples(set: &Dataset, train: &Split, args: &ShowArgs) -> Result<sheet::Sheet
     order.sort_unstable();
     let columns = 6.min(count.max(1));
     let side = set.size.max(TILE);
-    let mut sheet = sheet::Sheet::new(columns, count.div_ceil(columns), side);
+    let mut sheet = contact_sheet::Sheet::new(columns, count.div_ceil(columns), side);
     for (tile, &(_, index)) in order.iter().take(count).enumerate() {
         let pixels = train.image(index)?;
         let label = train.label(index);
@@ -77,7 +77,7 @@ fn augmented(
     statistics: &Statistics,
     device: &Device,
     seed: u64,
-) -> Result<sheet::Sheet> {
+) -> Result<contact_sheet::Sheet> {
     const DRAWS: usize = 6;
     let index = (seed as usize) % train.len().max(1);
     let one = train.select(&[index]);
@@ -90,7 +90,7 @@ fn augmented(
             ("usual constants", augmentation(Some(ColourReading::UsualConstants))),
         ]);
     }
-    let mut sheet = sheet::Sheet::new(DRAWS, rows.len() + 1, set.size.max(TILE));
+    let mut sheet = contact_sheet::Sheet::new(DRAWS, rows.len() + 1, set.size.max(TILE));
     let image = one.image(0)?;
     sheet.tile(0, &image, set.channels, set.size, "as it is");
     let mut cut = |tile: usize, draws: Draws, epoch: usize, text: &str| -> Result<()> {

@@ -33,9 +33,9 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
     fits(&backend, (largest as u64).saturating_mul(4))?;
     let device = backend.device()?;
     let model = loaded.model(&device)?;
-    let (network, how) = (&loaded.network, &loaded.preprocessing);
+    let (network, preprocessing) = (&loaded.network, &loaded.preprocessing);
     let (images, threads) = (split.len(), rayon::current_num_threads());
-    let loader = Loader::of_photographs(split, how, views, at_once, threads, device);
+    let loader = Loader::of_photographs(split, preprocessing, views, at_once, threads, device);
     let (begun, mut said, mut done) = (Instant::now(), Instant::now(), 0);
     let predictions = evaluate(&model, &loader, network.classes, at_once * views.count(), stop, |finished| {
         done = finished;
@@ -83,7 +83,7 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
             "published: top-1 {top1} %, top-5 {top5} % on the 50,000 validation images of ILSVRC-2012 ({source})"
         ));
     }
-    if matches!(how.resize, Resize::Square(_)) {
+    if matches!(preprocessing.resize, Resize::Square(_)) {
         print(
             "whole images are warped to a square, as Caffe did; prepared images are centre squares already",
         );

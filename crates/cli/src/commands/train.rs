@@ -57,11 +57,11 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         let mut anew = std::mem::take(&mut config.initial.anew);
         anew.extend(args.new.iter().filter(|layer| !anew.contains(layer)).cloned().collect::<Vec<_>>());
         config.initial = Initial { weights: beginning.identity()?, anew };
-        match &beginning.how {
-            Some(how) if how.gain.len() == data.dataset.channels => {
+        match &beginning.preprocessing {
+            Some(preprocessing) if preprocessing.gain.len() == data.dataset.channels => {
                 let (size, side) = (data.dataset.size, config.network.input.size);
                 (data.statistics, config.data.mean, config.data.scale) =
-                    how.for_run(&data.statistics, size, side);
+                    preprocessing.for_run(&data.statistics, size, side);
                 environment.observer.note("images are prepared as for the weights, not as the config says");
             }
             _ => environment

@@ -9,7 +9,7 @@ use super::markup::{cell, head, table};
 use crate::chart::{colour, escaped};
 use crate::curves::{self, View};
 use crate::report::Report;
-use crate::{forest, labels};
+use crate::{forest, label_efficiency};
 
 impl Section {
     /// Returns the section with this number on the page.
@@ -37,7 +37,7 @@ impl Section {
                 report.delta,
             )
         });
-        let labels = labels::svg(report).map_or(String::new(), |svg| {
+        let labels = label_efficiency::svg(report).map_or(String::new(), |svg| {
             format!("<h3>Error by number of labels</h3>\n<figure>\n{svg}</figure>\n")
         });
         format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use alexnet_data::{Preprocessing, Views, hook, sync_folder};
-use alexnet_weights::{Known, Preparation};
+use alexnet_weights::{Known, PreprocessingSource};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
@@ -13,7 +13,7 @@ use crate::TrainError;
 use crate::checkpoint::{Checkpoints, atomic_write};
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
-use crate::evaluate::{Answers, EvaluationResult, Predictions};
+use crate::evaluate::{EvaluationResult, PredictedClasses, Predictions};
 use crate::events;
 use crate::placement::Placement;
 use crate::provenance::{RESULTS, host, processor};
@@ -166,11 +166,13 @@ impl Run {
     pub(super) fn keep_preprocessing(&self, data: &Data) -> Result<(), TrainError> {
         let (config, size) = (&self.config, data.dataset.size);
         let side = config.network.input.size;
-        let how = Preprocessing::of_run(&data.statistics, config.data.mean, config.data.scale, size, side);
-        match how {
-            Some(how) => {
-                atomic_write(&self.file(PREPROCESSING), &serde_json::to_vec(&how).expect("plain numbers"))
-            }
+        let preprocessing =
+            Preprocessing::of_run(&data.statistics, config.data.mean, config.data.scale, size, side);
+        match preprocessing {
+            Some(preprocessing) => atomic_write(
+                &self.file(PREPROCESSING),
+                &serde_json::to_vec(&preprocessing).expect("plain numbers"),
+            ),
             None => Ok(()),
         }
     }
@@ -191,7 +193,7 @@ impl Run {
     pub fn known(&self) -> Result<Known, TrainError> {
         Ok(Known {
             network: Some(self.config.network.clone()),
-            preprocessing: self.preprocessing()?.map(Preparation::Given),
+            preprocessing: self.preprocessing()?.map(PreprocessingSource::Given),
             classes: self.classes()?,
         })
     }
@@ -242,7 +244,7 @@ impl Run {
     ///
     /// # Errors
     /// If the file is damaged.
-    pub fn answers(&self, views: Views) -> Result<Option<Answers>, TrainError> {
+    pub fn answers(&self, views: Views) -> Result<Option<PredictedClasses>, TrainError> {
         read_json(&self.file(Self::answers_file(views)))
     }
 

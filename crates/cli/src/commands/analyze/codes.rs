@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::features::{Asked, Gallery, PixelRows};
 use super::{Inspector, TILE, check_stop};
 use crate::args::{BenchCodesArgs, CodesArgs, Format};
+use crate::contact_sheet::Sheet;
 use crate::output::{note, print};
-use crate::sheet::Sheet;
 
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -182,11 +182,11 @@ fn draw(look: &Inspector, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>],
     let (pixels, columns) = (channels * side * side, near.first().map_or(0, Vec::len) + 1);
     let mut sheet = Sheet::new(columns, near.len().min(SHOWN), side.max(TILE));
     for (number, near) in near.iter().take(SHOWN).enumerate() {
-        let picture = look.how().shown(&asked.views[number * pixels..(number + 1) * pixels]);
+        let picture = look.preprocessing().shown(&asked.views[number * pixels..(number + 1) * pixels]);
         let class = gallery.class(asked.test.label(asked.chosen[number]));
         sheet.tile(number * columns, &picture, channels, side, &class);
         for (place, &row) in near.iter().enumerate() {
-            let picture = look.how().shown(&look.views(&gallery.split, &[row])?);
+            let picture = look.preprocessing().shown(&look.views(&gallery.split, &[row])?);
             let class = gallery.class(gallery.split.label(row));
             sheet.tile(number * columns + place + 1, &picture, channels, side, &class);
         }

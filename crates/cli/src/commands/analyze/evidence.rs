@@ -10,8 +10,8 @@ use serde::Serialize;
 use super::{Inspector, TILE, check_stop, largest, photograph};
 use crate::args::{EvidenceArgs, OcclusionArgs};
 use crate::batch::{BATCH, batch};
+use crate::contact_sheet::Canvas;
 use crate::output::print;
-use crate::sheet::Canvas;
 
 /// The location of the evidence for a class in one image.
 #[derive(Debug, Serialize)]
@@ -133,7 +133,7 @@ fn overlay(look: &Inspector, view: &[f32], heat: &[f32], label: &str) -> Canvas 
     let [channels, side] = look.input();
     let times = TILE.div_ceil(side);
     let wide = side * times;
-    let shown = look.how().shown(view);
+    let shown = look.preprocessing().shown(view);
     // The hottest hundredth is fully red, so that a single pixel does not dim the others.
     let mut sorted = heat.to_vec();
     sorted.sort_by(f32::total_cmp);

@@ -166,7 +166,7 @@ pub(super) fn fingerprint(look: &Inspector) -> Result<String> {
         tensor.values.iter().for_each(|value| hash.update(value.to_le_bytes()));
     }
     hash.update(toml::to_string(&look.loaded.network)?);
-    hash.update(serde_json::to_vec(look.how())?);
+    hash.update(serde_json::to_vec(look.preprocessing())?);
     Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
 }
 

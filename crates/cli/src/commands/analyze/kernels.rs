@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::Inspector;
 use crate::args::{KernelsArgs, LookArgs};
+use crate::contact_sheet::Canvas;
 use crate::output::print;
-use crate::sheet::Canvas;
 use alexnet_study::statistics::{Difference, LEVEL};
 
 #[derive(Debug, Serialize)]

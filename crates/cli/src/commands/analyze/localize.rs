@@ -13,9 +13,9 @@ use super::features::{Gallery, extracted, fingerprint, name_of};
 use super::{Inspector, TILE, check_stop, largest, shuffled};
 use crate::args::LocalizeArgs;
 use crate::batch::BATCH;
+use crate::contact_sheet::Canvas;
 use crate::data_sets::open_split;
 use crate::output::{note, print};
-use crate::sheet::Canvas;
 
 /// The number of guesses at the class. Each has the same box.
 const GUESSES: usize = 5;
@@ -67,7 +67,7 @@ impl Boxed {
     fn of(look: &Inspector, split: &Split, name: &str, stop: &AtomicBool) -> Result<Self> {
         let locate = |image: usize| {
             check_stop(stop)?;
-            anyhow::Ok(split.located(image, look.how())?)
+            anyhow::Ok(split.located(image, look.preprocessing())?)
         };
         let located: Vec<Located> = (0..split.len()).into_par_iter().map(locate).collect::<Result<_>>()?;
         let empty: usize = located.iter().map(|one| one.empty).sum();
@@ -229,7 +229,7 @@ fn overlays(
     let mut canvas = Canvas::new(GAP + columns * (wide + GAP), GAP + rows * (wide + GAP));
     for (number, &at) in drawn.iter().enumerate() {
         let corner = [GAP + number % columns * (wide + GAP), GAP + number / columns * (wide + GAP)];
-        let shown = look.how().shown(&look.views(test, &[boxed.images[at]])?);
+        let shown = look.preprocessing().shown(&look.views(test, &[boxed.images[at]])?);
         canvas.picture(corner, &shown, channels, side, times);
         for object in &boxed.objects[at] {
             outline(&mut canvas, corner, wide, object, [0, 170, 60]);

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::{Inspector, check_stop, photograph, shuffled};
 use crate::args::MapsArgs;
 use crate::batch::{BATCH, values};
+use crate::contact_sheet::Canvas;
 use crate::data_sets::open_split;
 use crate::output::print;
-use crate::sheet::Canvas;
 
 /// The maximum number of maps drawn per layer, and the number of columns.
 const DRAWN: usize = 64;
@@ -136,7 +136,7 @@ fn drawn(look: &Inspector, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>])
     let height = |layer: &Layer| TITLE + rows(layer) * (cell(layer) + GAP) + GAP;
     let tall = 2 * GAP + first + layers.iter().map(height).sum::<usize>();
     let mut canvas = Canvas::new(widest, tall);
-    canvas.picture([GAP, GAP], &look.how().shown(view), channels, side, (128 / side).max(1));
+    canvas.picture([GAP, GAP], &look.preprocessing().shown(view), channels, side, (128 / side).max(1));
     let mut top = 2 * GAP + first;
     for (layer, output) in layers.iter().zip(outputs) {
         let area = layer.side * layer.side;

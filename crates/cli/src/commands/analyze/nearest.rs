@@ -13,9 +13,9 @@ use super::features::{Asked, Gallery, PixelRows};
 use super::{Inspector, TILE, photographs};
 use crate::args::{BenchNearestArgs, Format, NearestArgs};
 use crate::batch::BATCH;
+use crate::contact_sheet::Sheet;
 use crate::machine::backend;
 use crate::output::print;
-use crate::sheet::Sheet;
 
 #[derive(Debug, Serialize)]
 struct NearestFindings {
@@ -132,7 +132,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
             Some(Asked { test, chosen, .. }) => test.key(chosen[number])?.into_owned(),
             None => args.images[number].display().to_string(),
         };
-        let picture = look.how().shown(&queries[number * pixels..(number + 1) * pixels]);
+        let picture = look.preprocessing().shown(&queries[number * pixels..(number + 1) * pixels]);
         let title = match &test {
             Some(Asked { test, chosen, .. }) => gallery.class(test.label(chosen[number])),
             None => query.rsplit('/').next().unwrap_or_default().to_owned(),
@@ -140,7 +140,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
         sheet.tile(number * (args.query.k + 1), &picture, channels, side, &title);
         let mut neighbours = Vec::new();
         for (place, one) in near.iter().enumerate() {
-            let picture = look.how().shown(&look.views(split, &[one.row])?);
+            let picture = look.preprocessing().shown(&look.views(split, &[one.row])?);
             let tile = number * (args.query.k + 1) + place + 1;
             sheet.tile(tile, &picture, channels, side, &gallery.class(split.label(one.row)));
             neighbours.push((split.key(one.row)?.into_owned(), one.distance.sqrt()));

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::{Inspector, TILE, largest, names, shuffled};
 use crate::args::PredictionsArgs;
+use crate::contact_sheet::Canvas;
 use crate::data_sets::open_split;
 use crate::output::print;
-use crate::sheet::Canvas;
 
 #[derive(Debug, Serialize)]
 struct TestFindings {
@@ -151,7 +151,7 @@ fn bars(
     let mut canvas = Canvas::new(GAP + columns * (wide + GAP), GAP + rows * (tall + GAP));
     for (number, &image) in images.iter().enumerate() {
         let (left, top) = (GAP + number % columns * (wide + GAP), GAP + number / columns * (tall + GAP));
-        let shown = look.how().shown(&look.views(split, &[image])?);
+        let shown = look.preprocessing().shown(&look.views(split, &[image])?);
         canvas.picture([left, top], &shown, channels, side, times);
         canvas.text([left, top + wide + 2], &names[truth(image)], wide);
         for (line, &(class, probability)) in tops[image].iter().enumerate() {
