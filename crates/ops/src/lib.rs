@@ -12,6 +12,7 @@
 //! - [`tanh`]: the activation that the paper compares with the ReLU
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
+//! - [`SimdLevel`]: the instruction set that kernels run with
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
 //! - [`Backend`]: the backends of this build, and the device that `--backend` selects
@@ -25,6 +26,7 @@ mod dropout;
 mod flex;
 mod implementation;
 mod key;
+mod level;
 mod linear;
 mod lrn;
 mod lrn_pool;
@@ -43,6 +45,7 @@ pub use conv::{conv_max_pool2d, conv2d, locally_connected2d};
 pub use dropout::DropoutMask;
 pub use implementation::Implementation;
 pub use key::Key;
+pub use level::{SimdError, SimdLevel};
 pub use linear::linear;
 pub use lrn::lrn;
 pub use lrn_pool::lrn_max_pool2d;

@@ -31,9 +31,9 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let network = Preset::load(&args.preset)?;
     let backend = backend(args.machine.backend)?;
     fits(&backend, (network.trace()?.largest_tensor(args.batch) as u64).saturating_mul(4))?;
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    }
+    // As in an ablation's runs, this thread is one of the pool, so that no kernel has to be handed to another.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or_default());
+    pool.use_current_thread().build_global()?;
     let (batch, samples) = (args.batch, args.samples);
     let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
     let measurement = measure(&network, plan)?;

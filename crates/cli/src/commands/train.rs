@@ -40,6 +40,10 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let beginning = args.from.as_deref().map(|from| Beginning::of(from, &config.network)).transpose()?;
     let execution = &args.common.execution;
     let machine = Machine::of(&execution.machine)?;
+    if !machine.divides_batches() {
+        // This thread joins the pool, so that no kernel has to be handed to another.
+        rayon::ThreadPoolBuilder::new().use_current_thread().build_global()?;
+    }
     let environment = environment(
         &machine,
         execution.ops,

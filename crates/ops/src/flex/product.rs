@@ -7,31 +7,49 @@
 //! right matrix in registers.
 
 use std::array::from_fn;
+use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd, as_arrays, as_arrays_mut};
+use pulp::{Simd, WithSimd, as_arrays, as_arrays_mut};
 
-/// Columns multiplied before moving to the next rows. This part of a panel stays in the first-level cache.
-const COLUMNS: usize = 256;
+use super::registers::{Four, Fused, Registers, Separate};
+use crate::level::{SimdLevel, dispatch};
+
+/// Columns multiplied before moving to the next rows. This part of a panel stays in the first-level cache. A sum has a
+/// partial sum for each so many columns, so another number gives other bits.
+pub(crate) const COLUMNS: usize = 256;
 
 /// A table of offsets.
 #[derive(Debug)]
-pub(crate) struct Table(Vec<u32>);
+pub(crate) struct Table {
+    offsets: Vec<u32>,
+    /// The largest offset up to each.
+    largest: Vec<u32>,
+}
 
 impl Table {
     /// # Panics
     /// If an offset does not fit into 32 bits.
     pub(crate) fn new(offsets: impl Iterator<Item = usize>) -> Self {
-        Self(offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect())
+        let offsets: Vec<u32> =
+            offsets.map(|offset| u32::try_from(offset).expect("a tile is small")).collect();
+        let mut largest = offsets.clone();
+        (1..largest.len()).for_each(|at| largest[at] = largest[at].max(largest[at - 1]));
+        Self { offsets, largest }
     }
 
     /// Returns the first `count` offsets.
     pub(crate) fn first(&self, count: usize) -> Offsets<'_> {
-        let offsets = &self.0[..count];
-        Offsets { offsets, largest: offsets.iter().max().map_or(0, |&largest| largest as usize) }
+        self.range(0..count)
+    }
+
+    /// Returns the offsets at these positions.
+    pub(crate) fn range(&self, positions: Range<usize>) -> Offsets<'_> {
+        let largest = positions.end.checked_sub(1).map_or(0, |last| self.largest[last] as usize);
+        Offsets { offsets: &self.offsets[positions], largest }
     }
 
     pub(crate) fn all(&self) -> Offsets<'_> {
-        self.first(self.0.len())
+        self.first(self.offsets.len())
     }
 }
 
@@ -39,7 +57,7 @@ impl Table {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offsets<'a> {
     offsets: &'a [u32],
-    /// The largest offset.
+    /// At least the largest offset.
     largest: usize,
 }
 
@@ -61,7 +79,7 @@ pub(crate) struct Panel {
     pub(crate) width: usize,
 }
 
-/// Floats per register of the actual processor.
+/// Floats per register.
 fn lanes() -> usize {
     struct Lanes;
     impl WithSimd for Lanes {
@@ -70,7 +88,10 @@ fn lanes() -> usize {
             S::F32_LANES
         }
     }
-    Arch::new().dispatch(Lanes)
+    match SimdLevel::current() {
+        SimdLevel::Narrow => Four::LANES,
+        _ => dispatch(Lanes),
+    }
 }
 
 /// `sums ← left · panel`, or `sums ← sums + left · panel` if `accumulate`.
@@ -88,7 +109,7 @@ pub(crate) fn product(
     sums: &mut [f32],
     accumulate: bool,
 ) {
-    Arch::new().dispatch(Product { values, rows, columns, panel, width, sums, accumulate });
+    dispatch(Product { values, rows, columns, panel, width, sums, accumulate });
 }
 
 struct Product<'a> {
@@ -104,30 +125,39 @@ struct Product<'a> {
 impl WithSimd for Product<'_> {
     type Output = ();
 
-    // Rows per step: enough to fill the registers with sums, but leave some for a value and a line of the
-    // panel.
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        match self.width / S::F32_LANES {
-            2 if S::REGISTER_COUNT >= 32 => self.run::<S, 8, 2>(simd),
-            2 => self.run::<S, 6, 2>(simd),
-            1 => self.run::<S, 8, 1>(simd),
-            other => panic!("a panel of {other} registers"),
+        match SimdLevel::current() {
+            SimdLevel::Narrow if S::F32_LANES > Four::LANES => self.with_registers(Four),
+            SimdLevel::NarrowNoFma => self.with_registers(Separate(simd)),
+            _ => self.with_registers(Fused(simd)),
         }
     }
 }
 
 impl Product<'_> {
+    // Rows per step: enough to fill the registers with sums, but leave some for a value and a line of the
+    // panel.
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize, const REGISTERS: usize>(self, simd: S) {
+    fn with_registers<R: Registers>(self, registers: R) {
+        match self.width / R::LANES {
+            2 if R::COUNT >= 32 => self.run::<R, 8, 2>(registers),
+            2 => self.run::<R, 6, 2>(registers),
+            1 => self.run::<R, 8, 1>(registers),
+            other => panic!("a panel of {other} registers"),
+        }
+    }
+
+    #[inline(always)]
+    fn run<R: Registers, const ROWS: usize, const REGISTERS: usize>(self, registers: R) {
         let Self { values, rows, columns, panel, width, sums, mut accumulate } = self;
-        assert_eq!(width, REGISTERS * S::F32_LANES);
+        assert_eq!(width, REGISTERS * R::LANES);
         assert_eq!(panel.len(), columns.offsets.len() * width);
         assert_eq!(sums.len(), rows.offsets.len() * width);
-        let panel = as_arrays::<REGISTERS, _>(S::as_simd_f32s(panel).0).0;
-        let sums = as_arrays_mut::<REGISTERS, _>(S::as_mut_simd_f32s(sums).0).0;
+        let panel = as_arrays::<REGISTERS, _>(R::slice(panel)).0;
+        let sums = as_arrays_mut::<REGISTERS, _>(R::slice_mut(sums)).0;
         if columns.offsets.is_empty() && !accumulate {
-            sums.fill([simd.splat_f32s(0.0); REGISTERS]);
+            sums.fill([registers.splat(0.0); REGISTERS]);
         }
         if rows.offsets.is_empty() || columns.offsets.is_empty() {
             return;
@@ -140,22 +170,22 @@ impl Product<'_> {
                     let start = rows[row.min(rows.len() - 1)] as usize;
                     values[start..].as_ptr()
                 });
-                let mut products = [[simd.splat_f32s(0.0); REGISTERS]; ROWS];
+                let mut products = [[registers.splat(0.0); REGISTERS]; ROWS];
                 for (column, right) in columns.iter().zip(panel) {
                     for (start, products) in starts.iter().zip(&mut products) {
                         // SAFETY: a row's offset and a column's offset are at most the largest of theirs, and
                         // the assertion above puts the sum of the largest inside `values`.
                         #[allow(unsafe_code)]
                         let left = unsafe { *start.add(*column as usize) };
-                        let left = simd.splat_f32s(left);
+                        let left = registers.splat(left);
                         for (product, right) in products.iter_mut().zip(right) {
-                            *product = simd.mul_add_e_f32s(left, *right, *product);
+                            *product = registers.multiply_add(left, *right, *product);
                         }
                     }
                 }
                 for (sums, products) in sums.iter_mut().zip(products) {
                     for (sum, product) in sums.iter_mut().zip(products) {
-                        *sum = if accumulate { simd.add_f32s(*sum, product) } else { product };
+                        *sum = if accumulate { registers.add(*sum, product) } else { product };
                     }
                 }
             }

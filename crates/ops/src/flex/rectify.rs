@@ -3,11 +3,12 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex};
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::sweep::SPAN;
 use super::{contiguous, owned, values};
+use crate::level::dispatch;
 
 /// max(0, x); NaN stays NaN.
 #[inline(always)]
@@ -36,9 +37,8 @@ impl RectifyGradient for Flex {
 /// Converts the gradient after a ReLU and a multiplication by `gain` into the gradient before them. It is
 /// zero where the output was zero.
 fn rectify_gradient(gradient: &mut [f32], outputs: &[f32], gain: f32) {
-    let arch = Arch::new();
     gradient.par_chunks_mut(SPAN).zip(outputs.par_chunks(SPAN)).for_each(|(gradient, outputs)| {
-        arch.dispatch(Rectify { gradient, outputs, gain });
+        dispatch(Rectify { gradient, outputs, gain });
     });
 }
 

@@ -9,7 +9,6 @@
 //! pixels and taps exchanged. The tiles and panels depend only on the shapes, and partial sums are added in a
 //! fixed order, so any number of threads gives the same bits.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use super::geometry::Geometry;
@@ -18,6 +17,7 @@ use super::packing::Strides;
 use super::run::Finish;
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
+use crate::level::dispatch;
 use crate::pool::flex::lines::{Lines, Pooling};
 use crate::pool::flex::max::Maxima;
 
@@ -51,13 +51,13 @@ pub(super) fn forward_pooled(
     if length == 0 {
         return (Vec::new(), argmax);
     }
-    let (arch, lines) = (Arch::new(), Lines::new(*pool));
+    let lines = Lines::new(*pool);
     let beside = argmax.par_chunks_mut(piece).zip(correlation.parts(&tiling, shape.batch));
     let maxima = filled(length, piece, beside, |(argmax, images), maxima| {
         scratch(images.len() * image_out, |planes| {
             let source = &input[images.start * image_in..images.end * image_in];
             correlation.run(source, &kernels, &finish, shape.batch, &tiling, planes);
-            arch.dispatch(Maxima { lines, planes, maxima, argmax });
+            dispatch(Maxima { lines, planes, maxima, argmax });
         });
     });
     (maxima, argmax)

@@ -1,10 +1,11 @@
 //! Local response normalization in one pass, and its gradient in another.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;
+use crate::level::dispatch;
 
 /// Pixels per block. All channels of a block stay in cache.
 const PIXELS: usize = 64;
@@ -82,9 +83,9 @@ fn inverse_fourth_root(x: f32) -> f32 {
 /// # Shapes
 /// `input` and the result: `[batch, channels, pixels]`.
 pub(crate) fn forward(input: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    let (lrn, image) = (Constants::new(lrn), shape[0] * shape[1]);
     filled(input.len(), image, input.par_chunks(image.max(1)), |input, out| {
-        arch.dispatch(Forward { input, out, shape, lrn });
+        dispatch(Forward { input, out, shape, lrn });
     })
 }
 
@@ -157,10 +158,10 @@ fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> B
 /// ```
 /// over the channels `j` whose window contains `c`. `d` is recomputed, which is cheaper than keeping it.
 pub(crate) fn gradient(input: &[f32], gradient: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (lrn, arch, image) = (Constants::new(lrn), Arch::new(), shape[0] * shape[1]);
+    let (lrn, image) = (Constants::new(lrn), shape[0] * shape[1]);
     let beside = input.par_chunks(image.max(1)).zip(gradient.par_chunks(image.max(1)));
     filled(input.len(), image, beside, |(input, gradient), out| {
-        arch.dispatch(Gradient { input, gradient, out, shape, lrn });
+        dispatch(Gradient { input, gradient, out, shape, lrn });
     })
 }
 

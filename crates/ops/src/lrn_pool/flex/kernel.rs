@@ -1,12 +1,12 @@
 //! LRN and the max pooling after it, image by image. The intermediate feature maps stay in cache and never
 //! cover the whole batch.
 
-use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
+use crate::level::dispatch;
 use crate::lrn::flex::kernel::{Constants, Forward, Gradient};
 use crate::pool::flex::lines::{Lines, Pooling};
 use crate::pool::flex::max::{Maxima, Scatter};
@@ -24,13 +24,13 @@ pub(super) fn forward(
     let sizes = Sizes::new(channels, shape);
     let length = input.len() / sizes.image * sizes.pooled;
     let mut argmax = vec![0; length];
-    let (arch, lrn, lines) = (Arch::new(), Constants::new(constants), Lines::new(*shape));
+    let (lrn, lines) = (Constants::new(constants), Lines::new(*shape));
     let beside = argmax.par_chunks_mut(sizes.pooled).zip(input.par_chunks(sizes.image));
     let maxima = filled(length, sizes.pooled, beside, |(argmax, input), maxima| {
         scratch(sizes.image, |image| {
             let shape = [channels, sizes.image / channels];
-            arch.dispatch(Forward { input, out: image, shape, lrn });
-            arch.dispatch(Maxima { lines, planes: image, maxima, argmax });
+            dispatch(Forward { input, out: image, shape, lrn });
+            dispatch(Maxima { lines, planes: image, maxima, argmax });
         });
     });
     (maxima, argmax)
@@ -46,7 +46,7 @@ pub(super) fn gradient(
     shape: &Pooling,
 ) -> Vec<f32> {
     let sizes = Sizes::new(channels, shape);
-    let (arch, lrn, scatter) = (Arch::new(), Constants::new(constants), Scatter::new(*shape));
+    let (lrn, scatter) = (Constants::new(constants), Scatter::new(*shape));
     let pooled = gradient.par_chunks(sizes.pooled).zip(argmax.par_chunks(sizes.pooled));
     let beside = input.par_chunks(sizes.image).zip(pooled);
     filled(input.len(), sizes.image, beside, |(input, (gradient, argmax)), out| {
@@ -54,7 +54,7 @@ pub(super) fn gradient(
             image.fill(0.0);
             scatter.planes(gradient, argmax, image);
             let shape = [channels, sizes.image / channels];
-            arch.dispatch(Gradient { input, gradient: image, out, shape, lrn });
+            dispatch(Gradient { input, gradient: image, out, shape, lrn });
         });
     })
 }

@@ -1,12 +1,13 @@
 //! Average pooling and its gradient.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lines::{LANES, Lines, PLANES, Pooling};
 use crate::config::Pool;
 use crate::flex::par_fill::filled;
 use crate::flex::sweep::add;
+use crate::level::dispatch;
 
 /// Averages over the pixels of each window that are inside the plane.
 ///
@@ -18,10 +19,10 @@ pub(super) fn averages(input: &[f32], shape: &Pooling) -> Vec<f32> {
     if input.is_empty() {
         return Vec::new();
     }
-    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let lines = Lines::new(*shape);
     let input = input.par_chunks(PLANES * height * width);
     filled(planes * rows * columns, PLANES * rows * columns, input, |planes, averages| {
-        arch.dispatch(Averages { lines, planes, averages });
+        dispatch(Averages { lines, planes, averages });
     })
 }
 
@@ -84,10 +85,10 @@ pub(super) fn averages_gradient(gradient: &[f32], shape: &Pooling) -> Vec<f32> {
     if gradient.is_empty() {
         return vec![0.0; planes * height * width];
     }
-    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let lines = Lines::new(*shape);
     let gradient = gradient.par_chunks(PLANES * rows * columns);
     filled(planes * height * width, PLANES * height * width, gradient, |gradient, planes| {
-        arch.dispatch(AveragesGradient { lines, gradient, planes });
+        dispatch(AveragesGradient { lines, gradient, planes });
     })
 }
 

@@ -1,12 +1,13 @@
 //! Max pooling, with the position of each maximum in one byte, and its gradient.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::lines::{Lines, PLANES, Pooling};
 use crate::config::Pool;
 use crate::flex::par_fill::filled;
 use crate::flex::sweep::copy;
+use crate::level::dispatch;
 
 /// The side of the largest window whose positions fit in a byte.
 const LARGEST_WINDOW: usize = 16;
@@ -29,10 +30,10 @@ pub(crate) fn maxima(input: &[f32], shape: &Pooling) -> (Vec<f32>, Vec<u8>) {
     if length == 0 {
         return (Vec::new(), argmax);
     }
-    let (arch, lines) = (Arch::new(), Lines::new(*shape));
+    let lines = Lines::new(*shape);
     let beside = argmax.par_chunks_mut(piece).zip(input.par_chunks(PLANES * height * width));
     let maxima = filled(length, piece, beside, |(argmax, planes), maxima| {
-        arch.dispatch(Maxima { lines, planes, maxima, argmax });
+        dispatch(Maxima { lines, planes, maxima, argmax });
     });
     (maxima, argmax)
 }

@@ -1,20 +1,20 @@
 //! The update in one sweep over memory, in place.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::config::SgdStep;
 use crate::flex::sweep::SPAN;
+use crate::level::dispatch;
 
 /// One step of [`sgd_step`](crate::sgd_step). It updates the velocities in place and overwrites the gradient
 /// with the new weights.
 pub(super) fn update(weight: &[f32], gradient: &mut [f32], velocity: &mut [f32], step: &SgdStep) {
-    let arch = Arch::new();
     let rate = step.learning_rate;
     let factors = [-rate as f32, (rate * step.weight_decay) as f32, step.momentum as f32];
     gradient.par_chunks_mut(SPAN).zip(velocity.par_chunks_mut(SPAN)).zip(weight.par_chunks(SPAN)).for_each(
         |((gradient, velocity), weight)| {
-            arch.dispatch(Step { weight, gradient, velocity, factors });
+            dispatch(Step { weight, gradient, velocity, factors });
         },
     );
 }

@@ -1,11 +1,12 @@
 //! Local response normalization within each feature map, and its gradient.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;
 use crate::flex::sweep::{add, copy};
+use crate::level::dispatch;
 use crate::lrn::flex::kernel::inverse_power;
 
 /// Planes per task. They share its buffers.
@@ -66,9 +67,9 @@ fn reach(lrn: &Lrn) -> Reach {
 /// # Shapes
 /// `input` and the result: `[planes, height, width]`.
 pub(super) fn forward(input: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (arch, piece) = (Arch::new(), PLANES * sides[0] * sides[1]);
+    let piece = PLANES * sides[0] * sides[1];
     filled(input.len(), piece, input.par_chunks(piece.max(1)), |input, out| {
-        arch.dispatch(Forward { input, out, sides, lrn });
+        dispatch(Forward { input, out, sides, lrn });
     })
 }
 
@@ -109,10 +110,10 @@ impl WithSimd for Forward<'_> {
 /// The gradient with respect to the input, as [across channels](crate::lrn::flex::kernel::gradient), but over
 /// the pixels whose window contains each pixel.
 pub(super) fn gradient(input: &[f32], gradient: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (arch, piece) = (Arch::new(), PLANES * sides[0] * sides[1]);
+    let piece = PLANES * sides[0] * sides[1];
     let beside = input.par_chunks(piece.max(1)).zip(gradient.par_chunks(piece.max(1)));
     filled(input.len(), piece, beside, |(input, gradient), out| {
-        arch.dispatch(Gradient { input, gradient, out, sides, lrn });
+        dispatch(Gradient { input, gradient, out, sides, lrn });
     })
 }
 

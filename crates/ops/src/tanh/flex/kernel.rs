@@ -1,10 +1,11 @@
 //! The hyperbolic tangent and its gradient, vectorized.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::flex::par_fill::filled;
 use crate::flex::sweep::SPAN;
+use crate::level::dispatch;
 
 /// The input above which `tanh` is 1 to the last bit.
 const SATURATED: f32 = 7.905_311;
@@ -37,8 +38,7 @@ fn tanh(x: f32) -> f32 {
 
 /// `tanh` of every element.
 pub(super) fn forward(values: &[f32]) -> Vec<f32> {
-    let arch = Arch::new();
-    filled(values.len(), SPAN, values.par_chunks(SPAN), |values, out| arch.dispatch(Forward { values, out }))
+    filled(values.len(), SPAN, values.par_chunks(SPAN), |values, out| dispatch(Forward { values, out }))
 }
 
 struct Forward<'a> {
@@ -59,10 +59,9 @@ impl WithSimd for Forward<'_> {
 
 /// The gradient with respect to the input, from the output `y`: `g · (1 − y²)`.
 pub(super) fn gradient(outputs: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let arch = Arch::new();
     let beside = outputs.par_chunks(SPAN).zip(gradient.par_chunks(SPAN));
     filled(outputs.len(), SPAN, beside, |(outputs, gradient), out| {
-        arch.dispatch(Gradient { outputs, gradient, out });
+        dispatch(Gradient { outputs, gradient, out });
     })
 }
 
