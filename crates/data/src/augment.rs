@@ -1,9 +1,9 @@
 //! Random crops, flips and colour noise (Krizhevsky et al. 2012, §4.1), and the views of a test image.
 
 use alexnet_ops::Key;
+use alexnet_ops::math::Gaussian;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use crate::Statistics;
@@ -145,10 +145,9 @@ pub(crate) fn draw(augmentation: &Augmentation, span: usize, axes: &[[f32; 3]], 
         cut.flip = unit(&mut place.with_purpose("flip").rng()) < augmentation.flip;
     }
     if augmentation.colour.std > 0.0 {
-        let mut rng = key.with_purpose("colour").rng();
+        let mut draws = Gaussian::new(key.with_purpose("colour").rng());
         for axis in axes {
-            let normal: f64 = StandardNormal.sample(&mut rng);
-            let factor = (normal * augmentation.colour.std) as f32;
+            let factor = (draws.draw() * augmentation.colour.std) as f32;
             cut.shift.iter_mut().zip(axis).for_each(|(shift, axis)| *shift += factor * axis);
         }
         if augmentation.colour.rescale {

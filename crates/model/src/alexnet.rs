@@ -31,7 +31,6 @@
 
 use alexnet_ops::{Conv2d, DropoutMask, Finish, Implementation, Key, locally_connected2d};
 use burn::module::Module;
-use burn::tensor::activation::{relu, sigmoid};
 use burn::tensor::{Device, Tensor};
 
 use crate::config::{Activation, DropoutConvention, Network, Stage};
@@ -210,9 +209,9 @@ impl AlexNet {
 
     fn activation<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self.network.activation {
-            Activation::Relu => relu(x),
+            Activation::Relu => self.operations.relu(x),
             Activation::Tanh => self.operations.tanh(x),
-            Activation::Sigmoid => sigmoid(x),
+            Activation::Sigmoid => self.operations.sigmoid(x),
         }
     }
 
@@ -292,6 +291,11 @@ impl AlexNet {
     pub fn with_operations(mut self, operations: Implementation) -> Self {
         self.operations = operations;
         self
+    }
+
+    /// Returns the form of the operations.
+    pub fn operations(&self) -> Implementation {
+        self.operations
     }
 
     /// Runs a convolutional layer and its stages on each tower's input and returns each tower's output.

@@ -1,8 +1,8 @@
 use alexnet_ops::Key;
+use alexnet_ops::math::Gaussian;
 use burn::module::{Param, ParamId, RunningState};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand_distr::{Distribution, Normal};
 
 use crate::config::BatchNormalization;
 
@@ -36,9 +36,9 @@ impl Parameter {
             Initial::Constant(value) => vec![value as f32; count],
             Initial::Gaussian(std) => {
                 let layer = self.name.trim_end_matches(".weight");
-                let mut rng = Key::new([seed, Key::word(layer), 0, Key::word("weights")]).rng();
-                let normal = Normal::new(0.0, std as f32).expect("a checked standard deviation");
-                normal.sample_iter(&mut rng).take(count).collect()
+                let rng = Key::new([seed, Key::word(layer), 0, Key::word("weights")]).rng();
+                let mut draws = Gaussian::new(rng);
+                (0..count).map(|_| (draws.draw() * std) as f32).collect()
             }
         }
     }

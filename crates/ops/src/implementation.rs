@@ -119,6 +119,30 @@ impl Implementation {
         }
     }
 
+    /// [`relu`](crate::relu).
+    pub fn relu<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Fast => crate::relu(values),
+            Self::Composed => composed::relu(values),
+        }
+    }
+
+    /// [`sigmoid`](crate::sigmoid).
+    pub fn sigmoid<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Fast => crate::sigmoid(values),
+            Self::Composed => composed::sigmoid(values),
+        }
+    }
+
+    /// [`cross_entropy`](crate::cross_entropy).
+    pub fn cross_entropy(self, logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
+        match self {
+            Self::Fast => crate::cross_entropy(logits, targets),
+            Self::Composed => composed::cross_entropy(logits, targets),
+        }
+    }
+
     /// [`sgd_step`](crate::sgd_step).
     pub fn sgd_step<const D: usize>(
         self,

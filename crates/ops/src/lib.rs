@@ -9,7 +9,8 @@
 //! - [`linear`]: fully connected layer with optional ReLU and dropout
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, in floor or ceil mode
 //! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
-//! - [`tanh`]: the activation that the paper compares with the ReLU
+//! - [`relu`], [`tanh`], [`sigmoid`]: activations
+//! - [`cross_entropy`]: the loss
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
 //! - [`SimdLevel`]: the instruction set that kernels run with
@@ -17,10 +18,12 @@
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
 //! - [`Backend`]: the backends of this build, and the device that `--backend` selects
 
+mod activation;
 mod backend;
 pub mod composed;
 mod config;
 mod conv;
+mod cross_entropy;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
@@ -30,18 +33,20 @@ mod level;
 mod linear;
 mod lrn;
 mod lrn_pool;
+pub mod math;
 mod memory;
 mod pool;
 mod sgd;
 mod spatial_lrn;
-mod tanh;
 #[cfg(test)]
 mod testing;
 
+pub use activation::{relu, sigmoid, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};
 pub use composed::lrn_scale;
 pub use config::{AlphaConvention, Conv2d, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
 pub use conv::{conv_max_pool2d, conv2d, locally_connected2d};
+pub use cross_entropy::cross_entropy;
 pub use dropout::DropoutMask;
 pub use implementation::Implementation;
 pub use key::Key;
@@ -53,4 +58,3 @@ pub use memory::{keep_memory, release_memory};
 pub use pool::{avg_pool2d, max_pool2d};
 pub use sgd::sgd_step;
 pub use spatial_lrn::spatial_lrn;
-pub use tanh::tanh;

@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use alexnet_train::Session;
 use serde::Serialize;
 
+/// The first version of the results whose bits do not depend on the vector level of the processor.
+const PORTABLE: u32 = 3;
+
 /// The factors other than config, seed and images that determine the bits of a run, and the commit for
 /// people.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,7 +21,8 @@ pub struct Version {
     pub backend: String,
     /// The form of the operations: `fast` or `composed`.
     pub operations: String,
-    /// The processor's architecture and vector level.
+    /// The arithmetic: with or without fused multiply-add, which is all that the kernels on Flex depend on; else the
+    /// processor's architecture and vector level.
     pub processor: String,
 }
 
@@ -28,12 +32,21 @@ impl Version {
         let kinds: Vec<&str> =
             session.backend.split(',').map(|name| name.split(':').next().unwrap_or(name)).collect();
         let divided = if session.device.starts_with("DataParallel") { " data-parallel" } else { "" };
+        let backend = kinds.join(",") + divided;
+        let portable = session.results.is_some_and(|results| results >= PORTABLE)
+            && session.operations == "fast"
+            && kinds.iter().all(|kind| *kind == "flex");
+        let processor = match (portable, session.processor.ends_with("-nofma")) {
+            (true, false) => "any processor with fused multiply-add".to_owned(),
+            (true, true) => "any processor without fused multiply-add".to_owned(),
+            (false, _) => session.processor.clone(),
+        };
         Self {
             results: session.results,
             code_version: session.code_version.clone(),
-            backend: kinds.join(",") + divided,
+            backend,
             operations: session.operations.clone(),
-            processor: session.processor.clone(),
+            processor,
         }
     }
 

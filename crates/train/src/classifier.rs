@@ -5,8 +5,7 @@ use alexnet_model::{AlexNet, Mode, Network};
 use alexnet_ops::Implementation;
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
@@ -61,19 +60,11 @@ impl Classifier {
         &self.network
     }
 
-    /// Computes the loss of `logits` `[batch, classes]`, a scalar.
-    pub fn loss(logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
-        let targets: Vec<i64> = targets.iter().map(|&target| target as i64).collect();
-        let targets = TensorData::new(targets, [logits.dims()[0], 1]);
-        let targets = Tensor::<2, Int>::from_data(targets, &logits.device());
-        log_softmax(logits, 1).gather(1, targets).mean().neg()
-    }
-
     /// Makes a training step on a part of a batch, where `share` is the part's fraction of the batch. The
     /// gradients of all parts add up to those of the batch's mean loss.
     pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
         let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
-        let loss = Self::loss(logits.clone(), &batch.targets);
+        let loss = self.network.operations().cross_entropy(logits.clone(), &batch.targets);
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         let gradients = loss.backward();
         // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.

@@ -1,6 +1,6 @@
 use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
 use alexnet_model::{Network, Trace, Update};
-use alexnet_ops::Implementation;
+use alexnet_ops::{Implementation, SimdLevel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -223,8 +223,9 @@ impl RunConfig {
     }
 
     /// Returns the name of a run: a hash, in hexadecimal, of [`RESULTS`], the form of the operations,
-    /// network, data, recipe, initial weights and seed. It does not depend on the network's name and sources,
-    /// the backend, the machine, paths, or the test of the final weights.
+    /// network, data, recipe, initial weights and seed, and of the arithmetic where the processor has no fused
+    /// multiply-add. It does not depend on the network's name and sources, the backend, the machine otherwise,
+    /// paths, or the test of the final weights.
     pub fn identity(&self, data: &Dataset, seed: u64, operations: Implementation) -> String {
         self.identity_on(&data.name, &data.checksum, seed, operations)
     }
@@ -259,6 +260,9 @@ impl RunConfig {
         }
         if self.data.labelled > 0 {
             parts["data"]["labelled"] = serde_json::json!(self.data.labelled);
+        }
+        if operations == Implementation::Fast && !SimdLevel::current().is_fused() {
+            parts["arithmetic"] = serde_json::json!("no-fma");
         }
         if self.initial != Initial::default() {
             parts["initial"] = serde_json::json!(self.initial);

@@ -1,3 +1,4 @@
+use alexnet_ops::math::{cos, whole_power};
 use serde::{Deserialize, Serialize};
 
 /// A learning rate schedule.
@@ -95,17 +96,17 @@ impl Schedule {
         match self {
             Schedule::Constant => initial,
             Schedule::Plateau(plateau) => {
-                let rate = initial / plateau.divide_by.powi(state.drops as i32);
+                let rate = initial / whole_power(plateau.divide_by, state.drops);
                 rate.max(plateau.minimum).min(initial)
             }
             Schedule::Steps { after_epochs, divide_by } => {
                 let passed = after_epochs.iter().filter(|&&epoch| place.epoch > epoch).count();
-                initial / divide_by.powi(passed as i32)
+                initial / whole_power(*divide_by, passed)
             }
             Schedule::Cosine { final_share } => {
                 let whole = place.steps.saturating_sub(warmup_steps).max(1) as f64;
                 let done = (place.step - warmup_steps) as f64 / whole;
-                let cosine = (1.0 + (std::f64::consts::PI * done).cos()) / 2.0;
+                let cosine = (1.0 + cos(std::f64::consts::PI * done)) / 2.0;
                 initial * (final_share + (1.0 - final_share) * cosine)
             }
         }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use alexnet_ops::math::{exp, ln};
 use burn::tensor::TensorReadError;
 use burn::train::ItemLazy;
 use burn::train::metric::state::{FormatOptions, NumericMetricState};
@@ -45,7 +46,7 @@ impl Score {
         let rank = ahead.count();
         self.images += 1;
         // A probability that underflows f64 still has a finite loss; NaN does not.
-        let loss = -own.max(f64::MIN_POSITIVE).ln();
+        let loss = -ln(own.max(f64::MIN_POSITIVE));
         self.loss_sum += if own.is_nan() { f64::NAN } else { loss };
         self.top1_errors += usize::from(rank >= 1);
         self.top5_errors += usize::from(rank >= 5);
@@ -83,7 +84,7 @@ pub fn averaged_softmax(logits: &[f32], classes: usize) -> Vec<f64> {
     let mut average = vec![0.0; classes];
     for view in views {
         let max = view.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let exps: Vec<f64> = view.iter().map(|&z| f64::from(z - max).exp()).collect();
+        let exps: Vec<f64> = view.iter().map(|&z| exp(f64::from(z - max))).collect();
         let sum: f64 = exps.iter().sum();
         average.iter_mut().zip(&exps).for_each(|(p, e)| *p += e / (sum * count));
     }

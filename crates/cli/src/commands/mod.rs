@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use alexnet_ops::SimdLevel;
 use anyhow::Result;
 use clap::CommandFactory;
 
@@ -33,6 +34,7 @@ use crate::output::print;
 
 /// Runs a command.
 pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
+    SimdLevel::of_environment()?;
     match cli.command {
         Command::Ablation(args) => return ablation::ablation(&args, stop),
         Command::Train(args) => train::train(&args, stop)?,

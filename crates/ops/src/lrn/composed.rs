@@ -7,7 +7,7 @@ use crate::config::Lrn;
 /// [`lrn`](crate::lrn).
 pub fn lrn(feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     if lrn.coefficient() == 0.0 {
-        return feature_maps.mul_scalar(lrn.k.powf(-lrn.beta));
+        return feature_maps.mul_scalar(crate::math::pow(lrn.k, -lrn.beta));
     }
     let scale = lrn_scale(feature_maps.clone(), lrn);
     divide(feature_maps, scale, lrn)

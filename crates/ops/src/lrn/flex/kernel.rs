@@ -35,7 +35,7 @@ impl Constants {
     }
 }
 
-/// `scale^-beta` in place.
+/// `scale^-beta` in place. Each result depends on its own number alone.
 #[inline(always)]
 pub(crate) fn inverse_power(scale: &mut [f32], beta: f32) {
     if beta == 0.75 && scale.iter().fold(true, |normal, s| normal & is_normal(*s)) {
@@ -44,14 +44,14 @@ pub(crate) fn inverse_power(scale: &mut [f32], beta: f32) {
             *s = root * root * root;
         }
     } else if beta == 0.75 {
-        // Handles zero, infinity and NaN.
         for s in scale {
-            let root = s.sqrt();
-            *s = 1.0 / (root * root.sqrt());
+            // Zero, infinity and NaN, and subnormal numbers, which no layer has where k is not 0.
+            let root = if is_normal(*s) { inverse_fourth_root(*s) } else { 1.0 / s.sqrt().sqrt() };
+            *s = root * root * root;
         }
     } else {
         for s in scale {
-            *s = s.powf(-beta);
+            *s = libm::powf(*s, -beta);
         }
     }
 }

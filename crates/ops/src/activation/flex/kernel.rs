@@ -1,9 +1,10 @@
-//! The hyperbolic tangent and its gradient, vectorized.
+//! The activations and their gradients, vectorized.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::flex::par_fill::filled;
+use crate::flex::rectify::rectified;
 use crate::flex::sweep::SPAN;
 use crate::level::dispatch;
 
@@ -36,14 +37,34 @@ fn tanh(x: f32) -> f32 {
     x * over / under
 }
 
-/// `tanh` of every element.
-pub(super) fn forward(values: &[f32]) -> Vec<f32> {
-    filled(values.len(), SPAN, values.par_chunks(SPAN), |values, out| dispatch(Forward { values, out }))
+/// The logistic function. It is a tangent of half the input.
+#[inline(always)]
+fn sigmoid(x: f32) -> f32 {
+    0.5 + 0.5 * tanh(0.5 * x)
+}
+
+/// A function of each element.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Function {
+    /// max(0, x).
+    Relu,
+    /// tanh x.
+    Tanh,
+    /// 1 / (1 + e⁻ˣ).
+    Sigmoid,
+}
+
+/// The function of every element.
+pub(super) fn forward(values: &[f32], function: Function) -> Vec<f32> {
+    filled(values.len(), SPAN, values.par_chunks(SPAN), |values, out| {
+        dispatch(Forward { values, out, function });
+    })
 }
 
 struct Forward<'a> {
     values: &'a [f32],
     out: &'a mut [f32],
+    function: Function,
 }
 
 impl WithSimd for Forward<'_> {
@@ -51,17 +72,21 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (out, value) in self.out.iter_mut().zip(self.values) {
-            *out = tanh(*value);
+        let both = self.out.iter_mut().zip(self.values);
+        match self.function {
+            Function::Relu => both.for_each(|(out, value)| *out = rectified(*value)),
+            Function::Tanh => both.for_each(|(out, value)| *out = tanh(*value)),
+            Function::Sigmoid => both.for_each(|(out, value)| *out = sigmoid(*value)),
         }
     }
 }
 
-/// The gradient with respect to the input, from the output `y`: `g · (1 − y²)`.
-pub(super) fn gradient(outputs: &[f32], gradient: &[f32]) -> Vec<f32> {
+/// The gradient with respect to the input, from the output `y`: `g` where it is above 0, `g · (1 − y²)` for
+/// the tangent, `g · y · (1 − y)` for the logistic function.
+pub(super) fn gradient(outputs: &[f32], gradient: &[f32], function: Function) -> Vec<f32> {
     let beside = outputs.par_chunks(SPAN).zip(gradient.par_chunks(SPAN));
     filled(outputs.len(), SPAN, beside, |(outputs, gradient), out| {
-        dispatch(Gradient { outputs, gradient, out });
+        dispatch(Gradient { outputs, gradient, out, function });
     })
 }
 
@@ -69,6 +94,7 @@ struct Gradient<'a> {
     outputs: &'a [f32],
     gradient: &'a [f32],
     out: &'a mut [f32],
+    function: Function,
 }
 
 impl WithSimd for Gradient<'_> {
@@ -76,8 +102,13 @@ impl WithSimd for Gradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (out, (y, gradient)) in self.out.iter_mut().zip(self.outputs.iter().zip(self.gradient)) {
-            *out = gradient * (1.0 - y * y);
+        let both = self.out.iter_mut().zip(self.outputs.iter().zip(self.gradient));
+        match self.function {
+            Function::Relu => {
+                both.for_each(|(out, (y, gradient))| *out = if *y <= 0.0 { 0.0 } else { *gradient });
+            }
+            Function::Tanh => both.for_each(|(out, (y, gradient))| *out = gradient * (1.0 - y * y)),
+            Function::Sigmoid => both.for_each(|(out, (y, gradient))| *out = gradient * (y * (1.0 - y))),
         }
     }
 }
@@ -91,7 +122,7 @@ mod tests {
         // Every 97th finite float: both signs, subnormal to huge.
         let inputs: Vec<f32> =
             (0..u32::MAX).step_by(97).map(f32::from_bits).filter(|x| x.is_finite()).collect();
-        for (x, y) in inputs.iter().zip(forward(&inputs)) {
+        for (x, y) in inputs.iter().zip(forward(&inputs, Function::Tanh)) {
             let exact = f64::from(*x).tanh();
             let bound = 8.0 * f64::from(f32::EPSILON) * exact.abs() + f64::from(f32::MIN_POSITIVE);
             assert!((f64::from(y) - exact).abs() <= bound, "tanh({x}) = {y}, not {exact}");
@@ -100,9 +131,18 @@ mod tests {
 
     #[test]
     fn nan_stays_and_infinities_saturate() {
-        let out = forward(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0]);
+        let out = forward(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0], Function::Tanh);
         assert!(out[0].is_nan());
         assert!((out[1] - 1.0).abs() < 1e-6 && (out[2] + 1.0).abs() < 1e-6);
         assert_eq!(out[3], 0.0);
+    }
+
+    #[test]
+    fn the_logistic_function_is_within_a_ten_millionth() {
+        let inputs: Vec<f32> = (-4000..=4000).map(|i| i as f32 / 100.0).collect();
+        for (x, y) in inputs.iter().zip(forward(&inputs, Function::Sigmoid)) {
+            let exact = 1.0 / (1.0 + (-f64::from(*x)).exp());
+            assert!((f64::from(y) - exact).abs() < 2e-7, "{x}: {y}, not {exact}");
+        }
     }
 }
