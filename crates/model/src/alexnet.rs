@@ -29,7 +29,7 @@
 //! fc8    4096 inputs, of both towers                          1000  §3.5
 //! ```
 
-use alexnet_ops::{Conv2d, DropoutMask, Finish, Implementation, Key, locally_connected2d};
+use alexnet_ops::{Conv2d, DropoutMask, Finish, Implementation, Key};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -190,7 +190,9 @@ impl AlexNet {
             Stage::MaxPool(pool) => self.operations.max_pool2d(feature_maps, pool), // §3.4
             Stage::AvgPool(pool) => self.operations.avg_pool2d(feature_maps, pool),
             Stage::SpatialLrn(lrn) => self.operations.spatial_lrn(feature_maps, lrn),
-            Stage::BatchNorm(_) => layer.batch_norm(feature_maps, matches!(mode, Mode::Training(_))),
+            Stage::BatchNorm(_) => {
+                layer.batch_norm(feature_maps, matches!(mode, Mode::Training(_)), self.operations)
+            }
             Stage::Dropout(drop) => {
                 let shape = feature_maps.dims();
                 self.dropout(feature_maps.flatten(1, 3), name, *drop, mode).reshape(shape)
@@ -251,7 +253,9 @@ impl AlexNet {
         match (config.shared, pool) {
             (true, Some(pool)) => self.operations.conv_max_pool2d(feature_maps, weight, bias, options, pool),
             (true, None) => self.operations.conv2d(feature_maps, weight, bias, options),
-            (false, _) => locally_connected2d(feature_maps, weight, bias, config.kernel, options),
+            (false, _) => {
+                self.operations.locally_connected2d(feature_maps, weight, bias, config.kernel, options)
+            }
         }
     }
 

@@ -4,6 +4,8 @@ use burn::module::{Module, Param};
 use burn::nn::BatchNorm;
 use burn::tensor::Tensor;
 
+use alexnet_ops::Implementation;
+
 use crate::config::{Convolution, FullyConnected, Stage};
 use crate::init::Source;
 use crate::trace::LayerTrace;
@@ -72,17 +74,30 @@ impl FullyConnected {
 }
 
 impl Conv {
-    /// Normalizes the maps over the batch. Burn's own layer decides by the device: it would use batch
-    /// statistics wherever gradients are enabled.
+    /// Normalizes the maps over the batch, in training with the batch's statistics, which also update the
+    /// running averages. Burn's own layer decides by the device: it would use batch statistics wherever
+    /// gradients are enabled.
     ///
     /// # Panics
     /// If the layer has no batch normalization.
-    pub(crate) fn batch_norm(&self, feature_maps: Tensor<4>, training: bool) -> Tensor<4> {
+    pub(crate) fn batch_norm(
+        &self,
+        feature_maps: Tensor<4>,
+        training: bool,
+        operations: Implementation,
+    ) -> Tensor<4> {
         let norm = self.norm.as_ref().expect("built with the layer");
-        if training {
-            return norm.forward(feature_maps);
-        }
         let device = feature_maps.device();
+        if training {
+            let found = operations.batch_norm(feature_maps, norm.gamma.val(), norm.beta.val(), norm.epsilon);
+            let states = [(&norm.running_mean, found.mean), (&norm.running_var, found.variance)];
+            for (state, of_batch) in states {
+                let before = state.value_sync().to_device(&device);
+                let newest = of_batch.detach().mul_scalar(norm.momentum);
+                state.update(before.mul_scalar(1.0 - norm.momentum).add(newest).detach());
+            }
+            return found.output;
+        }
         let [mean, variance] = [&norm.running_mean, &norm.running_var]
             .map(|state| crate::towers::moved(state.value_sync(), &device));
         burn::tensor::module::batch_norm(

@@ -57,6 +57,21 @@ impl Implementation {
         }
     }
 
+    /// [`locally_connected2d`](crate::locally_connected2d).
+    pub fn locally_connected2d(
+        self,
+        feature_maps: Tensor<4>,
+        weight: Tensor<4>,
+        bias: Tensor<1>,
+        kernel: usize,
+        options: Conv2d,
+    ) -> Tensor<4> {
+        match self {
+            Self::Fast => crate::locally_connected2d(feature_maps, weight, bias, kernel, options),
+            Self::Composed => composed::locally_connected2d(feature_maps, weight, bias, kernel, options),
+        }
+    }
+
     /// [`linear`](crate::linear).
     pub fn linear(
         self,
@@ -132,6 +147,20 @@ impl Implementation {
         match self {
             Self::Fast => crate::sigmoid(values),
             Self::Composed => composed::sigmoid(values),
+        }
+    }
+
+    /// [`batch_norm`](crate::batch_norm).
+    pub fn batch_norm(
+        self,
+        feature_maps: Tensor<4>,
+        gain: Tensor<1>,
+        shift: Tensor<1>,
+        epsilon: f64,
+    ) -> crate::BatchNormalized {
+        match self {
+            Self::Fast => crate::batch_norm(feature_maps, gain, shift, epsilon),
+            Self::Composed => composed::batch_norm(feature_maps, gain, shift, epsilon),
         }
     }
 

@@ -9,6 +9,7 @@
 //! - [`linear`]: fully connected layer with optional ReLU and dropout
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, in floor or ceil mode
 //! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
+//! - [`batch_norm`]: batch normalization with the statistics of the batch
 //! - [`relu`], [`tanh`], [`sigmoid`]: activations
 //! - [`cross_entropy`]: the loss
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
@@ -20,6 +21,7 @@
 
 mod activation;
 mod backend;
+mod batch_norm;
 pub mod composed;
 mod config;
 mod conv;
@@ -30,7 +32,10 @@ mod flex;
 mod implementation;
 mod key;
 mod level;
+#[cfg(all(test, feature = "flex"))]
+mod levels;
 mod linear;
+mod local;
 mod lrn;
 mod lrn_pool;
 pub mod math;
@@ -43,15 +48,17 @@ mod testing;
 
 pub use activation::{relu, sigmoid, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};
+pub use batch_norm::{BatchNormalized, batch_norm};
 pub use composed::lrn_scale;
 pub use config::{AlphaConvention, Conv2d, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
-pub use conv::{conv_max_pool2d, conv2d, locally_connected2d};
+pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::DropoutMask;
 pub use implementation::Implementation;
 pub use key::Key;
 pub use level::{SimdError, SimdLevel};
 pub use linear::linear;
+pub use local::locally_connected2d;
 pub use lrn::lrn;
 pub use lrn_pool::lrn_max_pool2d;
 pub use memory::{keep_memory, release_memory};

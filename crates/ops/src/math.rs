@@ -81,5 +81,6 @@ mod tests {
 
     const GOLDEN_DRAWS: [u64; 4] =
         [0x3ff0f7c9f719a745, 0x3fda79a40334a664, 0xbfd3419717c4f565, 0xbfdb84f5a66f87ad];
-    const GOLDEN_FUNCTIONS: [u64; 5] = [0; 5];
+    const GOLDEN_FUNCTIONS: [u64; 5] =
+        [0x3fcc8f87724b5c1d, 0x3ff193ea7aad030a, 0x3fe14a280fb5068c, 0x3fe306fe0a31b715, 0x3fff2df1fb5a7ed8];
 }
