@@ -132,7 +132,7 @@ fn ten_views_come_in_batches_of_the_training_size_and_give_the_same_predictions(
             assert!(inputs <= most, "{inputs} inputs at once, and {batch_size} in training");
         }
         let model = Classifier::new(&config.network, 3, &device).unwrap();
-        evaluate(model.network(), &loader, 10, batch_size, &AtomicBool::new(false), |_| {}).unwrap()
+        evaluate(model.network(), &loader, 10, batch_size, &AtomicBool::new(false)).unwrap()
     };
     let whole = predict(1000);
     assert_eq!((whole.targets.len(), whole.probabilities.len()), (20, 200));

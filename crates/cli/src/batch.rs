@@ -5,6 +5,11 @@ use burn::tensor::{Device, TensorData};
 /// The number of images in one forward pass, times their views.
 pub(crate) const BATCH: usize = 32;
 
+/// Returns the number of threads that decode photographs. Each holds up to two batches.
+pub(crate) fn workers() -> usize {
+    rayon::current_num_threads().min(8)
+}
+
 /// Creates a batch `[count, channels, side, side]`.
 pub(crate) fn batch(
     inputs: Vec<f32>,

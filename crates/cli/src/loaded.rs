@@ -53,21 +53,21 @@ impl Loaded {
         let Opened { path, run, weights } =
             Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
         let asked = origin.preprocessing.as_deref().map(preparation).transpose()?;
-        let mut known = run.as_ref().map_or_else(|| Ok(Known::default()), Run::known)?;
-        if let (Some(run), None, None) = (&run, &known.preprocessing, &asked) {
+        let mut known = match &run {
+            Some(run) => run.known(asked)?,
+            None => Known { preprocessing: asked, ..Known::default() },
+        };
+        if let (Some(run), None) = (&run, &known.preprocessing) {
             return Err(without_preprocessing(run));
         }
-        known.preprocessing = asked.or(known.preprocessing);
         if let Some(preset) = &origin.preset {
             known.network = Some(weights.adapt(Preset::load(preset)?));
         }
         let within = || path.display().to_string();
         let mut inner = alexnet_weights::Loaded::new(weights, known).with_context(within)?;
         if let Some(mean) = &origin.mean {
-            let preprocessing = std::mem::replace(&mut inner.preprocessing, Preprocessing::torchvision());
-            let preprocessing = preprocessing.with_mean_image(&read_caffe_mean(mean)?);
-            inner.preprocessing =
-                preprocessing.map_err(|problem| anyhow!("{}: {problem}", mean.display()))?;
+            let with_mean = inner.preprocessing.with_mean_image(&read_caffe_mean(mean)?);
+            inner.preprocessing = with_mean.map_err(|problem| anyhow!("{}: {problem}", mean.display()))?;
         }
         for assumption in &inner.assumptions {
             let option = match assumption {

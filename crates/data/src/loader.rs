@@ -204,11 +204,6 @@ impl Loader {
         }
         Ok(images)
     }
-
-    /// Returns the number of views that an image becomes.
-    pub fn views(&self) -> usize {
-        self.shared.views()
-    }
 }
 
 impl Shared {

@@ -131,8 +131,8 @@ impl Preprocessing {
     /// Subtracts the centre of a mean image `[channels, side, side]` instead.
     ///
     /// # Errors
-    /// If the mean image is not as large as the scaled images. The message is for people.
-    pub fn with_mean_image(self, image: &[f32]) -> Result<Self, String> {
+    /// If the mean image is not as large as the scaled images, or has numbers that are none. The message is for people.
+    pub fn with_mean_image(&self, image: &[f32]) -> Result<Self, String> {
         self.check()?;
         let (side, crop, channels) = (self.resize.side(), self.crop, self.gain.len());
         if image.len() != channels * side * side {
@@ -143,7 +143,9 @@ impl Preprocessing {
             let (channel, y, x) = (i / (crop * crop), i / crop % crop, i % crop);
             image[(channel * side + corner + y) * side + corner + x]
         };
-        Ok(Self { mean: (0..channels * crop * crop).map(at).collect(), ..self })
+        let with = Self { mean: (0..channels * crop * crop).map(at).collect(), ..self.clone() };
+        with.check()?;
+        Ok(with)
     }
 
     /// Checks that the numbers are consistent. The message is for people.
@@ -363,7 +365,7 @@ mod tests {
         let plain =
             Preprocessing { resize: Resize::Square(6), crop: 4, mean: vec![0.0; 3], gain: vec![1.0; 3] };
         let mean: Vec<f32> = (0..3 * 36).map(|at| at as f32).collect();
-        let preprocessing = plain.clone().with_mean_image(&mean).unwrap();
+        let preprocessing = plain.with_mean_image(&mean).unwrap();
         let (without, with) =
             (plain.views(&image, Views::Ten).unwrap(), preprocessing.views(&image, Views::Ten).unwrap());
         // Rows 1 to 4 and columns 1 to 4 of the mean's six. Each second view is mirrored.

@@ -13,6 +13,11 @@ type Point = (f64, f64, f64, f64);
 
 /// Returns the chart, or `None` if all arms learn from the same number of images.
 pub(crate) fn svg(report: &Report) -> Option<String> {
+    chart(report, true)
+}
+
+/// Returns the chart, with the question as its title if `titled`; in a page the question is above it.
+pub(crate) fn chart(report: &Report, titled: bool) -> Option<String> {
     let mut kinds: Vec<(&str, Vec<Point>)> = Vec::new();
     let mut numbers = BTreeSet::new();
     for arm in report.arms.iter().filter(|_| report.quantity == Quantity::TestError) {
@@ -40,7 +45,7 @@ pub(crate) fn svg(report: &Report) -> Option<String> {
     let mut chart = Chart::new(Frame {
         class: "labels",
         label: "Test error by the number of labelled training images",
-        title: Some([report.question.as_str(), subject.as_str()]),
+        title: titled.then_some([report.question.as_str(), subject.as_str()]),
         margins: [64.0, 200.0],
         height: f64::max(320.0, 20.0 * kinds.len() as f64),
         x: (x, "labelled training images"),

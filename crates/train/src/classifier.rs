@@ -68,7 +68,7 @@ impl Classifier {
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         let gradients = loss.backward();
         // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.
-        let score = Score::of(&to_host(logits.inner()), &batch.targets, 1);
+        let score = Score::of(&to_host(logits.inner()), &batch.targets);
         TrainOutput::new(self, gradients, score)
     }
 
@@ -110,12 +110,12 @@ impl TrainStep for Classifier {
     }
 }
 
+/// Only burn-train's bounds ask for this; validation goes through [`for_each_batch`](crate::evaluate::for_each_batch).
 impl InferenceStep for Classifier {
     type Input = Batch;
     type Output = Score;
 
     fn step(&self, batch: Batch) -> Score {
-        let views = batch.images.dims()[0] / batch.targets.len().max(1);
-        Score::of(&to_host(self.logits(batch.images)), &batch.targets, views)
+        Score::of(&to_host(self.logits(batch.images)), &batch.targets)
     }
 }

@@ -11,9 +11,9 @@ pub enum TrainError {
     /// The network cannot be built.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// An image cannot be read.
-    #[error("{0}")]
-    Images(DatasetError),
+    /// A loader cannot deliver a batch: an image cannot be read, or a worker stopped.
+    #[error(transparent)]
+    Images(#[from] DatasetError),
     /// The data cannot be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -167,11 +167,6 @@ impl TrainError {
     /// Returns whether the error is a requested stop. The same command then resumes the run.
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. } | Self::InterruptedTest | Self::Killed)
-    }
-
-    /// Unpacks the error of a loader, which Burn's interface wraps.
-    pub(crate) fn of_loader(error: DatasetError) -> Self {
-        Self::Images(error)
     }
 
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

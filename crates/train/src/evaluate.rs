@@ -131,8 +131,8 @@ pub fn evaluation_loader(
 }
 
 /// Runs `forward` over the batches of `loader`, with at most `at_once` inputs (views) at a time, and passes each batch's
-/// labels, its rows of values `[inputs, values]` and the progress to `each`. Every pass over images that is no training
-/// goes through this loop.
+/// labels, its rows of values `[inputs, values]` and the progress to `each`. Validation, the test, `evaluate`, `predict` and
+/// the features and predictions of `analyze` go through this loop.
 pub(crate) fn for_each_batch<E: From<TrainError>>(
     loader: &dyn DataLoader<Batch>,
     at_once: usize,
@@ -141,7 +141,7 @@ pub(crate) fn for_each_batch<E: From<TrainError>>(
 ) -> Result<(), E> {
     let mut batches = loader.iter();
     while let Some(batch) = batches.next() {
-        let batch = batch.map_err(TrainError::of_loader)?;
+        let batch = batch.map_err(TrainError::from)?;
         let inputs = match batch.images.dims()[0] <= at_once {
             true => vec![batch.images],
             false => batch.images.split(at_once, 0),
@@ -178,7 +178,7 @@ pub fn for_each_image<E: From<TrainError>>(
 }
 
 /// Computes the probabilities that `network` gives the images of `loader`, averaged over the views of each (Krizhevsky et
-/// al. 2012, §4.1). A forward pass has at most `at_once` inputs. `progress` receives the number of finished images.
+/// al. 2012, §4.1). A forward pass has at most `at_once` inputs.
 ///
 /// # Errors
 /// If an image cannot be read, or `stop` is set.
@@ -188,14 +188,12 @@ pub fn evaluate(
     classes: usize,
     at_once: usize,
     stop: &AtomicBool,
-    mut progress: impl FnMut(usize),
 ) -> Result<Predictions, TrainError> {
     let mut predictions = Predictions { classes, probabilities: Vec::new(), targets: Vec::new() };
     let forward = |inputs| network.forward(inputs, Mode::Evaluation);
     for_each_image(loader, at_once, stop, forward, |label, logits| {
         predictions.probabilities.extend(averaged_softmax(logits, classes));
         predictions.targets.push(label);
-        progress(predictions.targets.len());
         Ok::<_, TrainError>(())
     })?;
     Ok(predictions)

@@ -33,7 +33,7 @@ pub(crate) fn responses(model: &Classifier, loader: &Loader) -> Result<Vec<LrnRe
     let Some(batch) = loader.iter().next() else {
         return Ok(Vec::new());
     };
-    let batch = batch.map_err(TrainError::of_loader)?;
+    let batch = batch?;
     let mut layers: Vec<(String, Vec<f32>)> = Vec::new();
     model.network().forward_observed(batch.images, Mode::Evaluation, &mut |layer, stage, _, maps| {
         let Stage::Lrn(lrn) = stage else { return };

@@ -191,7 +191,7 @@ impl Run {
         )?;
         let at_once = self.config.recipe.batch_size;
         let classes = data.dataset.classes.len();
-        evaluate(model.network(), &loader, classes, at_once, &environment.stop, |_| {})
+        evaluate(model.network(), &loader, classes, at_once, &environment.stop)
     }
 
     /// Runs `work`, which may panic because Burn and drivers panic when they fail. Turns a panic into an

@@ -25,12 +25,11 @@ pub struct Score {
 }
 
 impl Score {
-    /// Computes the score of logits `[images · views, classes]`. Averages the softmax outputs of an image's
-    /// views first (Krizhevsky et al. 2012, §4.1).
-    pub(crate) fn of(logits: &[f32], targets: &[usize], views: usize) -> Self {
-        let classes = logits.len() / (targets.len() * views).max(1);
+    /// Computes the score of logits `[images, classes]`.
+    pub(crate) fn of(logits: &[f32], targets: &[usize]) -> Self {
+        let classes = logits.len() / targets.len().max(1);
         let mut score = Self::default();
-        for (logits, &target) in logits.chunks_exact(classes * views).zip(targets) {
+        for (logits, &target) in logits.chunks_exact(classes.max(1)).zip(targets) {
             score.add(&averaged_softmax(logits, classes), target);
         }
         score
@@ -184,10 +183,10 @@ mod tests {
     #[test]
     fn counts_top_1_and_top_5_and_breaks_ties_by_class() {
         let logits = [[9.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; 4].concat();
-        let score = Score::of(&logits, &[0, 6, 2, 1], 1);
+        let score = Score::of(&logits, &[0, 6, 2, 1]);
         // The classes by rank: 0, 6, 5, 4, 3, 2, 1.
         assert_eq!((score.images, score.top1_errors, score.top5_errors), (4, 3, 2));
-        let equal = Score::of(&[1.0; 12], &[0, 5], 1);
+        let equal = Score::of(&[1.0; 12], &[0, 5]);
         assert_eq!((equal.top1_errors, equal.top5_errors), (1, 1));
         assert!((equal.loss() - 6f64.ln()).abs() < 1e-12);
     }
@@ -203,7 +202,7 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_a_number_stays_one() {
         for bad in [f32::NAN, f32::INFINITY] {
-            let score = Score::of(&[bad, 0.0], &[1], 1);
+            let score = Score::of(&[bad, 0.0], &[1]);
             assert!(!score.loss().is_finite(), "{bad}");
             assert_eq!(score.top1_errors, 1);
         }

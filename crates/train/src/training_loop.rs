@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{Loader, hook};
 use burn::data::dataloader::DataLoader;
-use burn::optim::GradientsParams;
+use burn::train::TrainOutput;
 
 use crate::TrainError;
 use crate::bridge::Bridge;
@@ -117,13 +117,12 @@ impl TrainingLoop {
         let training = bridge.training();
         let mut batches = training.iter();
         while let Some(batch) = batches.next() {
-            let batch = batch.map_err(TrainError::of_loader)?;
+            let batch = batch?;
             let elapsed = progress.step as f64 / steps as f64;
             self.rate = self.rate_of(progress.step, steps, progress);
             let output = bridge.step(batch)?;
             progress.step += 1;
-            self.check_loss(output.item.loss(), progress)?;
-            self.check_gradients(bridge, &output.grads, progress)?;
+            self.check_gradients(bridge, &output, progress)?;
             bridge.update(output.grads, self.rate, elapsed);
             progress.part.batches += 1;
             progress.part.score.join(&output.item);
@@ -160,7 +159,7 @@ impl TrainingLoop {
             usize::MAX,
             |images| model.logits(images),
             |labels, logits, done| {
-                let score = Score::of(logits, labels, 1);
+                let score = Score::of(logits, labels);
                 total.join(&score);
                 show(bridge, score, done);
                 self.check_stop(bridge, progress)
@@ -199,17 +198,18 @@ impl TrainingLoop {
         Err(TrainError::Diverged { loss, epoch, step, learning_rate: self.rate })
     }
 
-    /// Checks that there are gradients of all parameters and that they are finite. A finite loss can have non-finite
-    /// gradients, which would spread to the weights and to all later checkpoints.
+    /// Checks that there are gradients of all parameters, and that the loss and the gradients are finite. A finite loss
+    /// can have non-finite gradients, which would spread to the weights and to all later checkpoints.
     fn check_gradients(
         &self,
         bridge: &Bridge,
-        gradients: &GradientsParams,
+        output: &TrainOutput<Score>,
         progress: &Progress,
     ) -> Result<(), TrainError> {
         let model = bridge.model();
-        model.check_gradients(gradients)?;
-        let Some(layer) = gradients::non_finite(&model, gradients) else { return Ok(()) };
+        model.check_gradients(&output.grads)?;
+        self.check_loss(output.item.loss(), progress)?;
+        let Some(layer) = gradients::non_finite(&model, &output.grads) else { return Ok(()) };
         let (epoch, step) = (progress.epoch + 1, progress.step);
         Err(TrainError::Gradient { layer, epoch, step, learning_rate: self.rate })
     }

@@ -1,7 +1,8 @@
 //! Recognises files that hold no weights, and suggests a remedy.
 
 /// The first bytes of formats that these bytes alone identify, and what such a file is. `alexnet-data` has a
-/// table of its own of the archives among them, with their extensions: neither crate depends on the other.
+/// table of its own of the archives among them, with their extensions: without its feature `network`, this crate does not
+/// depend on it.
 const SIGNATURES: [(&[u8], &str); 16] = [
     (
         b"version https://git-lfs.github.com/spec/",

@@ -45,6 +45,8 @@ pub struct Known {
     pub preprocessing: Option<PreprocessingSource>,
     /// The ids of the classes of the outputs.
     pub classes: Option<Vec<String>>,
+    /// Whether the weights come from this project's training, whose classes are not ImageNet's unless it says so.
+    pub trained_here: bool,
 }
 
 /// What was assumed about weights. Its text is for people.
@@ -105,12 +107,13 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// # Errors
 /// If the file is damaged.
 pub fn metadata_beside(path: &Path) -> Result<BTreeMap<String, String>, Unresolved> {
+    if path.extension().is_none_or(|ending| ending != "bpk") {
+        return Ok(BTreeMap::new());
+    }
     let json = path.with_extension("json");
     match std::fs::read(&json) {
-        Ok(text) if path.extension().is_some_and(|ending| ending == "bpk") => {
-            serde_json::from_slice(&text).map_err(|source| Unresolved::Beside { path: json, source })
-        }
-        _ => Ok(BTreeMap::new()),
+        Ok(text) => serde_json::from_slice(&text).map_err(|source| Unresolved::Beside { path: json, source }),
+        Err(_) => Ok(BTreeMap::new()),
     }
 }
 
@@ -147,6 +150,7 @@ impl Loaded {
         let classes = match (known.classes, entry::<Vec<String>>(&weights, CLASSES)?) {
             (Some(classes), _) | (None, Some(classes)) => Some(classes),
             // The file is from elsewhere and has as many outputs as the published networks.
+            (None, None) if known.trained_here => None,
             (None, None) => {
                 let ids: Vec<String> = imagenet_classes().into_iter().map(|class| class.id).collect();
                 (ids.len() == network.classes).then_some(ids)

@@ -77,7 +77,7 @@ pub(crate) struct BenchDataArgs {
     /// Format in which images go to the device: floats or bytes
     ///
     /// Bytes are converted on the device.
-    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats")]
+    #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats")]
     pub(crate) upload: Upload,
     /// Batch size
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
@@ -134,7 +134,7 @@ pub(crate) struct BenchArgs {
     /// Implementation of the operations: fast or composed
     ///
     /// `fast`: this project's kernels where the backend has them. `composed`: Burn's operations only.
-    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast")]
+    #[arg(long, value_name = "FORM", value_parser = operations(), hide_possible_values = true, default_value = "fast")]
     pub(crate) ops: Implementation,
     /// Batch size
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]

@@ -53,7 +53,7 @@ pub(crate) struct PrepareArgs {
     /// Encoding of images in shards: jpeg or raw
     ///
     /// Raw is six times as large and needs no decoding.
-    #[arg(long, value_parser = encoding, default_value = "jpeg")]
+    #[arg(long, value_parser = encoding(), hide_possible_values = true, default_value = "jpeg")]
     pub(crate) encoding: Encoding,
     /// Apply EXIF orientation; torchvision and published figures ignore it
     #[arg(long)]

@@ -59,7 +59,7 @@ pub(crate) struct MachineArgs {
     /// Each device trains the whole network on a part of every batch. The value selects where gradients are
     /// summed. `first` is taken if none is given: on the first device, which sends its weights to the others;
     /// backends may differ. `ddp`: by Burn's distributed data parallel between CUDA devices (NCCL).
-    #[arg(long, value_name = "SUM", value_parser = reduction, requires = "devices", num_args = 0..=1,
+    #[arg(long, value_name = "SUM", value_parser = reduction(), hide_possible_values = true, requires = "devices", num_args = 0..=1,
         require_equals = true, default_missing_value = "first")]
     pub(crate) data_parallel: Option<Reduction>,
 }
@@ -76,7 +76,7 @@ pub(crate) struct ExecutionArgs {
     /// Format in which images go to the device: floats or bytes
     ///
     /// Bytes are converted on the device.
-    #[arg(long, value_name = "WHAT", value_parser = upload, default_value = "floats", help_heading = "Data")]
+    #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats", help_heading = "Data")]
     pub(crate) upload: Upload,
     /// Retrain runs that already exist
     #[arg(long, help_heading = "Training")]
@@ -84,7 +84,7 @@ pub(crate) struct ExecutionArgs {
     /// Implementation of the operations: fast or composed
     ///
     /// `fast`: this project's kernels where the backend has them. `composed`: Burn's operations only.
-    #[arg(long, value_name = "FORM", value_parser = operations, default_value = "fast",
+    #[arg(long, value_name = "FORM", value_parser = operations(), hide_possible_values = true, default_value = "fast",
         help_heading = "Training")]
     pub(crate) ops: Implementation,
     #[command(flatten)]

@@ -50,7 +50,7 @@ pub(crate) struct EvaluateArgs {
     /// Views per test image, 1 or 10 [default: from each run's config]
     ///
     /// The softmax outputs of the views are averaged.
-    #[arg(long, value_parser = views)]
+    #[arg(long, value_parser = views(), hide_possible_values = true)]
     pub(crate) views: Option<Views>,
     /// Also average the softmax outputs of all runs
     #[arg(long)]

@@ -4,6 +4,7 @@ use alexnet_data::{Encoding, Upload, Views};
 use alexnet_ops::Implementation;
 use alexnet_train::Reduction;
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -14,35 +15,31 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Returns the one of two values whose name is `text`.
-fn choose<T>(text: &str, [one, other]: [(&str, T); 2]) -> Result<T, String> {
-    if text == one.0 {
-        Ok(one.1)
-    } else if text == other.0 {
-        Ok(other.1)
-    } else {
-        Err(format!("must be {} or {}", one.0, other.0))
-    }
+/// A parser of one of two values by name, which shell completion offers.
+fn either<T: Copy + Send + Sync + 'static>(
+    [one, other]: [(&'static str, T); 2],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new([one.0, other.0]).map(move |name| if name == one.0 { one.1 } else { other.1 })
 }
 
-pub(crate) fn operations(text: &str) -> Result<Implementation, String> {
-    choose(text, [("fast", Implementation::Fast), ("composed", Implementation::Composed)])
+pub(crate) fn operations() -> impl TypedValueParser<Value = Implementation> {
+    either([("fast", Implementation::Fast), ("composed", Implementation::Composed)])
 }
 
-pub(crate) fn upload(text: &str) -> Result<Upload, String> {
-    choose(text, [("floats", Upload::Floats), ("bytes", Upload::Bytes)])
+pub(crate) fn upload() -> impl TypedValueParser<Value = Upload> {
+    either([("floats", Upload::Floats), ("bytes", Upload::Bytes)])
 }
 
-pub(crate) fn reduction(text: &str) -> Result<Reduction, String> {
-    choose(text, [("first", Reduction::First), ("ddp", Reduction::AllReduce)])
+pub(crate) fn reduction() -> impl TypedValueParser<Value = Reduction> {
+    either([("first", Reduction::First), ("ddp", Reduction::AllReduce)])
 }
 
-pub(crate) fn views(text: &str) -> Result<Views, String> {
-    choose(text, [("1", Views::Centre), ("10", Views::Ten)])
+pub(crate) fn views() -> impl TypedValueParser<Value = Views> {
+    either([("1", Views::Centre), ("10", Views::Ten)])
 }
 
-pub(crate) fn encoding(text: &str) -> Result<Encoding, String> {
-    choose(text, [("jpeg", Encoding::Jpeg), ("raw", Encoding::Raw)])
+pub(crate) fn encoding() -> impl TypedValueParser<Value = Encoding> {
+    either([("jpeg", Encoding::Jpeg), ("raw", Encoding::Raw)])
 }
 
 fn at_least(least: usize, text: &str) -> Result<usize, String> {

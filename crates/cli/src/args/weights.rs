@@ -79,7 +79,7 @@ pub(crate) struct PredictArgs {
     /// Views per image, 1 or 10
     ///
     /// The softmax outputs of the views are averaged.
-    #[arg(long, value_parser = views, default_value = "1")]
+    #[arg(long, value_parser = views(), hide_possible_values = true, default_value = "1")]
     pub(crate) views: Views,
     /// Also write the logits to a safetensors file
     ///

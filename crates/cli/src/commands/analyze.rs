@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::args::{AnalyzeCommand, LookArgs};
-use crate::batch::{BATCH, batch, values};
+use crate::batch::{BATCH, batch, values, workers};
 use crate::contact_sheet::Canvas;
 use crate::interrupted::Interrupted;
 use crate::loaded::Loaded;
@@ -89,7 +89,7 @@ impl Inspector {
 
     /// Returns a loader of the centre views of a split.
     fn loader(&self, split: &Split) -> Loader {
-        let (threads, device) = (rayon::current_num_threads(), self.device.clone());
+        let (threads, device) = (workers(), self.device.clone());
         Loader::of_photographs(split.clone(), self.preprocessing(), Views::Centre, BATCH, threads, device)
     }
 

@@ -1,16 +1,17 @@
 //! `experiments evaluate` for weights from elsewhere: the errors on a data set next to the published ones.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use alexnet_data::{Loader, Resize, Views};
+use alexnet_model::Mode;
 use alexnet_ops::fits;
-use alexnet_train::{Predictions, evaluate};
+use alexnet_train::{Predictions, averaged_softmax, for_each_image};
 use anyhow::{Result, bail};
 
 use crate::args::{EvaluateArgs, Format};
-use crate::batch::BATCH;
+use crate::batch::{BATCH, workers};
 use crate::data_sets::open_split;
 use crate::interrupted::Interrupted;
 use crate::loaded::{Loaded, PUBLISHED};
@@ -34,30 +35,32 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
     let device = backend.device()?;
     let model = loaded.model(&device)?;
     let (network, preprocessing) = (&loaded.network, &loaded.preprocessing);
-    let (images, threads) = (split.len(), rayon::current_num_threads());
+    let (images, threads) = (split.len(), workers());
     let loader = Loader::of_photographs(split, preprocessing, views, at_once, threads, device);
-    let (begun, mut said, mut done) = (Instant::now(), Instant::now(), 0);
-    let predictions = evaluate(&model, &loader, network.classes, at_once * views.count(), stop, |finished| {
-        done = finished;
+    let (begun, mut said) = (Instant::now(), Instant::now());
+    let mut predictions =
+        Predictions { classes: network.classes, probabilities: Vec::new(), targets: Vec::new() };
+    let forward = |inputs| model.forward(inputs, Mode::Evaluation);
+    let passed = for_each_image(&loader, at_once * views.count(), stop, forward, |label, scores| {
+        let done = predictions.targets.len() + 1;
+        if scores.iter().any(|score| !score.is_finite()) {
+            bail!("{}: gives image {} scores that are no numbers", weights.display(), done - 1);
+        }
+        predictions.probabilities.extend(averaged_softmax(scores, network.classes));
+        predictions.targets.push(outputs[label]);
         if said.elapsed().as_secs() >= 10 {
             said = Instant::now();
             let left = begun.elapsed().mul_f64((images - done) as f64 / done as f64);
             note(&format!("{done} of {images} images; {} left", alexnet_train::spoken(left)));
         }
+        Ok(())
     });
-    let predictions = match predictions {
-        Err(error) if error.is_interruption() => {
-            return Err(Interrupted(format!("interrupted after {done} images; nothing is kept")).into());
-        }
-        other => other?,
-    };
-    // A score that is infinite or no number makes probabilities that are none.
-    if let Some(at) = predictions.probabilities.iter().position(|probability| probability.is_nan()) {
-        let image = at / network.classes;
-        bail!("{}: gives image {image} scores that are no numbers", weights.display());
+    if stop.load(Ordering::SeqCst) {
+        let done = predictions.targets.len();
+        return Err(Interrupted(format!("interrupted after {done} images; nothing is kept")).into());
     }
-    let targets = predictions.targets.iter().map(|&label| outputs[label]).collect();
-    let result = Predictions { targets, ..predictions }.result(views);
+    passed?;
+    let result = predictions.result(views);
     let published = PUBLISHED.iter().find(|(name, ..)| *name == network.name && network.classes == 1000);
     if args.output.format == Format::Json {
         let published = published.map(|(_, top1, top5, source)| {

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use serde::Serialize;
 
 use crate::args::{Format, PredictArgs};
-use crate::batch::BATCH;
+use crate::batch::{BATCH, workers};
 use crate::interrupted::Interrupted;
 use crate::loaded::{Loaded, refuse_input};
 use crate::machine::backend;
@@ -49,7 +49,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
         &loaded.preprocessing,
         args.views,
         BATCH / args.views.count(),
-        rayon::current_num_threads(),
+        workers(),
         device,
     );
     let features_of =

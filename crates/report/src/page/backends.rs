@@ -29,9 +29,10 @@ fn compared(reports: &[&Report]) -> String {
     let heads = ["arm"].into_iter().chain(names.iter().copied()).chain(less.iter().map(String::as_str));
     let heads: Vec<(&str, &str)> = heads.map(|text| ("", text)).collect();
     let mut rows = String::new();
-    for (place, arm) in first.arms.iter().enumerate() {
-        let values = reports.iter().map(|report| mean(report.arms.get(place)));
-        let gaps = others.iter().map(|report| gap(arm, report.arms.get(place)));
+    for arm in &first.arms {
+        let of = |report: &&Report| report.arms.iter().find(|other| other.name == arm.name).cloned();
+        let values = reports.iter().map(|report| mean(of(report).as_ref()));
+        let gaps = others.iter().map(|report| gap(arm, of(report).as_ref()));
         let cells: String = values.chain(gaps).map(|text| cell("number", &text)).collect();
         rows += &format!("<tr>{}{cells}</tr>\n", head("row", "", &arm.name));
     }

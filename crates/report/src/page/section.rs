@@ -37,7 +37,7 @@ impl Section {
                 report.delta,
             )
         });
-        let labels = label_efficiency::svg(report).map_or(String::new(), |svg| {
+        let labels = label_efficiency::chart(report, false).map_or(String::new(), |svg| {
             format!("<h3>Error by number of labels</h3>\n<figure>\n{svg}</figure>\n")
         });
         format!(

@@ -186,16 +186,18 @@ impl Run {
         read_json(&self.file(CLASSES))
     }
 
-    /// Returns what the run says about its weights: the network, the preparation of images and the classes.
+    /// Returns what the run says about its weights: the network, the classes and, unless it is known otherwise, the
+    /// preparation of images.
     ///
     /// # Errors
-    /// If a file is damaged.
-    pub fn known(&self) -> Result<Known, TrainError> {
-        Ok(Known {
-            network: Some(self.config.network.clone()),
-            preprocessing: self.preprocessing()?.map(PreprocessingSource::Given),
-            classes: self.classes()?,
-        })
+    /// If a file is damaged that is needed.
+    pub fn known(&self, preprocessing: Option<PreprocessingSource>) -> Result<Known, TrainError> {
+        let preprocessing = match preprocessing {
+            Some(known) => Some(known),
+            None => self.preprocessing()?.map(PreprocessingSource::Given),
+        };
+        let network = Some(self.config.network.clone());
+        Ok(Known { network, preprocessing, classes: self.classes()?, trained_here: true })
     }
 
     pub(super) fn keep_classes(&self, data: &Data) -> Result<(), TrainError> {

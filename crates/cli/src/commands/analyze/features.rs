@@ -131,6 +131,7 @@ pub(super) fn extracted(
     let forward = |inputs| {
         let since = Instant::now();
         let features = look.model.features(inputs, layer);
+        let _ = look.device.sync(); // a GPU would still compute; what failed shows when the features are read
         network += since.elapsed();
         features
     };
