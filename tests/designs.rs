@@ -45,7 +45,7 @@ fn runs_of_mixed_versions_are_not_compared_unless_asked_for() {
     assert!(report(&[]).contains("0.1.0+another"));
 
     for (key, value, what) in [
-        ("processor", Value::from("sparc-vis"), "processor"),
+        ("processor", Value::from("wasm32-narrow-nofma"), "processor"),
         ("operations", "composed".into(), "operations"),
         ("backend", "wgpu".into(), "backend"),
         ("results", 1.into(), "results"),

@@ -4,16 +4,20 @@
     tests/golden/bits.py target/debug/experiments             # compare with bits.json
     tests/golden/bits.py target/debug/experiments --update    # write it, after RESULTS was raised
 
-The program runs under valgrind, which emulates one processor, with AVX2 and without AVX-512, so the bits do not depend on the
-host's vector level. The gemm crate reads cache sizes from the system all the same; they change the order of a sum only where it
-has more than 512 terms, and no product here has: layers have at most 256 inputs, and Burn's convolutions sum a weight's gradient
-over 144 places of the three images of a batch. What is left is the C library, whose `expf` and the like may differ in the last
-bit between its versions, and the compiler.
+The project's kernels train at every vector level that the machine has, forced by ALEXNET_BURN_SIMD. All levels with fused
+multiply-add must give the same bits, and so must any machine; `narrow-nofma` has bits of its own.
+
+The composed form (`--ops composed`) uses Burn's operations, whose bits depend on the vector level and whose products come from the
+gemm crate. It runs under valgrind, which emulates one processor, with AVX2 and without AVX-512. The gemm crate reads cache sizes
+from the system all the same; they change the order of a sum only where it has more than 512 terms, and no product here has: layers
+have at most 256 inputs, and Burn's convolutions sum a weight's gradient over 144 places of the three images of a batch. What is
+left is the C library, whose `expf` and the like may differ in the last bit between its versions, and the compiler.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import random
 import shutil
@@ -27,6 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "bits.json"
 PROCESSOR = "x86_64-avx2"
 VALGRIND = ["valgrind", "-q", "--tool=none"]
+LEVELS = ["avx512", "avx2", "narrow", "narrow-nofma"]
 
 
 def sha256(*parts):
@@ -80,25 +85,64 @@ class Bits:
         self.program, self.folder = program, folder
         self.results = None
 
-    def run(self, *words):
-        command = [*VALGRIND, str(self.program), *map(str, words)]
-        done = subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True)
+    def run(self, *words, level=None):
+        """Runs the program at a level, or under valgrind."""
+        command = [*([] if level else VALGRIND), str(self.program), *map(str, words)]
+        environment = os.environ | ({"ALEXNET_BURN_SIMD": level} if level else {})
+        done = subprocess.run(command, cwd=self.folder, env=environment, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
 
-    def scale(self, data_set):
+    def levels(self):
+        """The levels of this machine."""
+        for level in LEVELS:
+            environment = os.environ | {"ALEXNET_BURN_SIMD": level}
+            done = subprocess.run([str(self.program), "list"], env=environment, check=False, capture_output=True, text=True)
+            if done.returncode == 0:
+                yield level
+            elif "does not have" not in done.stderr:
+                sys.exit(done.stderr)
+
+    def scale(self, data_set, network):
         mini = (ROOT / "experiments" / "scales" / "mini.toml").read_text()
         path = self.folder / f"{data_set.stem}-scale.toml"
-        path.write_text(mini.replace('"fashion-mnist-mini"', json.dumps(str(data_set))))
+        mini = mini.replace('"fashion-mnist-mini"', json.dumps(str(data_set)))
+        path.write_text(mini.replace('network = "mini"', f"network = {json.dumps(str(network))}"))
         return path
 
-    def train(self, name, data_set, data, *words, batch=8):
-        out = self.folder / name
-        self.run("train", self.scale(data_set), "--data", data, "--epochs", 2, "--out", out,
-                 "--set", f"recipe.batch_size={batch}", "--set", "recipe.learning_rate=0.002", *words)  # fmt: skip
+    def others(self):
+        """A network of what `mini` lacks: tanh, normalization within maps and over the batch, average pooling, a local layer."""
+        mini = (ROOT / "crates" / "model" / "presets" / "mini.toml").read_text()
+        changes = [
+            ('activation = "relu"', 'activation = "tanh"'),
+            ("{ lrn = { size = 5", "{ spatial-lrn = { size = 5"),
+            ('stages = ["activation"]', 'stages = [{ batch-norm = { epsilon = 1e-5, momentum = 0.1 } }, "activation"]'),
+            ('name = "conv4"', 'name = "conv4"\nshared = false'),
+            ('"activation",\n    { max-pool', '"activation",\n    { avg-pool'),
+        ]
+        for old, new in changes:
+            assert old in mini, old
+            mini = mini.replace(old, new, 1)
+        path = self.folder / "others.toml"
+        path.write_text(mini)
+        return path
+
+    def at_every_level(self, name, data_set, data, *words, network="mini"):
+        """The bits of all levels with fused multiply-add, which must agree, and of the one without."""
+        found = {level: self.train(name, data_set, data, *words, level=level, network=network) for level in self.levels()}
+        separate = found.pop("narrow-nofma")
+        if any(bits != found["narrow"] for bits in found.values()):
+            sys.exit(f"{name}: the levels differ: {json.dumps(found, indent=1)}")
+        print(f"{name}: {', '.join(found)} agree", flush=True)
+        return {"fused": found["narrow"], "separate": separate}
+
+    def train(self, name, data_set, data, *words, batch=8, level=None, network="mini"):
+        out = self.folder / f"{name}-{level or 'valgrind'}"
+        self.run("train", self.scale(data_set, network), "--data", data, "--epochs", 2, "--out", out,
+                 "--set", f"recipe.batch_size={batch}", "--set", "recipe.learning_rate=0.002", *words, level=level)  # fmt: skip
         (run,) = [path for path in out.iterdir() if (path / "run.json").is_file()]
         (session,) = json.loads((run / "run.json").read_text())["sessions"]
-        if session["processor"] != PROCESSOR:
+        if level is None and session["processor"] != PROCESSOR:
             sys.exit(f"valgrind emulates {session['processor']} here and bits.json is of {PROCESSOR}: use a machine with AVX2")
         self.results = session["results"]
         rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -110,7 +154,7 @@ class Bits:
         found = {}
         grey(self.folder / "grey")
         idx = manifest(self.folder / "idx.toml", name="idx", layout="idx", classes=[str(digit) for digit in range(10)], channels=1, size=28)
-        found["kernels"] = self.train("kernels", idx, self.folder / "grey", "--set", "data.augmentation.flip=0.5")
+        found["kernels"] = self.at_every_level("kernels", idx, self.folder / "grey", "--set", "data.augmentation.flip=0.5")
         found["composed"] = self.train("composed", idx, self.folder / "grey", "--ops", "composed", batch=3)
         photographs(self.folder / "photographs")
         prepared = self.folder / "prepared"
@@ -118,12 +162,13 @@ class Bits:
         shards = sorted(prepared.rglob("*.tar"))
         assert shards, "nothing was prepared"
         photos = manifest(self.folder / "photos.toml", name="photos", layout="folders", classes=[], channels=3, size=32)
-        found["photographs"] = {"shards": sha256(*(shard.read_bytes() for shard in shards))} | self.train(
+        found["photographs"] = {"shards": sha256(*(shard.read_bytes() for shard in shards))} | self.at_every_level(
             "photographs", photos, prepared, "--set", "network.input.channels=3", "--set", "network.classes=2",
             "--set", "network.fc.fc8.units=2", "--set", "data.augmentation.crop.padding=0",
             "--set", "data.augmentation.flip=0.5", "--set", "data.augmentation.colour.std=0.1",
             "--set", 'evaluation.views="ten"',
         )  # fmt: skip
+        found["others"] = self.at_every_level("others", idx, self.folder / "grey", network=self.others())
         return {"results": self.results} | found
 
 

@@ -214,7 +214,11 @@ impl ArmReport {
             return [self.name.clone(), value, none(), none(), none(), none()];
         }
         let interval = |interval: Option<(f64, f64)>| {
-            interval.map_or(none(), |(low, high)| format!("[{low:+.digits$}, {high:+.digits$}]"))
+            interval.map_or(none(), |(low, high)| {
+                // Decimals of such an interval say nothing, and would not fit into 80 columns.
+                let digits = if low.abs().max(high.abs()) < 100.0 { digits } else { 0 };
+                format!("[{low:+.digits$}, {high:+.digits$}]")
+            })
         };
         let difference = self.difference.as_ref().map_or(none(), |difference| {
             let raw = interval(difference.interval_95);

@@ -1,7 +1,7 @@
 //! The code and the machines that computed the runs of a comparison, and whether they could explain a
 //! difference.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use alexnet_train::Session;
 use serde::Serialize;
@@ -75,11 +75,19 @@ pub fn differences(versions: &BTreeSet<Version>) -> Vec<&'static str> {
     for (what, of) in [
         ("operations", (|version| &version.operations) as fn(&Version) -> &str),
         ("backend", |version| &version.backend),
-        ("processor", |version| &version.processor),
     ] {
         if several(of) {
             found.push(what);
         }
+    }
+    // What depends on the processor differs between backends, so processors are compared within each.
+    let mut processors: BTreeMap<_, BTreeSet<&str>> = BTreeMap::new();
+    for version in versions {
+        let computed = (&version.results, &version.operations, &version.backend);
+        processors.entry(computed).or_default().insert(&version.processor);
+    }
+    if processors.values().any(|processors| processors.len() > 1) {
+        found.push("processor");
     }
     found
 }
