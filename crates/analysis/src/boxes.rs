@@ -78,7 +78,7 @@ impl BoxRegressor {
             standard.apply(&mut rows);
             let rows = TensorData::new(rows, [chosen.len(), width]);
             let wanted = perceptron::rows(&offsets, 4, chosen, &device);
-            (perceptron.forward(Tensor::from_data(rows, &device)) - wanted).abs().mean()
+            (perceptron.forward(Tensor::from_data(rows, &device)) - wanted).abs()
         };
         let loss = |perceptron: &Perceptron, chosen: &[usize], _: usize| {
             off(perceptron, &chosen.iter().map(|&at| learned[at]).collect::<Vec<_>>())
@@ -87,7 +87,7 @@ impl BoxRegressor {
         let mut judge = |pass: usize, loss: f64, perceptron: &Perceptron| {
             let parts = aside
                 .chunks(1024)
-                .map(|chosen| f64::from(off(perceptron, chosen).into_scalar::<f32>()) * chosen.len() as f64);
+                .map(|chosen| perceptron::mean(off(perceptron, chosen)) * chosen.len() as f64);
             let found = parts.sum::<f64>() / aside.len() as f64;
             if best.as_ref().is_none_or(|(least, _)| found < *least) {
                 best = Some((found, perceptron.clone()));

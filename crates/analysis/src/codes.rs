@@ -1,11 +1,10 @@
 //! Short binary codes of features by an auto-encoder (proposed in Krizhevsky et al. 2012, §6.1, after
 //! Krizhevsky & Hinton 2011).
 
-use alexnet_ops::Key;
+use alexnet_ops::math::Gaussian;
+use alexnet_ops::{Key, sigmoid};
 use burn::module::Module;
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand_distr::{Distribution, Normal};
 
 use crate::Rows;
 use crate::hamming::Codes;
@@ -54,9 +53,6 @@ impl AutoEncoder {
     ///
     /// # Errors
     /// If rows cannot be read.
-    ///
-    /// # Panics
-    /// If the noise is not a finite number.
     pub fn train<R: Rows>(
         rows: &mut R,
         count: usize,
@@ -91,14 +87,16 @@ impl AutoEncoder {
             encoder: Perceptron::new("encoder", &[width, hidden, bits], seed, &device),
             decoder: Perceptron::new("decoder", &[bits, hidden, width], seed, &device),
         };
-        let normal = Normal::new(0.0, config.noise as f32).expect("a finite deviation");
         let loss = |both: &Both, chosen: &[usize], step: usize| {
             let features = perceptron::rows(&sample, width, chosen, &device);
             let key = Key::new([seed, step as u64, bits as u64, Key::word("code noise")]);
-            let noise: Vec<f32> = normal.sample_iter(&mut key.rng()).take(chosen.len() * bits).collect();
+            let mut draws = Gaussian::new(key.rng());
+            let noise: Vec<f32> =
+                (0..chosen.len() * bits).map(|_| (draws.draw() * config.noise) as f32).collect();
             let noise = Tensor::from_data(TensorData::new(noise, [chosen.len(), bits]), &device);
             let code = sigmoid(both.encoder.forward(features.clone()) + noise);
-            (both.decoder.forward(code) - features).powi_scalar(2).mean()
+            let off = both.decoder.forward(code) - features;
+            off.clone() * off
         };
         let mut heard = |pass: usize, loss: f64, _: &Both| heard(pass, loss);
         let both = perceptron::fit(both, samples, config.epochs, seed, &loss, &mut heard);

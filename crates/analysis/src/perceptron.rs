@@ -1,9 +1,8 @@
-use alexnet_ops::Key;
+use alexnet_ops::math::Gaussian;
+use alexnet_ops::{Finish, Key};
 use burn::module::{Module, Param, ParamId};
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 
 /// Samples per step.
@@ -29,9 +28,9 @@ impl Perceptron {
     pub(crate) fn new(name: &str, widths: &[usize], seed: u64, device: &Device) -> Self {
         let layer = |(at, pair): (usize, &[usize])| {
             let (inputs, units) = (pair[0], pair[1]);
-            let mut rng = Key::new([seed, Key::word(name), at as u64, Key::word("perceptron")]).rng();
-            let normal = Normal::new(0.0, (2.0 / inputs as f32).sqrt()).expect("a finite deviation");
-            let values: Vec<f32> = normal.sample_iter(&mut rng).take(inputs * units).collect();
+            let rng = Key::new([seed, Key::word(name), at as u64, Key::word("perceptron")]).rng();
+            let (mut draws, deviation) = (Gaussian::new(rng), (2.0 / inputs as f64).sqrt());
+            let values: Vec<f32> = (0..inputs * units).map(|_| (draws.draw() * deviation) as f32).collect();
             let id = |kind: &str| ParamId::from(Key::word(&format!("{name}.{at}.{kind}")));
             let weight = Tensor::from_data(TensorData::new(values, [inputs, units]), device);
             let bias = Tensor::zeros([units], device);
@@ -46,24 +45,22 @@ impl Perceptron {
     /// Maps `[samples, first width]` to `[samples, last width]`.
     pub(crate) fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
         for (at, layer) in self.layers.iter().enumerate() {
-            if at > 0 {
-                x = relu(x);
-            }
-            x = x.matmul(layer.weight.val()) + layer.bias.val().unsqueeze();
+            let finish = if at + 1 < self.layers.len() { Finish::Relu } else { Finish::Plain };
+            x = alexnet_ops::linear(x, layer.weight.val(), layer.bias.val(), finish);
         }
         x
     }
 }
 
-/// Minimizes `loss` over `samples` in `epochs` passes, in an order drawn from `seed`. `loss` also receives
-/// the step, for its random draws. After each epoch, `heard` receives the mean loss and the model, and
+/// Minimizes the mean of `loss`, which has a row for each of some samples, over `samples` in `epochs` passes, in an order
+/// drawn from `seed`. `loss` also receives the step, for its random draws. After each epoch, `heard` receives the mean loss and the model, and
 /// returns whether to continue.
 pub(crate) fn fit<M: Module>(
     mut model: M,
     samples: usize,
     epochs: usize,
     seed: u64,
-    loss: &dyn Fn(&M, &[usize], usize) -> Tensor<1>,
+    loss: &dyn Fn(&M, &[usize], usize) -> Tensor<2>,
     heard: &mut dyn FnMut(usize, f64, &M) -> bool,
 ) -> M {
     use rand_chacha::rand_core::Rng;
@@ -79,9 +76,9 @@ pub(crate) fn fit<M: Module>(
         let order: Vec<usize> = order.into_iter().map(|(_, sample)| sample).collect();
         let mut sum = 0.0;
         for batch in order.chunks(BATCH) {
-            let value = loss(&model, batch, step);
-            let gradients = GradientsParams::from_grads(value.backward(), &model);
-            sum += f64::from(value.into_scalar::<f32>()) * batch.len() as f64;
+            let each = loss(&model, batch, step);
+            let gradients = GradientsParams::from_grads(each.clone().mean().backward(), &model);
+            sum += mean(each) * batch.len() as f64;
             let rate = RATE * (1.0 - step as f64 / steps as f64);
             model = adam.step(rate, model, gradients);
             step += 1;
@@ -132,6 +129,12 @@ impl Standard {
 pub(crate) fn rows(table: &[f32], width: usize, chosen: &[usize], device: &Device) -> Tensor<2> {
     let values = chosen.iter().flat_map(|&row| &table[row * width..(row + 1) * width]).copied().collect();
     Tensor::from_data(TensorData::new::<f32, _>(values, [chosen.len(), width]), device)
+}
+
+/// Returns the mean of a tensor's numbers, summed in their order.
+pub(crate) fn mean(tensor: Tensor<2>) -> f64 {
+    let values = values(tensor);
+    values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len().max(1) as f64
 }
 
 /// A tensor's values.
