@@ -347,12 +347,18 @@ impl Run {
             workers: environment.workers,
         };
         if let Some(last) = record.sessions.last() {
+            // The project's kernels on Flex give the same bits on all processors that share a run's name.
+            let portable = session.operations == "fast" && session.backend.starts_with("flex");
+            let (processor_before, processor_now) = match portable {
+                true => (&session.processor, &session.processor),
+                false => (&last.processor, &session.processor),
+            };
             for (what, before, now) in [
                 ("code", &last.code_version, &session.code_version),
                 ("backend", &last.backend, &session.backend),
                 ("devices", &last.device, &session.device),
                 ("operations", &last.operations, &session.operations),
-                ("processor", &last.processor, &session.processor),
+                ("processor", processor_before, processor_now),
             ] {
                 if before != now {
                     let folder = self.folder.display();
