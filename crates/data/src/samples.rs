@@ -1,6 +1,7 @@
 //! Labelled images in memory, in files, in shards and in tables.
 
 use std::borrow::Cow;
+#[cfg(feature = "tensors")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub(crate) enum Images {
     /// Files whose paths are the keys.
     Files(Arc<Files>),
     /// Files at these paths.
+    #[cfg(feature = "tensors")]
     Paths(Vec<PathBuf>),
     /// In the shards of a prepared data set.
     Shards(Shards),
@@ -70,7 +72,9 @@ impl LabelledImages {
     /// Returns the location of an image for messages.
     pub(crate) fn place(&self, at: usize) -> String {
         match &self.images {
-            Images::Memory(_) | Images::Paths(_) => self.keys[at].clone(),
+            Images::Memory(_) => self.keys[at].clone(),
+            #[cfg(feature = "tensors")]
+            Images::Paths(_) => self.keys[at].clone(),
             Images::Files(files) => files.display(&self.keys[at]),
             Images::Shards(shards) => shards.place(at),
             #[cfg(feature = "parquet")]
@@ -83,6 +87,7 @@ impl LabelledImages {
         match &self.images {
             Images::Memory(_) => unreachable!("images in memory have no files"),
             Images::Files(files) => *file = files.read(&self.keys[at])?,
+            #[cfg(feature = "tensors")]
             Images::Paths(paths) => {
                 *file = std::fs::read(&paths[at]).map_err(DataError::read(&paths[at]))?;
             }

@@ -110,7 +110,7 @@ impl TrainStep for Classifier {
     }
 }
 
-/// Only burn-train's bounds ask for this; validation goes through [`for_each_batch`](crate::evaluate::for_each_batch).
+/// Only burn-train's bounds ask for this; validation goes through `evaluate.rs`.
 impl InferenceStep for Classifier {
     type Input = Batch;
     type Output = Score;

@@ -18,7 +18,7 @@ use crate::config::Conv2d;
 /// - `weight`: `[channels_out, channels_in, kernel², positions]`; a position is an output pixel, in row-major
 ///   order
 /// - `bias`: `[channels_out · positions]`
-/// - output: same as [`conv2d`]
+/// - output: same as [`conv2d`](crate::conv2d)
 ///
 /// # Panics
 /// If the shapes do not agree, or there are groups.
