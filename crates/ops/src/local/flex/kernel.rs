@@ -85,16 +85,17 @@ impl Shape {
     }
 
     /// Offsets from a position's first tap to each tap.
-    fn tap_offsets(&self) -> impl Iterator<Item = usize> + use<> {
+    fn tap_offsets(&self) -> Vec<usize> {
         let ([height, width], side) = (self.padded(), self.kernel);
-        let of_channel = move |channel: usize| {
-            (0..side).flat_map(move |y| (0..side).map(move |x| (channel * height + y) * width + x))
+        let offset = |tap: usize| {
+            let (channel, y, x) = (tap / (side * side), tap / side % side, tap % side);
+            (channel * height + y) * width + x
         };
-        (0..self.channels).flat_map(of_channel)
+        (0..self.taps()).map(offset).collect()
     }
 
     fn tap_table(&self) -> Table {
-        Table::new(self.tap_offsets())
+        Table::new(self.tap_offsets().into_iter())
     }
 
     fn image_table(&self) -> Table {
@@ -237,7 +238,7 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Shape) ->
         (panel, packed)
     };
     let packed: Vec<(Panel, Vec<f32>)> = panels(taps).collect::<Vec<_>>().into_par_iter().map(pack).collect();
-    let tap_offsets: Vec<usize> = shape.tap_offsets().collect();
+    let tap_offsets = shape.tap_offsets();
     let rows = Table::new((0..IMAGES.min(batch)).map(|image| image * filters * positions));
     let columns = Table::new((0..filters).map(|filter| filter * positions));
     let parts = gradient.par_chunks(IMAGES * filters * positions);
