@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use alexnet_ops::{Conv2d, Padding, composed, conv2d};
+use alexnet_ops::{Conv2d, ConvMethod, Padding, composed, conv2d};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Distribution, Tensor};
 
@@ -17,8 +17,13 @@ struct Small {
     bias: Param<Tensor<1>>,
 }
 
-const OPTIONS: Conv2d =
-    Conv2d { stride: 1, padding: Padding { top: 2, left: 2, bottom: 2, right: 2 }, groups: 1, relu: true };
+const OPTIONS: Conv2d = Conv2d {
+    stride: 1,
+    padding: Padding { top: 2, left: 2, bottom: 2, right: 2 },
+    groups: 1,
+    relu: true,
+    method: ConvMethod::Winograd,
+};
 
 impl Small {
     fn forward(

@@ -29,7 +29,7 @@
 //! fc8    4096 inputs, of both towers                          1000  §3.5
 //! ```
 
-use alexnet_ops::{Conv2d, DropoutMask, Finish, Implementation, Key};
+use alexnet_ops::{Conv2d, ConvMethod, DropoutMask, Finish, Implementation, Key};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -248,7 +248,13 @@ impl AlexNet {
         pool: Option<&alexnet_ops::Pool>,
     ) -> Tensor<4> {
         let config = &self.network.conv[index];
-        let options = Conv2d { stride: config.stride, padding: config.padding, groups: config.groups, relu };
+        let options = Conv2d {
+            stride: config.stride,
+            padding: config.padding,
+            groups: config.groups,
+            relu,
+            method: ConvMethod::default(),
+        };
         let (weight, bias) = (layer.weight.val(), layer.bias.val());
         match (config.shared, pool) {
             (true, Some(pool)) => self.operations.conv_max_pool2d(feature_maps, weight, bias, options, pool),

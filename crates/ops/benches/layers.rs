@@ -7,7 +7,9 @@
 //! convolutions the item rate is FLOP/s (two a multiply-add); `matmul` is the same machine's own
 //! rate for 2048³, to measure them against.
 
-use alexnet_ops::{AlphaConvention, Backend, Conv2d, Implementation, Lrn, Padding, Pool, Rounding};
+use alexnet_ops::{
+    AlphaConvention, Backend, Conv2d, ConvMethod, Implementation, Lrn, Padding, Pool, Rounding,
+};
 use burn::tensor::{Device, Distribution, Tensor};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -67,7 +69,13 @@ const LAYERS: [Layer; 10] = [
 
 impl Layer {
     fn options(&self) -> Conv2d {
-        Conv2d { stride: self.stride, padding: Padding::same(self.padding), groups: 1, relu: true }
+        Conv2d {
+            stride: self.stride,
+            padding: Padding::same(self.padding),
+            groups: 1,
+            relu: true,
+            method: ConvMethod::default(),
+        }
     }
 
     fn output(&self) -> usize {

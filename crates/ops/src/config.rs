@@ -29,6 +29,17 @@ impl Padding {
     }
 }
 
+/// How a convolution is computed. Both give the same result but for rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConvMethod {
+    /// Winograd's minimal filtering where the shapes make it pay, the direct method elsewhere. Backends other than Flex
+    /// choose for themselves.
+    #[default]
+    Winograd,
+    /// The direct method: each output is the sum of its products.
+    Direct,
+}
+
 /// Options of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2d {
@@ -40,6 +51,8 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether a ReLU follows, in the sweep that adds the bias.
     pub relu: bool,
+    /// How it is computed on Flex.
+    pub method: ConvMethod,
 }
 
 /// The treatment of a last window that extends past the edge.

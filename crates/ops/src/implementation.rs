@@ -5,7 +5,7 @@ use std::fmt;
 use burn::tensor::Tensor;
 
 use crate::composed;
-use crate::config::{Conv2d, Finish, Lrn, Pool, SgdStep};
+use crate::config::{Conv2d, ConvMethod, Finish, Lrn, Pool, SgdStep};
 
 /// The implementation that computes the operations. Its methods are this crate's functions in that
 /// implementation.
@@ -14,6 +14,8 @@ pub enum Implementation {
     /// The kernels of this crate where the backend has them.
     #[default]
     Fast,
+    /// The same with convolutions by the direct method only.
+    Direct,
     /// [`composed`](crate::composed) everywhere, to measure the benefit of the kernels.
     Composed,
 }
@@ -22,6 +24,7 @@ impl fmt::Display for Implementation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fast => "fast",
+            Self::Direct => "direct",
             Self::Composed => "composed",
         })
     }
@@ -38,6 +41,7 @@ impl Implementation {
     ) -> Tensor<4> {
         match self {
             Self::Fast => crate::conv2d(feature_maps, weight, bias, options),
+            Self::Direct => crate::conv2d(feature_maps, weight, bias, direct(options)),
             Self::Composed => composed::conv2d(feature_maps, weight, bias, options),
         }
     }
@@ -53,6 +57,7 @@ impl Implementation {
     ) -> Tensor<4> {
         match self {
             Self::Fast => crate::conv_max_pool2d(feature_maps, weight, bias, options, pool),
+            Self::Direct => crate::conv_max_pool2d(feature_maps, weight, bias, direct(options), pool),
             Self::Composed => composed::conv_max_pool2d(feature_maps, weight, bias, options, pool),
         }
     }
@@ -67,7 +72,9 @@ impl Implementation {
         options: Conv2d,
     ) -> Tensor<4> {
         match self {
-            Self::Fast => crate::locally_connected2d(feature_maps, weight, bias, kernel, options),
+            Self::Fast | Self::Direct => {
+                crate::locally_connected2d(feature_maps, weight, bias, kernel, options)
+            }
             Self::Composed => composed::locally_connected2d(feature_maps, weight, bias, kernel, options),
         }
     }
@@ -81,7 +88,7 @@ impl Implementation {
         finish: Finish,
     ) -> Tensor<2> {
         match self {
-            Self::Fast => crate::linear(features, weight, bias, finish),
+            Self::Fast | Self::Direct => crate::linear(features, weight, bias, finish),
             Self::Composed => composed::linear(features, weight, bias, finish),
         }
     }
@@ -89,7 +96,7 @@ impl Implementation {
     /// [`lrn`](crate::lrn).
     pub fn lrn(self, feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         match self {
-            Self::Fast => crate::lrn(feature_maps, lrn),
+            Self::Fast | Self::Direct => crate::lrn(feature_maps, lrn),
             Self::Composed => composed::lrn(feature_maps, lrn),
         }
     }
@@ -97,7 +104,7 @@ impl Implementation {
     /// [`spatial_lrn`](crate::spatial_lrn).
     pub fn spatial_lrn(self, feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
         match self {
-            Self::Fast => crate::spatial_lrn(feature_maps, lrn),
+            Self::Fast | Self::Direct => crate::spatial_lrn(feature_maps, lrn),
             Self::Composed => composed::spatial_lrn(feature_maps, lrn),
         }
     }
@@ -105,7 +112,7 @@ impl Implementation {
     /// [`lrn_max_pool2d`](crate::lrn_max_pool2d).
     pub fn lrn_max_pool2d(self, feature_maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::lrn_max_pool2d(feature_maps, lrn, pool),
+            Self::Fast | Self::Direct => crate::lrn_max_pool2d(feature_maps, lrn, pool),
             Self::Composed => composed::lrn_max_pool2d(feature_maps, lrn, pool),
         }
     }
@@ -113,7 +120,7 @@ impl Implementation {
     /// [`max_pool2d`](crate::max_pool2d).
     pub fn max_pool2d(self, feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::max_pool2d(feature_maps, pool),
+            Self::Fast | Self::Direct => crate::max_pool2d(feature_maps, pool),
             Self::Composed => composed::max_pool2d(feature_maps, pool),
         }
     }
@@ -121,7 +128,7 @@ impl Implementation {
     /// [`avg_pool2d`](crate::avg_pool2d).
     pub fn avg_pool2d(self, feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
         match self {
-            Self::Fast => crate::avg_pool2d(feature_maps, pool),
+            Self::Fast | Self::Direct => crate::avg_pool2d(feature_maps, pool),
             Self::Composed => composed::avg_pool2d(feature_maps, pool),
         }
     }
@@ -129,7 +136,7 @@ impl Implementation {
     /// [`tanh`](crate::tanh).
     pub fn tanh<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Fast => crate::tanh(values),
+            Self::Fast | Self::Direct => crate::tanh(values),
             Self::Composed => composed::tanh(values),
         }
     }
@@ -137,7 +144,7 @@ impl Implementation {
     /// [`relu`](crate::relu).
     pub fn relu<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Fast => crate::relu(values),
+            Self::Fast | Self::Direct => crate::relu(values),
             Self::Composed => composed::relu(values),
         }
     }
@@ -145,7 +152,7 @@ impl Implementation {
     /// [`sigmoid`](crate::sigmoid).
     pub fn sigmoid<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
         match self {
-            Self::Fast => crate::sigmoid(values),
+            Self::Fast | Self::Direct => crate::sigmoid(values),
             Self::Composed => composed::sigmoid(values),
         }
     }
@@ -159,7 +166,7 @@ impl Implementation {
         epsilon: f64,
     ) -> crate::BatchNormalized {
         match self {
-            Self::Fast => crate::batch_norm(feature_maps, gain, shift, epsilon),
+            Self::Fast | Self::Direct => crate::batch_norm(feature_maps, gain, shift, epsilon),
             Self::Composed => composed::batch_norm(feature_maps, gain, shift, epsilon),
         }
     }
@@ -167,7 +174,7 @@ impl Implementation {
     /// [`cross_entropy`](crate::cross_entropy).
     pub fn cross_entropy(self, logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
         match self {
-            Self::Fast => crate::cross_entropy(logits, targets),
+            Self::Fast | Self::Direct => crate::cross_entropy(logits, targets),
             Self::Composed => composed::cross_entropy(logits, targets),
         }
     }
@@ -181,11 +188,15 @@ impl Implementation {
         step: SgdStep,
     ) -> (Tensor<D>, Tensor<D>) {
         match self {
-            Self::Fast => crate::sgd_step(weight, gradient, velocity, step),
+            Self::Fast | Self::Direct => crate::sgd_step(weight, gradient, velocity, step),
             Self::Composed => {
                 let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
                 composed::sgd_step(weight, gradient, velocity, step)
             }
         }
     }
+}
+
+fn direct(options: Conv2d) -> Conv2d {
+    Conv2d { method: ConvMethod::Direct, ..options }
 }

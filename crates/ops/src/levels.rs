@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use crate::testing::{device, numbers, tensor, values, with_gradients};
 use crate::{
-    AlphaConvention, Conv2d, DropoutMask, Finish, Key, Lrn, Padding, Pool, Rounding, SgdStep, SimdLevel,
+    AlphaConvention, Conv2d, ConvMethod, DropoutMask, Finish, Key, Lrn, Padding, Pool, Rounding, SgdStep,
+    SimdLevel,
 };
 
 /// Shapes for each operation.
@@ -50,7 +51,7 @@ proptest! {
         (side, kernel, stride, relu) in (5usize..14, 1usize..6, 1usize..4, any::<bool>()),
         (groups, pooled, seed) in (1usize..3, any::<bool>(), 0u64..1000),
     ) {
-        let options = Conv2d { stride, padding: Padding::same(kernel / 2), groups, relu };
+        let options = Conv2d { stride, padding: Padding::same(kernel / 2), groups, relu, method: ConvMethod::default() };
         let (of_input, of_weight) =
             ([batch, channels * groups, side, side], [filters * groups, channels, kernel, kernel]);
         let inputs = || {
@@ -99,7 +100,7 @@ proptest! {
         (batch, channels, filters, side) in (1usize..40, 1usize..4, 1usize..40, 3usize..6),
         seed in 0u64..1000,
     ) {
-        let options = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu: true };
+        let options = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu: true, method: ConvMethod::default() };
         let positions = side * side;
         let tensors = || [
             (numbers(batch * channels * positions, seed), [batch, channels, side, side]),

@@ -50,7 +50,7 @@ pub use activation::{relu, sigmoid, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};
 pub use batch_norm::{BatchNormalized, batch_norm};
 pub use composed::lrn_scale;
-pub use config::{AlphaConvention, Conv2d, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
+pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::DropoutMask;

@@ -261,7 +261,7 @@ impl RunConfig {
         if self.data.labelled > 0 {
             parts["data"]["labelled"] = serde_json::json!(self.data.labelled);
         }
-        if operations == Implementation::Fast && !SimdLevel::current().is_fused() {
+        if operations != Implementation::Composed && !SimdLevel::current().is_fused() {
             parts["arithmetic"] = serde_json::json!("no-fma");
         }
         if self.initial != Initial::default() {

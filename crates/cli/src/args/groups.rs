@@ -81,9 +81,10 @@ pub(crate) struct ExecutionArgs {
     /// Retrain runs that already exist
     #[arg(long, help_heading = "Training")]
     pub(crate) fresh: bool,
-    /// Implementation of the operations: fast or composed
+    /// Implementation of the operations: fast, direct or composed
     ///
-    /// `fast`: this project's kernels where the backend has them. `composed`: Burn's operations only.
+    /// `fast`: this project's kernels where the backend has them. `direct`: the same, without Winograd's convolutions.
+    /// `composed`: Burn's operations only.
     #[arg(long, value_name = "FORM", value_parser = operations(), hide_possible_values = true, default_value = "fast",
         help_heading = "Training")]
     pub(crate) ops: Implementation,

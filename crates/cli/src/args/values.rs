@@ -15,15 +15,23 @@ pub(crate) enum Format {
     Json,
 }
 
-/// A parser of one of two values by name, which shell completion offers.
-fn either<T: Copy + Send + Sync + 'static>(
-    [one, other]: [(&'static str, T); 2],
+/// A parser of one of some values by name, which shell completion offers.
+fn either<T: Copy + Send + Sync + 'static, const N: usize>(
+    values: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new([one.0, other.0]).map(move |name| if name == one.0 { one.1 } else { other.1 })
+    let names = values.map(|(name, _)| name);
+    PossibleValuesParser::new(names).map(move |name| {
+        let found = values.iter().find(|(value, _)| *value == name);
+        found.expect("the parser accepts these names only").1
+    })
 }
 
 pub(crate) fn operations() -> impl TypedValueParser<Value = Implementation> {
-    either([("fast", Implementation::Fast), ("composed", Implementation::Composed)])
+    either([
+        ("fast", Implementation::Fast),
+        ("direct", Implementation::Direct),
+        ("composed", Implementation::Composed),
+    ])
 }
 
 pub(crate) fn upload() -> impl TypedValueParser<Value = Upload> {

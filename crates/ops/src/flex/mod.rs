@@ -6,7 +6,7 @@ pub(crate) mod matmul;
 pub(crate) mod par_fill;
 pub(crate) mod product;
 pub(crate) mod rectify;
-mod registers;
+pub(crate) mod registers;
 pub(crate) mod scratch;
 pub(crate) mod sweep;
 

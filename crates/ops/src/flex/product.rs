@@ -9,10 +9,9 @@
 use std::array::from_fn;
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd, as_arrays, as_arrays_mut};
+use pulp::{as_arrays, as_arrays_mut};
 
-use super::registers::{Four, Fused, Registers, Separate};
-use crate::level::{SimdLevel, dispatch};
+use super::registers::{Registers, WithRegisters, on_registers};
 
 /// Columns multiplied before moving to the next rows. This part of a panel stays in the first-level cache. A sum has a
 /// partial sum for each so many columns, so another number gives other bits.
@@ -82,16 +81,13 @@ pub(crate) struct Panel {
 /// Floats per register.
 fn lanes() -> usize {
     struct Lanes;
-    impl WithSimd for Lanes {
+    impl WithRegisters for Lanes {
         type Output = usize;
-        fn with_simd<S: Simd>(self, _: S) -> usize {
-            S::F32_LANES
+        fn with_registers<R: Registers>(self, _: R) -> usize {
+            R::LANES
         }
     }
-    match SimdLevel::current() {
-        SimdLevel::Narrow => Four::LANES,
-        _ => dispatch(Lanes),
-    }
+    on_registers(Lanes)
 }
 
 /// `sums ← left · panel`, or `sums ← sums + left · panel` if `accumulate`.
@@ -109,7 +105,20 @@ pub(crate) fn product(
     sums: &mut [f32],
     accumulate: bool,
 ) {
-    dispatch(Product { values, rows, columns, panel, width, sums, accumulate });
+    product_in_blocks(values, rows, columns, (panel, width), sums, accumulate, COLUMNS);
+}
+
+/// [`product`] with at most this number of columns in a partial sum. Shorter partial sums round less.
+pub(crate) fn product_in_blocks(
+    values: &[f32],
+    rows: Offsets,
+    columns: Offsets,
+    (panel, width): (&[f32], usize),
+    sums: &mut [f32],
+    accumulate: bool,
+    block: usize,
+) {
+    on_registers(Product { values, rows, columns, panel, width, sums, accumulate, block });
 }
 
 struct Product<'a> {
@@ -120,22 +129,12 @@ struct Product<'a> {
     width: usize,
     sums: &'a mut [f32],
     accumulate: bool,
+    block: usize,
 }
 
-impl WithSimd for Product<'_> {
+impl WithRegisters for Product<'_> {
     type Output = ();
 
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        match SimdLevel::current() {
-            SimdLevel::Narrow if S::F32_LANES > Four::LANES => self.with_registers(Four),
-            SimdLevel::NarrowNoFma => self.with_registers(Separate(simd)),
-            _ => self.with_registers(Fused(simd)),
-        }
-    }
-}
-
-impl Product<'_> {
     // Rows per step: enough to fill the registers with sums, but leave some for a value and a line of the
     // panel.
     #[inline(always)]
@@ -147,10 +146,12 @@ impl Product<'_> {
             other => panic!("a panel of {other} registers"),
         }
     }
+}
 
+impl Product<'_> {
     #[inline(always)]
     fn run<R: Registers, const ROWS: usize, const REGISTERS: usize>(self, registers: R) {
-        let Self { values, rows, columns, panel, width, sums, mut accumulate } = self;
+        let Self { values, rows, columns, panel, width, sums, mut accumulate, block } = self;
         assert_eq!(width, REGISTERS * R::LANES);
         assert_eq!(panel.len(), columns.offsets.len() * width);
         assert_eq!(sums.len(), rows.offsets.len() * width);
@@ -165,28 +166,32 @@ impl Product<'_> {
         assert!(rows.largest + columns.largest < values.len());
         for (columns, panel) in columns.offsets.chunks(COLUMNS).zip(panel.chunks(COLUMNS)) {
             for (rows, sums) in rows.offsets.chunks(ROWS).zip(sums.chunks_mut(ROWS)) {
-                // A short last group repeats its last row and discards the repeated results.
+                // A short last group repeats its first row and discards the repeated results.
                 let starts: [*const f32; ROWS] = from_fn(|row| {
-                    let start = rows[row.min(rows.len() - 1)] as usize;
-                    values[start..].as_ptr()
+                    let start = rows.get(row).unwrap_or(&rows[0]);
+                    values.as_ptr().wrapping_add(*start as usize)
                 });
-                let mut products = [[registers.splat(0.0); REGISTERS]; ROWS];
-                for (column, right) in columns.iter().zip(panel) {
-                    for (start, products) in starts.iter().zip(&mut products) {
-                        // SAFETY: a row's offset and a column's offset are at most the largest of theirs, and
-                        // the assertion above puts the sum of the largest inside `values`.
-                        #[allow(unsafe_code)]
-                        let left = unsafe { *start.add(*column as usize) };
-                        let left = registers.splat(left);
-                        for (product, right) in products.iter_mut().zip(right) {
-                            *product = registers.multiply_add(left, *right, *product);
+                let mut accumulate = accumulate;
+                for (columns, panel) in columns.chunks(block).zip(panel.chunks(block)) {
+                    let mut products = [[registers.splat(0.0); REGISTERS]; ROWS];
+                    for (column, right) in columns.iter().zip(panel) {
+                        for (start, products) in starts.iter().zip(&mut products) {
+                            // SAFETY: a row's offset and a column's offset are at most the largest of theirs, and
+                            // the assertion above puts the sum of the largest inside `values`.
+                            #[allow(unsafe_code)]
+                            let left = unsafe { *start.add(*column as usize) };
+                            let left = registers.splat(left);
+                            for (product, right) in products.iter_mut().zip(right) {
+                                *product = registers.multiply_add(left, *right, *product);
+                            }
                         }
                     }
-                }
-                for (sums, products) in sums.iter_mut().zip(products) {
-                    for (sum, product) in sums.iter_mut().zip(products) {
-                        *sum = if accumulate { registers.add(*sum, product) } else { product };
+                    for (sums, products) in sums.iter_mut().zip(products) {
+                        for (sum, product) in sums.iter_mut().zip(products) {
+                            *sum = if accumulate { registers.add(*sum, product) } else { product };
+                        }
                     }
+                    accumulate = true;
                 }
             }
             accumulate = true;

@@ -1,6 +1,37 @@
 //! The arithmetic of the innermost loop on registers of several widths.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
+
+use crate::level::{SimdLevel, dispatch};
+
+/// Work that is compiled for registers of each width.
+pub(crate) trait WithRegisters {
+    /// What it returns.
+    type Output;
+
+    /// Does the work with these registers. It must be inlined, so that it is compiled for their instructions.
+    fn with_registers<R: Registers>(self, registers: R) -> Self::Output;
+}
+
+/// Does the work with the registers of the current level.
+pub(crate) fn on_registers<W: WithRegisters>(work: W) -> W::Output {
+    dispatch(OnLevel(work))
+}
+
+struct OnLevel<W>(W);
+
+impl<W: WithRegisters> WithSimd for OnLevel<W> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> W::Output {
+        match SimdLevel::current() {
+            SimdLevel::Narrow if S::F32_LANES > Four::LANES => self.0.with_registers(Four),
+            SimdLevel::NarrowNoFma => self.0.with_registers(Separate(simd)),
+            _ => self.0.with_registers(Fused(simd)),
+        }
+    }
+}
 
 /// Registers of floats.
 pub(crate) trait Registers: Copy {

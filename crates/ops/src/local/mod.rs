@@ -42,9 +42,9 @@ pub fn locally_connected2d(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Padding;
     use crate::conv2d;
     use crate::testing::{device, values};
+    use crate::{ConvMethod, Padding};
     use burn::tensor::TensorData;
 
     fn numbers<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -56,7 +56,7 @@ mod tests {
     fn with_the_same_kernels_everywhere_a_local_layer_is_a_convolution() {
         let padding = Padding { top: 1, left: 2, bottom: 0, right: 1 };
         for (stride, relu) in [(1, false), (2, true)] {
-            let options = Conv2d { stride, padding, groups: 1, relu };
+            let options = Conv2d { stride, padding, groups: 1, relu, method: ConvMethod::default() };
             let (weight, bias) = (numbers([4, 3, 3, 3]), numbers([4]));
             let feature_maps = numbers([2, 3, 6, 5]);
             let shared = conv2d(feature_maps.clone(), weight.clone(), bias.clone(), options);
@@ -73,7 +73,13 @@ mod tests {
     #[test]
     fn each_place_has_kernels_of_its_own() {
         // With one channel and 1 × 1 kernels, the output is the input times the weight at each position.
-        let options = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
+        let options = Conv2d {
+            stride: 1,
+            padding: Padding::same(0),
+            groups: 1,
+            relu: false,
+            method: ConvMethod::default(),
+        };
         let weight = numbers([1, 1, 1, 12]);
         let out = locally_connected2d(numbers([1, 1, 3, 4]), weight, numbers([12]), 1, options);
         let expected: Vec<f32> = values(numbers([12])).iter().map(|v| v * v + v).collect();

@@ -349,7 +349,7 @@ impl Run {
         if let Some(last) = record.sessions.last() {
             // The project's kernels on Flex give the same bits on all processors that share a run's name.
             let portable =
-                session.operations == "fast" && session.backend.split(',').all(|kind| kind == "flex");
+                session.operations != "composed" && session.backend.split(',').all(|kind| kind == "flex");
             let (processor_before, processor_now) = match portable {
                 true => (&session.processor, &session.processor),
                 false => (&last.processor, &session.processor),

@@ -5,8 +5,14 @@ use std::cell::RefCell;
 /// Buffers of one thread, reused for all tiles.
 #[derive(Default)]
 pub(super) struct Buffers {
+    /// The source under a tile.
     pub(super) window: Vec<f32>,
+    /// Sums of a panel of planes.
     pub(super) sums: Vec<f32>,
+    /// The source at Winograd's points.
+    pub(super) transformed: Vec<f32>,
+    /// Products at Winograd's points.
+    pub(super) products: Vec<f32>,
 }
 
 thread_local! {

@@ -1,6 +1,6 @@
 //! The shape of a convolution.
 
-use crate::config::{Conv2d, Padding};
+use crate::config::{Conv2d, ConvMethod, Padding};
 
 /// The shape of a convolution.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +19,7 @@ pub(super) struct Geometry {
     pub(super) stride: usize,
     pub(super) padding: Padding,
     pub(super) groups: usize,
+    pub(super) method: ConvMethod,
 }
 
 impl Geometry {
@@ -42,6 +43,7 @@ impl Geometry {
             stride,
             padding,
             groups,
+            method: ConvMethod::default(),
         })
     }
 
@@ -60,6 +62,6 @@ impl Conv2d {
         assert_eq!(feature_maps[1], weight[1] * self.groups, "the maps' channels are not the kernels'");
         assert_eq!(weight[0] % self.groups, 0, "the filters are not cut evenly");
         let shape = Geometry::new(feature_maps, weight, self.stride, self.padding, self.groups);
-        shape.expect("the kernel fits into the maps")
+        Geometry { method: self.method, ..shape.expect("the kernel fits into the maps") }
     }
 }

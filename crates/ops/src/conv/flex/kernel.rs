@@ -5,7 +5,8 @@
 //! weights, once for each position of an input pixel within the stride. A tile is a run of output rows, or
 //! several images if the feature maps are small. The source under a tile is copied with its padding into a
 //! window. The product reads patches from the window in place ([`product`](crate::flex::product)), so nothing
-//! is unfolded. The weight gradient ([`weight_gradient`](super::weight_gradient)) is the same product with
+//! is unfolded. Where it pays, [`winograd`](super::winograd) computes the same with fewer multiplications. The weight
+//! gradient ([`weight_gradient`](super::weight_gradient)) is the same product with
 //! pixels and taps exchanged. The tiles and panels depend only on the shapes, and partial sums are added in a
 //! fixed order, so any number of threads gives the same bits.
 
@@ -14,7 +15,7 @@ use rayon::prelude::*;
 use super::geometry::Geometry;
 use super::images::Images;
 use super::packing::Strides;
-use super::run::Finish;
+use super::run::{Finish, Plan};
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
 use crate::level::dispatch;
@@ -26,10 +27,13 @@ use crate::pool::flex::max::Maxima;
 /// # Shapes
 /// Same as [`conv2d`](crate::conv2d), flat.
 pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Geometry) -> Vec<f32> {
-    let correlation = shape.forward();
-    let kernels = shape.pack_forward(&correlation, weight);
-    let finish = Finish { bias: Some(bias), relu };
-    correlation.new_planes(Images::Whole(input), &kernels, &finish, shape.batch)
+    shape.forward_plan(weight).new_planes(Images::Whole(input), &Finish { bias: Some(bias), relu })
+}
+
+impl Geometry {
+    fn forward_plan(&self, weight: &[f32]) -> Plan {
+        Plan::new(self.forward(), weight, &self.forward_strides(), self.batch, self.method)
+    }
 }
 
 /// The maxima of [`forward`] and their positions. The feature maps exist only image by image.
@@ -41,22 +45,21 @@ pub(super) fn forward_pooled(
     shape: &Geometry,
     pool: &Pooling,
 ) -> (Vec<f32>, Vec<u8>) {
-    let correlation = shape.forward();
-    let kernels = shape.pack_forward(&correlation, weight);
+    let plan = shape.forward_plan(weight);
     let finish = Finish { bias: Some(bias), relu };
-    let (tiling, [image_in, image_out]) = (correlation.tiling(shape.batch), correlation.sizes());
+    let [image_in, image_out] = shape.forward().sizes();
     let pooled = shape.filters * pool.output[0] * pool.output[1];
-    let (length, piece) = (shape.batch * pooled, tiling.images * pooled);
+    let (length, piece) = (shape.batch * pooled, plan.images() * pooled);
     let mut argmax = vec![0; length];
     if length == 0 {
         return (Vec::new(), argmax);
     }
     let lines = Lines::new(*pool);
-    let beside = argmax.par_chunks_mut(piece).zip(correlation.parts(&tiling, shape.batch));
+    let beside = argmax.par_chunks_mut(piece).zip(plan.parts());
     let maxima = filled(length, piece, beside, |(argmax, images), maxima| {
         scratch(images.len() * image_out, |planes| {
             let source = &input[images.start * image_in..images.end * image_in];
-            correlation.run(source, &kernels, &finish, shape.batch, &tiling, planes);
+            plan.run(source, &finish, planes);
             dispatch(Maxima { lines, planes, maxima, argmax });
         });
     });
@@ -86,12 +89,12 @@ pub(super) fn input_gradient(gradient: Images<'_>, weight: &[f32], shape: &Geome
             y: -((shape.stride * wide) as isize),
             x: -(shape.stride as isize),
         };
-        let kernels = correlation.pack(weight, &place);
+        let plan = Plan::new(correlation, weight, &place, shape.batch, shape.method);
         let finish = Finish { bias: None, relu: false };
         if shape.stride == 1 {
-            return correlation.new_planes(gradient, &kernels, &finish, shape.batch);
+            return plan.new_planes(gradient, &finish);
         }
-        correlation.fill_planes(gradient, &kernels, &finish, shape.batch, &mut out);
+        plan.fill_planes(gradient, &finish, &mut out);
     }
     out
 }

@@ -12,6 +12,7 @@ mod run;
 mod tests;
 mod tiling;
 mod weight_gradient;
+mod winograd;
 
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::{FloatTensor, IntTensor};

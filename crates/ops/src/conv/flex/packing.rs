@@ -54,16 +54,15 @@ impl Correlation {
 }
 
 impl Geometry {
-    /// Packs the weights for the forward pass.
-    pub(super) fn pack_forward(&self, correlation: &Correlation, weight: &[f32]) -> Vec<Packed> {
-        let place = Strides {
+    /// The layout of the weights for the forward pass.
+    pub(super) fn forward_strides(&self) -> Strides {
+        Strides {
             first: 0,
-            group: correlation.planes * self.taps(),
+            group: self.filters / self.groups * self.taps(),
             plane: self.taps(),
             source: self.kernel[0] * self.kernel[1],
             y: self.kernel[1] as isize,
             x: 1,
-        };
-        correlation.pack(weight, &place)
+        }
     }
 }

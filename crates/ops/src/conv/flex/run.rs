@@ -1,12 +1,16 @@
-//! The computation of a correlation, tile by tile.
+//! The computation of a correlation, by groups of images and tile by tile.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::buffers::{Buffers, sized, with_buffers};
 use super::correlation::Correlation;
 use super::images::Images;
-use super::packing::Packed;
+use super::packing::{Packed, Strides};
 use super::tiling::{Tile, Tiling};
+use super::winograd::Grid;
+use crate::config::ConvMethod;
 use crate::flex::MANY_IMAGES;
 use crate::flex::par_fill::filled;
 use crate::flex::product::{Panel, product};
@@ -39,9 +43,9 @@ impl Finish<'_> {
 
 /// Adjacent planes of a result.
 #[derive(Debug, Clone, Copy)]
-struct Planes {
-    first: usize,
-    count: usize,
+pub(super) struct Planes {
+    pub(super) first: usize,
+    pub(super) count: usize,
 }
 
 impl Planes {
@@ -50,43 +54,89 @@ impl Planes {
     }
 }
 
-impl Correlation {
-    /// Correlates `source` with packed kernels, for output planes that belong to this correlation only.
-    pub(super) fn new_planes(
-        &self,
-        source: Images<'_>,
-        kernels: &[Packed],
-        finish: &Finish,
+/// A correlation of a batch, ready to run: its tiles and its kernels in the order in which they are read.
+pub(super) struct Plan {
+    correlation: Correlation,
+    batch: usize,
+    tiles: Tiles,
+    kernels: Vec<Packed>,
+}
+
+enum Tiles {
+    Direct(Tiling),
+    Winograd(Grid),
+}
+
+impl Plan {
+    /// The plan for kernels that lie in `weight` as `place` says.
+    pub(super) fn new(
+        correlation: Correlation,
+        weight: &[f32],
+        place: &Strides,
         batch: usize,
-    ) -> Vec<f32> {
-        let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
-        filled(batch * image_out, tiling.images * image_out, self.parts(&tiling, batch), |images, out| {
-            source.with(images, [batch, image_in], |source| {
-                self.run(source, kernels, finish, batch, &tiling, out);
-            });
+        method: ConvMethod,
+    ) -> Self {
+        let kernels = correlation.pack(weight, place);
+        let (tiles, kernels) = match correlation.winograd(method, batch) {
+            Some(grid) => (Tiles::Winograd(grid), correlation.winograd_kernels(kernels)),
+            None => (Tiles::Direct(correlation.tiling(batch)), kernels),
+        };
+        Self { correlation, batch, tiles, kernels }
+    }
+
+    /// Images that are computed together.
+    pub(super) fn images(&self) -> usize {
+        match &self.tiles {
+            Tiles::Direct(tiling) => tiling.images,
+            Tiles::Winograd(grid) => grid.images,
+        }
+    }
+
+    /// The groups of images that are computed together.
+    pub(super) fn parts(&self) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
+        parts(self.images(), self.batch)
+    }
+
+    /// Correlates `source`, for output planes that belong to this correlation only.
+    pub(super) fn new_planes(&self, source: Images<'_>, finish: &Finish) -> Vec<f32> {
+        let [image_in, image_out] = self.correlation.sizes();
+        filled(self.batch * image_out, self.images() * image_out, self.parts(), |images, out| {
+            source.with(images, [self.batch, image_in], |source| self.run(source, finish, out));
         })
     }
 
-    /// Correlates `source` with packed kernels and writes this correlation's positions of `out`.
-    pub(super) fn fill_planes(
-        &self,
-        source: Images<'_>,
-        kernels: &[Packed],
-        finish: &Finish,
-        batch: usize,
-        out: &mut [f32],
-    ) {
-        let (tiling, [image_in, image_out]) = (self.tiling(batch), self.sizes());
-        let out = out.par_chunks_mut(tiling.images * image_out);
-        out.zip(self.parts(&tiling, batch)).for_each(|(out, images)| {
-            source.with(images, [batch, image_in], |source| {
-                self.run(source, kernels, finish, batch, &tiling, out);
-            });
+    /// Correlates `source` and writes this correlation's positions of `out`.
+    pub(super) fn fill_planes(&self, source: Images<'_>, finish: &Finish, out: &mut [f32]) {
+        let [image_in, image_out] = self.correlation.sizes();
+        let out = out.par_chunks_mut(self.images() * image_out);
+        out.zip(self.parts()).for_each(|(out, images)| {
+            source.with(images, [self.batch, image_in], |source| self.run(source, finish, out));
         });
     }
 
     /// Correlates a group of images that are computed together.
-    pub(super) fn run(
+    pub(super) fn run(&self, source: &[f32], finish: &Finish, out: &mut [f32]) {
+        match &self.tiles {
+            Tiles::Direct(tiling) => {
+                self.correlation.run(source, &self.kernels, finish, self.batch, tiling, out);
+            }
+            Tiles::Winograd(grid) => self.correlation.run_winograd(source, &self.kernels, finish, grid, out),
+        }
+    }
+}
+
+/// The groups of `images` of a batch that are computed together.
+pub(super) fn parts(
+    images: usize,
+    batch: usize,
+) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
+    let parts = (0..batch.div_ceil(images)).into_par_iter();
+    parts.map(move |part| part * images..((part + 1) * images).min(batch))
+}
+
+impl Correlation {
+    /// Correlates a group of images that are computed together.
+    fn run(
         &self,
         source: &[f32],
         kernels: &[Packed],
@@ -107,7 +157,7 @@ impl Correlation {
             _ => all,
         };
         let task = |planes: Planes, out: &mut [f32]| {
-            with_buffers(|Buffers { window, sums }| {
+            with_buffers(|Buffers { window, sums, .. }| {
                 let window = sized(window, tiling.size(self.sources));
                 for tile in self.tiles(tiling, images) {
                     let mut laid_out = None;
@@ -133,7 +183,7 @@ impl Correlation {
 
     /// Writes the sums of a panel of planes to their positions in `out`, which starts at the first of
     /// `planes`.
-    fn put(
+    pub(super) fn put(
         &self,
         sums: &[f32],
         panel: &Packed,

@@ -7,7 +7,7 @@ use super::geometry::Geometry;
 use super::images::Images;
 use super::kernel;
 use super::weight_gradient::weight_gradient;
-use crate::config::{Conv2d, Padding, Pool, Rounding};
+use crate::config::{Conv2d, ConvMethod, Padding, Pool, Rounding};
 use crate::pool::flex::lines::Pooling;
 use crate::pool::flex::max::{Scatter, maxima, maxima_gradient};
 use crate::testing::{
@@ -109,7 +109,7 @@ proptest! {
         seed in 0u64..1000,
     ) {
         let (channels, filters) = (2 * groups, 3 * groups);
-        let options = Conv2d { stride, padding: Padding::same(1), groups, relu };
+        let options = Conv2d { stride, padding: Padding::same(1), groups, relu, method: ConvMethod::default() };
         let pool = Pool { size, stride: step, padding: size / 2, rounding: Rounding::Ceil };
         let shape = options.geometry(
             [batch, channels, input[0], input[1]],
@@ -191,7 +191,7 @@ fn kernels_and_composed_forms_agree_through_automatic_differentiation() {
         let weight = [4, 6 / groups, 3, 3];
         let inputs =
             || [(numbers(2 * 6 * 7 * 6, 1), [2, 6, 7, 6]), (numbers(weight.iter().product(), 2), weight)];
-        let options = Conv2d { stride: 2, padding, groups, relu };
+        let options = Conv2d { stride: 2, padding, groups, relu, method: ConvMethod::default() };
         let ours = |x: &[Tensor<4>]| conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), options);
         let burns =
             |x: &[Tensor<4>]| composed::conv2d(x[0].clone(), x[1].clone(), bias(&x[0].device()), options);
@@ -205,7 +205,13 @@ fn the_bias_and_only_what_asks_gets_a_gradient() {
     let feature_maps = Tensor::<4>::ones([2, 1, 3, 3], &device);
     let weight = Tensor::<4>::ones([2, 1, 2, 2], &device).require_grad();
     let bias = Tensor::<1>::ones([2], &device).require_grad();
-    let options = Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: false };
+    let options = Conv2d {
+        stride: 1,
+        padding: Padding::same(0),
+        groups: 1,
+        relu: false,
+        method: ConvMethod::default(),
+    };
     let out = conv2d(feature_maps.clone(), weight.clone(), bias.clone(), options);
     let gradients = out.sum().backward();
     assert_eq!(values(bias.grad(&gradients).unwrap()), [8.0, 8.0]);
@@ -220,7 +226,8 @@ fn what_is_pooled_at_once_has_the_gradients_of_one_after_the_other() {
     let device = device().autodiff();
     let pool = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil };
     for relu in [false, true] {
-        let options = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu };
+        let options =
+            Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu, method: ConvMethod::default() };
         let gradients = |form: Form| -> Vec<Vec<f32>> {
             let feature_maps = tensor([9, 2, 7, 6], 1, &device).require_grad();
             let weight = tensor([4, 2, 3, 3], 2, &device).require_grad();
@@ -247,7 +254,8 @@ fn what_is_pooled_at_once_has_the_gradients_of_one_after_the_other() {
 fn no_images_give_no_maps() {
     let device = device();
     let feature_maps = Tensor::<4>::zeros([0, 2, 5, 5], &device);
-    let options = Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu: true };
+    let options =
+        Conv2d { stride: 1, padding: Padding::same(1), groups: 1, relu: true, method: ConvMethod::default() };
     let out = conv2d(feature_maps, Tensor::ones([3, 2, 3, 3], &device), Tensor::zeros([3], &device), options);
     assert_eq!(out.dims(), [0, 3, 5, 5]);
 }

@@ -1,9 +1,5 @@
 //! The tiles of a correlation, and the copy of the source under a tile.
 
-use std::ops::Range;
-
-use rayon::prelude::*;
-
 use super::correlation::Correlation;
 use crate::flex::product::Table;
 use crate::flex::sweep::copy;
@@ -71,17 +67,6 @@ impl Correlation {
             let (first, end) = (tile * rows / tiles, (tile + 1) * rows / tiles);
             Tile { images, first, rows: end - first }
         })
-    }
-
-    /// The groups of images that are computed together.
-    pub(super) fn parts(
-        &self,
-        tiling: &Tiling,
-        batch: usize,
-    ) -> impl IndexedParallelIterator<Item = Range<usize>> + use<> {
-        let images = tiling.images;
-        let parts = (0..batch.div_ceil(images)).into_par_iter();
-        parts.map(move |part| part * images..((part + 1) * images).min(batch))
     }
 
     /// Copies the source under a tile, with its zero padding, into `window`: `[image][source][row][column]`.

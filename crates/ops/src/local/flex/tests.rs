@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use proptest::prelude::*;
 
 use super::kernel::{self, Shape};
-use crate::config::{Conv2d, Padding};
+use crate::config::{Conv2d, ConvMethod, Padding};
 use crate::testing::{
     add, assert_close, assert_same_bits_on_threads, assert_sums, cases, numbers, with_gradients,
 };
@@ -21,7 +21,7 @@ proptest! {
         seed in 0u64..1000,
     ) {
         let options =
-            Conv2d { stride, padding: Padding { top, left, bottom, right }, groups: 1, relu: false };
+            Conv2d { stride, padding: Padding { top, left, bottom, right }, groups: 1, relu: false, method: ConvMethod::default() };
         let rows = (height + top + bottom - kernel) / stride + 1;
         let columns = (width + left + right - kernel) / stride + 1;
         let (taps, positions) = (channels * kernel * kernel, rows * columns);
@@ -66,8 +66,13 @@ proptest! {
     }
 }
 
-const OPTIONS: Conv2d =
-    Conv2d { stride: 1, padding: Padding { top: 1, left: 1, bottom: 1, right: 1 }, groups: 1, relu: true };
+const OPTIONS: Conv2d = Conv2d {
+    stride: 1,
+    padding: Padding { top: 1, left: 1, bottom: 1, right: 1 },
+    groups: 1,
+    relu: true,
+    method: ConvMethod::Direct,
+};
 
 #[test]
 fn kernels_and_composed_forms_agree_through_automatic_differentiation() {

@@ -1,0 +1,106 @@
+//! Convolutions of stride 1 with fewer multiplications: Winograd's minimal filtering.
+//!
+//! A tile of six by six inputs and a kernel are transformed to 36 points ([`transforms`]), where a convolution is a
+//! product, point by point; the sum over source planes is a matrix product at each point; and its results are
+//! transformed to outputs. Kernels of three taps a side give tiles of four by four outputs with 36 multiplications, not
+//! 144; kernels of five taps tiles of two by two with 36, not 100. The input gradient is such a convolution too. The weight
+//! gradient is computed by the direct method: filtered by the gradient's pixels, its sums over all tiles of a batch round
+//! so much that they must be cut into short partial sums, and then nothing is left of the gain.
+//!
+//! The rounding error is three to four times that of the direct method, most of it from the sums at the points. Their
+//! partial sums are short for that reason.
+
+mod grid;
+mod kernels;
+#[cfg(test)]
+mod tests;
+mod transforms;
+
+pub(super) use self::grid::Grid;
+
+use rayon::prelude::*;
+
+use self::grid::POINTS;
+use self::kernels::{transform_kernels, transform_outputs};
+use super::buffers::{Buffers, sized, with_buffers};
+use super::correlation::Correlation;
+use super::packing::Packed;
+use super::run::{Finish, Planes};
+use super::tiling::Tile;
+use crate::config::ConvMethod;
+use crate::flex::MANY_IMAGES;
+use crate::flex::product::product_in_blocks;
+
+/// The most terms of a partial sum at a point. Longer ones would exceed four times the direct method's error.
+const TERMS: usize = 28;
+
+/// With fewer source planes or output planes in a group the transformations cost more than the multiplications that they
+/// save.
+const PLANES: usize = 32;
+
+impl Correlation {
+    /// Returns the tiles of minimal filtering if it pays. The rule knows shapes only, since a rule that measured would
+    /// make results depend on the machine.
+    pub(super) fn winograd(&self, method: ConvMethod, batch: usize) -> Option<Grid> {
+        let [tall, wide] = self.kernel;
+        let fits = method == ConvMethod::Winograd && self.stride == 1 && self.step == 1 && tall == wide;
+        if !fits || ![3, 5].contains(&tall) || batch < MANY_IMAGES || self.sources.min(self.planes) < PLANES {
+            return None;
+        }
+        let grid = Grid::new(self, batch);
+        let direct = self.output[0] * self.output[1] * tall * wide;
+        (direct >= 2 * grid.of_image() * POINTS).then_some(grid)
+    }
+
+    /// Transforms the kernels of each panel.
+    pub(super) fn winograd_kernels(&self, packed: Vec<Packed>) -> Vec<Packed> {
+        let side = self.kernel[0];
+        let transformed = |packed: Packed| {
+            let values = transform_kernels(&packed.values, side, packed.panel.width);
+            Packed { values, ..packed }
+        };
+        packed.into_par_iter().map(transformed).collect()
+    }
+
+    /// Correlates a group of images that are computed together.
+    pub(super) fn run_winograd(
+        &self,
+        source: &[f32],
+        kernels: &[Packed],
+        finish: &Finish,
+        grid: &Grid,
+        out: &mut [f32],
+    ) {
+        let images = source.len() / self.sizes()[0];
+        // Partial sums of equal length.
+        let terms = self.sources.div_ceil(self.sources.div_ceil(TERMS));
+        let planes = Planes { first: 0, count: self.groups * self.planes };
+        for (kernels, band) in kernels
+            .chunk_by(|a, b| a.group == b.group)
+            .flat_map(|kernels| (0..grid.bands).map(move |band| (kernels, band)))
+        {
+            let (tiles, first) = (grid.count(images, band), grid.first_row(band));
+            let rows = (self.output[0] - first).min(grid.tiles[0] * grid.step);
+            let tile = Tile { images, first, rows };
+            with_buffers(|Buffers { window, sums, transformed, products }| {
+                let transformed = sized(transformed, POINTS * self.sources * grid.length);
+                let work = sized(window, grid.work());
+                grid.transform(self, source, [kernels[0].group, band], work, transformed);
+                for kernel in kernels {
+                    let width = kernel.panel.width;
+                    let products = sized(products, POINTS * tiles * width);
+                    for (point, products) in products.chunks_exact_mut(tiles * width).enumerate() {
+                        let plane = self.sources * grid.length;
+                        let values = &transformed[point * plane..][..plane];
+                        let panel = &kernel.values[point * self.sources * width..][..self.sources * width];
+                        let (places, planes) = (grid.places.first(tiles), grid.planes.all());
+                        product_in_blocks(values, places, planes, (panel, width), products, false, terms);
+                    }
+                    let sums = sized(sums, images * rows * self.output[1] * width);
+                    transform_outputs(grid, [rows, self.output[1]], products, width, sums);
+                    self.put(sums, kernel, tile, finish, planes, out);
+                }
+            });
+        }
+    }
+}
