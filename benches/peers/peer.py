@@ -27,9 +27,9 @@ def seconds_of(step, samples, device):
 
 
 def training(name, batch, samples, channels_last, device):
-    network, side, classes = build(name)
+    network, shape, classes = build(name)
     network.train().to(device)
-    images = torch.randn(batch, 3, side, side, device=device) * 60
+    images = torch.randn(batch, *shape, device=device) * 60
     targets = torch.arange(batch, device=device) % classes
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
@@ -45,9 +45,9 @@ def training(name, batch, samples, channels_last, device):
 
 
 def inference(name, batch, samples, channels_last, device):
-    network, side, _ = build(name)
+    network, shape, _ = build(name)
     network.eval().to(device)
-    images = torch.randn(batch, 3, side, side, device=device) * 60
+    images = torch.randn(batch, *shape, device=device) * 60
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     with torch.inference_mode():
@@ -58,9 +58,9 @@ def inference(name, batch, samples, channels_last, device):
 def onnx_inference(name, batch, samples, threads):
     import onnxruntime
 
-    network, side, _ = build(name)
+    network, shape, _ = build(name)
     network.eval()
-    images = torch.randn(batch, 3, side, side) * 60
+    images = torch.randn(batch, *shape) * 60
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         torch.onnx.export(network, (images,), file.name, input_names=["images"], external_data=False, verbose=False)
         options = onnxruntime.SessionOptions()
