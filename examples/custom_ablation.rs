@@ -20,7 +20,7 @@ const ABLATION: BuiltIn = BuiltIn {
         question = "Do overlapping windows matter in the first pooling?"
         quantity = "test-error"
         delta = 0.3
-        claim = { text = "overlapping windows reduce top-1 error by 0.4 points", section = "§3.4", data = "ILSVRC-2010" }
+        claim = { text = "overlapping windows reduce top-1 error by 0.4 points", section = "§3.4", data = "ILSVRC-2012 validation" }
         base = { name = "three", about = "windows of 3 × 3 pixels, 2 apart" }
 
         [[arms]]

@@ -1,8 +1,9 @@
 //! Class folders to weights.
 //!
-//!     cargo run --example train_on_your_images [FOLDER]
+//!     cargo run --example train_on_your_images [FOLDER [OUT]]
 //!
-//! FOLDER holds `train/<class>/…` and `test/<class>/…`. Without it, pictures of two kinds of stripes are made.
+//! FOLDER holds `train/<class>/…` and `test/<class>/…`. Without it, pictures of two kinds of stripes are made. The
+//! run's folder is made in OUT, or without it in a temporary folder, which is removed at the end.
 
 #![allow(clippy::print_stdout)] // an example shows what it found
 
@@ -16,8 +17,9 @@ use alexnet_train::{Data, Environment, Run};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let work = tempfile::tempdir()?;
-    let folder =
-        std::env::args().nth(1).map_or_else(|| stripes(work.path()), |folder| Ok(PathBuf::from(folder)))?;
+    let mut arguments = std::env::args().skip(1).map(PathBuf::from);
+    let folder = arguments.next().map_or_else(|| stripes(work.path()), Ok)?;
+    let out = arguments.next();
 
     let data = Data::new(Dataset::open(&Manifest::class_folders("mine", 3, 28), &folder)?)?;
     let mut changes = Diff::default();
@@ -30,13 +32,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         changes.parse_set(&change)?;
     }
     let config = Scale::load(&[], "experiments/scales/mini.toml")?.config(&changes)?;
-    let run = Run::new(config, 0, Implementation::Fast, &data.dataset, work.path());
+    let runs = out.as_deref().unwrap_or(work.path());
+    let run = Run::new(config, 0, Implementation::Fast, &data.dataset, runs);
     let environment = Environment::on(Backend::in_this_build()[0])?;
     let result = run.complete(&data, &environment, "mine", false)?;
     for test in &result.tests {
         println!("test top-1 error {:.1} % of {} images", 100.0 * test.top1_error, test.images);
     }
-    println!("{}: {} bytes", run.weights().display(), std::fs::metadata(run.weights())?.len());
+    let bytes = std::fs::metadata(run.weights())?.len();
+    let kept = if out.is_some() { "" } else { "; temporary, give OUT to keep them" };
+    println!("{}: {bytes} bytes{kept}", run.weights().display());
     Ok(())
 }
 

@@ -46,25 +46,32 @@ fn cell(report: &Value, arm: &str) -> String {
 fn the_readme_has_the_four_questions_as_they_were_measured() {
     let rows = [
         (
-            "ReLU or tanh? (§3.1)",
-            "tanh: 6 times the epochs",
+            "tanh instead of ReLU (§3.1)",
+            "6 times the epochs",
             "no such run",
             "activation",
             "tanh",
             "ablation activation",
         ),
-        ("LRN? (§3.3)", "without: +1.4", "148: +1.37", "lrn", "off", "ablation lrn --until-decided"),
-        ("Overlapping pooling? (§3.4)", "2/2: +0.4", "147: +0.39", "pooling", "2/2", "ablation pooling"),
+        ("Without LRN (§3.3)", "+1.4", "148: +1.37", "lrn", "off", "ablation lrn --until-decided"),
         (
-            "Two towers? (§3.2)",
-            "half the kernels: +1.7",
+            "Pooling 2/2 (window/stride) instead of 3/2 (§3.4)",
+            "+0.4",
+            "147: +0.39",
+            "pooling",
+            "2/2",
+            "ablation pooling",
+        ),
+        (
+            "One tower of half the kernels (§3.2)",
+            "+1.7",
             "145-half: +1.7",
             "towers",
             "half",
             "ablation towers --until-decided",
         ),
         (
-            "Towers that exchange? (§3.2)",
+            "Two towers without exchange (§3.2)",
             "–",
             "150: +1.2",
             "towers",
@@ -72,10 +79,10 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
             "ablation towers --until-decided",
         ),
     ];
-    let mut text = "| | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
-    for (question, paper, authors, ablation, arm, command) in rows {
+    let mut text = "| change | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
+    for (change, paper, authors, ablation, arm, command) in rows {
         let here = cell(&report(ablation), arm);
-        text.push_str(&format!("| {question} | {paper} | {authors} | {here} | `experiments {command}` |\n"));
+        text.push_str(&format!("| {change} | {paper} | {authors} | {here} | `experiments {command}` |\n"));
     }
     block("README.md", "four questions", &text);
 

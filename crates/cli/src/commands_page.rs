@@ -42,8 +42,11 @@ fn section(command: &Command, path: &str, page: &mut String) {
     let path = format!("{path} {}", command.get_name()).trim().to_owned();
     let about = command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
     let args: Vec<&Arg> = command.get_arguments().filter(|arg| !arg.is_hide_set()).collect();
+    if !args.is_empty() || !command.has_subcommands() {
+        page.push_str(&format!("\n## `{path}`\n\n{}\n", about.trim()));
+    }
     if !args.is_empty() {
-        page.push_str(&format!("\n## `{path}`\n\n{}\n\n| | |\n|---|---|\n", about.trim()));
+        page.push_str("\n| | |\n|---|---|\n");
         // Positional arguments come first, as they are typed.
         let (named, plain): (Vec<&Arg>, Vec<&Arg>) =
             args.into_iter().partition(|arg| arg.get_long().is_some() || arg.get_short().is_some());

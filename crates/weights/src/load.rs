@@ -89,7 +89,7 @@ impl fmt::Display for Assumption {
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let loaded = alexnet_weights::load("alexnet-owt-7be5be79.pth".as_ref())?;
-/// let network = loaded.model(&alexnet_ops::Backend::in_this_build()[0].device()?)?;
+/// let model = loaded.model(&alexnet_ops::Backend::in_this_build()[0].device()?)?;
 /// let inputs = loaded.preprocessing.views(&std::fs::read("dog.jpeg")?, alexnet_data::Views::Centre)?;
 /// # Ok(())
 /// # }

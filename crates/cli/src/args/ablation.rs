@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, Subcommand};
 
 use super::groups::{CommonArgs, ExecutionArgs, ReportOptions};
 use super::values::{at_least_one, at_least_two};
@@ -77,7 +77,19 @@ pub(crate) enum SubmitCommand {
     Slurm(SlurmArgs),
 }
 
+/// The options of `ablation` that `submit slurm` refuses, or that have no effect on a job array.
+const NOT_FOR_SLURM: [&str; 7] =
+    ["until_decided", "max_seeds", "mixed_versions", "format", "fresh", "plain", "jobs"];
+
+/// Hides these options in the help of `submit slurm`. They are still parsed, so that the error says why one is
+/// refused.
+fn hide_for_slurm(arg: Arg) -> Arg {
+    let hidden = NOT_FOR_SLURM.contains(&arg.get_id().as_str());
+    if hidden { arg.hide(true) } else { arg }
+}
+
 #[derive(Debug, Args)]
+#[command(mut_args(hide_for_slurm))]
 #[command(after_help = "Examples:\n\
     \x20 experiments submit slurm lrn --out /shared/runs --cpus 8 --sbatch=--partition=cpu\n\
     \x20 experiments submit slurm lrn --dry-run")]

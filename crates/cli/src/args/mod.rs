@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// gives the same table.
     Ablation(AblationArgs),
     /// Train one network at a scale
+    ///
+    /// A finished run is reused and an unfinished run resumes, so repeating the command after an interruption
+    /// gives the same weights.
     Train(TrainArgs),
     /// Evaluate finished runs on the test set, individually or as an ensemble
     Evaluate(EvaluateArgs),
