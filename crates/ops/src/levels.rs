@@ -73,6 +73,29 @@ proptest! {
     }
 
     #[test]
+    fn convolution_by_winograd(
+        (batch, channels, filters) in (8usize..12, 32usize..36, 32usize..40),
+        (side, five, relu) in (5usize..20, any::<bool>(), any::<bool>()),
+        (groups, seed) in (1usize..3, 0u64..1000),
+    ) {
+        let kernel = if five { 5 } else { 3 };
+        let method = ConvMethod::Winograd;
+        let options = Conv2d { stride: 1, padding: Padding::same(kernel / 2), groups, relu, method };
+        let (of_input, of_weight) =
+            ([batch, channels * groups, side, side], [filters * groups, channels, kernel, kernel]);
+        let inputs = || {
+            [
+                (numbers(of_input.iter().product(), seed), of_input),
+                (numbers(of_weight.iter().product(), seed + 1), of_weight),
+                (numbers(filters * groups, seed + 2), [1, filters * groups, 1, 1]),
+            ]
+        };
+        assert_same_bits(|| with_gradients(inputs(), |x| {
+            crate::conv2d(x[0].clone(), x[1].clone(), x[2].clone().flatten(0, 3), options)
+        }));
+    }
+
+    #[test]
     fn fully_connected_layer(
         (batch, inputs, outputs) in (1usize..40, 1usize..600, 1usize..80),
         (kind, seed) in (0usize..3, 0u64..1000),
