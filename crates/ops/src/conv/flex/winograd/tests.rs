@@ -77,8 +77,9 @@ fn shape(input: [usize; 4], weight: [usize; 4], padding: Padding, groups: usize)
     Geometry::new(input, weight, 1, padding, groups).expect("the kernel fits")
 }
 
-/// Convolutions of the presets, with fewer images.
-const LAYERS: [(&str, [usize; 4], [usize; 4], usize, usize); 7] = [
+/// Convolutions of the presets, with fewer images: name, shapes of feature maps and weights, padding, groups.
+type Layer = (&'static str, [usize; 4], [usize; 4], usize, usize);
+const LAYERS: [Layer; 7] = [
     ("alexnet-2012 conv2", [8, 96, 27, 27], [256, 48, 5, 5], 2, 2),
     ("alexnet-2012 conv3", [16, 256, 13, 13], [384, 256, 3, 3], 1, 1),
     ("alexnet-2012 conv5", [16, 384, 13, 13], [256, 192, 3, 3], 1, 2),
@@ -91,6 +92,7 @@ const LAYERS: [(&str, [usize; 4], [usize; 4], usize, usize); 7] = [
 /// The error of the layers against f64, beside that of the direct method:
 /// `cargo test -p alexnet-ops --lib -- winograd --nocapture` prints it.
 #[test]
+#[allow(clippy::print_stdout)] // a table for documents
 fn errors_are_at_most_four_times_those_of_the_direct_method() {
     let mut worse = Vec::new();
     for (name, input, weight, padding, groups) in LAYERS {
