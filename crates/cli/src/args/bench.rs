@@ -76,7 +76,7 @@ pub(crate) struct BenchDataArgs {
     pub(crate) no_decode: bool,
     /// Format in which images go to the device: floats or bytes
     ///
-    /// Bytes are converted on the device.
+    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding.
     #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats")]
     pub(crate) upload: Upload,
     /// Batch size

@@ -75,7 +75,7 @@ pub(crate) struct ExecutionArgs {
     pub(crate) workers: usize,
     /// Format in which images go to the device: floats or bytes
     ///
-    /// Bytes are converted on the device.
+    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding.
     #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats", help_heading = "Data")]
     pub(crate) upload: Upload,
     /// Retrain runs that already exist
