@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn convolution_by_winograd(
+    fn layer_by_winograd(
         (batch, channels, filters) in (8usize..12, 32usize..36, 32usize..40),
         (side, five, relu) in (5usize..20, any::<bool>(), any::<bool>()),
         (groups, seed) in (1usize..3, 0u64..1000),

@@ -117,7 +117,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn minimal_filtering_is_convolution(
+    fn filtering_at_points_is_the_direct_method(
         (batch, channels, filters, groups) in (8usize..20, 32usize..36, 32usize..40, 1usize..3),
         (input, five) in ([1usize..20, 1..20], any::<bool>()),
         sides in [0usize..7, 0..7, 0..7, 0..7],
