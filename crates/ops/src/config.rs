@@ -51,7 +51,7 @@ pub struct Conv2d {
     pub groups: usize,
     /// Whether a ReLU follows, in the sweep that adds the bias.
     pub relu: bool,
-    /// How it is computed on Flex.
+    /// The method on Flex.
     pub method: ConvMethod,
 }
 

@@ -20,9 +20,9 @@ fn either<T: Copy + Send + Sync + 'static, const N: usize>(
     values: [(&'static str, T); N],
 ) -> impl TypedValueParser<Value = T> {
     let names = values.map(|(name, _)| name);
-    PossibleValuesParser::new(names).map(move |name| {
+    PossibleValuesParser::new(names).try_map(move |name| {
         let found = values.iter().find(|(value, _)| *value == name);
-        found.expect("the parser accepts these names only").1
+        found.map(|(_, value)| *value).ok_or("no such value")
     })
 }
 

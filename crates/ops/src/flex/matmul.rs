@@ -98,7 +98,15 @@ pub(crate) fn strips([m, n, k]: [usize; 3], left: Matrix, right: Matrix) -> Vec<
                     let (of_panel, rest) = sums.split_at_mut(m * panel.width);
                     let (lines, others) = packed.split_at(block.len() * panel.width);
                     let columns = columns.range(block.clone());
-                    product(left.values, rows.all(), columns, (lines, panel.width), of_panel, start > 0);
+                    product(
+                        left.values,
+                        rows.all(),
+                        columns,
+                        (lines, panel.width),
+                        of_panel,
+                        start > 0,
+                        COLUMNS,
+                    );
                     (sums, packed) = (rest, others);
                 }
             }
@@ -196,7 +204,15 @@ pub(crate) fn by_rows<T: Send>(
                         &packed[start_of_panel + block.start * panel.width..][..block.len() * panel.width];
                     start_of_panel += k * panel.width;
                     let columns = columns.range(block.clone());
-                    product(values, rows.first(count), columns, (lines, panel.width), of_panel, start > 0);
+                    product(
+                        values,
+                        rows.first(count),
+                        columns,
+                        (lines, panel.width),
+                        of_panel,
+                        start > 0,
+                        COLUMNS,
+                    );
                     rest = others;
                 }
             }

@@ -13,8 +13,7 @@ use pulp::{as_arrays, as_arrays_mut};
 
 use super::registers::{Registers, WithRegisters, on_registers};
 
-/// Columns multiplied before moving to the next rows. This part of a panel stays in the first-level cache. A sum has a
-/// partial sum for each so many columns, so another number gives other bits.
+/// Columns multiplied before moving to the next rows, whose part of a panel stays in the first-level cache.
 pub(crate) const COLUMNS: usize = 256;
 
 /// A table of offsets.
@@ -90,7 +89,8 @@ fn lanes() -> usize {
     on_registers(Lanes)
 }
 
-/// `sums ← left · panel`, or `sums ← sums + left · panel` if `accumulate`.
+/// `sums ← left · panel`, or `sums ← sums + left · panel` if `accumulate`. A partial sum has at most `terms` terms:
+/// [`COLUMNS`], or fewer where the sums must round less. Another number gives other bits.
 ///
 /// # Shapes
 /// `panel`: `[columns, width]`; `sums`: `[rows, width]`.
@@ -104,21 +104,9 @@ pub(crate) fn product(
     (panel, width): (&[f32], usize),
     sums: &mut [f32],
     accumulate: bool,
+    terms: usize,
 ) {
-    product_in_blocks(values, rows, columns, (panel, width), sums, accumulate, COLUMNS);
-}
-
-/// [`product`] with at most this number of columns in a partial sum. Shorter partial sums round less.
-pub(crate) fn product_in_blocks(
-    values: &[f32],
-    rows: Offsets,
-    columns: Offsets,
-    (panel, width): (&[f32], usize),
-    sums: &mut [f32],
-    accumulate: bool,
-    block: usize,
-) {
-    on_registers(Product { values, rows, columns, panel, width, sums, accumulate, block });
+    on_registers(Product { values, rows, columns, panel, width, sums, accumulate, terms });
 }
 
 struct Product<'a> {
@@ -129,7 +117,7 @@ struct Product<'a> {
     width: usize,
     sums: &'a mut [f32],
     accumulate: bool,
-    block: usize,
+    terms: usize,
 }
 
 impl WithRegisters for Product<'_> {
@@ -151,7 +139,7 @@ impl WithRegisters for Product<'_> {
 impl Product<'_> {
     #[inline(always)]
     fn run<R: Registers, const ROWS: usize, const REGISTERS: usize>(self, registers: R) {
-        let Self { values, rows, columns, panel, width, sums, mut accumulate, block } = self;
+        let Self { values, rows, columns, panel, width, sums, mut accumulate, terms } = self;
         assert_eq!(width, REGISTERS * R::LANES);
         assert_eq!(panel.len(), columns.offsets.len() * width);
         assert_eq!(sums.len(), rows.offsets.len() * width);
@@ -172,7 +160,7 @@ impl Product<'_> {
                     values.as_ptr().wrapping_add(*start as usize)
                 });
                 let mut accumulate = accumulate;
-                for (columns, panel) in columns.chunks(block).zip(panel.chunks(block)) {
+                for (columns, panel) in columns.chunks(terms).zip(panel.chunks(terms)) {
                     let mut products = [[registers.splat(0.0); REGISTERS]; ROWS];
                     for (column, right) in columns.iter().zip(panel) {
                         for (start, products) in starts.iter().zip(&mut products) {
@@ -215,7 +203,15 @@ mod tests {
                 for accumulate in [false, true] {
                     let mut sums = vec![2.0; rows * panel.width];
                     let right_panel = (right.as_slice(), panel.width);
-                    product(&values, left_rows.all(), left_columns.all(), right_panel, &mut sums, accumulate);
+                    product(
+                        &values,
+                        left_rows.all(),
+                        left_columns.all(),
+                        right_panel,
+                        &mut sums,
+                        accumulate,
+                        COLUMNS,
+                    );
                     for (at, sum) in sums.iter().enumerate() {
                         let (row, lane) = (at / panel.width, at % panel.width);
                         let product = |column: usize| {
@@ -237,6 +233,6 @@ mod tests {
         let (rows, columns) = (Table::new([0, 3].into_iter()), Table::new([0, 2].into_iter()));
         let panel = panels(1).next().expect("one column");
         let (right, mut sums) = (vec![1.0; 2 * panel.width], vec![0.0; 2 * panel.width]);
-        product(&[0.0; 5], rows.all(), columns.all(), (&right, panel.width), &mut sums, false);
+        product(&[0.0; 5], rows.all(), columns.all(), (&right, panel.width), &mut sums, false, COLUMNS);
     }
 }

@@ -3,11 +3,13 @@
 mod autodiff;
 mod buffers;
 mod correlation;
+mod direct;
 mod geometry;
 mod images;
 mod kernel;
 mod packing;
-mod run;
+mod plan;
+mod store;
 #[cfg(test)]
 mod tests;
 mod tiling;

@@ -6,7 +6,7 @@ use super::buffers::{Buffers, sized, with_buffers};
 use super::geometry::Geometry;
 use super::images::Images;
 use super::tiling::Tile;
-use crate::flex::product::{Panel, panels, product};
+use crate::flex::product::{COLUMNS, Panel, panels, product};
 
 /// The largest number of partial sums of a weight gradient.
 const PARTIAL_SUMS: usize = 16;
@@ -41,7 +41,7 @@ pub(super) fn weight_gradient(input: &[f32], gradient: Images<'_>, shape: &Geome
                 let sums;
                 (sums, rest) = rest.split_at_mut(taps * panel.width);
                 let pixels = tiling.pixels.first(tile.images * count);
-                product(window, tiling.taps.all(), pixels, (lines, panel.width), sums, true);
+                product(window, tiling.taps.all(), pixels, (lines, panel.width), sums, true, COLUMNS);
             }
         }
     };

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::config::{Conv2d, Padding};
 use crate::flex::par_fill::filled;
-use crate::flex::product::{Panel, Table, panels, product};
+use crate::flex::product::{COLUMNS, Panel, Table, panels, product};
 use crate::flex::rectify::rectified;
 
 /// Positions whose weights are packed together: a line of the cache has as many.
@@ -155,7 +155,15 @@ pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, s
             let (of_panel, rest) = sums.split_at_mut(batch * panel.width);
             let size = shape.taps() * panel.width;
             let right = (&packed[position * size..][..size], panel.width);
-            product(&padded[shape.first(position)..], images.all(), taps.all(), right, of_panel, false);
+            product(
+                &padded[shape.first(position)..],
+                images.all(),
+                taps.all(),
+                right,
+                of_panel,
+                false,
+                COLUMNS,
+            );
             sums = rest;
         }
     });
@@ -196,7 +204,7 @@ pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) ->
             }
             let (of_panel, rest) = sums.split_at_mut(taps * panel.width);
             let patches = padded.get(shape.first(position)..).unwrap_or_default();
-            product(patches, tap_table.all(), images.all(), (&lines, panel.width), of_panel, false);
+            product(patches, tap_table.all(), images.all(), (&lines, panel.width), of_panel, false, COLUMNS);
             sums = rest;
         }
     });
@@ -253,7 +261,7 @@ pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Shape) ->
                 let lines = &packed[position * filters * panel.width..][..filters * panel.width];
                 let right = (lines, panel.width);
                 let of_images = rows.first(images);
-                product(&gradient[position..], of_images, columns.all(), right, &mut sums, false);
+                product(&gradient[position..], of_images, columns.all(), right, &mut sums, false, COLUMNS);
                 for (image, sums) in sums.chunks_exact(panel.width).enumerate() {
                     let padded = &mut padded[image * shape.image() + first..];
                     for (offset, sum) in tap_offsets[panel.first..][..panel.count].iter().zip(sums) {

@@ -6,7 +6,7 @@
 //! tiles, one tile a lane.
 
 use super::super::correlation::Correlation;
-use super::transforms::{Inputs, SIDE, Transformation};
+use super::transforms::{Inputs, KernelSide, SIDE, Transformation};
 use crate::flex::product::Table;
 use crate::flex::registers::{Registers, WithRegisters, on_registers};
 
@@ -25,8 +25,7 @@ const LANES: usize = 16;
 /// The tiles of a group of images, or of a band of rows of one image.
 #[derive(Debug)]
 pub(in super::super) struct Grid {
-    /// Outputs of a tile along one side.
-    pub(super) step: usize,
+    pub(super) kernel: KernelSide,
     /// Images per group.
     pub(in super::super) images: usize,
     /// Bands of an image.
@@ -43,9 +42,9 @@ pub(in super::super) struct Grid {
     longer: usize,
     /// Size of a phase.
     phase: usize,
-    /// The places in the phases of the source's rows and columns that tiles reach.
-    /// Rows differ from band to band.
+    /// For each band, the places of the source's rows in the phases.
     reached_rows: Vec<Vec<usize>>,
+    /// The places of the source's columns in the phases.
     reached_columns: Vec<usize>,
     /// Tiles from an image to the next.
     across: usize,
@@ -56,9 +55,9 @@ pub(in super::super) struct Grid {
 }
 
 impl Grid {
-    /// The tiles of a correlation with square kernels of three or five taps a side.
-    pub(super) fn new(correlation: &Correlation, batch: usize) -> Self {
-        let step = SIDE + 1 - correlation.kernel[0];
+    /// The tiles of a correlation with such kernels.
+    pub(super) fn new(correlation: &Correlation, kernel: KernelSide, batch: usize) -> Self {
+        let step = kernel.step();
         let [rows, columns] = correlation.output.map(|side| side.div_ceil(step));
         let images = (TILES / (rows * columns)).clamp(1, batch.max(1));
         let in_band = rows.div_ceil((rows * columns).div_ceil(TILES));
@@ -87,7 +86,7 @@ impl Grid {
                 .flat_map(move |row| (0..tiles[1]).map(move |column| row * down + image * across + column))
         };
         Self {
-            step,
+            kernel,
             images,
             bands,
             tiles,
@@ -111,7 +110,7 @@ impl Grid {
 
     /// The first row of outputs of a band.
     pub(super) fn first_row(&self, band: usize) -> usize {
-        band * self.tiles[0] * self.step
+        band * self.tiles[0] * self.kernel.step()
     }
 
     /// Tiles of an image.
@@ -121,7 +120,8 @@ impl Grid {
 
     /// Elements of the buffer that [`transform`](Self::transform) works in.
     pub(super) fn work(&self) -> usize {
-        self.step * self.step * self.phase + self.step * SIDE * self.longer
+        let step = self.kernel.step();
+        step * step * self.phase + step * SIDE * self.longer
     }
 
     /// Transforms the source planes of a group in a band: `out` is `[point][source][place]`. `work` is of arbitrary content.
@@ -178,10 +178,9 @@ impl WithRegisters for Transform<'_> {
 
     #[inline(always)]
     fn with_registers<R: Registers>(self, registers: R) {
-        match self.grid.step {
-            2 => self.run::<R, 2>(registers),
-            4 => self.run::<R, 4>(registers),
-            other => panic!("tiles of {other} outputs"),
+        match self.grid.kernel {
+            KernelSide::Three => self.run::<R, 4>(registers),
+            KernelSide::Five => self.run::<R, 2>(registers),
         }
     }
 }

@@ -1,44 +1,41 @@
 //! Kernels at the points, and outputs from the points.
 
 use super::grid::{Grid, POINTS};
-use super::transforms::{self, SIDE, Taps, both_ways};
+use super::transforms::{self, KernelSide, SIDE, Taps, both_ways};
 use crate::flex::registers::{Registers, WithRegisters, on_registers};
 
 /// Transforms the kernels of a panel from `[source, tap][plane]` to `[point][source][plane]`; `width` planes lie side by
-/// side, and a kernel has `side · side` taps.
-pub(super) fn transform_kernels(values: &[f32], side: usize, width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; values.len() / (side * side) * POINTS];
-    on_registers(Kernels { values, side, width, out: &mut out });
-    out
+/// side.
+pub(super) fn transform_kernels(values: &[f32], side: KernelSide, width: usize) -> Vec<f32> {
+    on_registers(Kernels { values, side, width })
 }
 
 struct Kernels<'a> {
     values: &'a [f32],
-    side: usize,
+    side: KernelSide,
     width: usize,
-    out: &'a mut [f32],
 }
 
 impl WithRegisters for Kernels<'_> {
-    type Output = ();
+    type Output = Vec<f32>;
 
     #[inline(always)]
-    fn with_registers<R: Registers>(self, registers: R) {
+    fn with_registers<R: Registers>(self, registers: R) -> Vec<f32> {
         match self.side {
-            3 => self.run::<R, 3>(registers),
-            5 => self.run::<R, 5>(registers),
-            other => panic!("kernels of {other} taps"),
+            KernelSide::Three => self.run::<R, 3>(registers),
+            KernelSide::Five => self.run::<R, 5>(registers),
         }
     }
 }
 
 impl Kernels<'_> {
     #[inline(always)]
-    fn run<R: Registers, const TAPS: usize>(self, registers: R) {
+    fn run<R: Registers, const TAPS: usize>(self, registers: R) -> Vec<f32> {
         let wide = self.width / R::LANES;
         let values = R::slice(self.values);
         let plane = values.len() / (TAPS * TAPS);
-        let out = R::slice_mut(self.out);
+        let mut transformed = vec![0.0; self.values.len() / (TAPS * TAPS) * POINTS];
+        let out = R::slice_mut(&mut transformed);
         for at in 0..plane {
             // `at` counts the registers of a source's line of planes.
             let (source, register) = (at / wide, at % wide);
@@ -49,6 +46,7 @@ impl Kernels<'_> {
                 out[point * plane + at] = value;
             }
         }
+        transformed
     }
 }
 
@@ -76,10 +74,9 @@ impl WithRegisters for Outputs<'_> {
 
     #[inline(always)]
     fn with_registers<R: Registers>(self, registers: R) {
-        match self.grid.step {
-            2 => self.run::<R, 2>(registers),
-            4 => self.run::<R, 4>(registers),
-            other => panic!("tiles of {other} outputs"),
+        match self.grid.kernel {
+            KernelSide::Three => self.run::<R, 4>(registers),
+            KernelSide::Five => self.run::<R, 2>(registers),
         }
     }
 }

@@ -22,14 +22,15 @@ use rayon::prelude::*;
 
 use self::grid::POINTS;
 use self::kernels::{transform_kernels, transform_outputs};
+use self::transforms::KernelSide;
 use super::buffers::{Buffers, sized, with_buffers};
 use super::correlation::Correlation;
 use super::packing::Packed;
-use super::run::{Finish, Planes};
+use super::store::{Finish, Planes};
 use super::tiling::Tile;
 use crate::config::ConvMethod;
 use crate::flex::MANY_IMAGES;
-use crate::flex::product::product_in_blocks;
+use crate::flex::product::product;
 
 /// The most terms of a partial sum at a point. Longer ones would exceed four times the direct method's error.
 const TERMS: usize = 28;
@@ -38,28 +39,29 @@ const TERMS: usize = 28;
 /// save.
 const PLANES: usize = 32;
 
+impl Grid {
+    /// Transforms the kernels of each panel.
+    pub(super) fn kernels(&self, packed: Vec<Packed>) -> Vec<Packed> {
+        let transformed = |packed: Packed| {
+            let values = transform_kernels(&packed.values, self.kernel, packed.panel.width);
+            Packed { values, ..packed }
+        };
+        packed.into_par_iter().map(transformed).collect()
+    }
+}
+
 impl Correlation {
     /// Returns the tiles of minimal filtering if it pays. The rule knows shapes only, since a rule that measured would
     /// make results depend on the machine.
     pub(super) fn winograd(&self, method: ConvMethod, batch: usize) -> Option<Grid> {
-        let [tall, wide] = self.kernel;
-        let fits = method == ConvMethod::Winograd && self.stride == 1 && self.step == 1 && tall == wide;
-        if !fits || ![3, 5].contains(&tall) || batch < MANY_IMAGES || self.sources.min(self.planes) < PLANES {
+        let kernel = KernelSide::of(self.kernel)?;
+        let fits = method == ConvMethod::Winograd && self.stride == 1 && self.step == 1;
+        if !fits || batch < MANY_IMAGES || self.sources.min(self.planes) < PLANES {
             return None;
         }
-        let grid = Grid::new(self, batch);
-        let direct = self.output[0] * self.output[1] * tall * wide;
+        let grid = Grid::new(self, kernel, batch);
+        let direct = self.output[0] * self.output[1] * self.kernel[0] * self.kernel[1];
         (direct >= 2 * grid.of_image() * POINTS).then_some(grid)
-    }
-
-    /// Transforms the kernels of each panel.
-    pub(super) fn winograd_kernels(&self, packed: Vec<Packed>) -> Vec<Packed> {
-        let side = self.kernel[0];
-        let transformed = |packed: Packed| {
-            let values = transform_kernels(&packed.values, side, packed.panel.width);
-            Packed { values, ..packed }
-        };
-        packed.into_par_iter().map(transformed).collect()
     }
 
     /// Correlates a group of images that are computed together.
@@ -80,7 +82,7 @@ impl Correlation {
             .flat_map(|kernels| (0..grid.bands).map(move |band| (kernels, band)))
         {
             let (tiles, first) = (grid.count(images, band), grid.first_row(band));
-            let rows = (self.output[0] - first).min(grid.tiles[0] * grid.step);
+            let rows = (self.output[0] - first).min(grid.tiles[0] * grid.kernel.step());
             let tile = Tile { images, first, rows };
             with_buffers(|Buffers { window, sums, transformed, products }| {
                 let transformed = sized(transformed, POINTS * self.sources * grid.length);
@@ -94,7 +96,7 @@ impl Correlation {
                         let values = &transformed[point * plane..][..plane];
                         let panel = &kernel.values[point * self.sources * width..][..self.sources * width];
                         let (places, planes) = (grid.places.first(tiles), grid.planes.all());
-                        product_in_blocks(values, places, planes, (panel, width), products, false, terms);
+                        product(values, places, planes, (panel, width), products, false, terms);
                     }
                     let sums = sized(sums, images * rows * self.output[1] * width);
                     transform_outputs(grid, [rows, self.output[1]], products, width, sums);

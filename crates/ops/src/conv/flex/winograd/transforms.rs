@@ -1,9 +1,9 @@
 //! The transformations of Winograd's minimal filtering.
 //!
 //! A kernel of `n` taps and six inputs give `7 − n` outputs: kernel and inputs are seen as polynomials, which are
-//! evaluated at six points, multiplied point by point and interpolated. The points are 0, 1, −1, ½, −2 and infinity,
-//! those with the smallest rounding error of several tried. The same points, and so the same transformation of inputs,
-//! serve three taps (four outputs) and five taps (two outputs). In two dimensions a transformation is applied to the columns of a tile and then to its rows.
+//! evaluated at six points, multiplied point by point and interpolated. The points are 0, 1, −1, ½, −2 and infinity. The
+//! same points, and so the same transformation of inputs, serve three taps (four outputs) and five taps (two outputs). In
+//! two dimensions a transformation is applied to the columns of a tile and then to its rows.
 //!
 //! Sources: Winograd 1980, *Arithmetic Complexity of Computations*; Lavin & Gray 2016, arXiv 1509.09308.
 
@@ -11,6 +11,34 @@ use crate::flex::registers::Registers;
 
 /// Inputs of a tile along one side, and the number of points.
 pub(super) const SIDE: usize = 6;
+
+/// The side of the kernels that are filtered so.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum KernelSide {
+    /// Three by three taps: tiles of four by four outputs.
+    Three,
+    /// Five by five taps: tiles of two by two outputs.
+    Five,
+}
+
+impl KernelSide {
+    /// Returns `None` for kernels of another shape.
+    pub(super) fn of(kernel: [usize; 2]) -> Option<Self> {
+        match kernel {
+            [3, 3] => Some(Self::Three),
+            [5, 5] => Some(Self::Five),
+            _ => None,
+        }
+    }
+
+    /// Outputs of a tile along one side, and inputs from a tile to the next.
+    pub(super) fn step(self) -> usize {
+        match self {
+            Self::Three => 4,
+            Self::Five => 2,
+        }
+    }
+}
 
 /// A linear transformation of `I` numbers to `O` numbers, in each lane.
 pub(super) trait Transformation<const I: usize, const O: usize> {
