@@ -1,55 +1,90 @@
-//! Tiles of source planes, and their transformation.
-//!
-//! Tiles overlap: each has [`SIDE`] rows and columns and begins `step` after the one before. The source under a group of
-//! images is split into `step · step` phases: phase `[y, x]` holds the pixels whose row and column have the remainders
-//! `y` and `x`. The same pixel of adjacent tiles is adjacent in its phase. So the transformation works on whole runs of
-//! tiles, one tile a lane.
+//! Tiles of feature maps.
+
+use std::ops::Range;
 
 use super::super::correlation::Correlation;
-use super::transforms::{Inputs, KernelSide, SIDE, Transformation};
-use crate::flex::product::Table;
-use crate::flex::registers::{Registers, WithRegisters, on_registers};
+use super::transforms::{KernelSide, LONG, SHORT};
+use crate::flex::product::{Offsets, Table};
 
 /// Points of a tile in two dimensions.
-pub(super) const POINTS: usize = SIDE * SIDE;
+pub(super) const POINTS: usize = LONG * LONG;
 
-/// Tiles to compute together, about: their points and products stay in a near cache.
+/// Tiles to compute together, about: few enough for their points to stay in a near cache, enough for each kernel that is
+/// read.
 const TILES: usize = 56;
 
-/// The place of a row or column that no tile reaches.
-const OUTSIDE: usize = usize::MAX;
+/// Source planes that are transformed together, one a lane: a multiple of the widest register.
+pub(super) const LANES: usize = 16;
 
-/// Runs of tiles are a multiple of the widest register.
-const LANES: usize = 16;
+/// Adjacent tiles along one side of a feature map: long ones, then short ones, which compute one output fewer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiles {
+    long: usize,
+    short: usize,
+    /// Outputs of a long tile.
+    step: usize,
+}
 
-/// The tiles of a group of images, or of a band of rows of one image.
+impl Tiles {
+    /// As few tiles as cover this many outputs, as many of them short as possible.
+    fn cover(outputs: usize, kernel: KernelSide) -> Self {
+        let step = kernel.step();
+        let tiles = outputs.div_ceil(step);
+        let long = match kernel {
+            KernelSide::Three => outputs.saturating_sub(tiles * (step - 1)),
+            // A short tile would have a single output.
+            KernelSide::Five => tiles,
+        };
+        Self { long, short: tiles - long, step }
+    }
+
+    fn count(self) -> usize {
+        self.long + self.short
+    }
+
+    /// Points of all tiles.
+    fn points(self) -> usize {
+        self.long * LONG + self.short * SHORT
+    }
+
+    /// The first output of a tile, and its first input.
+    fn first(self, tile: usize) -> usize {
+        tile * self.step - tile.saturating_sub(self.long)
+    }
+
+    /// Inputs under all tiles.
+    pub(super) fn inputs(self) -> usize {
+        match self.count() {
+            0 => 0,
+            count => self.first(count - 1) + if self.short > 0 { SHORT } else { LONG },
+        }
+    }
+
+    fn part(self, tiles: Range<usize>) -> Self {
+        let long = self.long.clamp(tiles.start, tiles.end) - tiles.start;
+        Self { long, short: tiles.len() - long, ..self }
+    }
+
+    /// The tiles with this many points.
+    fn of(self, points: usize) -> Range<usize> {
+        if points == LONG { 0..self.long } else { self.long..self.count() }
+    }
+}
+
+/// The tiles of a correlation, in bands of rows that are computed together.
 #[derive(Debug)]
 pub(in super::super) struct Grid {
     pub(super) kernel: KernelSide,
     /// Images per group.
     pub(in super::super) images: usize,
-    /// Bands of an image.
-    pub(super) bands: usize,
-    /// `[rows, columns]` of the tiles of a band.
-    pub(super) tiles: [usize; 2],
-    /// Rows of tiles of an image.
-    rows: usize,
-    /// Tiles from a row of tiles to the next; those of all images lie between.
-    down: usize,
-    /// Length of a transformed plane at one point.
-    pub(super) length: usize,
-    /// Length of the vertically transformed tiles at one point.
-    longer: usize,
-    /// Size of a phase.
-    phase: usize,
-    /// For each band, the places of the source's rows in the phases.
-    reached_rows: Vec<Vec<usize>>,
-    /// The places of the source's columns in the phases.
-    reached_columns: Vec<usize>,
-    /// Tiles from an image to the next.
-    across: usize,
-    /// The places of tiles in a plane: image by image, row by row.
-    pub(super) places: Table,
+    rows: Tiles,
+    columns: Tiles,
+    /// Rows of tiles of a band.
+    in_band: usize,
+    /// The most tiles of a band.
+    pub(super) capacity: usize,
+    /// The offset of each tile in a transformed source plane.
+    places: Table,
     /// The offsets of source planes at one point.
     pub(super) planes: Table,
 }
@@ -57,184 +92,172 @@ pub(in super::super) struct Grid {
 impl Grid {
     /// The tiles of a correlation with such kernels.
     pub(super) fn new(correlation: &Correlation, kernel: KernelSide, batch: usize) -> Self {
-        let step = kernel.step();
-        let [rows, columns] = correlation.output.map(|side| side.div_ceil(step));
-        let images = (TILES / (rows * columns)).clamp(1, batch.max(1));
-        let in_band = rows.div_ceil((rows * columns).div_ceil(TILES));
-        let (bands, tiles) = (rows.div_ceil(in_band), [in_band, columns]);
-        let beyond = (SIDE - 1) / step;
-        let across = tiles[1] + beyond;
-        let down = images * across;
-        let length = (tiles[0] * down).next_multiple_of(LANES);
-        let longer = (length + beyond).next_multiple_of(LANES);
-        let phase = longer + beyond * down;
-        // Rows and columns before the first tile or after the last are not reached.
-        let reached = |d: usize, first: usize, [of_remainder, of_tile]: [usize; 2]| {
-            let side = (tiles[d] + beyond) * step;
-            let first = correlation.first[d] + (first * step) as isize;
-            let inside = (0..correlation.source[d] as isize).map(move |at| at - first);
-            let place = move |at: isize| {
-                let at = usize::try_from(at).ok().filter(|at| *at < side);
-                at.map_or(OUTSIDE, |at| at % step * of_remainder + at / step * of_tile)
-            };
-            inside.map(place).collect::<Vec<usize>>()
-        };
-        let reached_rows = (0..bands).map(|band| reached(0, band * in_band, [step * phase, down])).collect();
-        let reached_columns = reached(1, 0, [phase, 1]);
-        let place = move |image: usize| {
-            (0..tiles[0])
-                .flat_map(move |row| (0..tiles[1]).map(move |column| row * down + image * across + column))
-        };
+        let [rows, columns] = correlation.output.map(|side| Tiles::cover(side, kernel));
+        let tiles = rows.count() * columns.count();
+        let images = (TILES / tiles).clamp(1, batch.max(1));
+        let in_band = rows.count().div_ceil(tiles.div_ceil(TILES));
+        let capacity = images * in_band * columns.count();
+        let place = |source: usize| source / LANES * capacity * LANES + source % LANES;
         Self {
             kernel,
             images,
-            bands,
-            tiles,
             rows,
-            down,
-            length,
-            longer,
-            phase,
-            reached_rows,
-            reached_columns,
-            across,
-            places: Table::new((0..images).flat_map(place)),
-            planes: Table::new((0..correlation.sources).map(|source| source * length)),
+            columns,
+            in_band,
+            capacity,
+            places: Table::new((0..capacity).map(|tile| tile * LANES)),
+            planes: Table::new((0..correlation.sources).map(place)),
         }
     }
 
-    /// Tiles of a band of this many images.
-    pub(super) fn count(&self, images: usize, band: usize) -> usize {
-        images * self.tiles[0].min(self.rows - band * self.tiles[0]) * self.tiles[1]
+    /// Multiplications of a source plane with a kernel in one image.
+    pub(super) fn products(&self) -> usize {
+        self.rows.points() * self.columns.points()
     }
 
-    /// The first row of outputs of a band.
-    pub(super) fn first_row(&self, band: usize) -> usize {
-        band * self.tiles[0] * self.kernel.step()
+    /// The bands of this many images.
+    pub(super) fn bands(&self, images: usize) -> impl Iterator<Item = Band> {
+        let (rows, columns) = (self.rows, self.columns);
+        (0..rows.count()).step_by(self.in_band).map(move |start| {
+            let end = (start + self.in_band).min(rows.count());
+            Band { images, first: rows.first(start), rows: rows.part(start..end), columns }
+        })
     }
 
-    /// Tiles of an image.
-    pub(super) fn of_image(&self) -> usize {
-        self.rows * self.tiles[1]
+    /// The offsets of tiles in a transformed source plane.
+    pub(super) fn places(&self, tiles: Range<usize>) -> Offsets<'_> {
+        self.places.range(tiles)
     }
 
-    /// Elements of the buffer that [`transform`](Self::transform) works in.
-    pub(super) fn work(&self) -> usize {
-        let step = self.kernel.step();
-        step * step * self.phase + step * SIDE * self.longer
+    /// Elements of the transformed source planes at one point. The odd number of cache lines keeps the points apart: with
+    /// a power of two between them they would evict each other.
+    pub(super) fn at_point(&self, sources: usize) -> usize {
+        (sources.div_ceil(LANES) * self.capacity | 1) * LANES
     }
 
-    /// Transforms the source planes of a group in a band: `out` is `[point][source][place]`. `work` is of arbitrary content.
-    pub(super) fn transform(
-        &self,
-        correlation: &Correlation,
-        source: &[f32],
-        [group, band]: [usize; 2],
-        work: &mut [f32],
-        out: &mut [f32],
-    ) {
-        on_registers(Transform { grid: self, correlation, source, group, band, work, out });
+    /// Elements of the source under a band of one image.
+    pub(super) fn window(&self) -> usize {
+        self.rows.part(0..self.in_band).inputs() * self.columns.inputs() * LANES
+    }
+}
+
+/// Rows of tiles of some images.
+#[derive(Debug)]
+pub(super) struct Band {
+    pub(super) images: usize,
+    /// The first row of outputs.
+    pub(super) first: usize,
+    pub(super) rows: Tiles,
+    pub(super) columns: Tiles,
+}
+
+impl Band {
+    /// Tiles of all images.
+    pub(super) fn count(&self) -> usize {
+        self.images * self.rows.count() * self.columns.count()
     }
 
-    /// Copies a source plane of each image into the phases. What lies outside of the plane is zero already.
-    #[inline(always)]
-    fn split(
-        &self,
-        planes: &[f32],
-        [plane, next]: [usize; 2],
-        width: usize,
-        band: usize,
-        phases: &mut [f32],
-    ) {
-        let (rows, columns) = (&self.reached_rows[band], &self.reached_columns);
-        for (image, plane) in planes.chunks(next).map(|planes| &planes[..plane]).enumerate() {
-            for (row, line) in rows.iter().zip(plane.chunks_exact(width)) {
-                if *row != OUTSIDE {
-                    let phases = &mut phases[row + image * self.across..];
-                    for (column, value) in columns.iter().zip(line) {
-                        // A column outside is outside of the buffer.
-                        if let Some(place) = phases.get_mut(*column) {
-                            *place = *value;
-                        }
+    /// Rows of outputs of all tiles.
+    pub(super) fn outputs(&self) -> usize {
+        self.rows.first(self.rows.count())
+    }
+
+    /// The tiles that have this point. Tiles are ordered by their size for that: short rows come first and long rows last,
+    /// and tiles with long columns lie between those with short ones.
+    pub(super) fn tiles_at(&self, point: usize) -> Range<usize> {
+        let [a, b, c, d] =
+            [[SHORT, SHORT], [LONG, SHORT], [LONG, LONG], [SHORT, LONG]].map(|size| self.of(size).tiles);
+        match [point / LONG < SHORT, point % LONG < SHORT] {
+            [true, true] => a.start..d.end,
+            [false, true] => b.start..c.end,
+            [true, false] => c.start..d.end,
+            [false, false] => c,
+        }
+    }
+
+    /// The tiles of this size, in points.
+    pub(super) fn of(&self, [tall, wide]: [usize; 2]) -> Part {
+        let [rows, columns] = [self.rows.of(tall), self.columns.of(wide)];
+        let [short, long] = [self.columns.short, self.columns.long].map(|columns| self.images * columns);
+        let start = match [tall, wide] {
+            [SHORT, SHORT] => 0,
+            [_, SHORT] => self.rows.short * short,
+            [LONG, _] => self.rows.count() * short,
+            _ => self.rows.count() * short + self.rows.long * long,
+        };
+        Part { tiles: start..start + self.images * rows.len() * columns.len(), rows, columns }
+    }
+
+    /// The first output of a tile in the band.
+    pub(super) fn output(&self, [row, column]: [usize; 2]) -> [usize; 2] {
+        [self.rows.first(row), self.columns.first(column)]
+    }
+}
+
+/// The tiles of a band that have one size, image by image and row by row.
+#[derive(Debug)]
+pub(super) struct Part {
+    tiles: Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Part {
+    /// Each tile of an image, with its row and column.
+    pub(super) fn of_image(&self, image: usize) -> impl Iterator<Item = (usize, [usize; 2])> {
+        let Self { tiles, rows, columns } = self;
+        let first = tiles.start + image * rows.len() * columns.len();
+        let places = rows.clone().flat_map(|row| columns.clone().map(move |column| [row, column]));
+        (first..).zip(places)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_outputs_with_the_fewest_points() {
+        for (outputs, long, short) in
+            [(1, 0, 1), (4, 1, 0), (5, 0, 2), (6, 0, 2), (8, 2, 0), (13, 1, 3), (27, 6, 1)]
+        {
+            let tiles = Tiles::cover(outputs, KernelSide::Three);
+            assert_eq!((tiles.long, tiles.short), (long, short), "{outputs}");
+            assert!((outputs..outputs + 4).contains(&tiles.first(tiles.count())), "{outputs}");
+            // Each tile begins where the one before ends.
+            for tile in 0..tiles.count() {
+                let outputs = if tile < long { 4 } else { 3 };
+                assert_eq!(tiles.first(tile + 1), tiles.first(tile) + outputs);
+            }
+        }
+        assert_eq!(Tiles::cover(27, KernelSide::Five).count(), 14);
+    }
+
+    #[test]
+    fn a_point_has_the_tiles_of_its_sizes() {
+        let rows = Tiles::cover(13, KernelSide::Three);
+        for rows in [rows, rows.part(0..2), rows.part(1..4)] {
+            let band = Band { images: 3, first: 0, rows, columns: Tiles::cover(14, KernelSide::Three) };
+            let sizes = [[SHORT, SHORT], [SHORT, LONG], [LONG, SHORT], [LONG, LONG]];
+            let mut numbers = Vec::new();
+            for size in sizes {
+                for (tile, [row, column]) in
+                    (0..3).flat_map(|image| band.of(size).of_image(image).collect::<Vec<_>>())
+                {
+                    assert_eq!([row < rows.long, column < 2], size.map(|points| points == LONG));
+                    for point in 0..POINTS {
+                        let has = point / LONG < size[0] && point % LONG < size[1];
+                        assert_eq!(
+                            band.tiles_at(point).contains(&tile),
+                            has,
+                            "{rows:?}, tile {tile}, point {point}"
+                        );
                     }
+                    numbers.push(tile);
                 }
             }
-        }
-    }
-}
-
-struct Transform<'a> {
-    grid: &'a Grid,
-    correlation: &'a Correlation,
-    source: &'a [f32],
-    group: usize,
-    band: usize,
-    work: &'a mut [f32],
-    out: &'a mut [f32],
-}
-
-impl WithRegisters for Transform<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_registers<R: Registers>(self, registers: R) {
-        match self.grid.kernel {
-            KernelSide::Three => self.run::<R, 4>(registers),
-            KernelSide::Five => self.run::<R, 2>(registers),
-        }
-    }
-}
-
-impl Transform<'_> {
-    #[inline(always)]
-    fn run<R: Registers, const STEP: usize>(self, registers: R) {
-        let Self { grid, correlation, source, group, band, work, out } = self;
-        let &Grid { length, longer, down, phase, .. } = grid;
-        let (phases, vertical) = work.split_at_mut(STEP * STEP * phase);
-        phases.fill(0.0);
-        let (sources, [height, width]) = (correlation.sources, correlation.source);
-        let (plane, next) = (height * width, correlation.groups * sources * height * width);
-        for channel in 0..sources {
-            let planes = &source[(group * sources + channel) * plane..];
-            grid.split(planes, [plane, next], width, band, phases);
-            for (x, vertical) in vertical.chunks_exact_mut(SIDE * longer).take(STEP).enumerate() {
-                let lines: [&[R::Floats]; SIDE] = std::array::from_fn(|y| {
-                    R::slice(&phases[(y % STEP * STEP + x) * phase + y / STEP * down..][..longer])
-                });
-                let mut out = vertical.chunks_exact_mut(longer);
-                let out: [&mut [R::Floats]; SIDE] =
-                    std::array::from_fn(|_| R::slice_mut(out.next().expect("a line for each point")));
-                transform(registers, lines, out);
-            }
-            for (y, out) in out.chunks_exact_mut(SIDE * sources * length).enumerate() {
-                let lines: [&[R::Floats]; SIDE] = std::array::from_fn(|x| {
-                    R::slice(&vertical[(x % STEP * SIDE + y) * longer + x / STEP..][..length])
-                });
-                let mut out = out.chunks_exact_mut(sources * length);
-                let out: [&mut [R::Floats]; SIDE] = std::array::from_fn(|_| {
-                    R::slice_mut(
-                        &mut out.next().expect("a plane for each point")[channel * length..][..length],
-                    )
-                });
-                transform(registers, lines, out);
-            }
-        }
-    }
-}
-
-/// Transforms lines of inputs to lines of points.
-#[inline(always)]
-fn transform<R: Registers>(registers: R, lines: [&[R::Floats]; SIDE], out: [&mut [R::Floats]; SIDE]) {
-    let count = lines[0].len();
-    let lines = lines.map(|line| &line[..count]);
-    let mut out = out.map(|line| &mut line[..count]);
-    for at in 0..count {
-        let mut values = [registers.splat(0.0); SIDE];
-        for (value, line) in values.iter_mut().zip(&lines) {
-            *value = line[at];
-        }
-        for (line, value) in out.iter_mut().zip(Inputs::apply(registers, values)) {
-            line[at] = value;
+            numbers.sort_unstable();
+            assert!(numbers.into_iter().eq(0..band.count()));
         }
     }
 }

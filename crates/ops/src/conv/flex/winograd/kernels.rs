@@ -1,7 +1,7 @@
 //! Kernels at the points, and outputs from the points.
 
-use super::grid::{Grid, POINTS};
-use super::transforms::{self, KernelSide, SIDE, Taps, both_ways};
+use super::grid::{Band, POINTS};
+use super::transforms::{self, KernelSide, LONG, SHORT, Taps, Transformation, both_ways};
 use crate::flex::registers::{Registers, WithRegisters, on_registers};
 
 /// Transforms the kernels of a panel from `[source, tap][plane]` to `[point][source][plane]`; `width` planes lie side by
@@ -40,8 +40,9 @@ impl Kernels<'_> {
             // `at` counts the registers of a source's line of planes.
             let (source, register) = (at / wide, at % wide);
             let from = source * TAPS * TAPS * wide + register;
-            let points =
-                both_ways::<R, Taps, TAPS, SIDE>(registers, |y, x| values[from + (y * TAPS + x) * wide]);
+            let points = both_ways::<R, Taps, TAPS, LONG, TAPS, LONG>(registers, |y, x| {
+                values[from + (y * TAPS + x) * wide]
+            });
             for (point, value) in points.into_iter().flatten().enumerate() {
                 out[point * plane + at] = value;
             }
@@ -52,17 +53,19 @@ impl Kernels<'_> {
 
 /// Transforms products at the points, `[point][tile][plane]`, to sums `[image][pixel][plane]`.
 pub(super) fn transform_outputs(
-    grid: &Grid,
+    band: &Band,
+    kernel: KernelSide,
     [rows, columns]: [usize; 2],
     products: &[f32],
     width: usize,
     sums: &mut [f32],
 ) {
-    on_registers(Outputs { grid, side: [rows, columns], products, width, sums });
+    on_registers(Outputs { band, kernel, side: [rows, columns], products, width, sums });
 }
 
 struct Outputs<'a> {
-    grid: &'a Grid,
+    band: &'a Band,
+    kernel: KernelSide,
     side: [usize; 2],
     products: &'a [f32],
     width: usize,
@@ -73,32 +76,45 @@ impl WithRegisters for Outputs<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_registers<R: Registers>(self, registers: R) {
-        match self.grid.kernel {
-            KernelSide::Three => self.run::<R, 4>(registers),
-            KernelSide::Five => self.run::<R, 2>(registers),
+    fn with_registers<R: Registers>(mut self, registers: R) {
+        match self.kernel {
+            KernelSide::Three => {
+                self.fill::<R, LONG, 4, LONG, 4>(registers);
+                self.fill::<R, LONG, 4, SHORT, 3>(registers);
+                self.fill::<R, SHORT, 3, LONG, 4>(registers);
+                self.fill::<R, SHORT, 3, SHORT, 3>(registers);
+            }
+            KernelSide::Five => self.fill::<R, LONG, 2, LONG, 2>(registers),
         }
     }
 }
 
 impl Outputs<'_> {
+    /// Transforms the tiles of one size.
     #[inline(always)]
-    fn run<R: Registers, const STEP: usize>(self, registers: R) {
-        let Self { grid, side: [rows, columns], products, width, sums } = self;
+    fn fill<R: Registers, const TALL: usize, const DOWN: usize, const WIDE: usize, const ACROSS: usize>(
+        &mut self,
+        registers: R,
+    ) where
+        transforms::Outputs: Transformation<TALL, DOWN> + Transformation<WIDE, ACROSS>,
+    {
+        let &mut Self { band, side: [rows, columns], products, width, ref mut sums, .. } = self;
         let wide = width / R::LANES;
         let (products, sums) = (R::slice(products), R::slice_mut(sums));
         let plane = products.len() / POINTS;
-        let [down, across] = grid.tiles;
-        for tile in 0..plane / wide {
-            let (image, y0, x0) = (tile / (down * across), tile / across % down * STEP, tile % across * STEP);
-            for register in 0..wide {
-                let at = tile * wide + register;
-                let outputs = both_ways::<R, transforms::Outputs, SIDE, STEP>(registers, |y, x| {
-                    products[(y * SIDE + x) * plane + at]
-                });
-                for (y, line) in outputs.into_iter().enumerate().take(rows - y0) {
-                    for (x, value) in line.into_iter().enumerate().take(columns - x0) {
-                        sums[((image * rows + y0 + y) * columns + x0 + x) * wide + register] = value;
+        for image in 0..band.images {
+            for (tile, place) in band.of([TALL, WIDE]).of_image(image) {
+                let [y0, x0] = band.output(place);
+                for register in 0..wide {
+                    let at = tile * wide + register;
+                    let outputs =
+                        both_ways::<R, transforms::Outputs, TALL, DOWN, WIDE, ACROSS>(registers, |y, x| {
+                            products[(y * LONG + x) * plane + at]
+                        });
+                    for (y, line) in outputs.into_iter().enumerate().take(rows - y0) {
+                        for (x, value) in line.into_iter().enumerate().take(columns - x0) {
+                            sums[((image * rows + y0 + y) * columns + x0 + x) * wide + register] = value;
+                        }
                     }
                 }
             }

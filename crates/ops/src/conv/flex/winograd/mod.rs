@@ -3,15 +3,17 @@
 //! A tile of six by six inputs and a kernel are transformed to 36 points ([`transforms`]), where a convolution is a
 //! product, point by point; the sum over source planes is a matrix product at each point; and its results are
 //! transformed to outputs. Kernels of three taps a side give tiles of four by four outputs with 36 multiplications, not
-//! 144; kernels of five taps tiles of two by two with 36, not 100. The input gradient is such a convolution too. The weight
-//! gradient is computed by the direct method: filtered by the gradient's pixels, its sums over all tiles of a batch round
-//! so much that they must be cut into short partial sums, and then nothing is left of the gain.
+//! 144; kernels of five taps tiles of two by two with 36, not 100. Where tiles of four outputs would overhang, short ones
+//! of three outputs take their place: 13 outputs are 4 + 3 + 3 + 3. The input gradient is such a convolution too. The
+//! weight gradient is computed by the direct method: filtered by the gradient's pixels, its sums over all tiles of a batch
+//! round so much that they must be cut into short partial sums, and then nothing is left of the gain.
 //!
 //! The rounding error is three to four times that of the direct method, most of it from the sums at the points. Their
 //! partial sums are short for that reason.
 
 mod grid;
 mod kernels;
+mod source;
 #[cfg(test)]
 mod tests;
 mod transforms;
@@ -20,7 +22,7 @@ pub(super) use self::grid::Grid;
 
 use rayon::prelude::*;
 
-use self::grid::POINTS;
+use self::grid::{Band, POINTS};
 use self::kernels::{transform_kernels, transform_outputs};
 use self::transforms::KernelSide;
 use super::buffers::{Buffers, sized, with_buffers};
@@ -61,7 +63,7 @@ impl Correlation {
         }
         let grid = Grid::new(self, kernel, batch);
         let direct = self.output[0] * self.output[1] * self.kernel[0] * self.kernel[1];
-        (direct >= 2 * grid.of_image() * POINTS).then_some(grid)
+        (direct >= 2 * grid.products()).then_some(grid)
     }
 
     /// Correlates a group of images that are computed together.
@@ -77,29 +79,37 @@ impl Correlation {
         // Partial sums of equal length.
         let terms = self.sources.div_ceil(self.sources.div_ceil(TERMS));
         let planes = Planes { first: 0, count: self.groups * self.planes };
+        let bands: Vec<Band> = grid.bands(images).collect();
         for (kernels, band) in kernels
             .chunk_by(|a, b| a.group == b.group)
-            .flat_map(|kernels| (0..grid.bands).map(move |band| (kernels, band)))
+            .flat_map(|kernels| bands.iter().map(move |band| (kernels, band)))
         {
-            let (tiles, first) = (grid.count(images, band), grid.first_row(band));
-            let rows = (self.output[0] - first).min(grid.tiles[0] * grid.kernel.step());
-            let tile = Tile { images, first, rows };
+            let rows = band.outputs().min(self.output[0] - band.first);
+            let tile = Tile { images, first: band.first, rows };
+            let (tiles, at_point) = (band.count(), grid.at_point(self.sources));
             with_buffers(|Buffers { window, sums, transformed, products }| {
-                let transformed = sized(transformed, POINTS * self.sources * grid.length);
-                let work = sized(window, grid.work());
-                grid.transform(self, source, [kernels[0].group, band], work, transformed);
+                let transformed = sized(transformed, POINTS * at_point);
+                grid.transform(
+                    self,
+                    source,
+                    kernels[0].group,
+                    band,
+                    sized(window, grid.window()),
+                    transformed,
+                );
                 for kernel in kernels {
                     let width = kernel.panel.width;
                     let products = sized(products, POINTS * tiles * width);
-                    for (point, products) in products.chunks_exact_mut(tiles * width).enumerate() {
-                        let plane = self.sources * grid.length;
-                        let values = &transformed[point * plane..][..plane];
+                    for (point, values) in transformed.chunks_exact(at_point).enumerate() {
+                        let computed = band.tiles_at(point);
                         let panel = &kernel.values[point * self.sources * width..][..self.sources * width];
-                        let (places, planes) = (grid.places.first(tiles), grid.planes.all());
+                        let products = &mut products[(point * tiles + computed.start) * width..];
+                        let products = &mut products[..computed.len() * width];
+                        let (places, planes) = (grid.places(computed), grid.planes.all());
                         product(values, places, planes, (panel, width), products, false, terms);
                     }
                     let sums = sized(sums, images * rows * self.output[1] * width);
-                    transform_outputs(grid, [rows, self.output[1]], products, width, sums);
+                    transform_outputs(band, grid.kernel, [rows, self.output[1]], products, width, sums);
                     self.put(sums, kernel, tile, finish, planes, out);
                 }
             });
