@@ -48,7 +48,7 @@ impl Tiles {
     }
 
     /// The first output of a tile, and its first input.
-    fn first(self, tile: usize) -> usize {
+    pub(super) fn first(self, tile: usize) -> usize {
         tile * self.step - tile.saturating_sub(self.long)
     }
 
@@ -66,7 +66,7 @@ impl Tiles {
     }
 
     /// The tiles with this many points.
-    fn of(self, points: usize) -> Range<usize> {
+    pub(super) fn of(self, points: usize) -> Range<usize> {
         if points == LONG { 0..self.long } else { self.long..self.count() }
     }
 }
@@ -139,6 +139,11 @@ impl Grid {
     pub(super) fn window(&self) -> usize {
         self.rows.part(0..self.in_band).inputs() * self.columns.inputs() * LANES
     }
+
+    /// Elements of the buffer that [`transform`](Self::transform) works in.
+    pub(super) fn work(&self) -> usize {
+        self.window() + LONG * self.columns.inputs() * LANES
+    }
 }
 
 /// Rows of tiles of some images.
@@ -205,10 +210,15 @@ pub(super) struct Part {
 impl Part {
     /// Each tile of an image, with its row and column.
     pub(super) fn of_image(&self, image: usize) -> impl Iterator<Item = (usize, [usize; 2])> {
-        let Self { tiles, rows, columns } = self;
-        let first = tiles.start + image * rows.len() * columns.len();
-        let places = rows.clone().flat_map(|row| columns.clone().map(move |column| [row, column]));
-        (first..).zip(places)
+        self.rows
+            .clone()
+            .flat_map(move |row| self.of_row(image, row).map(move |(tile, column)| (tile, [row, column])))
+    }
+
+    /// Each tile of one of an image's rows, with its column.
+    pub(super) fn of_row(&self, image: usize, row: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let row = image * self.rows.len() + row - self.rows.start;
+        (self.tiles.start + row * self.columns.len()..).zip(self.columns.clone())
     }
 }
 

@@ -89,14 +89,7 @@ impl Correlation {
             let (tiles, at_point) = (band.count(), grid.at_point(self.sources));
             with_buffers(|Buffers { window, sums, transformed, products }| {
                 let transformed = sized(transformed, POINTS * at_point);
-                grid.transform(
-                    self,
-                    source,
-                    kernels[0].group,
-                    band,
-                    sized(window, grid.window()),
-                    transformed,
-                );
+                grid.transform(self, source, kernels[0].group, band, sized(window, grid.work()), transformed);
                 for kernel in kernels {
                     let width = kernel.panel.width;
                     let products = sized(products, POINTS * tiles * width);

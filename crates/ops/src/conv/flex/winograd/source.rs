@@ -2,11 +2,11 @@
 
 use super::super::correlation::Correlation;
 use super::grid::{Band, Grid, LANES};
-use super::transforms::{Inputs, LONG, SHORT, Transformation, both_ways};
+use super::transforms::{Inputs, LONG, SHORT, Transformation};
 use crate::flex::registers::{Registers, WithRegisters, on_registers};
 
 impl Grid {
-    /// Transforms the source planes of a group under a band: `out` is `[point][source / 16][tile][source % 16]`. `window`
+    /// Transforms the source planes of a group under a band: `out` is `[point][source / 16][tile][source % 16]`. `work`
     /// is of arbitrary content.
     pub(super) fn transform(
         &self,
@@ -14,10 +14,10 @@ impl Grid {
         source: &[f32],
         group: usize,
         band: &Band,
-        window: &mut [f32],
+        work: &mut [f32],
         out: &mut [f32],
     ) {
-        on_registers(Transform { grid: self, correlation, source, group, band, window, out });
+        on_registers(Transform { grid: self, correlation, source, group, band, work, out });
     }
 }
 
@@ -27,7 +27,7 @@ struct Transform<'a> {
     source: &'a [f32],
     group: usize,
     band: &'a Band,
-    window: &'a mut [f32],
+    work: &'a mut [f32],
     out: &'a mut [f32],
 }
 
@@ -36,9 +36,10 @@ impl WithRegisters for Transform<'_> {
 
     #[inline(always)]
     fn with_registers<R: Registers>(self, registers: R) {
-        let Self { grid, correlation, source, group, band, window, out } = self;
+        let Self { grid, correlation, source, group, band, work, out } = self;
         let (sources, [height, width]) = (correlation.sources, correlation.source);
         let at_point = grid.at_point(sources);
+        let (window, lines) = work.split_at_mut(grid.window());
         // Zero padding: the copies below do not touch it.
         window.fill(0.0);
         for block in 0..sources.div_ceil(LANES) {
@@ -47,11 +48,10 @@ impl WithRegisters for Transform<'_> {
                 let planes = &source[first * height * width..];
                 let count = LANES.min(sources - block * LANES);
                 interleave(correlation, band, &planes[..count * height * width], window);
-                let mut to = Points { window, band, image, first: block * grid.capacity, at_point, out };
-                to.fill::<R, LONG, LONG>(registers);
-                to.fill::<R, LONG, SHORT>(registers);
-                to.fill::<R, SHORT, LONG>(registers);
-                to.fill::<R, SHORT, SHORT>(registers);
+                let first = block * grid.capacity;
+                let mut points = Points { window, lines, band, image, first, at_point, out };
+                points.fill::<R, LONG>(registers);
+                points.fill::<R, SHORT>(registers);
             }
         }
     }
@@ -84,6 +84,8 @@ fn interleave(correlation: &Correlation, band: &Band, planes: &[f32], window: &m
 /// The source under a band of one image, and its points.
 struct Points<'a> {
     window: &'a [f32],
+    /// A row of tiles whose columns are transformed: `[point][column][plane]`, of arbitrary content.
+    lines: &'a mut [f32],
     band: &'a Band,
     image: usize,
     /// The first tile's place among those of all source planes at a point.
@@ -93,25 +95,50 @@ struct Points<'a> {
 }
 
 impl Points<'_> {
-    /// Transforms the tiles of one size.
+    /// Transforms the rows of tiles of one height. Adjacent tiles overlap, so columns are transformed once for all tiles of
+    /// a row.
     #[inline(always)]
-    fn fill<R: Registers, const TALL: usize, const WIDE: usize>(&mut self, registers: R)
+    fn fill<R: Registers, const TALL: usize>(&mut self, registers: R)
     where
-        Inputs: Transformation<TALL, TALL> + Transformation<WIDE, WIDE>,
+        Inputs: Transformation<TALL, TALL>,
     {
-        let registers_of_lanes = LANES / R::LANES;
-        let (window, out) = (R::slice(self.window), R::slice_mut(self.out));
-        let (length, at_point) = (self.band.columns.inputs(), self.at_point / R::LANES);
-        for (tile, place) in self.band.of([TALL, WIDE]).of_image(self.image) {
-            let [y0, x0] = self.band.output(place);
-            for register in 0..registers_of_lanes {
-                let points = both_ways::<R, Inputs, TALL, TALL, WIDE, WIDE>(registers, |y, x| {
-                    window[((y0 + y) * length + x0 + x) * registers_of_lanes + register]
-                });
-                let to = (self.first + tile) * registers_of_lanes + register;
-                for (y, line) in points.into_iter().enumerate() {
-                    for (x, value) in line.into_iter().enumerate() {
-                        out[(y * LONG + x) * at_point + to] = value;
+        let length = self.band.columns.inputs() * LANES / R::LANES;
+        for row in self.band.rows.of(TALL) {
+            let source = &R::slice(self.window)[self.band.rows.first(row) * length..][..TALL * length];
+            let lines = &mut R::slice_mut(self.lines)[..TALL * length];
+            for at in 0..length {
+                let mut column = [registers.splat(0.0); TALL];
+                for (y, value) in column.iter_mut().enumerate() {
+                    *value = source[y * length + at];
+                }
+                for (y, value) in Inputs::apply(registers, column).into_iter().enumerate() {
+                    lines[y * length + at] = value;
+                }
+            }
+            self.fill_row::<R, TALL, LONG>(registers, row);
+            self.fill_row::<R, TALL, SHORT>(registers, row);
+        }
+    }
+
+    /// Transforms the rows of the tiles of one size in a row of tiles.
+    #[inline(always)]
+    fn fill_row<R: Registers, const TALL: usize, const WIDE: usize>(&mut self, registers: R, row: usize)
+    where
+        Inputs: Transformation<WIDE, WIDE>,
+    {
+        let wide = LANES / R::LANES;
+        let (lines, out) = (R::slice(self.lines), R::slice_mut(self.out));
+        let (length, at_point) = (self.band.columns.inputs() * wide, self.at_point / R::LANES);
+        for (tile, column) in self.band.of([TALL, WIDE]).of_row(self.image, row) {
+            let (from, to) = (self.band.columns.first(column) * wide, (self.first + tile) * wide);
+            for y in 0..TALL {
+                for register in 0..wide {
+                    let mut line = [registers.splat(0.0); WIDE];
+                    for (x, value) in line.iter_mut().enumerate() {
+                        *value = lines[y * length + from + x * wide + register];
+                    }
+                    for (x, value) in Inputs::apply(registers, line).into_iter().enumerate() {
+                        out[(y * LONG + x) * at_point + to + register] = value;
                     }
                 }
             }
