@@ -132,7 +132,7 @@ impl Grid {
     /// Elements of the transformed source planes at one point. The odd number of cache lines keeps the points apart: with
     /// a power of two between them they would evict each other.
     pub(super) fn at_point(&self, sources: usize) -> usize {
-        (sources.div_ceil(LANES) * self.capacity | 1) * LANES
+        ((sources.div_ceil(LANES) * self.capacity) | 1) * LANES
     }
 
     /// Elements of the source under a band of one image.
