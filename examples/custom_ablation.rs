@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let environment = Environment::on(Backend::in_this_build()[0])?;
 
     let out = tempfile::tempdir()?;
-    let study = Study::new(&ablation, &scale, None, arms, Seeds::Fixed(2), &data, &environment)?;
+    let study = Study::new(&ablation, &scale, None, arms, Seeds::fixed(2), &data, &environment)?;
     for task in study.tasks() {
         study.train(&task, &data, &environment, out.path(), false)?;
     }

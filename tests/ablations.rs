@@ -190,10 +190,8 @@ fn runs_are_listed_shown_compared_and_watched() {
 #[test]
 fn a_job_script_has_a_task_for_each_run() {
     let folder = tempfile::tempdir().unwrap();
-    let output =
-        ablation_command(folder.path(), &["submit", "slurm"], &["--seeds", "2", "--dry-run", "--cpus", "3"])
-            .output()
-            .unwrap();
+    let options = ["--seeds", "2", "--seed-base", "40", "--dry-run", "--cpus", "3"];
+    let output = ablation_command(folder.path(), &["submit", "slurm"], &options).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let script = fs::read_to_string(folder.path().join("runs/ablations/lrn-mini/slurm.sh")).unwrap();
     for expected in ["#SBATCH --array=0-5", "#SBATCH --cpus-per-task=3", "--requeue", "--threads 3", "--task"]
@@ -209,6 +207,9 @@ fn a_job_script_has_a_task_for_each_run() {
             .unwrap()
     };
     assert!(task("5").status.success());
+    let runs = fs::read_dir(folder.path().join("runs")).unwrap();
+    let names: Vec<String> = runs.map(|run| run.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(names.iter().any(|name| name.contains("-seed41-")), "the second seed from 40: {names:?}");
     assert!(stderr(&task("5")).contains("finished before"));
     assert!(stderr(&task("6")).contains("there is no task 6; the study has 6, counted from 0"));
     let none = ablation_command(folder.path(), &["submit", "slurm"], &["--seeds", "1"])

@@ -114,16 +114,29 @@ pub struct Task {
     pub weight: f64,
 }
 
-/// The number of seeds of a study. Seeds are counted from 0.
+/// The seeds of a study: consecutive numbers, from 0 unless [`starting_at`](Self::starting_at) says otherwise.
 #[derive(Debug, Clone, Copy)]
-pub enum Seeds {
-    /// A fixed number.
-    Fixed(usize),
-    /// As many as needed, with looks that are fixed in advance.
-    UntilDecided {
-        /// The number of seeds of the last look.
-        most: usize,
-    },
+pub struct Seeds {
+    first: u64,
+    most: usize,
+    until_decided: bool,
+}
+
+impl Seeds {
+    /// A fixed number of seeds.
+    pub fn fixed(number: usize) -> Self {
+        Self { first: 0, most: number, until_decided: false }
+    }
+
+    /// As many seeds as needed, with looks that are fixed in advance. The last look has `most` seeds.
+    pub fn until_decided(most: usize) -> Self {
+        Self { first: 0, most, until_decided: true }
+    }
+
+    /// The same number of seeds from another one on. Seeds that were looked at while settings were chosen say nothing new.
+    pub fn starting_at(self, first: u64) -> Self {
+        Self { first, ..self }
+    }
 }
 
 impl Study {
@@ -140,11 +153,8 @@ impl Study {
         data: &Data,
         environment: &Environment,
     ) -> Result<Self, StudyError> {
-        let (most, looks) = match seeds {
-            Seeds::Fixed(number) => (number, false),
-            Seeds::UntilDecided { most } => (most, true),
-        };
-        let seeds: Vec<u64> = (0..most as u64).collect();
+        let Seeds { first, most, until_decided } = seeds;
+        let seeds: Vec<u64> = (first..).take(most).collect();
         let check = |what: &str, config: &RunConfig| {
             config.check(&data.dataset).map_err(|source| StudyError::Train {
                 context: format!("{what} on data set `{}`", data.dataset.name),
@@ -202,7 +212,7 @@ impl Study {
             design: None,
             looks: Vec::new(),
         };
-        study.design = looks.then(|| Design::new(most, study.compared()));
+        study.design = until_decided.then(|| Design::new(most, study.compared()));
         Ok(study)
     }
 

@@ -48,9 +48,10 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     }
     let data = load_data(&arms[0].1.data.set, execution.data.as_deref())?;
     let seeds = match args.until_decided {
-        true => Seeds::UntilDecided { most: args.max_seeds },
-        false => Seeds::Fixed(args.seeds.unwrap_or(scale.seeds)),
+        true => Seeds::until_decided(args.max_seeds),
+        false => Seeds::fixed(args.seeds.unwrap_or(scale.seeds)),
     };
+    let seeds = seeds.starting_at(args.seed_base);
     let mut study = Study::new(&ablation, &scale, source, arms, seeds, &data, &environment)?;
     let folder = Study::folder(&args.common.out, &study.ablation, &study.scale);
     if !execution.fresh && folder.join("study.json").is_file() {
