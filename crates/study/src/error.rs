@@ -151,7 +151,7 @@ fn difference(fixed: &Design, own: Option<&Design>) -> &'static str {
     match own {
         None => "this command has none",
         Some(own) if own != fixed => "this command has others",
-        Some(_) => "this command's runs are others (config, images, operations)",
+        Some(_) => "this command's runs are others (config, seeds, images, operations)",
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
         for (own, expected) in [
             (None, "this command has none"),
             (Some(other), "this command has others"),
-            (Some(design.clone()), "this command's runs are others (config, images, operations)"),
+            (Some(design.clone()), "this command's runs are others (config, seeds, images, operations)"),
         ] {
             let error = StudyError::DesignFixed { folder: "x".into(), design: design.clone(), own };
             let text = "x: the design of this study is fixed, looks at 4, 6 seeds over 2 arms, and";

@@ -133,9 +133,9 @@ impl Seeds {
         Self { first: 0, most, until_decided: true }
     }
 
-    /// The same number of seeds from another one on. Seeds that were looked at while settings were chosen say nothing new.
-    pub fn starting_at(self, first: u64) -> Self {
-        Self { first, ..self }
+    /// The same number of seeds, counted from `first`. Seeds on which settings were chosen give no independent verdict.
+    pub fn starting_at(self, first: u32) -> Self {
+        Self { first: first.into(), ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Subcommand, value_parser};
+use clap::{Arg, Args, Subcommand};
 
 use super::groups::{CommonArgs, ExecutionArgs, ReportOptions};
 use super::values::{at_least_one, at_least_two};
@@ -18,13 +18,12 @@ pub(crate) struct AblationArgs {
     /// Name of a scale (see `list`) or path of a TOML file
     #[arg(long, default_value = "mini")]
     pub(crate) scale: String,
-    /// Number of seeds, 0 to N − 1 [default: from the scale]
+    /// Number of seeds [default: from the scale]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
-    /// First seed, for results on seeds that no setting was chosen with
-    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(..=u64::from(u32::MAX)),
-        default_value_t = 0)]
-    pub(crate) seed_base: u64,
+    /// First seed. A setting needs confirmation on seeds other than those it was chosen on
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed_base: u32,
     /// Add seeds until every arm is decided
     ///
     /// The looks at 4, 8, 16, … seeds are fixed in advance and share the 5 % error rate of the verdicts.

@@ -9,8 +9,8 @@ use crate::flex::product::{Offsets, Table};
 /// Points of a tile in two dimensions.
 pub(super) const POINTS: usize = LONG * LONG;
 
-/// Tiles to compute together, about: few enough for their points to stay in a near cache, enough for each kernel that is
-/// read.
+/// About how many tiles are computed together. Their points fit into a near cache, and each kernel that is read serves many
+/// tiles.
 const TILES: usize = 56;
 
 /// Source planes that are transformed together, one a lane: a multiple of the widest register.
@@ -167,8 +167,8 @@ impl Band {
         self.rows.first(self.rows.count())
     }
 
-    /// The tiles that have this point. Tiles are ordered by their size for that: short rows come first and long rows last,
-    /// and tiles with long columns lie between those with short ones.
+    /// The tiles that have this point. Narrow tiles come first and wide tiles last; tall tiles lie between low ones. So the
+    /// tiles of each point are adjacent.
     pub(super) fn tiles_at(&self, point: usize) -> Range<usize> {
         let [a, b, c, d] =
             [[SHORT, SHORT], [LONG, SHORT], [LONG, LONG], [SHORT, LONG]].map(|size| self.of(size).tiles);

@@ -120,7 +120,7 @@ impl Points<'_> {
         }
     }
 
-    /// Transforms the rows of the tiles of one size in a row of tiles.
+    /// Transforms, in one row of tiles, the lines of the tiles of one width.
     #[inline(always)]
     fn fill_row<R: Registers, const TALL: usize, const WIDE: usize>(&mut self, registers: R, row: usize)
     where

@@ -12,13 +12,13 @@ use crate::flex::registers::Registers;
 
 /// Inputs of a tile along one side, and the number of points.
 pub(super) const LONG: usize = 6;
-/// Those of a short tile.
+/// Inputs of a short tile along one side, and the number of its points.
 pub(super) const SHORT: usize = 5;
 
 /// The side of the kernels that are filtered so.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum KernelSide {
-    /// Three by three taps: tiles of four by four outputs.
+    /// Three by three taps: tiles of four outputs a side, or three if short.
     Three,
     /// Five by five taps: tiles of two by two outputs.
     Five,
@@ -34,7 +34,7 @@ impl KernelSide {
         }
     }
 
-    /// Outputs of a tile along one side, and inputs from a tile to the next.
+    /// Outputs of a long tile along one side, and inputs from it to the next tile.
     pub(super) fn step(self) -> usize {
         match self {
             Self::Three => 4,
@@ -76,8 +76,8 @@ impl Transformation<LONG, LONG> for Inputs {
     }
 }
 
-/// Without −2. The kernel's values stay the same: what they lack, the difference between the point and −2, is a factor
-/// of the row.
+/// Without −2. The kernel's values are those of long tiles, which are divided by the point's distance from −2. So each
+/// row but that of infinity is multiplied by it.
 ///
 /// ```text
 /// 1   −2   −1    2    0
