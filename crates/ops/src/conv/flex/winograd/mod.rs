@@ -8,7 +8,7 @@
 //! weight gradient is computed by the direct method: filtered by the gradient's pixels, its sums over all tiles of a batch
 //! round so much that they must be cut into short partial sums, and then nothing is left of the gain.
 //!
-//! The rounding error is three to four times that of the direct method, most of it from the sums at the points. Their
+//! The rounding error is up to four times that of the direct method, most of it from the sums at the points. Their
 //! partial sums are short for that reason.
 
 mod grid;
