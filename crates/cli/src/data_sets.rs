@@ -21,10 +21,11 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
         Some(path) if !path.exists() => bail!("--data {}: no such file or folder", path.display()),
         Some(path) => path.to_owned(),
         None => find_data(&manifest).ok_or_else(|| {
-            let how = match (manifest.files.is_empty(), manifest.origin.as_str()) {
-                (false, _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
-                (true, "") => String::new(),
-                (true, origin) => format!("see {origin}, or "),
+            let files = with_files(&manifest).map_or(0, |manifest| manifest.files.len());
+            let how = match (files, manifest.origin.as_str()) {
+                (1.., _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
+                (0, "") => String::new(),
+                (0, origin) => format!("see {origin}, or "),
             };
             anyhow!("data set `{}` is not here: {how}give its folder or archive with `--data`", manifest.name)
         })?,
@@ -87,8 +88,17 @@ pub(crate) fn fetched() -> PathBuf {
     cache.unwrap_or_else(std::env::temp_dir).join("alexnet-burn")
 }
 
+/// Returns the manifest of the data set whose files a data set consists of.
+pub(crate) fn with_files(manifest: &Manifest) -> Result<Manifest> {
+    match &manifest.files_of {
+        Some(other) => self::manifest(other),
+        None => Ok(manifest.clone()),
+    }
+}
+
 /// Returns the folder or archive of a data set, if it exists.
 pub(crate) fn find_data(manifest: &Manifest) -> Option<PathBuf> {
+    let manifest = with_files(manifest).ok()?;
     let folders = data_folders().into_iter().map(|folder| folder.join(&manifest.name));
     let mut folders = folders.filter(|folder| folder.is_dir());
     let folder = folders.find(|folder| {

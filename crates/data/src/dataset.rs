@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::label::{BoundingBox, Class};
 use crate::layout;
 use crate::samples::{Images, LabelledImages, Pixels, Scratch};
-use crate::{DataError, Manifest, PassedOver};
+use crate::{DataError, HeldOut, Manifest, PassedOver};
 
 mod digest;
 #[cfg(feature = "tensors")]
@@ -43,8 +43,8 @@ pub struct Dataset {
     pub train: Split,
     /// A class-balanced tenth of the official training images, which schedules may use.
     pub validation: Split,
-    /// The official test images, which only the final weights read, once. A data set opened for inspection may have
-    /// none.
+    /// The official test images, or training images that the manifest holds out instead. Only the final weights read
+    /// them, once. A data set opened for inspection may have none.
     pub test: Split,
 }
 
@@ -110,7 +110,13 @@ impl Dataset {
                 ));
             }
         }
-        let set = Self::assemble(&manifest.name, path, source, [train, test], shape)?;
+        let set = Self::assemble(&manifest.name, path, source, [train, test], shape, manifest.held_out)?;
+        if let Some(HeldOut { per_class, after }) = manifest.held_out
+            && set.test.len() != per_class * set.classes.len()
+        {
+            let problem = format!("a class has no {per_class} images after its first {after} to hold out");
+            return Err(DataError::dataset(&manifest.name, problem));
+        }
         if set.train.is_empty() || set.validation.is_empty() || set.test.is_empty() {
             return Err(DataError::dataset(
                 &manifest.name,
@@ -138,7 +144,7 @@ impl Dataset {
         };
         let test = source.take(&["test", "val"]).unwrap_or_else(nothing);
         let name = path.file_name().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
-        Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape)
+        Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape, None)
     }
 
     /// Opens the data set at `path` to evaluate weights from elsewhere. Takes its test images, or with `train` its
@@ -178,12 +184,13 @@ impl Dataset {
         source: layout::Source,
         [train, test]: [Arc<LabelledImages>; 2],
         [channels, size]: [usize; 2],
+        held_out: Option<HeldOut>,
     ) -> Result<Self, DataError> {
         let checksum = match source.checksum {
             Some(checksum) => checksum,
             None => digest::of(&[&train, &test])?,
         };
-        let (rest, validation) = set_aside(&train, source.classes.len())?;
+        let parts = set_aside(&train, source.classes.len(), held_out)?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
             source: source.clone(),
             indices: Arc::new(indices),
@@ -202,22 +209,35 @@ impl Dataset {
             class_names,
             channels,
             size,
-            train: split(&train, rest),
-            validation: split(&train, validation),
-            test: split(&test, (0..test.labels.len() as u32).collect()),
+            train: split(&train, parts.rest),
+            validation: split(&train, parts.validation),
+            test: match held_out {
+                Some(_) => split(&train, parts.held_out),
+                None => split(&test, (0..test.labels.len() as u32).collect()),
+            },
         })
     }
 
-    /// Returns the official training images: those for training and those set aside for validation.
+    /// Returns the official training images that are not held out: those for training and those set aside for
+    /// validation.
     pub fn official_train(&self) -> Split {
-        let all = (0..self.train.source.labels.len() as u32).collect();
+        let mut all = [&self.train, &self.validation].map(|split| split.indices.as_slice()).concat();
+        all.sort_unstable();
         Split { indices: Arc::new(all), ..self.train.clone() }
     }
 }
 
-/// Sets a tenth of each class aside for validation: the samples whose keys have the lowest hashes. The choice
-/// depends only on the data set.
-fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
+/// The official training images, divided. Each part is in the data set's order.
+#[derive(Default)]
+struct Parts {
+    rest: Vec<u32>,
+    validation: Vec<u32>,
+    held_out: Vec<u32>,
+}
+
+/// Sets a tenth of each class aside for validation: the samples whose keys have the lowest hashes. Those with the
+/// highest hashes are held out, if the manifest says so. The choice depends only on the data set.
+fn set_aside(set: &LabelledImages, classes: usize, held_out: Option<HeldOut>) -> Result<Parts, DataError> {
     // Only the first eight bytes of each hash are kept: enough to distinguish a million images.
     let mut by_class: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
     let mut add = |at: usize, key: &str| {
@@ -229,16 +249,24 @@ fn set_aside(set: &LabelledImages, classes: usize) -> Result<(Vec<u32>, Vec<u32>
         Images::Shards(shards) => shards.for_each_key(&mut add)?,
         _ => set.keys.iter().enumerate().for_each(|(at, key)| add(at, key)),
     }
-    let (mut rest, mut validation) = (Vec::new(), Vec::new());
+    let mut parts = Parts::default();
     for mut samples in (0..classes as u32).filter_map(|label| by_class.remove(&label)) {
+        if let Some(HeldOut { per_class, after }) = held_out {
+            let mut unused = samples.split_off(after.min(samples.len()));
+            unused.sort_unstable();
+            let test = unused.split_off(unused.len().saturating_sub(per_class));
+            parts.held_out.extend(test.iter().map(|(_, index)| *index));
+            samples.append(&mut unused);
+        }
         samples.sort_unstable();
         let share = (samples.len() / VALIDATION_SHARE).max(usize::from(samples.len() > 1));
-        validation.extend(samples[..share].iter().map(|(_, index)| *index));
-        rest.extend(samples[share..].iter().map(|(_, index)| *index));
+        parts.validation.extend(samples[..share].iter().map(|(_, index)| *index));
+        parts.rest.extend(samples[share..].iter().map(|(_, index)| *index));
     }
-    rest.sort_unstable();
-    validation.sort_unstable();
-    Ok((rest, validation))
+    for part in [&mut parts.rest, &mut parts.validation, &mut parts.held_out] {
+        part.sort_unstable();
+    }
+    Ok(parts)
 }
 
 impl Split {
@@ -356,5 +384,41 @@ impl Split {
                 (0..self.channels * area).map(|i| pixels[(i % area) * self.channels + i / area]).collect()
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn images(per_class: u32) -> LabelledImages {
+        LabelledImages {
+            images: Images::Memory(Vec::new()),
+            labels: (0..3 * per_class).map(|at| at % 3).collect(),
+            keys: (0..3 * per_class).map(|at| format!("train/{at}")).collect(),
+            boxes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn parts_are_disjoint_and_what_is_held_out_comes_after_the_first_images() {
+        let (set, after) = (images(40), 15);
+        let parts = set_aside(&set, 3, Some(HeldOut { per_class: 10, after })).unwrap();
+        assert_eq!([parts.rest.len(), parts.validation.len(), parts.held_out.len()], [81, 9, 30]);
+        let mut all = [parts.rest, parts.validation, parts.held_out.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..120).collect::<Vec<u32>>());
+        assert!(parts.held_out.iter().all(|at| at / 3 >= after as u32), "{:?}", parts.held_out);
+        let of_class = |class: u32| parts.held_out.iter().filter(|at| *at % 3 == class).count();
+        assert_eq!([0, 1, 2].map(of_class), [10, 10, 10]);
+    }
+
+    #[test]
+    fn without_held_out_images_the_validation_images_are_those_of_before() {
+        let parts = set_aside(&images(40), 3, None).unwrap();
+        assert!(parts.held_out.is_empty());
+        assert_eq!((parts.rest.len(), parts.validation.len()), (108, 12));
+        // By Python's hashlib: the four lowest SHA-256 of each class.
+        assert_eq!(parts.validation, [15, 32, 37, 39, 42, 47, 55, 57, 82, 83, 92, 97]);
     }
 }

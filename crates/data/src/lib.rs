@@ -65,7 +65,7 @@ pub use layout::tables as layout_tables;
 pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 #[cfg(feature = "tensors")]
 pub use located::Located;
-pub use manifest::{Layout, Manifest, RemoteFile, SplitSizes};
+pub use manifest::{HeldOut, Layout, Manifest, RemoteFile, SplitSizes};
 pub use passed_over::PassedOver;
 pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]

@@ -23,6 +23,12 @@ pub struct Manifest {
     pub size: usize,
     /// The number of images in each split. Absent for the user's own data.
     pub images: Option<SplitSizes>,
+    /// How the test split is cut out of the training images. Absent: the official test images are the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<HeldOut>,
+    /// The name of the data set whose files these are, if not its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files_of: Option<String>,
     /// The files to download, if that is permitted.
     #[serde(default)]
     pub files: Vec<RemoteFile>,
@@ -42,9 +48,23 @@ impl Manifest {
             channels,
             size,
             images: None,
+            held_out: None,
+            files_of: None,
             files: Vec::new(),
         }
     }
+}
+
+/// A test split of training images that nothing else has used. The official test images are then not used. The images
+/// are those whose keys have the highest hashes, so the choice depends only on the data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldOut {
+    /// The number of images of each class.
+    pub per_class: usize,
+    /// The number of images of each class, the first in the data set's order, that are not held out.
+    #[serde(default)]
+    pub after: usize,
 }
 
 /// The number of images in the official splits.

@@ -9,7 +9,7 @@ use alexnet_data::{Manifest, RemoteFile, file_sha256};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::data_sets::{fetched, find_data};
+use crate::data_sets::{fetched, find_data, with_files};
 use crate::interrupted::Interrupted;
 use crate::output::{can_redraw, note, print};
 
@@ -19,6 +19,7 @@ pub(crate) fn fetch(manifest: &Manifest, stop: &AtomicBool) -> Result<()> {
         print(&format!("{} is already here: {}", manifest.name, path.display()));
         return Ok(());
     }
+    let manifest = &with_files(manifest)?;
     if manifest.files.is_empty() {
         bail!("`{}` cannot be downloaded: {}", manifest.name, manifest.origin);
     }

@@ -121,6 +121,8 @@ fn manifest(layout: Layout, classes: &[&str], channels: usize, size: usize) -> M
         channels,
         size,
         images: None,
+        held_out: None,
+        files_of: None,
         files: Vec::new(),
     }
 }

@@ -165,6 +165,8 @@ mod tests {
             channels: 3,
             size,
             images: None,
+            held_out: None,
+            files_of: None,
             files: Vec::new(),
         }
     }
