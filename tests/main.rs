@@ -13,6 +13,7 @@
 //! - `terminals` (on Linux): closed, dumb and tiny terminals, streams that nobody reads
 //! - [`transfer`]: weights that training begins with, frozen layers, few labels
 //! - [`ablations`]: a study from the command line: jobs, grids, tables; [`designs`]: looks, versions, seeds
+//! - [`audits`]: statements of a paper, tested by designs
 //! - [`commands`]: every subcommand's happy path and main errors
 
 #![allow(clippy::unwrap_used, clippy::missing_docs_in_private_items)]
@@ -20,6 +21,7 @@
 
 mod ablations;
 mod analyze;
+mod audits;
 mod batches;
 mod commands;
 mod designs;

@@ -26,6 +26,7 @@ fn parameter_counts_and_shapes_are_those_of_the_facts() {
         ("cifar10-conv-local-13pct", 1_116_490, &[12, 6, 6, 6]),
         ("cifar10-conv-local-11pct", 2_112_970, &[12, 6, 6, 6]),
         ("mini", 0, &[6, 3, 3, 3, 2]), // this project's own: no published count
+        ("fashion", 0, &[7, 3, 3, 3, 1]),
         ("cifar10", 0, &[16, 8, 8, 8, 4]),
         ("linear", 7_850, &[]),
     ];

@@ -38,8 +38,8 @@ pub(crate) fn environment(
 }
 
 /// Returns whether to show the dashboard. It needs a suitable terminal, and standard output must be free.
-pub(crate) fn dashboard(args: &CommonArgs, format: Format) -> bool {
-    !args.plain && format == Format::Text && can_show_dashboard()
+pub(crate) fn dashboard(plain: bool, format: Format) -> bool {
+    !plain && format == Format::Text && can_show_dashboard()
 }
 
 /// Returns the config changes of the command line.

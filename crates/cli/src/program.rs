@@ -12,6 +12,12 @@ pub struct Program {
     pub version: String,
     /// The ablations.
     pub ablations: &'static [BuiltIn],
+    /// The audits.
+    pub audits: &'static [BuiltIn],
+    /// The designs of audits.
+    pub designs: &'static [BuiltIn],
+    /// The commits that last changed the designs, as `name=commit`, separated by spaces.
+    pub design_commits: &'static str,
     /// The scales.
     pub scales: &'static [BuiltIn],
     /// The manifests of data sets.
@@ -36,6 +42,9 @@ pub(crate) fn program() -> &'static Program {
     set(Program {
         version: "0.0.0".to_owned(),
         ablations: &[],
+        audits: &[],
+        designs: &[],
+        design_commits: "",
         scales: &[],
         data_sets: &[],
         data_folder: PathBuf::new(),

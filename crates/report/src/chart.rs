@@ -151,6 +151,19 @@ impl Chart {
         );
     }
 
+    /// Draws a square that leads to the element with the id `link` of the page.
+    pub(crate) fn linked_square(&mut self, at: (f64, f64), title: &str, link: &str) {
+        self.svg += &format!("<a href='#{}'>\n", escaped(link));
+        self.square(at, title);
+        self.svg += "</a>\n";
+    }
+
+    /// Writes a text to the right of the plot.
+    pub(crate) fn aside(&mut self, y: f64, text: &str) {
+        let (_, y) = self.pixels((0.0, y));
+        self.name([self.right + 10.0, y + 4.0], text);
+    }
+
     /// Writes a remark to the right of a point.
     pub(crate) fn note(&mut self, at: (f64, f64), text: &str) {
         let (x, y) = self.pixels(at);

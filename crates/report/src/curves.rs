@@ -199,6 +199,7 @@ pub(crate) mod tests {
             never_reached: 0,
             difference: None,
             ratio: None,
+            delta: None,
             paper: None,
             paper_ratio: None,
             verdict: None,

@@ -9,6 +9,14 @@ pub enum ReportError {
     /// The config of an arm cannot be shown.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file is not the `audit.json` of an audit.
+    #[error("{} is not the result of an audit: {problem}", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        problem: String,
+    },
     /// JSON cannot represent the report.
     #[error("a report that JSON cannot hold: {0}")]
     Json(#[from] serde_json::Error),

@@ -4,6 +4,18 @@ use std::path::Path;
 
 use crate::{Report, ReportError, curves, label_efficiency};
 
+/// Replaces a file.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), ReportError> {
+    alexnet_data::atomic_write(path, text.as_bytes()).map_err(|source| ReportError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 impl Report {
     /// Writes `report.json`, `runs.csv`, `table.txt` and `curves.svg`. If arms learn from different numbers
     /// of images, also writes `labels.svg`.
@@ -11,14 +23,7 @@ impl Report {
     /// # Errors
     /// If a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
-        let write = |name: &str, text: &str| {
-            let path = folder.join(name);
-            alexnet_data::atomic_write(&path, text.as_bytes()).map_err(|source| ReportError::Io {
-                action: "write",
-                path,
-                source,
-            })
-        };
+        let write = |name: &str, text: &str| write(&folder.join(name), text);
         let json = serde_json::to_string_pretty(self)?;
         for (name, text) in [
             ("report.json", json + "\n"),

@@ -1,5 +1,6 @@
 //! The results of a study: tables for terminals, JSON, CSV and a page.
 
+mod audit;
 mod chart;
 mod curves;
 mod error;
@@ -12,6 +13,7 @@ mod report;
 mod run;
 mod table;
 
+pub use audit::{AuditReport, Comparison, DesignFile, SettingReport, StatementReport};
 pub use error::ReportError;
 pub use page::{Page, Section};
 pub use power::Power;

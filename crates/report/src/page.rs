@@ -1,7 +1,7 @@
 //! The report as one offline page, with its style, its script and its charts.
 
 mod backends;
-mod markup;
+pub(crate) mod markup;
 mod runs;
 mod section;
 
@@ -115,17 +115,23 @@ impl Page {
             self.sections.iter().enumerate().map(|(index, section)| section.html(index)).collect();
         let reports: Vec<&Report> = self.sections.iter().map(|section| &section.report).collect();
         let backends = backends::html(&reports);
-        format!(
-            "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n\
-             <meta name='viewport' content='width=device-width, initial-scale=1'>\n\
-             <meta name='color-scheme' content='light dark'>\n<title>{title} · alexnet-burn</title>\n\
-             <link rel='icon' href='data:,'>\n<style>\n{STYLE}{hidden}</style>\n</head>\n<body>\n\
-             <a class='skip' href='#main'>To the results</a>\n\
-             <header>\n<p class='project'>alexnet-burn</p>\n\
-             <nav aria-label='Ablations'><ul>\n{contents}</ul></nav>\n</header>\n\
-             <main id='main'>\n{sections}{backends}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
-        )
+        document(&title, &hidden, &contents, &format!("{sections}{backends}"))
     }
+}
+
+/// Returns a whole page. `title` is escaped; `style` is added to the style sheet, `contents` are the items of the
+/// navigation.
+pub(crate) fn document(title: &str, style: &str, contents: &str, main: &str) -> String {
+    format!(
+        "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n\
+         <meta name='viewport' content='width=device-width, initial-scale=1'>\n\
+         <meta name='color-scheme' content='light dark'>\n<title>{title} · alexnet-burn</title>\n\
+         <link rel='icon' href='data:,'>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n\
+         <a class='skip' href='#main'>To the results</a>\n\
+         <header>\n<p class='project'>alexnet-burn</p>\n\
+         <nav aria-label='Ablations'><ul>\n{contents}</ul></nav>\n</header>\n\
+         <main id='main'>\n{main}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
 }
 
 /// Returns the rows of several reports, each with its ablation and scale, whose names need no quotes.

@@ -41,7 +41,7 @@ struct ArmPower {
 impl Power {
     /// Computes the number of seeds that each comparison of a report needs.
     pub fn of(study: &Study, report: &Report) -> Self {
-        let arms = report.arms.iter().skip(1).map(|arm| ArmPower::of(arm, study.delta));
+        let arms = report.arms.iter().skip(1).map(|arm| ArmPower::of(arm, arm.delta.unwrap_or(study.delta)));
         Self {
             ablation: report.ablation.clone(),
             scale: report.scale.clone(),

@@ -77,6 +77,9 @@ pub struct ArmReport {
     pub difference: Option<Difference>,
     /// This arm's mean divided by the base's, if the claim is a ratio.
     pub ratio: Option<f64>,
+    /// The largest difference of this arm that counts as none, if it is not the report's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
     /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
     pub paper: Option<f64>,
     /// The paper's figure: this arm's epochs divided by the base's.
@@ -113,7 +116,8 @@ impl Report {
         let others = &mut arms[1..];
         let mut pairs = Vec::new();
         for ((report, reference), arm) in others.iter_mut().zip(&references[1..]).zip(&study.arms[1..]) {
-            pairs.push(report.compare(reference, study, arm.expected_sign, mixed_versions));
+            let delta = study.delta_of(arm);
+            pairs.push(report.compare(reference, study, arm.expected_sign, delta, mixed_versions));
             report.against = (reference.name != references[0].name).then(|| reference.name.clone());
         }
         let differences = others.iter_mut().zip(&pairs);
@@ -214,6 +218,7 @@ impl ArmReport {
             never_reached: runs.iter().filter(|run| matches!(run.value, Value::Never(_))).count(),
             difference: None,
             ratio: None,
+            delta: arm.delta,
             paper: arm.paper,
             paper_ratio: arm.paper_ratio,
             verdict: None,
@@ -234,6 +239,7 @@ impl ArmReport {
         reference: &ArmReport,
         study: &Study,
         expected_sign: i8,
+        delta: f64,
         mixed_versions: bool,
     ) -> Vec<f64> {
         self.after_look = match study.design {
@@ -243,7 +249,7 @@ impl ArmReport {
         let pairs = match &study.design {
             None => {
                 let level = LEVEL / study.compared().max(1) as f64;
-                let pairs = self.compare_first(usize::MAX, level, reference, study);
+                let pairs = self.compare_first(usize::MAX, level, reference, delta);
                 let missing = |arm: &ArmReport| arm.runs.iter().any(|run| !run.settled);
                 self.interim = missing(self) || missing(reference);
                 pairs
@@ -253,9 +259,9 @@ impl ArmReport {
                 let settled = settled(self).min(settled(reference));
                 let mut pairs = Vec::new();
                 for look in design.looks.iter().take_while(|look| look.seeds <= settled) {
-                    pairs = self.compare_first(look.seeds, look.level, reference, study);
+                    pairs = self.compare_first(look.seeds, look.level, reference, delta);
                     self.look = Some(look.seeds);
-                    let verdict = self.difference.as_ref().map(|it| it.verdict(expected_sign, study.delta));
+                    let verdict = self.difference.as_ref().map(|it| it.verdict(expected_sign, delta));
                     if verdict.is_some_and(Verdict::is_decided) {
                         break;
                     }
@@ -263,7 +269,7 @@ impl ArmReport {
                 pairs
             }
         };
-        let verdict = self.difference.as_ref().map(|found| found.verdict(expected_sign, study.delta));
+        let verdict = self.difference.as_ref().map(|found| found.verdict(expected_sign, delta));
         self.verdict = match self.mixed.is_empty() || mixed_versions {
             true => verdict,
             false => verdict.map(|_| Verdict::NotCompared),
@@ -285,7 +291,7 @@ impl ArmReport {
     }
 
     /// Compares the first `seeds` seeds at a level. Returns the differences.
-    fn compare_first(&mut self, seeds: usize, level: f64, reference: &ArmReport, study: &Study) -> Vec<f64> {
+    fn compare_first(&mut self, seeds: usize, level: f64, reference: &ArmReport, delta: f64) -> Vec<f64> {
         let both = || self.runs.iter().zip(&reference.runs).take(seeds);
         let difference = |run: &RunReport, base: &RunReport| match (run.value, base.value) {
             (Value::Is(value) | Value::Never(value), Value::Is(base)) => Some(value - base),
@@ -297,7 +303,7 @@ impl ArmReport {
             paired.flat_map(|(run, base)| run.versions.iter().chain(&base.versions)).cloned().collect();
         self.mixed = versions::differences(&versions);
         self.versions = versions.into_iter().collect();
-        self.difference = Difference::of(&pairs, study.delta, level);
+        self.difference = Difference::of(&pairs, delta, level);
         pairs
     }
 

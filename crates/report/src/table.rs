@@ -184,7 +184,7 @@ impl ArmReport {
     fn verdict_text(&self, delta: f64) -> String {
         let seeds = self.difference.as_ref().map_or(0, |difference| difference.seeds);
         let Some(verdict) = self.verdict else { return "no pair of runs".to_owned() };
-        let mut text = verdict.text(delta, seeds);
+        let mut text = verdict.text(self.delta.unwrap_or(delta), seeds);
         if verdict != Verdict::NotCompared {
             let mixed = (!self.mixed.is_empty()).then_some("mixed versions");
             let interim = self.interim.then_some("interim");

@@ -25,6 +25,22 @@ pub enum StudyError {
         /// The contradiction.
         problem: String,
     },
+    /// A registration cannot decide anything, or does not fit its ablation.
+    #[error("design `{name}`: {problem}")]
+    Registration {
+        /// The registration's name.
+        name: String,
+        /// The problem.
+        problem: String,
+    },
+    /// An audit's statements do not fit its designs.
+    #[error("audit `{name}`: {problem}")]
+    Audit {
+        /// The audit's name.
+        name: String,
+        /// The problem.
+        problem: String,
+    },
     /// An ablation's file has only a base.
     #[error("ablation `{ablation}` has no `[[arms]]` and no `[grid]` to compare with its base")]
     NoArms {

@@ -3,20 +3,26 @@
 
 pub mod ablation;
 pub mod arm;
+pub mod audit;
 mod clock;
 mod critical;
 pub mod design;
 mod error;
 pub mod power;
+pub mod registration;
 mod scale;
+mod seeds;
 pub mod statistics;
 mod study;
 mod training;
 pub mod versions;
 
 pub use ablation::Ablation;
+pub use audit::Audit;
 pub use clock::Clock;
 pub use critical::Critical;
 pub use error::{ArmProblem, StudyError};
+pub use registration::Registration;
 pub use scale::Scale;
-pub use study::{Seeds, Source, Study, StudyArm, Task};
+pub use seeds::Seeds;
+pub use study::{Source, Study, StudyArm, Task};

@@ -46,6 +46,11 @@ impl Scale {
         self
     }
 
+    /// Returns the name of the data set, or the path of its manifest.
+    pub fn data_set(&self) -> &str {
+        &self.data.set
+    }
+
     /// Returns the config of this scale, changed by `changes`.
     ///
     /// # Errors

@@ -221,6 +221,20 @@ fn holm(p: &[f64]) -> Vec<f64> {
     corrected
 }
 
+/// Returns for each p value the smallest false discovery rate at which it counts as a discovery (Benjamini & Hochberg
+/// 1995).
+pub fn false_discovery(p: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).collect();
+    order.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+    let mut rates = vec![0.0; p.len()];
+    let mut least: f64 = 1.0;
+    for (below, &at) in order.iter().enumerate() {
+        least = least.min(p[at] * p.len() as f64 / (p.len() - below) as f64);
+        rates[at] = least;
+    }
+    rates
+}
+
 /// Returns the fraction of sign assignments whose mean is at least as far from 0 as the observed one.
 fn sign_flip(differences: &[f64]) -> f64 {
     let n = differences.len();

@@ -14,6 +14,7 @@ use crate::ablation::{Ablation, Arm, Claim, Quantity};
 use crate::arm::SOURCE;
 use crate::design::{Design, Look};
 use crate::scale::Scale;
+use crate::seeds::Seeds;
 
 /// The runs of an ablation and the settings of its report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -82,6 +83,9 @@ pub struct StudyArm {
     pub paper_ratio: Option<f64>,
     /// The direction of the paper's claim: 1, −1, or 0 for none.
     pub expected_sign: i8,
+    /// The largest difference that counts as none, if it is not the study's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
     /// The number of weights and biases.
     pub parameters: usize,
     /// The index of the arm that it is compared with.
@@ -112,31 +116,6 @@ pub struct Task {
     pub label: String,
     /// The estimated cost, in a unit that all tasks share: epochs times multiply-adds.
     pub weight: f64,
-}
-
-/// The seeds of a study: consecutive numbers, from 0 unless [`starting_at`](Self::starting_at) says otherwise.
-#[derive(Debug, Clone, Copy)]
-pub struct Seeds {
-    first: u64,
-    most: usize,
-    until_decided: bool,
-}
-
-impl Seeds {
-    /// A fixed number of seeds.
-    pub fn fixed(number: usize) -> Self {
-        Self { first: 0, most: number, until_decided: false }
-    }
-
-    /// As many seeds as needed, with looks that are fixed in advance. The last look has `most` seeds.
-    pub fn until_decided(most: usize) -> Self {
-        Self { first: 0, most, until_decided: true }
-    }
-
-    /// The same number of seeds, counted from `first`. Seeds on which settings were chosen give no independent verdict.
-    pub fn starting_at(self, first: u32) -> Self {
-        Self { first: first.into(), ..self }
-    }
 }
 
 impl Study {
@@ -186,6 +165,7 @@ impl Study {
                 paper: arm.paper,
                 paper_ratio: arm.paper_ratio,
                 expected_sign: arm.expected_sign(),
+                delta: None,
                 parameters: trace.parameters(),
                 not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
                 against: against.unwrap_or(0),
@@ -228,7 +208,8 @@ impl Study {
     pub fn follow(&mut self, earlier: Study, folder: &Path) -> Result<(), StudyError> {
         if let Some(design) = &earlier.design {
             let of = |study: &Study| {
-                let claims: Vec<_> = study.arms.iter().map(|arm| (arm.against, arm.expected_sign)).collect();
+                let claim = |arm: &StudyArm| (arm.against, arm.expected_sign, arm.delta);
+                let claims: Vec<_> = study.arms.iter().map(claim).collect();
                 (
                     study.identity(),
                     study.design.clone(),
@@ -381,6 +362,11 @@ impl Study {
             task.label = format!("[{}/{all}] {}", index + 1, task.label);
         }
         tasks
+    }
+
+    /// Returns the largest difference of an arm that counts as none, in the quantity's unit.
+    pub fn delta_of(&self, arm: &StudyArm) -> f64 {
+        arm.delta.unwrap_or(self.delta)
     }
 
     /// Returns the number of images that an arm learns from.

@@ -2,6 +2,7 @@
 
 mod ablation;
 mod analyze;
+mod audit;
 mod bench;
 mod data;
 mod groups;
@@ -16,6 +17,7 @@ pub(crate) use analyze::{
     AnalyzeCommand, CodesArgs, EvidenceArgs, GalleryArgs, KernelsArgs, LocalizeArgs, LookArgs, MapsArgs,
     NearestArgs, OcclusionArgs, PredictionsArgs,
 };
+pub(crate) use audit::AuditArgs;
 pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin};
@@ -39,6 +41,11 @@ pub(crate) enum Command {
     /// Finished runs are reused and unfinished runs resume, so repeating the command after an interruption
     /// gives the same table.
     Ablation(AblationArgs),
+    /// Test all statements of the paper, by designs that are fixed in advance
+    ///
+    /// Trains what is missing and writes audit.md, audit.html and audit.json. Repeating the command after an
+    /// interruption goes on where it stopped.
+    Audit(AuditArgs),
     /// Train one network at a scale
     ///
     /// A finished run is reused and an unfinished run resumes, so repeating the command after an interruption

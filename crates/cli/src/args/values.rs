@@ -50,6 +50,14 @@ pub(crate) fn encoding() -> impl TypedValueParser<Value = Encoding> {
     either([("jpeg", Encoding::Jpeg), ("raw", Encoding::Raw)])
 }
 
+/// A time in hours.
+pub(crate) fn hours(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(hours) if (0.0..=1e6).contains(&hours) => Ok(hours),
+        _ => Err("must be a number of hours of at least 0".to_owned()),
+    }
+}
+
 fn at_least(least: usize, text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= least => Ok(number),

@@ -3,10 +3,10 @@
 use alexnet_config::BuiltIn;
 use alexnet_model::Preset;
 use alexnet_ops::Backend;
-use alexnet_study::{Ablation, Scale};
+use alexnet_study::{Ablation, Audit, Registration, Scale};
 use anyhow::Result;
 
-use crate::data_sets::{find_data, manifest};
+use crate::data_sets::{find_data, manifest, with_files};
 use crate::output::print;
 use crate::program::program;
 use crate::remedies::describe;
@@ -22,6 +22,16 @@ pub(crate) fn list() {
     };
     lines("ablations", program().ablations, |file| {
         Ok(Ablation::load(program().ablations, file.name)?.question)
+    });
+    lines("\naudits", program().audits, |file| {
+        Ok(Audit::load(program().audits, program().designs, file.name)?.0.about)
+    });
+    lines("\ndesigns of audits", program().designs, |file| {
+        let design = Registration::load(program().designs, file.name)?;
+        Ok(format!(
+            "{} at {}, {} seeds from {}",
+            design.ablation, design.scale, design.seeds, design.first_seed
+        ))
     });
     lines("\nscales", program().scales, |file| Ok(Scale::load(program().scales, file.name)?.about));
     // A network file's first comment describes it.
@@ -42,7 +52,9 @@ pub(crate) fn list() {
         let state = match manifest(file.name) {
             Ok(manifest) => match find_data(&manifest) {
                 Some(path) => format!("here: {}", path.display()),
-                None if manifest.files.is_empty() => "not here; give it with `--data`".to_owned(),
+                None if with_files(&manifest).is_ok_and(|manifest| manifest.files.is_empty()) => {
+                    "not here; give it with `--data`".to_owned()
+                }
                 None => format!("not here; `experiments data fetch {}`", file.name),
             },
             Err(error) => format!("{error:#}"),

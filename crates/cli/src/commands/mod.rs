@@ -2,6 +2,7 @@
 
 mod ablation;
 mod analyze;
+mod audit;
 mod bench;
 mod bench_data;
 mod data;
@@ -12,6 +13,7 @@ pub(crate) mod fetch;
 mod list;
 mod model;
 mod predict;
+mod prepared;
 mod report;
 mod runs;
 mod slurm;
@@ -37,6 +39,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     SimdLevel::of_environment()?;
     match cli.command {
         Command::Ablation(args) => return ablation::ablation(&args, stop),
+        Command::Audit(args) => return audit::audit(&args, stop),
         Command::Train(args) => train::train(&args, stop)?,
         Command::Evaluate(args) => evaluate::evaluate(&args, stop)?,
         Command::Report(args) => report::report(&args)?,

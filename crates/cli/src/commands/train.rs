@@ -49,7 +49,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         execution.ops,
         execution.workers,
         execution.upload,
-        dashboard(&args.common, args.output.format),
+        dashboard(args.common.plain, args.output.format),
         stop,
     );
     machine.check_fits(&config)?;

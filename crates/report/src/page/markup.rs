@@ -3,12 +3,12 @@
 use crate::chart::escaped;
 
 /// Returns a cell of a table. The class `number` aligns it to the right.
-pub(super) fn cell(class: &str, text: &str) -> String {
+pub(crate) fn cell(class: &str, text: &str) -> String {
     format!("<td class='{class}'>{}</td>", escaped(text))
 }
 
 /// Returns a table that scrolls by itself. Each head is a class and a text.
-pub(super) fn table(class: &str, label: &str, heads: &[(&str, &str)], rows: &str) -> String {
+pub(crate) fn table(class: &str, label: &str, heads: &[(&str, &str)], rows: &str) -> String {
     let heads = heads.iter().map(|(class, text)| head("col", class, text));
     format!(
         "<div class='scroll {class}' tabindex='0' role='region' aria-label='{}'>\n\
@@ -19,12 +19,12 @@ pub(super) fn table(class: &str, label: &str, heads: &[(&str, &str)], rows: &str
 }
 
 /// Returns a cell that names its row (`scope` is `row`) or column (`col`).
-pub(super) fn head(scope: &str, class: &str, text: &str) -> String {
+pub(crate) fn head(scope: &str, class: &str, text: &str) -> String {
     format!("<th scope='{scope}' class='{class}'>{}</th>", escaped(text))
 }
 
 /// Encodes a path for a link. Slashes stay.
-pub(super) fn encoded(path: &str) -> String {
+pub(crate) fn encoded(path: &str) -> String {
     let encode = |byte: u8| match byte.is_ascii_alphanumeric() || b"/.-_~".contains(&byte) {
         true => char::from(byte).to_string(),
         false => format!("%{byte:02X}"),

@@ -191,3 +191,20 @@ fn a_spread_from_few_seeds_is_uncertain() {
     assert!((low - 0.659).abs() < 1e-3 && (high - 3.081).abs() < 1e-3, "{low} {high}");
     assert_eq!(spread(1.0, 1), None);
 }
+
+#[test]
+fn false_discovery_rates_are_those_of_the_paper_of_benjamini_and_hochberg() {
+    // Their example, section 3.2: at 5 %, the first four of 15 are discoveries.
+    let p = [
+        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719,
+        0.6528, 0.7590, 1.0,
+    ];
+    let rates = false_discovery(&p);
+    assert_eq!(rates.iter().filter(|rate| **rate <= 0.05).count(), 4);
+    assert!(
+        (rates[3] - 0.0095 * 15.0 / 4.0).abs() < 1e-12 && rates.windows(2).all(|pair| pair[0] <= pair[1])
+    );
+    let reversed: Vec<f64> = p.iter().rev().copied().collect();
+    assert_eq!(false_discovery(&reversed).into_iter().rev().collect::<Vec<f64>>(), rates);
+    assert!(false_discovery(&[]).is_empty());
+}

@@ -1,0 +1,171 @@
+//! A study that is ready to be trained.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+use alexnet_data::Upload;
+use alexnet_report::{Page, Report, Section};
+use alexnet_study::{Clock, Study, Task};
+use alexnet_train::{Data, Environment, RunConfig};
+use anyhow::{Context, Result};
+
+use super::work::{self, Plan};
+use crate::args::ExecutionArgs;
+use crate::environment::environment;
+use crate::machine::Machine;
+use crate::observer::Lines;
+
+/// A study that has passed all checks that are possible before training.
+pub(super) struct Prepared {
+    pub(super) study: Study,
+    pub(super) machine: Machine,
+    environment: Environment,
+    data: Data,
+    /// The study's folder.
+    pub(super) folder: PathBuf,
+    /// The folder of the runs.
+    out: PathBuf,
+    execution: ExecutionArgs,
+}
+
+/// The place where a study is trained and kept.
+pub(super) struct Place {
+    pub(super) machine: Machine,
+    pub(super) environment: Environment,
+    pub(super) execution: ExecutionArgs,
+    /// The folder of the runs.
+    pub(super) out: PathBuf,
+}
+
+impl Place {
+    /// Checks that the machine has memory for these configs.
+    pub(super) fn new<'a>(
+        execution: &ExecutionArgs,
+        out: &Path,
+        dashboard: bool,
+        stop: Arc<AtomicBool>,
+        configs: impl IntoIterator<Item = &'a RunConfig>,
+    ) -> Result<Self> {
+        let machine = Machine::of(&execution.machine)?;
+        configs.into_iter().try_for_each(|config| machine.check_fits(config))?;
+        let environment =
+            environment(&machine, execution.ops, execution.workers, execution.upload, dashboard, stop);
+        Ok(Self { machine, environment, execution: execution.clone(), out: out.to_owned() })
+    }
+}
+
+impl Prepared {
+    /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
+    pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
+        let Place { machine, environment, execution, out } = place;
+        if !execution.fresh && folder.join("study.json").is_file() {
+            let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
+            study.follow(earlier, &folder)?;
+        }
+        study.write(&folder)?;
+        Ok(Self { study, machine, environment, data, folder, out, execution })
+    }
+
+    /// Returns the completed fraction of a task.
+    fn done(&self, task: &Task) -> f64 {
+        if self.execution.fresh { 0.0 } else { self.study.done(task, &self.out) }
+    }
+
+    /// Returns the number of runs, and of those that have no result yet.
+    pub(super) fn runs(&self) -> (usize, usize) {
+        let tasks = self.study.tasks();
+        (tasks.len(), tasks.iter().filter(|task| self.done(task) < 1.0).count())
+    }
+
+    /// Trains the runs that are missing, look by look, `jobs` at a time. Returns the number of failed runs.
+    pub(super) fn train(&mut self, jobs: Option<usize>, mixed_versions: bool) -> Result<usize> {
+        let jobs = jobs.unwrap_or_else(|| default_jobs(&self.machine, &self.study));
+        let all = self.study.tasks();
+        if let Some(note) = self.machine.note().filter(|_| all.iter().any(|task| self.done(task) < 1.0)) {
+            self.environment.observer.note(note);
+        }
+        // Without a design, there is one look, at all seeds.
+        let looks = self.study.design.as_ref().map(|design| design.looks.clone());
+        let looks: Vec<usize> =
+            looks.map_or(vec![self.study.seeds.len()], |looks| looks.iter().map(|look| look.seeds).collect());
+        let (pool, mut failed, mut before) = (OnceLock::new(), 0, 0);
+        for (number, &seeds) in looks.iter().enumerate() {
+            let open = match number {
+                0 => None,
+                _ => Some(Report::of(&self.study, &self.out, mixed_versions).open_arms(&self.study)),
+            };
+            if open.as_ref().is_some_and(BTreeSet::is_empty) {
+                break;
+            }
+            let wanted = |task: &Task| {
+                let open = open.as_ref().is_none_or(|open| task.arms.iter().any(|arm| open.contains(arm)));
+                (before..seeds).contains(&task.seed) && (open || task.arms.is_empty())
+            };
+            let tasks: Vec<usize> = (0..all.len()).filter(|&task| wanted(&all[task])).collect();
+            let clock = Arc::new(Clock::start(tasks.iter().map(|&task| (&all[task], self.done(&all[task])))));
+            let log = match jobs {
+                1 => None,
+                _ => Some(work::begin_log(&self.folder, 1)?),
+            };
+            self.environment.observer =
+                Arc::new(Lines { clock: Some(clock.clone()), dashboard: self.environment.dashboard, log });
+            failed += work::train(&Plan {
+                study: &self.study,
+                tasks,
+                folder: &self.folder,
+                out: &self.out,
+                data: &self.data,
+                environment: &self.environment,
+                clock,
+                fresh: self.execution.fresh,
+                jobs,
+                pool: &pool,
+                arguments: worker_arguments(&self.execution, &self.machine, &self.study),
+            })?;
+            before = seeds;
+            let look = Report::of(&self.study, &self.out, mixed_versions);
+            self.study.note_look(look.look(), &self.folder)?;
+            if self.study.design.is_some() {
+                self.environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Writes the report and the page of the study, and returns the report.
+    pub(super) fn report(&self, mixed_versions: bool) -> Result<Report> {
+        let report = Report::of(&self.study, &self.out, mixed_versions);
+        report.write(&self.folder)?;
+        let section = Section::of(&self.study, report.clone(), &self.out)?;
+        Page::of(vec![section]).write(&self.folder.join("report"))?;
+        Ok(report)
+    }
+}
+
+/// Returns the arguments with which another process of this program trains as this one does.
+pub(super) fn worker_arguments(args: &ExecutionArgs, machine: &Machine, study: &Study) -> Vec<String> {
+    let mut words = machine.arguments();
+    words.extend(["--ops".to_owned(), args.ops.to_string()]);
+    words.extend(["--workers".to_owned(), args.workers.to_string()]);
+    if args.upload == Upload::Bytes {
+        words.extend(["--upload".to_owned(), "bytes".to_owned()]);
+    }
+    words.extend(["--study".to_owned(), study.identity()]);
+    if let Some(path) = &args.data {
+        words.extend(["--data".to_owned(), path.display().to_string()]);
+    }
+    words
+}
+
+/// Returns the default number of jobs. A small network leaves a processor idle between its small operations,
+/// so several are trained at once.
+fn default_jobs(machine: &Machine, study: &Study) -> usize {
+    const SMALL: usize = 5_000_000;
+    let small = study.arms.iter().all(|arm| arm.parameters < SMALL);
+    match small && machine.is_processor() {
+        true => std::thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    }
+}

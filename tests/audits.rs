@@ -1,0 +1,134 @@
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{experiments, repository, stderr, stdout, succeed, tiny_idx, tiny_scale};
+
+/// An audit of one tested and one untested statement on tiny data, with one seed of each kind that a design has.
+fn tiny_audit(folder: &Path, rate: &str) {
+    tiny_idx(&folder.join("fetched/tiny-idx"), 8);
+    let scale = tiny_scale(folder);
+    fs::write(
+        folder.join("design.toml"),
+        format!(
+            r#"
+            name = "tiny-lrn"
+            about = "made for a test"
+            scale = {:?}
+            ablation = "lrn"
+            quantity = "test-error"
+            seeds = 2
+            first_seed = 10000
+            diverged = "leave-out-pair"
+            base_rate = {rate}
+            arms = [{{ name = "off", rate = 0.004, delta = 0.3, pilot_sd = 0.4 }}]
+            "#,
+            scale.to_str().unwrap()
+        ),
+    )
+    .unwrap();
+    fs::write(
+        folder.join("audit.toml"),
+        r#"
+        name = "tiny"
+        about = "made for a test"
+        [[statements]]
+        id = "lrn"
+        section = "§3.3"
+        text = "Without LRN the error is higher."
+        paper = "+1.4 points"
+        design = "./design.toml"
+        arm = "off"
+        direction = "higher"
+        [[statements]]
+        id = "views"
+        section = "§6"
+        text = "One view is worse."
+        paper = "+1.5 points"
+        untested = "No images."
+        "#,
+    )
+    .unwrap();
+}
+
+fn audit(folder: &Path, more: &[&str]) -> std::process::Output {
+    experiments(folder).args(["audit", "./audit.toml", "--plain"]).args(more).output().unwrap()
+}
+
+#[test]
+fn an_audit_trains_what_is_missing_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tiny_audit(folder, "0.004");
+    let read = |out: &str| -> Value {
+        serde_json::from_slice(&fs::read(folder.join(out).join("audit.json")).unwrap()).unwrap()
+    };
+
+    let nothing = audit(folder, &["--budget", "0", "--out", "none"]);
+    assert!(nothing.status.success(), "{}", stderr(&nothing));
+    assert_eq!(read("none")["statements"][0]["untested"], "not run yet");
+
+    let first = audit(folder, &[]);
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert!(stderr(&first).contains("design tiny-lrn: 4 of 4 runs to train"), "{}", stderr(&first));
+    assert!(stdout(&first).contains("2 statements: "), "{}", stdout(&first));
+    let found = read("runs");
+    let statement = &found["statements"][0];
+    assert_eq!((&statement["seeds"], &statement["complete"]), (&2.into(), &true.into()), "{statement}");
+    assert_eq!((&statement["setting"], &statement["design"]["name"]), (&"mini".into(), &"tiny-lrn".into()));
+    assert!(statement["difference"].is_number() && statement["verdict"].is_string(), "{statement}");
+    assert!(found["settings"]["mini"]["runs"] == 4, "{found}");
+    let page = fs::read_to_string(folder.join("runs/audit.html")).unwrap();
+    assert!(page.contains("href='ablations/tiny-lrn/report/index.html'"), "{page}");
+    assert!(folder.join("runs/ablations/tiny-lrn/report/index.html").is_file());
+
+    // Nothing is trained twice, and the results are the same.
+    let again = audit(folder, &[]);
+    assert!(!stderr(&again).contains("to train"), "{}", stderr(&again));
+    assert_eq!(read("runs"), found);
+    // Another machine's results stand for runs that are not here.
+    let taken = audit(folder, &["--budget", "0", "--out", "none", "--earlier", "runs/audit.json"]);
+    assert!(stderr(&taken).contains("taken from runs/audit.json: lrn"), "{}", stderr(&taken));
+    assert_eq!(read("none")["statements"], found["statements"]);
+}
+
+#[test]
+fn an_audit_says_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tiny_audit(folder, "0.005");
+    let refused = |more: &[&str]| {
+        let output = audit(folder, more);
+        assert!(!output.status.success());
+        stderr(&output)
+    };
+    let rate = refused(&[]);
+    assert!(rate.contains("arm `on` is registered with a learning rate of 0.005, and has 0.004"), "{rate}");
+    tiny_audit(folder, "0.004");
+    assert!(refused(&["--only", "nothing"]).contains("the audit has no such design; it has tiny-lrn"));
+    assert!(refused(&["--data", "here"]).contains("--data here: give the name of a data set"));
+    assert!(refused(&["--budget=-1"]).contains("hours"));
+    fs::write(folder.join("audit.json"), "{}").unwrap();
+    let damaged = refused(&["--earlier", "audit.json"]);
+    assert!(damaged.contains("audit.json is not the result of an audit: missing field"), "{damaged}");
+    fs::remove_dir_all(folder.join("fetched")).unwrap();
+    let absent = audit(folder, &[]);
+    assert!(
+        absent.status.success() && stderr(&absent).contains("is not here; give it with"),
+        "{}",
+        stderr(&absent)
+    );
+}
+
+/// All built-in designs fit their ablations and scales, and the committed document is what the committed results say.
+#[test]
+fn the_papers_audit_fits_its_designs_and_its_document() {
+    let folder = tempfile::tempdir().unwrap();
+    succeed(experiments(folder.path()).args(["audit", "--budget", "0", "--out", "out"]));
+    let committed = repository("docs/audit.json");
+    if committed.is_file() {
+        let report = alexnet_report::AuditReport::read(&committed).unwrap();
+        crate::support::golden("docs/audit.md", &report.markdown());
+    }
+}
