@@ -22,11 +22,17 @@ fn main() -> ExitCode {
         ablations: built_in!("ablations":
             "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views", "fine-print",
             "normalization", "weight-decay", "biases", "transfer"),
+        audits: built_in!("audits": "paper"),
+        designs: built_in!("designs":
+            "fashion-lrn", "fashion-pooling", "fashion-towers", "fashion-augmentation", "fashion-dropout", "fashion-weight-decay",
+            "fashion-depth"),
+        design_commits: option_env!("ALEXNET_BURN_DESIGNS").unwrap_or_default(),
         scales: built_in!("scales":
-            "mini", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
+            "mini", "fashion", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
             "cifar10-conv-local-11pct", "tiny-imagenet", "imagenet"),
         data_sets: built_in!("../datasets":
-            "fashion-mnist-mini", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet", "class-folders"),
+            "fashion-mnist-mini", "fashion-mnist", "fashion-mnist-held-out", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet",
+            "class-folders"),
         data_folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("datasets"),
     })
 }

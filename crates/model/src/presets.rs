@@ -65,6 +65,7 @@ impl Preset {
         "cifar10-conv-local-13pct",
         "cifar10-conv-local-11pct",
         "mini",
+        "fashion",
         "cifar10",
         "linear"
     );
