@@ -76,9 +76,9 @@ impl AuditReport {
         text += "\n## Designs\n\n";
         for (name, design) in &self.designs {
             let looks = if design.looks { ", with looks at 4, 8, 16, … seeds" } else { "" };
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "- `{name}`: `{}` at `{}`, {} seeds from {}{looks}. {}\n",
+                "- `{name}`: `{}` at `{}`, {} seeds from {}{looks}. {}",
                 design.ablation,
                 design.scale,
                 design.seeds,
@@ -86,7 +86,7 @@ impl AuditReport {
                 design.about.trim(),
             );
         }
-        let _ = write!(text, "\nResults {}. Made by `experiments audit {}`.\n", self.results, self.audit);
+        let _ = writeln!(text, "\nResults {}. Made by `experiments audit {}`.", self.results, self.audit);
         text
     }
 }
