@@ -25,7 +25,9 @@ impl View {
     pub(crate) fn of(quantity: Quantity) -> Self {
         let split = match quantity {
             Quantity::TestError => "validation",
-            Quantity::TrainingError | Quantity::EpochsToTrainingError => "train-evaluated",
+            Quantity::TrainingError
+            | Quantity::EpochsToTrainingError
+            | Quantity::LogStepsToTrainingError => "train-evaluated",
         };
         Self { split, x: "epochs", y: "linear" }
     }

@@ -25,7 +25,7 @@ pub struct Report {
     pub claim: Claim,
     /// The quantity by which arms are compared.
     pub quantity: Quantity,
-    /// `%` or `epochs`.
+    /// `%`, `epochs` or `ln steps`.
     pub unit: &'static str,
     /// The largest difference that counts as none, in the quantity's unit.
     pub delta: f64,
@@ -75,7 +75,7 @@ pub struct ArmReport {
     pub never_reached: usize,
     /// The paired difference, this arm minus the base; absent for the base.
     pub difference: Option<Difference>,
-    /// This arm's mean divided by the base's, if the claim is a ratio.
+    /// This arm's mean divided by the base's, if the claim is a ratio; of logarithms, the geometric mean of ratios.
     pub ratio: Option<f64>,
     /// The largest difference of this arm that counts as none, if it is not the report's.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -140,6 +140,7 @@ impl Report {
             unit: match study.quantity {
                 Quantity::TestError | Quantity::TrainingError => "%",
                 Quantity::EpochsToTrainingError => "epochs",
+                Quantity::LogStepsToTrainingError => "ln steps",
             },
             delta: study.delta,
             scale: study.scale.clone(),
@@ -275,7 +276,10 @@ impl ArmReport {
             false => verdict.map(|_| Verdict::NotCompared),
         };
         if self.paper_ratio.is_some() {
-            self.ratio = self.mean.zip(reference.mean).map(|(mean, base)| mean / base);
+            self.ratio = match study.quantity {
+                Quantity::LogStepsToTrainingError => self.difference.as_ref().map(|found| found.mean.exp()),
+                _ => self.mean.zip(reference.mean).map(|(mean, base)| mean / base),
+            };
         }
         if let (Some(difference), Quantity::TestError) = (&mut self.difference, study.quantity) {
             let both = self.runs.iter().zip(&reference.runs).take(self.look.unwrap_or(usize::MAX));

@@ -49,9 +49,19 @@ pub struct RunReport {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Value {
     Missing,
-    /// The run did not reach the target in this many epochs.
+    /// The run did not reach the target in this many epochs, or in as many steps as this is the logarithm of.
     Never(f64),
     Is(f64),
+}
+
+impl Value {
+    fn ln(self) -> Self {
+        match self {
+            Self::Missing => Self::Missing,
+            Self::Never(value) => Self::Never(value.ln()),
+            Self::Is(value) => Self::Is(value.ln()),
+        }
+    }
 }
 
 impl RunReport {
@@ -142,7 +152,11 @@ impl RunReport {
             }
             Quantity::EpochsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at)
+                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.epoch)
+            }
+            Quantity::LogStepsToTrainingError => {
+                let start = 1.0 - 1.0 / arm.config.network.classes as f64;
+                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.step).ln()
             }
         };
         self.lrn = result.lrn;
@@ -150,12 +164,12 @@ impl RunReport {
     }
 }
 
-/// Returns the epoch at which the training error falls to `target`, interpolated between epochs. Before the
-/// first epoch, the error is assumed to be that of chance, `start`.
-fn crossing(rows: &[EpochRow], start: f64, target: f64) -> Value {
+/// Returns the epoch or step, as `at` has it, at which the training error falls to `target`, interpolated between
+/// passes. Before the first step, the error is assumed to be that of chance, `start`.
+fn crossing(rows: &[EpochRow], start: f64, target: f64, at: fn(&EpochRow) -> usize) -> Value {
     let mut before = (0.0, start);
     for row in rows.iter().filter(|row| row.split == "train-evaluated") {
-        let now = (row.epoch as f64, row.top1_error);
+        let now = (at(row) as f64, row.top1_error);
         if now.1 <= target {
             let share = (before.1 - target) / (before.1 - now.1).max(f64::MIN_POSITIVE);
             return Value::Is(before.0 + share.clamp(0.0, 1.0) * (now.0 - before.0));
@@ -201,9 +215,10 @@ mod tests {
     #[test]
     fn crossings_are_interpolated_and_absent_ones_are_bounds() {
         let rows = [row(1, 0.5), row(2, 0.35), row(3, 0.15)];
-        assert_eq!(crossing(&rows, 0.9, 0.25), Value::Is(2.5));
-        assert_eq!(crossing(&rows[..1], 0.9, 0.7), Value::Is(0.5000000000000001));
-        assert_eq!(crossing(&rows[..2], 0.9, 0.25), Value::Never(2.0));
-        assert_eq!(crossing(&[], 0.9, 0.25), Value::Missing);
+        assert_eq!(crossing(&rows, 0.9, 0.25, |row| row.epoch), Value::Is(2.5));
+        assert_eq!(crossing(&rows[..1], 0.9, 0.7, |row| row.epoch), Value::Is(0.5000000000000001));
+        assert_eq!(crossing(&rows[..2], 0.9, 0.25, |row| row.epoch), Value::Never(2.0));
+        assert_eq!(crossing(&[], 0.9, 0.25, |row| row.epoch), Value::Missing);
+        assert_eq!(crossing(&rows[..1], 0.9, 0.5, |row| row.step).ln(), Value::Is(0.0));
     }
 }

@@ -27,6 +27,7 @@ impl Report {
             Quantity::TestError => ("test top-1 error, %".to_owned(), 2),
             Quantity::TrainingError => ("training top-1 error, %".to_owned(), 2),
             Quantity::EpochsToTrainingError => ("epochs".to_owned(), 2),
+            Quantity::LogStepsToTrainingError => ("ln steps".to_owned(), 2),
         };
         let mut rows = vec![[
             "arm".to_owned(),

@@ -67,6 +67,9 @@ pub enum Quantity {
     /// The number of epochs until the error on training images, in evaluation mode, falls to
     /// `recipe.training_error.stop_at`.
     EpochsToTrainingError,
+    /// The natural logarithm of the number of steps until that error. With paired seeds, a difference is the logarithm
+    /// of a ratio.
+    LogStepsToTrainingError,
 }
 
 /// One setting: the base changes the scale's config, other arms change the base's config.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TrainError;
+use crate::record::EpochRow;
 use crate::schedule::PlateauState;
 use crate::score::Score;
 
@@ -54,6 +55,9 @@ pub(crate) struct Part {
     /// The score of their images, during training.
     pub(crate) score: Score,
     pub(crate) seconds: f64,
+    /// The passes over training images in evaluation mode so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rows: Vec<EpochRow>,
 }
 
 impl Progress {

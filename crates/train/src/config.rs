@@ -94,7 +94,7 @@ pub enum FinalWeights {
     Best,
 }
 
-/// A pass in evaluation mode over the first training images after each epoch (figure 1's protocol).
+/// A pass in evaluation mode over the first training images after each epoch, or every few steps (figure 1's protocol).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingError {
@@ -102,12 +102,25 @@ pub struct TrainingError {
     pub images: usize,
     /// The error, a fraction, at or below which training ends; 0 for never.
     pub stop_at: f64,
+    /// The number of steps between passes; 0 for a pass after each epoch.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub every_steps: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl TrainingError {
     /// Returns whether training ends at such an error.
     pub(crate) fn ends_at(&self, error: f64) -> bool {
         self.stop_at > 0.0 && error <= self.stop_at
+    }
+
+    /// Returns whether there is a pass after this number of steps, which are not an epoch's last.
+    pub(crate) fn is_due(&self, steps: usize) -> bool {
+        self.every_steps > 0 && steps.is_multiple_of(self.every_steps)
     }
 }
 
@@ -210,6 +223,10 @@ impl RunConfig {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(error(key, format!("{value} must be finite and at least 0")));
             }
+        }
+        if recipe.training_error.every_steps > 0 && recipe.training_error.images == 0 {
+            let key = "recipe.training_error.every_steps";
+            return Err(error(key, "needs `recipe.training_error.images`, the images of a pass".to_owned()));
         }
         recipe.schedule.check().map_err(|problem| error("recipe.schedule", problem))?;
         Ok(network.trace()?)

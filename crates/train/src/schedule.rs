@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn training_that_shall_never_end_early_does_not_end_at_no_errors() {
-        let never = crate::TrainingError { images: 5, stop_at: 0.0 };
+        let never = crate::TrainingError { images: 5, stop_at: 0.0, every_steps: 0 };
         assert!(!never.ends_at(0.0));
         assert!(crate::TrainingError { stop_at: 0.25, ..never }.ends_at(0.25));
     }

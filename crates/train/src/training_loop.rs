@@ -5,7 +5,8 @@
 //!     train:     order, augmentation and dropout are functions of (seed, epoch, sample)
 //!                a non-finite loss or gradient ends the run before the weights change
 //!                an interruption, or ten minutes: write a checkpoint in mid-epoch
-//!     train-evaluated, if enabled; validation
+//!                train-evaluated every few steps, if enabled, until the error at which training ends
+//!     train-evaluated, if enabled and not every few steps; validation
 //!     update the plateau schedule and the best epoch
 //!     append to metrics.jsonl; then write the checkpoint atomically
 //! ```
@@ -72,13 +73,13 @@ impl TrainingLoop {
     fn epochs(&mut self, bridge: &mut Bridge, progress: &mut Progress) -> Result<(), TrainError> {
         while !progress.done {
             let epoch = progress.epoch + 1;
-            let mut rows = vec![self.train(bridge, progress)?];
-            let mut reached = false;
-            if let Some(loader) = self.train_evaluated.clone() {
-                let (score, seconds) = self.evaluate(bridge, &loader, progress, |_, _, _| ())?;
-                reached = self.recipe.training_error.ends_at(score.top1_error());
-                rows.push(self.row("train-evaluated", &score, seconds, progress));
+            let row = self.train(bridge, progress)?;
+            if self.recipe.training_error.every_steps == 0 {
+                self.evaluate_training(bridge, progress)?;
             }
+            let reached = self.reached(progress);
+            let mut rows = vec![row];
+            rows.append(&mut progress.part.rows);
             bridge.validation_begins(epoch);
             let validation = bridge.validation();
             let (score, seconds) = self.evaluate(bridge, &*validation, progress, Bridge::validated)?;
@@ -116,7 +117,13 @@ impl TrainingLoop {
         bridge.training_begins(progress.epoch + 1);
         let training = bridge.training();
         let mut batches = training.iter();
-        while let Some(batch) = batches.next() {
+        if progress.part.batches > 0 && self.recipe.training_error.is_due(progress.step) {
+            self.evaluate_training(bridge, progress)?; // in case it was interrupted
+        }
+        begun = Instant::now();
+        while !self.reached(progress)
+            && let Some(batch) = batches.next()
+        {
             let batch = batch?;
             let elapsed = progress.step as f64 / steps as f64;
             self.rate = self.rate_of(progress.step, steps, progress);
@@ -131,16 +138,38 @@ impl TrainingLoop {
             let done = (progress.epoch * per_epoch + progress.part.batches) as f64 / steps as f64;
             bridge.show_time_left(self.observer.progress(&self.label, done));
             bridge.trained(output.item, batches.progress(), progress.step);
+            if self.recipe.training_error.is_due(progress.step) {
+                self.evaluate_training(bridge, progress)?;
+                begun = Instant::now();
+            }
             self.check_stop(bridge, progress)?;
             if self.last_checkpoint.elapsed() >= CHECKPOINT_EVERY && progress.part.batches < per_epoch {
                 self.checkpoint(bridge, progress)?;
             }
         }
         let Part { score, seconds, .. } = &progress.part;
-        check_complete(score.images, self.train.num_items())?;
+        if !self.reached(progress) {
+            check_complete(score.images, self.train.num_items())?;
+        }
         bridge.check_devices()?;
         bridge.training_ends(progress.epoch + 1);
         Ok(self.row("train", score, *seconds, progress))
+    }
+
+    /// Adds the error of the current weights on training images, if enabled, to the rows of this epoch.
+    fn evaluate_training(&self, bridge: &mut Bridge, progress: &mut Progress) -> Result<(), TrainError> {
+        let is_done = progress.part.rows.last().is_some_and(|row| row.step == progress.step);
+        if let Some(loader) = self.train_evaluated.as_ref().filter(|_| !is_done) {
+            let (score, seconds) = self.evaluate(bridge, loader, progress, |_, _, _| ())?;
+            progress.part.rows.push(self.row("train-evaluated", &score, seconds, progress));
+        }
+        Ok(())
+    }
+
+    /// Returns whether the error on training images is so low that training ends.
+    fn reached(&self, progress: &Progress) -> bool {
+        let last = progress.part.rows.last();
+        last.is_some_and(|row| self.recipe.training_error.ends_at(row.top1_error))
     }
 
     /// Evaluates the current weights. Returns the score and the seconds that it took.

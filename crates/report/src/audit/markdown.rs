@@ -120,9 +120,10 @@ fn row(found: &Comparison) -> [String; 11] {
     ]
 }
 
-fn unit(found: &Comparison) -> &'static str {
+pub(super) fn unit(found: &Comparison) -> &'static str {
     match found.unit.as_str() {
         "points" => "",
+        "ln steps" => " ln steps",
         _ => " epochs",
     }
 }

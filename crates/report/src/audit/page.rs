@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::markdown::{interval, number, signed};
+use super::markdown::{interval, number, signed, unit};
 use super::{AuditReport, Comparison, StatementReport};
 use crate::chart::{Axis, Chart, Frame, escaped};
 use crate::page::document;
@@ -163,9 +163,12 @@ fn row(statement: &StatementReport, folder: &Path) -> String {
                 true => found.seeds.to_string(),
                 false => format!("{} of {}", found.seeds, found.registered),
             };
-            let unit = if found.unit == "points" { "" } else { " epochs" };
-            let difference =
-                format!("{} {}{unit}", signed(found.difference), interval(found.adjusted_interval));
+            let difference = format!(
+                "{} {}{}",
+                signed(found.difference),
+                interval(found.adjusted_interval),
+                unit(found)
+            );
             [
                 cell("", &setting),
                 cell("number", &escaped(&difference)),

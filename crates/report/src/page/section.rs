@@ -65,6 +65,7 @@ pub(super) fn measured(report: &Report) -> &'static str {
         Quantity::TestError => "test top-1 error, %",
         Quantity::TrainingError => "training top-1 error, %",
         Quantity::EpochsToTrainingError => "epochs",
+        Quantity::LogStepsToTrainingError => "ln steps",
     }
 }
 

@@ -144,6 +144,31 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn training_errors_every_few_steps_are_the_same_after_a_stop_and_end_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = |out: &str, stop_at: f64| {
+        let mut config = config();
+        (config.recipe.training_error.every_steps, config.recipe.training_error.stop_at) = (2, stop_at);
+        Run::new(config, 3, Implementation::Fast, &data.dataset, &folder.path().join(out))
+    };
+    let whole = run("whole", 0.0);
+    whole.complete(&data, &stopping(0).0, "", false).unwrap();
+    let rows = whole.metrics().unwrap();
+    let steps = rows.iter().filter(|row| row.split == "train-evaluated").map(|row| row.step);
+    assert_eq!(steps.collect::<Vec<_>>(), [2, 4, 6, 8, 10, 12]);
+    // After an even number of steps, the pass itself is interrupted.
+    for after in [1, 2, 3, 4, 6, 7] {
+        let stopped = run(&format!("after-{after}"), 0.0);
+        stopped.complete(&data, &stopping(after).0, "", false).unwrap_err();
+        stopped.complete(&data, &stopping(0).0, "", false).unwrap();
+        assert_eq!(outcome(&stopped), outcome(&whole), "stopped after {after} steps");
+    }
+    let ended = run("ended", 1.0).complete(&data, &stopping(0).0, "", false).unwrap();
+    assert_eq!((ended.epochs, ended.steps), (1, 2), "the first pass is at the target");
+}
+
+#[test]
 fn a_finished_run_is_read_and_not_trained() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());
