@@ -24,10 +24,10 @@ impl View {
     /// Returns the view that belongs to the quantity by which arms are compared.
     pub(crate) fn of(quantity: Quantity) -> Self {
         let split = match quantity {
-            Quantity::TestError => "validation",
-            Quantity::TrainingError
-            | Quantity::EpochsToTrainingError
-            | Quantity::LogStepsToTrainingError => "train-evaluated",
+            Quantity::TestError | Quantity::ValidationError => "validation",
+            Quantity::TrainingError | Quantity::EpochsToTrainingError | Quantity::LogStepsToTrainingError => {
+                "train-evaluated"
+            }
         };
         Self { split, x: "epochs", y: "linear" }
     }

@@ -138,7 +138,7 @@ impl Report {
             claim: study.claim.clone(),
             quantity: study.quantity,
             unit: match study.quantity {
-                Quantity::TestError | Quantity::TrainingError => "%",
+                Quantity::TestError | Quantity::ValidationError | Quantity::TrainingError => "%",
                 Quantity::EpochsToTrainingError => "epochs",
                 Quantity::LogStepsToTrainingError => "ln steps",
             },

@@ -141,6 +141,10 @@ impl RunReport {
         self.test_loss = Some(test.loss);
         self.value = match quantity {
             Quantity::TestError => Value::Is(100.0 * test.top1_error),
+            Quantity::ValidationError => {
+                let of = |row: &&EpochRow| row.split == "validation" && row.epoch == result.final_epoch;
+                self.rows.iter().find(of).map_or(Value::Missing, |row| Value::Is(100.0 * row.top1_error))
+            }
             Quantity::TrainingError => {
                 let of = |row: &&EpochRow| row.split == "train-evaluated" && row.epoch == result.final_epoch;
                 let Some(row) = self.rows.iter().find(of) else {

@@ -25,6 +25,7 @@ impl Report {
         let base = &self.arms[0].name;
         let (measured, digits) = match self.quantity {
             Quantity::TestError => ("test top-1 error, %".to_owned(), 2),
+            Quantity::ValidationError => ("validation top-1 error, %".to_owned(), 2),
             Quantity::TrainingError => ("training top-1 error, %".to_owned(), 2),
             Quantity::EpochsToTrainingError => ("epochs".to_owned(), 2),
             Quantity::LogStepsToTrainingError => ("ln steps".to_owned(), 2),

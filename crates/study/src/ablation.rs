@@ -62,6 +62,8 @@ pub struct Claim {
 pub enum Quantity {
     /// The top-1 error of the final weights on the test split, in percent.
     TestError,
+    /// The top-1 error of the final weights on the validation split, in percent. Rates are chosen by it.
+    ValidationError,
     /// The top-1 error of the final weights on training images, in evaluation mode, in percent.
     TrainingError,
     /// The number of epochs until the error on training images, in evaluation mode, falls to

@@ -107,7 +107,6 @@ impl TrainingLoop {
     /// Trains the rest of the next epoch.
     fn train(&mut self, bridge: &mut Bridge, progress: &mut Progress) -> Result<EpochRow, TrainError> {
         self.placement.check_model(&bridge.model())?;
-        let mut begun = Instant::now();
         let per_epoch = self.train.num_batches();
         let steps = per_epoch * self.recipe.epochs;
         if progress.part.batches > 0 {
@@ -120,7 +119,7 @@ impl TrainingLoop {
         if progress.part.batches > 0 && self.recipe.training_error.is_due(progress.step) {
             self.evaluate_training(bridge, progress)?; // in case it was interrupted
         }
-        begun = Instant::now();
+        let mut begun = Instant::now();
         while !self.reached(progress)
             && let Some(batch) = batches.next()
         {

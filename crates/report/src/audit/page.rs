@@ -163,12 +163,8 @@ fn row(statement: &StatementReport, folder: &Path) -> String {
                 true => found.seeds.to_string(),
                 false => format!("{} of {}", found.seeds, found.registered),
             };
-            let difference = format!(
-                "{} {}{}",
-                signed(found.difference),
-                interval(found.adjusted_interval),
-                unit(found)
-            );
+            let difference =
+                format!("{} {}{}", signed(found.difference), interval(found.adjusted_interval), unit(found));
             [
                 cell("", &setting),
                 cell("number", &escaped(&difference)),

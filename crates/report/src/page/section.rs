@@ -63,6 +63,7 @@ impl Section {
 pub(super) fn measured(report: &Report) -> &'static str {
     match report.quantity {
         Quantity::TestError => "test top-1 error, %",
+        Quantity::ValidationError => "validation top-1 error, %",
         Quantity::TrainingError => "training top-1 error, %",
         Quantity::EpochsToTrainingError => "epochs",
         Quantity::LogStepsToTrainingError => "ln steps",
