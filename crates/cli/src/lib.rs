@@ -37,7 +37,8 @@ const INTERRUPTED: u8 = 130;
 /// Runs the command line of this process.
 pub fn main(program: Program) -> ExitCode {
     program::set(program);
-    // This comes before any thread, since it sets what their heaps do.
+    // This comes before any thread. Otherwise the signal thread, and then all threads, would have their own
+    // heaps.
     alexnet_ops::keep_memory();
     output::begin();
     keep_panics(output::leave_closed_terminal);

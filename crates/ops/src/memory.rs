@@ -2,18 +2,17 @@
 ///
 /// Every training step frees and allocates the same hundreds of megabytes of feature maps and gradients. By
 /// default glibc maps each large block anew and the system clears its pages, which takes about a tenth of a
-/// step's processor time. Call this before starting threads. It does nothing on systems without glibc.
+/// step's processor time. Call this before starting threads, since they then share one heap. Do not use it to
+/// train several small networks at once: separate heaps suit them better. It does nothing on systems without
+/// glibc.
 pub fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get() as libc::c_int);
         // SAFETY: `mallopt` takes two integers and changes the allocator's settings under its own lock;
         // memory that is already allocated stays valid.
         #[allow(unsafe_code)]
         unsafe {
-            // A heap for each thread, since threads that share one wait for each other in small networks. The
-            // largest blocks do not fit into a thread's own heap and go to the first.
-            libc::mallopt(libc::M_ARENA_MAX, threads);
+            libc::mallopt(libc::M_ARENA_MAX, 1); // threads' own arenas cannot hold blocks of this size
             libc::mallopt(libc::M_MMAP_MAX, 0); // no block has a mapping of its own
             libc::mallopt(libc::M_TRIM_THRESHOLD, -1); // no memory is returned
         }
