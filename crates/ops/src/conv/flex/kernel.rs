@@ -61,7 +61,7 @@ pub(super) fn forward_pooled(
         scratch(images.len() * image_out, |planes| {
             let source = &input[images.start * image_in..images.end * image_in];
             plan.run(source, &finish, planes);
-            dispatch(Maxima { lines, planes, maxima, argmax });
+            dispatch(Maxima { lines: &lines, planes, maxima, argmax });
         });
     });
     (maxima, argmax)

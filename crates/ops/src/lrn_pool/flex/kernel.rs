@@ -30,7 +30,7 @@ pub(super) fn forward(
         scratch(sizes.image, |image| {
             let shape = [channels, sizes.image / channels];
             dispatch(Forward { input, out: image, shape, lrn });
-            dispatch(Maxima { lines, planes: image, maxima, argmax });
+            dispatch(Maxima { lines: &lines, planes: image, maxima, argmax });
         });
     });
     (maxima, argmax)

@@ -22,13 +22,13 @@ pub(super) fn averages(input: &[f32], shape: &Pooling) -> Vec<f32> {
     let lines = Lines::new(*shape);
     let input = input.par_chunks(PLANES * height * width);
     filled(planes * rows * columns, PLANES * rows * columns, input, |planes, averages| {
-        dispatch(Averages { lines, planes, averages });
+        dispatch(Averages { lines: &lines, planes, averages });
     })
 }
 
 /// The averages of some planes.
 struct Averages<'a> {
-    lines: Lines,
+    lines: &'a Lines,
     planes: &'a [f32],
     averages: &'a mut [f32],
 }
@@ -53,12 +53,12 @@ impl WithSimd for Averages<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { lines, planes, averages } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
+        let mut buffer = lines.buffer(0.0);
         let (tall, wide) = (lines.counts(0), lines.counts(1));
         let out = averages.chunks_exact_mut(rows * columns);
         for (plane, averages) in planes.chunks_exact(height * width).zip(out) {
             lines.deal(plane, &mut buffer);
-            let rows = averages.chunks_exact_mut(columns).zip(&windows).zip(&tall);
+            let rows = averages.chunks_exact_mut(columns).zip(&lines.windows).zip(&tall);
             for ((averages, window), tall) in rows {
                 for (block, (averages, wide)) in
                     averages.chunks_mut(LANES).zip(wide.chunks(LANES)).enumerate()
@@ -88,13 +88,13 @@ pub(super) fn averages_gradient(gradient: &[f32], shape: &Pooling) -> Vec<f32> {
     let lines = Lines::new(*shape);
     let gradient = gradient.par_chunks(PLANES * rows * columns);
     filled(planes * height * width, PLANES * height * width, gradient, |gradient, planes| {
-        dispatch(AveragesGradient { lines, gradient, planes });
+        dispatch(AveragesGradient { lines: &lines, gradient, planes });
     })
 }
 
 /// The gradient of the averages of some planes.
 struct AveragesGradient<'a> {
-    lines: Lines,
+    lines: &'a Lines,
     gradient: &'a [f32],
     planes: &'a mut [f32],
 }
@@ -106,13 +106,13 @@ impl WithSimd for AveragesGradient<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { lines, gradient, planes } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let (mut buffer, windows) = (lines.buffer(0.0), lines.windows());
+        let mut buffer = lines.buffer(0.0);
         let (tall, wide) = (lines.counts(0), lines.counts(1));
         let mut shares = vec![0.0; lines.columns];
         let planes = planes.chunks_exact_mut(height * width);
         for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
             buffer.fill(0.0);
-            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&windows).zip(&tall) {
+            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&lines.windows).zip(&tall) {
                 for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(&wide) {
                     *share = gradient / (tall * wide);
                 }

@@ -30,13 +30,15 @@ pub(super) const PLANES: usize = 8;
 
 /// A plane laid out row by row, with the columns split by phase of the stride. Values at the same position of
 /// neighbouring windows are adjacent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lines {
     pub(super) shape: Pooling,
     /// Output columns, rounded up to a multiple of [`LANES`].
     pub(super) columns: usize,
     /// Elements of a line: a row's columns in one phase of the stride.
     length: usize,
+    /// For each output row, the window positions whose lines are inside the plane.
+    pub(super) windows: Vec<Vec<Place>>,
 }
 
 /// A position in the window, for all windows of an output row.
@@ -51,7 +53,8 @@ pub(super) struct Place {
 impl Lines {
     pub(crate) fn new(shape: Pooling) -> Self {
         let columns = shape.output[1].next_multiple_of(LANES);
-        Self { shape, columns, length: columns + (shape.pool.size - 1) / shape.pool.stride }
+        let length = columns + (shape.pool.size - 1) / shape.pool.stride;
+        Self { shape, columns, length, windows: windows(&shape, length) }
     }
 
     /// Lines of `outside`, the value of elements outside the plane.
@@ -133,19 +136,18 @@ impl Lines {
             }
         }
     }
+}
 
-    /// For each output row, the window positions whose lines are inside the plane.
-    pub(super) fn windows(&self) -> Vec<Vec<Place>> {
-        let Pool { size, stride, padding, .. } = self.shape.pool;
-        let positions = |row: usize| {
-            (0..size * size).filter_map(move |number| {
-                let (y, x) = (number / size, number % size);
-                let line =
-                    (row * stride + y).checked_sub(padding).filter(|&line| line < self.shape.input[0])?;
-                let at = (line * stride + x % stride) * self.length + x / stride;
-                Some(Place { at, number: number as u32 })
-            })
-        };
-        (0..self.shape.output[0]).map(|row| positions(row).collect()).collect()
-    }
+/// Returns for each output row the window positions whose lines, of `length` elements, are inside the plane.
+fn windows(shape: &Pooling, length: usize) -> Vec<Vec<Place>> {
+    let Pool { size, stride, padding, .. } = shape.pool;
+    let positions = |row: usize| {
+        (0..size * size).filter_map(move |number| {
+            let (y, x) = (number / size, number % size);
+            let line = (row * stride + y).checked_sub(padding).filter(|&line| line < shape.input[0])?;
+            let at = (line * stride + x % stride) * length + x / stride;
+            Some(Place { at, number: number as u32 })
+        })
+    };
+    (0..shape.output[0]).map(|row| positions(row).collect()).collect()
 }

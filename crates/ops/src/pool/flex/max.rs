@@ -33,14 +33,14 @@ pub(crate) fn maxima(input: &[f32], shape: &Pooling) -> (Vec<f32>, Vec<u8>) {
     let lines = Lines::new(*shape);
     let beside = argmax.par_chunks_mut(piece).zip(input.par_chunks(PLANES * height * width));
     let maxima = filled(length, piece, beside, |(argmax, planes), maxima| {
-        dispatch(Maxima { lines, planes, maxima, argmax });
+        dispatch(Maxima { lines: &lines, planes, maxima, argmax });
     });
     (maxima, argmax)
 }
 
 /// The maxima of some planes.
 pub(crate) struct Maxima<'a> {
-    pub(crate) lines: Lines,
+    pub(crate) lines: &'a Lines,
     pub(crate) planes: &'a [f32],
     pub(crate) maxima: &'a mut [f32],
     pub(crate) argmax: &'a mut [u8],
@@ -63,14 +63,14 @@ impl WithSimd for Maxima<'_> {
         let Self { lines, planes, maxima, argmax } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         // Values outside a plane are never a maximum.
-        let (mut buffer, windows) = (lines.buffer(f32::NEG_INFINITY), lines.windows());
+        let mut buffer = lines.buffer(f32::NEG_INFINITY);
         let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
         let planes = planes.chunks_exact(height * width);
         let out = maxima.chunks_exact_mut(rows * columns).zip(argmax.chunks_exact_mut(rows * columns));
         for (plane, (maxima, argmax)) in planes.zip(out) {
             lines.deal(plane, &mut buffer);
             let out = maxima.chunks_exact_mut(columns).zip(argmax.chunks_exact_mut(columns));
-            for (row, ((maxima, argmax), window)) in out.zip(&windows).enumerate() {
+            for (row, ((maxima, argmax), window)) in out.zip(&lines.windows).enumerate() {
                 for (column, at) in best_at.iter_mut().enumerate() {
                     *at = lines.first_place(row, column);
                 }
