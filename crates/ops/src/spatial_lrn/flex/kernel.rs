@@ -19,37 +19,70 @@ struct Reach {
     after: usize,
 }
 
-/// The sums over the square window around each pixel, clipped at the edges. They run along columns, then
-/// rows.
+/// The sums over the square window around each pixel, clipped at the edges. They run along columns, then rows.
+///
+/// Planes lie in a frame of zeros, so that all sums of a plane are a few sweeps over whole rows of the frame, one after
+/// the other, and no window is clipped.
 struct WindowSums {
     height: usize,
     width: usize,
-    /// Sums along columns, with zeros before and after each row.
-    line: Vec<f32>,
+    size: usize,
+    /// The plane in its frame: `[height + size - 1, width + size - 1]`.
+    framed: Vec<f32>,
+    /// Sums along columns: `[height, width + size - 1]`, and the columns that the last windows reach beyond.
+    columns: Vec<f32>,
+    /// Sums along columns and rows, of which each row's first `width` count.
+    sums: Vec<f32>,
 }
 
 impl WindowSums {
     fn new([height, width]: [usize; 2], size: usize) -> Self {
-        Self { height, width, line: vec![0.0; width + size - 1] }
+        let wide = width + size - 1;
+        Self {
+            height,
+            width,
+            size,
+            framed: vec![0.0; (height + size - 1) * wide],
+            columns: vec![0.0; height * wide + size - 1],
+            sums: vec![0.0; height * wide],
+        }
     }
 
+    /// Begins a plane whose windows have this reach. Returns its rows in the frame, which the caller overwrites.
     #[inline(always)]
-    fn of(&mut self, plane: &[f32], reach: Reach, sums: &mut [f32]) {
-        let Self { height, width, line } = self;
-        for (row, sums) in sums.chunks_exact_mut(*width).enumerate() {
-            let (first, end) = (row.saturating_sub(reach.before), (row + reach.after + 1).min(*height));
-            let middle = &mut line[reach.before..][..*width];
-            copy(&plane[first * *width..][..*width], middle);
-            for values in plane[(first + 1) * *width..end * *width].chunks_exact(*width) {
-                add(values, middle);
-            }
-            copy(&line[..*width], sums);
-            for offset in 1..=reach.before + reach.after {
-                add(&line[offset..], sums);
-            }
-            // A gradient's windows extend the other way, so leave only zeros around the next row.
-            line.fill(0.0);
+    fn rows(&mut self, reach: Reach) -> impl Iterator<Item = &mut [f32]> {
+        let wide = self.width + self.size - 1;
+        let (width, before) = (self.width, reach.before);
+        self.framed[before * wide..].chunks_exact_mut(wide).take(self.height).map(move |row| {
+            // A plane with the opposite reach may have been here.
+            row[..before].fill(0.0);
+            row[before + width..].fill(0.0);
+            &mut row[before..][..width]
+        })
+    }
+
+    /// Clears the rows of the frame above and below the plane.
+    #[inline(always)]
+    fn frame(&mut self, reach: Reach) {
+        let wide = self.width + self.size - 1;
+        self.framed[..reach.before * wide].fill(0.0);
+        self.framed[(reach.before + self.height) * wide..].fill(0.0);
+    }
+
+    /// Returns the rows of the sums of the plane in the frame.
+    #[inline(always)]
+    fn sums(&mut self) -> impl Iterator<Item = &[f32]> {
+        let (wide, length) = (self.width + self.size - 1, self.sums.len());
+        let columns = &mut self.columns[..length];
+        copy(&self.framed[..length], columns);
+        for offset in 1..self.size {
+            add(&self.framed[offset * wide..][..length], columns);
         }
+        copy(&self.columns[..length], &mut self.sums);
+        for offset in 1..self.size {
+            add(&self.columns[offset..][..length], &mut self.sums);
+        }
+        self.sums.chunks_exact(wide).map(|row| &row[..self.width])
     }
 }
 
@@ -83,11 +116,20 @@ struct Forward<'a> {
 
 /// Writes `k + coefficient · Σ plane²` into `scale`.
 #[inline(always)]
-fn scales(plane: &[f32], lrn: &Lrn, sums: &mut WindowSums, squares: &mut [f32], scale: &mut [f32]) {
-    squares.iter_mut().zip(plane).for_each(|(square, value)| *square = value * value);
-    sums.of(squares, reach(lrn), scale);
+fn scales(plane: &[f32], lrn: &Lrn, sums: &mut WindowSums, scale: &mut [f32]) {
+    let width = sums.width;
+    sums.frame(reach(lrn));
+    for (row, values) in sums.rows(reach(lrn)).zip(plane.chunks_exact(width)) {
+        for (square, value) in row.iter_mut().zip(values) {
+            *square = value * value;
+        }
+    }
     let (coefficient, k) = (coefficient(lrn), lrn.k as f32);
-    scale.iter_mut().for_each(|scale| *scale = k + coefficient * *scale);
+    for (scale, sums) in scale.chunks_exact_mut(width).zip(sums.sums()) {
+        for (scale, sum) in scale.iter_mut().zip(sums) {
+            *scale = k + coefficient * *sum;
+        }
+    }
 }
 
 impl WithSimd for Forward<'_> {
@@ -98,11 +140,12 @@ impl WithSimd for Forward<'_> {
         let Self { input, out, sides, lrn } = self;
         let size = sides[0] * sides[1];
         let mut sums = WindowSums::new(sides, lrn.size);
-        let mut squares = vec![0.0; size];
         for (plane, out) in input.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
-            scales(plane, lrn, &mut sums, &mut squares, out);
+            scales(plane, lrn, &mut sums, out);
             inverse_power(out, lrn.beta as f32);
-            out.iter_mut().zip(plane).for_each(|(out, value)| *out *= value);
+            for (out, value) in out.iter_mut().zip(plane) {
+                *out *= value;
+            }
         }
     }
 }
@@ -134,23 +177,33 @@ impl WithSimd for Gradient<'_> {
         let Self { input, gradient, out, sides, lrn } = self;
         let size = sides[0] * sides[1];
         let mut sums = WindowSums::new(sides, lrn.size);
-        let (mut ratios, mut scale, mut others) = (vec![0.0; size], vec![0.0; size], vec![0.0; size]);
+        let mut scale = vec![0.0; size];
         let Reach { before, after } = reach(lrn);
+        let mirrored = Reach { before: after, after: before };
         let factor = 2.0 * coefficient(lrn) * lrn.beta as f32;
         let gradient = gradient.chunks_exact(size);
         for ((plane, gradient), out) in input.chunks_exact(size).zip(gradient).zip(out.chunks_exact_mut(size))
         {
-            scales(plane, lrn, &mut sums, &mut ratios, &mut scale);
+            scales(plane, lrn, &mut sums, &mut scale);
             out.copy_from_slice(&scale);
             inverse_power(out, lrn.beta as f32);
-            let values = plane.iter().zip(gradient).zip(&scale);
-            for ((out, ratio), ((value, gradient), scale)) in out.iter_mut().zip(&mut ratios).zip(values) {
+            for (out, gradient) in out.iter_mut().zip(gradient) {
                 *out *= gradient;
-                *ratio = *out * value / scale;
             }
-            sums.of(&ratios, Reach { before: after, after: before }, &mut others);
-            for (out, (value, sum)) in out.iter_mut().zip(plane.iter().zip(&others)) {
-                *out -= factor * value * sum;
+            let width = sides[1];
+            sums.frame(mirrored);
+            let values =
+                out.chunks_exact(width).zip(plane.chunks_exact(width)).zip(scale.chunks_exact(width));
+            for (row, ((out, plane), scale)) in sums.rows(mirrored).zip(values) {
+                for (ratio, ((out, value), scale)) in row.iter_mut().zip(out.iter().zip(plane).zip(scale)) {
+                    *ratio = out * value / scale;
+                }
+            }
+            let rows = out.chunks_exact_mut(width).zip(plane.chunks_exact(width)).zip(sums.sums());
+            for ((out, plane), others) in rows {
+                for (out, (value, sum)) in out.iter_mut().zip(plane.iter().zip(others)) {
+                    *out -= factor * value * sum;
+                }
             }
         }
     }
