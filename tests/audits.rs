@@ -5,29 +5,31 @@ use serde_json::Value;
 
 use crate::support::{experiments, repository, stderr, stdout, succeed, tiny_idx, tiny_scale};
 
-/// An audit of one tested and one untested statement on tiny data, with one seed of each kind that a design has.
+/// An audit of two tested statements and one that is not, on tiny data.
 fn tiny_audit(folder: &Path, rate: &str) {
     tiny_idx(&folder.join("fetched/tiny-idx"), 8);
     let scale = tiny_scale(folder);
-    fs::write(
-        folder.join("design.toml"),
-        format!(
-            r#"
-            name = "tiny-lrn"
+    for (ablation, arm) in [("lrn", "off"), ("pooling", "2/2")] {
+        fs::write(
+            folder.join(format!("{ablation}.toml")),
+            format!(
+                r#"
+            name = "tiny-{ablation}"
             about = "made for a test"
             scale = {:?}
-            ablation = "lrn"
+            ablation = "{ablation}"
             quantity = "test-error"
             seeds = 2
             first_seed = 10000
             diverged = "leave-out-pair"
             base_rate = {rate}
-            arms = [{{ name = "off", rate = 0.004, delta = 0.3, pilot_sd = 0.4 }}]
+            arms = [{{ name = "{arm}", rate = 0.004, delta = 0.3, pilot_sd = 0.4 }}]
             "#,
-            scale.to_str().unwrap()
-        ),
-    )
-    .unwrap();
+                scale.to_str().unwrap()
+            ),
+        )
+        .unwrap();
+    }
     fs::write(
         folder.join("audit.toml"),
         r#"
@@ -38,8 +40,16 @@ fn tiny_audit(folder: &Path, rate: &str) {
         section = "§3.3"
         text = "Without LRN the error is higher."
         paper = "+1.4 points"
-        design = "./design.toml"
+        design = "./lrn.toml"
         arm = "off"
+        direction = "higher"
+        [[statements]]
+        id = "pooling"
+        section = "§3.4"
+        text = "Windows of 2 give a higher error."
+        paper = "+0.4 points"
+        design = "./pooling.toml"
+        arm = "2/2"
         direction = "higher"
         [[statements]]
         id = "views"
@@ -69,27 +79,38 @@ fn an_audit_trains_what_is_missing_and_keeps_what_it_has() {
     assert!(nothing.status.success(), "{}", stderr(&nothing));
     assert_eq!(read("none")["statements"][0]["untested"], "not run yet");
 
-    let first = audit(folder, &[]);
+    let first = audit(folder, &["--jobs", "2"]);
     assert!(first.status.success(), "{}", stderr(&first));
     assert!(stderr(&first).contains("design tiny-lrn: 4 of 4 runs to train"), "{}", stderr(&first));
-    assert!(stdout(&first).contains("2 statements: "), "{}", stdout(&first));
+    assert!(stdout(&first).contains("3 statements: "), "{}", stdout(&first));
     let found = read("runs");
     let statement = &found["statements"][0];
     assert_eq!((&statement["seeds"], &statement["complete"]), (&2.into(), &true.into()), "{statement}");
     assert_eq!((&statement["setting"], &statement["design"]["name"]), (&"mini".into(), &"tiny-lrn".into()));
     assert!(statement["difference"].is_number() && statement["verdict"].is_string(), "{statement}");
-    assert!(found["settings"]["mini"]["runs"] == 4, "{found}");
+    assert!(found["settings"]["mini"]["runs"] == 6, "{found}");
     let page = fs::read_to_string(folder.join("runs/audit.html")).unwrap();
-    assert!(page.contains("href='ablations/tiny-lrn/report/index.html'"), "{page}");
-    assert!(folder.join("runs/ablations/tiny-lrn/report/index.html").is_file());
+    assert!(page.contains("href='audits/tiny-lrn/report/index.html'"), "{page}");
+    assert!(folder.join("runs/audits/tiny-lrn/report/index.html").is_file());
 
     // Nothing is trained twice, and the results are the same.
     let again = audit(folder, &[]);
     assert!(!stderr(&again).contains("to train"), "{}", stderr(&again));
     assert_eq!(read("runs"), found);
+    // A design that was changed after its runs gives no result.
+    let design = fs::read_to_string(folder.join("lrn.toml")).unwrap();
+    fs::write(folder.join("lrn.toml"), design.replace("delta = 0.3", "delta = 0.1")).unwrap();
+    let changed = audit(folder, &["--out", "runs", "--budget", "0"]);
+    assert!(!changed.status.success());
+    assert!(stderr(&changed).contains("holds runs of another design of this name"), "{}", stderr(&changed));
+    assert_eq!(read("runs")["statements"][0]["untested"], "its runs here cannot be used");
+    assert_eq!(read("runs")["statements"][1], found["statements"][1]);
+    fs::write(folder.join("lrn.toml"), design).unwrap();
+    assert!(audit(folder, &["--budget", "0"]).status.success());
+    assert_eq!(read("runs"), found);
     // Another machine's results stand for runs that are not here.
     let taken = audit(folder, &["--budget", "0", "--out", "none", "--earlier", "runs/audit.json"]);
-    assert!(stderr(&taken).contains("taken from runs/audit.json: lrn"), "{}", stderr(&taken));
+    assert!(stderr(&taken).contains("taken from runs/audit.json: lrn, pooling"), "{}", stderr(&taken));
     assert_eq!(read("none")["statements"], found["statements"]);
 }
 
@@ -106,8 +127,13 @@ fn an_audit_says_what_does_not_fit() {
     let rate = refused(&[]);
     assert!(rate.contains("arm `on` is registered with a learning rate of 0.005, and has 0.004"), "{rate}");
     tiny_audit(folder, "0.004");
-    assert!(refused(&["--only", "nothing"]).contains("the audit has no such design; it has tiny-lrn"));
+    assert!(
+        refused(&["--only", "nothing"])
+            .contains("the audit has no such design; it has tiny-lrn, tiny-pooling")
+    );
     assert!(refused(&["--data", "here"]).contains("--data here: give the name of a data set"));
+    let unknown = refused(&["--data", "tiny=here"]);
+    assert!(unknown.contains("--data tiny=here: no design is trained on `tiny`"), "{unknown}");
     assert!(refused(&["--budget=-1"]).contains("hours"));
     fs::write(folder.join("audit.json"), "{}").unwrap();
     let damaged = refused(&["--earlier", "audit.json"]);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::checksum::hex;
 use crate::label::{BoundingBox, Class};
 use crate::layout;
 use crate::samples::{Images, LabelledImages, Pixels, Scratch};
@@ -158,6 +159,11 @@ impl Dataset {
         manifest: Option<&Manifest>,
         train: bool,
     ) -> Result<(Split, Vec<Class>, &'static str, PassedOver), DataError> {
+        if let Some(Manifest { name, held_out: Some(_), .. }) = manifest {
+            let problem =
+                "holds out training images as its test split, which only runs on it can be tested with";
+            return Err(DataError::dataset(name, problem));
+        }
         let mut source = layout::read(path, manifest)?;
         let of_manifest = manifest.map_or([3, 0], |manifest| [manifest.channels, manifest.size]);
         let [channels, size] = source.shape.unwrap_or(of_manifest);
@@ -189,6 +195,13 @@ impl Dataset {
         let checksum = match source.checksum {
             Some(checksum) => checksum,
             None => digest::of(&[&train, &test])?,
+        };
+        // What is held out is part of what a run is trained on.
+        let checksum = match held_out {
+            Some(HeldOut { per_class, after }) => {
+                hex(&Sha256::digest(format!("{checksum}, {per_class} of each class held out after {after}")))
+            }
+            None => checksum,
         };
         let parts = set_aside(&train, source.classes.len(), held_out)?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {

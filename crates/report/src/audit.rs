@@ -10,7 +10,7 @@ use std::path::Path;
 use alexnet_study::ablation::Quantity;
 use alexnet_study::audit::{Audit, Direction, Statement};
 use alexnet_study::registration::Registration;
-use alexnet_study::statistics::{Verdict, false_discovery};
+use alexnet_study::statistics::{LEVEL, Verdict, false_discovery};
 use serde::{Deserialize, Serialize};
 
 use crate::report::{ArmReport, Report};
@@ -124,6 +124,8 @@ pub struct Comparison {
     pub correlation: Option<f64>,
     /// The p value of the two-sided paired t test.
     pub p: Option<f64>,
+    /// The level of the verdict.
+    pub level: f64,
     /// The false discovery rate over the audit at which this difference would just count (Benjamini & Hochberg 1995).
     pub false_discovery_rate: Option<f64>,
     /// The probability of detecting twice `delta`, by the pilot's spread.
@@ -187,20 +189,30 @@ impl AuditReport {
         found
     }
 
-    /// Takes over the comparisons of an earlier audit for statements that this one has no runs of, if their
-    /// registration and the version of the results are the same. Returns their ids.
-    pub fn take_over(&mut self, earlier: &Self) -> Vec<String> {
+    /// Takes over the comparisons of an earlier audit for statements whose seeds have not all ended here, if arm,
+    /// direction, registration and the version of the results are the same. Returns their ids.
+    pub fn take_over(&mut self, earlier: &Self, audit: &Audit) -> Vec<String> {
         let mut taken = Vec::new();
         if earlier.results != self.results {
             return taken;
         }
-        for statement in self.statements.iter_mut().filter(|statement| statement.comparison.is_none()) {
+        let complete = |statement: &StatementReport| {
+            statement.comparison.as_ref().is_some_and(|comparison| comparison.complete)
+        };
+        for statement in self.statements.iter_mut().filter(|statement| !complete(statement)) {
             let Some(before) = earlier.statements.iter().find(|before| before.id == statement.id) else {
                 continue;
             };
             let Some(comparison) = &before.comparison else { continue };
+            let Some(asked) = audit.statements.iter().find(|asked| asked.id == statement.id) else {
+                continue;
+            };
             let design = &comparison.design.name;
-            if !comparison.complete || self.designs.get(design) != earlier.designs.get(design) {
+            let same = asked.design.as_ref() == Some(design)
+                && asked.arm == comparison.arm
+                && asked.direction == Some(comparison.direction)
+                && self.designs.get(design).is_some_and(|own| earlier.designs.get(design) == Some(own));
+            if !comparison.complete || !same {
                 continue;
             }
             statement.comparison = Some(comparison.clone());
@@ -214,12 +226,20 @@ impl AuditReport {
         taken
     }
 
-    /// Computes the false discovery rates over all statements.
+    /// Computes the false discovery rates over all statements that have a verdict. With looks, a p value is multiplied as
+    /// the design's level is divided over them, since training stopped at the look that decided.
     fn correct(&mut self) {
+        let designs = &self.designs;
+        let of = |comparison: &Comparison| {
+            let arms = designs.get(&comparison.design.name).map_or(1, |design| design.arms.len());
+            let looks = LEVEL / arms as f64 / comparison.level;
+            Some((comparison.p? * looks).min(1.0))
+        };
         let tested = self.statements.iter_mut().filter_map(|statement| statement.comparison.as_mut());
-        let mut tested: Vec<&mut Comparison> = tested.filter(|comparison| comparison.p.is_some()).collect();
-        let p: Vec<f64> = tested.iter().filter_map(|comparison| comparison.p).collect();
-        for (comparison, rate) in tested.iter_mut().zip(false_discovery(&p)) {
+        let mut tested: Vec<(f64, &mut Comparison)> =
+            tested.filter_map(|comparison| Some((of(comparison)?, comparison))).collect();
+        let p: Vec<f64> = tested.iter().map(|(p, _)| *p).collect();
+        for ((_, comparison), rate) in tested.iter_mut().zip(false_discovery(&p)) {
             comparison.false_discovery_rate = Some(rate);
         }
     }
@@ -292,11 +312,12 @@ impl Comparison {
         };
         let seeds = arm.look.unwrap_or(registration.seeds);
         let values = [base, arm].map(|arm| arm.values.iter().take(seeds).copied().collect::<Vec<_>>());
-        let found = arm.difference.as_ref();
+        let paired = arm.difference.as_ref().map_or(0, |found| found.seeds);
+        // What the first seeds show is no result.
+        let compared = complete && arm.verdict != Some(Verdict::NotCompared);
+        let found = arm.difference.as_ref().filter(|_| compared);
         let pair = |interval: Option<(f64, f64)>| interval.map(|(low, high)| [low, high]);
         let verdict = found.map(|found| found.verdict(direction.sign(), registered.delta));
-        let verdict = verdict.filter(|_| complete && arm.verdict != Some(Verdict::NotCompared));
-        let paired = found.map_or(0, |found| found.seeds);
         Some(Self {
             setting: report.scale.clone(),
             ablation: report.ablation.clone(),
@@ -312,7 +333,7 @@ impl Comparison {
             delta: registered.delta,
             seeds: paired,
             registered: seeds,
-            left_out: if complete { seeds - paired } else { 0 },
+            left_out: if complete { seeds.saturating_sub(paired) } else { 0 },
             complete,
             base_value: value(&values[0]),
             arm_value: value(&values[1]),
@@ -322,6 +343,7 @@ impl Comparison {
             sd: found.and_then(|found| found.sd),
             correlation: correlation(&values),
             p: found.and_then(|found| found.p),
+            level: found.map_or(LEVEL / registration.arms.len() as f64, |found| found.level),
             false_discovery_rate: None,
             power: registration.power(registered),
             training_error: training_error(base).zip(training_error(arm)).map(|(base, arm)| [base, arm]),

@@ -147,7 +147,7 @@ impl RunReport {
             }
             Quantity::TrainingError => {
                 let of = |row: &&EpochRow| row.split == "train-evaluated" && row.epoch == result.final_epoch;
-                let Some(row) = self.rows.iter().find(of) else {
+                let Some(row) = self.rows.iter().rfind(of) else {
                     let missing = "its training error was not taken; set `recipe.training_error.images`";
                     self.failure = Some(missing.to_owned());
                     return Ok(());

@@ -21,6 +21,9 @@ pub struct Registration {
     pub name: String,
     /// How rates, seeds and deltas were chosen.
     pub about: String,
+    /// Whether something is still to be chosen. No run counts before it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub draft: bool,
     /// The name of the scale.
     pub scale: String,
     /// The name of the ablation.

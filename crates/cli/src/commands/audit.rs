@@ -1,13 +1,13 @@
 //! `experiments audit`: all statements of a paper, by one command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use alexnet_data::Upload;
+use alexnet_data::{Upload, atomic_write};
 use alexnet_ops::Implementation;
 use alexnet_report::{AuditReport, Report};
 use alexnet_study::ablation::Arm;
@@ -22,6 +22,7 @@ use crate::environment::dashboard;
 use crate::interrupted::Interrupted;
 use crate::output::{note, print};
 use crate::program::program;
+use crate::remedies::describe;
 
 /// `experiments audit`.
 pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
@@ -37,54 +38,111 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
     for (name, design) in &designs {
         resolved.insert(name.as_str(), Resolved::of(design)?);
     }
+    check_data(args, &resolved)?;
     let budget = Budget::start(args.budget, stop.clone());
-    let (mut reports, mut reasons, mut failed) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let (mut reports, mut reasons, mut failed) = (BTreeMap::new(), BTreeMap::new(), false);
     let mut ended = Ok(());
     for name in audit.designs() {
         let (design, resolved) = (&designs[name], &resolved[name]);
-        let folder = args.out.join("ablations").join(name);
+        let folder = args.out.join("audits").join(name);
         let chosen = args.only.is_empty() || args.only.iter().any(|only| only == name);
         if chosen && ended.is_ok() && !budget.is_spent() {
-            match resolved.data(args)? {
-                None => {
-                    let reason = format!("not run: data set `{}` is not here", resolved.set());
-                    note(&format!("design {name}: {reason}; give it with `--data {}=PATH`", resolved.set()));
-                    reasons.insert(name.to_owned(), reason);
+            match train(args, design, resolved, &folder, stop.clone()) {
+                Ok(Trained::Runs { failed: some }) => failed |= some > 0,
+                Ok(Trained::Nothing(reason)) => {
+                    note(&format!("design {name}: {reason}"));
+                    reasons.insert(name, reason);
                 }
-                Some(path) => match train(args, design, resolved, &path, &folder, stop.clone()) {
-                    Ok(more) => failed += more,
-                    Err(error) if error.is::<Interrupted>() => ended = Err(error),
-                    Err(error) => return Err(error.context(format!("design `{name}`"))),
-                },
+                Err(error) if error.is::<Interrupted>() => ended = Err(error),
+                // The other designs do not depend on this one.
+                Err(error) => {
+                    note(&format!("error: design {name}: {}", describe(&error)));
+                    failed = true;
+                }
             }
         }
-        if folder.join("study.json").is_file() {
-            reports.insert(name.to_owned(), Report::of(&Study::read(&folder)?, &args.out, false));
+        match report(design, &folder, &args.out) {
+            Ok(Some(report)) => drop(reports.insert(name.to_owned(), report)),
+            Ok(None) => {}
+            Err(error) => {
+                note(&format!("error: design {name}: {}", describe(&error)));
+                reasons.insert(name, "its runs here cannot be used".to_owned());
+                failed = true;
+            }
         }
     }
-    let mut report = AuditReport::of(&audit, &designs, &commits(), &reports);
-    for statement in &mut report.statements {
-        let design = audit.statements.iter().find(|other| other.id == statement.id);
-        let reason = design.and_then(|statement| reasons.get(statement.design.as_ref()?));
+    let mut found = AuditReport::of(&audit, &designs, &commits(&designs), &reports);
+    for (asked, statement) in audit.statements.iter().zip(&mut found.statements) {
+        let reason = asked.design.as_deref().and_then(|design| reasons.get(design));
         if let Some(reason) = reason.filter(|_| statement.comparison.is_none()) {
             statement.untested = Some(reason.clone());
         }
     }
-    if let Some(earlier) = &earlier {
-        let taken = report.take_over(earlier);
-        if !taken.is_empty() {
-            note(&format!("taken from {}: {}", shown(args.earlier.as_deref()), taken.join(", ")));
-        }
+    if let (Some(earlier), Some(path)) = (&earlier, &args.earlier) {
+        let taken = found.take_over(earlier, &audit);
+        let what = if taken.is_empty() { "nothing that fits".to_owned() } else { taken.join(", ") };
+        note(&format!("taken from {}: {what}", path.display()));
     }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
-    report.write(&args.out)?;
-    show(&report, args.output.format, &args.out)?;
-    match ended {
-        Err(error) if !budget.is_spent() => return Err(error),
-        Err(_) => note("the budget is spent; the same command goes on"),
-        Ok(()) => {}
+    found.write(&args.out)?;
+    show(&found, args.output.format, &args.out)?;
+    if budget.is_spent() {
+        note("the budget is spent; the same command goes on");
+    } else {
+        ended?;
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Checks that `--data` names data sets of the designs.
+fn check_data(args: &AuditArgs, resolved: &BTreeMap<&str, Resolved>) -> Result<()> {
+    for given in &args.data {
+        let Some((set, path)) = given.split_once('=') else {
+            bail!("--data {given}: give the name of a data set and its folder or archive, as in cifar10=PATH")
+        };
+        let sets: BTreeSet<&str> = resolved.values().map(Resolved::set).collect();
+        if !sets.contains(set) {
+            let sets: Vec<&str> = sets.into_iter().collect();
+            bail!("--data {given}: no design is trained on `{set}`; they are trained on {}", sets.join(", "));
+        }
+        if !Path::new(path).exists() {
+            bail!("--data {given}: no such file or folder");
+        }
+    }
+    Ok(())
+}
+
+/// What became of a design.
+enum Trained {
+    /// All its runs ended, some of them with a failure.
+    Runs { failed: usize },
+    /// It cannot be trained, for this reason.
+    Nothing(String),
+}
+
+/// The file with the registration whose runs a folder holds.
+const REGISTRATION: &str = "design.json";
+
+/// Returns the report of the runs of a registration, if there are some.
+///
+/// # Errors
+/// If the runs are those of another registration of this name, or cannot be read.
+fn report(design: &Registration, folder: &Path, out: &Path) -> Result<Option<Report>> {
+    let path = folder.join(REGISTRATION);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    if serde_json::from_str::<Registration>(&text).ok().as_ref() != Some(design) {
+        bail!(
+            "{} holds runs of another design of this name; remove it, or choose another `--out`",
+            folder.display()
+        );
+    }
+    match folder.join("study.json").is_file() {
+        true => Ok(Some(Report::of(&Study::read(folder)?, out, false))),
+        false => Ok(None),
+    }
 }
 
 /// A registration with what its names stand for.
@@ -114,31 +172,34 @@ impl Resolved {
 
     /// Returns the images, if they are here.
     fn data(&self, args: &AuditArgs) -> Result<Option<PathBuf>> {
-        for given in &args.data {
-            let Some((set, path)) = given.split_once('=') else {
-                bail!(
-                    "--data {given}: give the name of a data set and its folder or archive, as in cifar10=PATH"
-                )
-            };
-            if set == self.set() {
-                return Ok(Some(path.into()));
-            }
+        let given = args.data.iter().filter_map(|given| given.split_once('='));
+        match given.into_iter().find(|(set, _)| *set == self.set()) {
+            Some((_, path)) => Ok(Some(path.into())),
+            None => Ok(find_data(&manifest(self.set())?)),
         }
-        Ok(find_data(&manifest(self.set())?))
     }
 }
 
-/// Trains what a registration lacks. Returns the number of failed runs.
+/// Trains what a registration lacks.
 fn train(
     args: &AuditArgs,
     design: &Registration,
     resolved: &Resolved,
-    data: &Path,
     folder: &Path,
     stop: Arc<AtomicBool>,
-) -> Result<usize> {
+) -> Result<Trained> {
+    if design.draft {
+        return Ok(Trained::Nothing("not run: its design is a draft".to_owned()));
+    }
+    let set = resolved.set();
+    let Some(path) = resolved.data(args)? else {
+        return Ok(Trained::Nothing(format!(
+            "not run: data set `{set}` is not here; give it with `--data {set}=PATH`"
+        )));
+    };
+    report(design, folder, &args.out)?;
     let execution = ExecutionArgs {
-        data: Some(data.to_owned()),
+        data: Some(path.clone()),
         workers: args.workers,
         upload: Upload::Floats,
         fresh: false,
@@ -149,18 +210,25 @@ fn train(
     let arms = resolved.arms(design)?;
     let configs = source.iter().chain(arms.iter().map(|(_, config)| config));
     let place = Place::new(&execution, &args.out, dashboard(args.plain, args.output.format), stop, configs)?;
-    let data = load_data(resolved.set(), Some(data))?;
+    let data = load_data(set, Some(&path))?;
     let (ablation, scale, seeds) = (&resolved.ablation, &resolved.scale, design.seeds());
     let mut study = Study::new(ablation, scale, source, arms, seeds, &data, &place.environment)?;
     design.set_deltas(&mut study);
+    let unwritten = || format!("cannot write {}", folder.display());
+    std::fs::create_dir_all(folder).with_context(unwritten)?;
+    atomic_write(&folder.join(REGISTRATION), &serde_json::to_vec_pretty(design)?).with_context(unwritten)?;
     let mut prepared = Prepared::new(study, folder.to_owned(), data, place)?;
     let (all, missing) = prepared.runs();
     if missing > 0 {
         note(&format!("design {}: {missing} of {all} runs to train", design.name));
     }
-    let failed = prepared.train(args.jobs, false)?;
+    // A thread of its own, since a thread that has joined a pool stays in it, and the next design has another.
+    let failed = std::thread::scope(|scope| {
+        let trained = scope.spawn(|| prepared.train(args.jobs, false)).join();
+        trained.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     prepared.report(false)?;
-    Ok(failed)
+    Ok(Trained::Runs { failed })
 }
 
 /// Stops training after a time.
@@ -185,14 +253,17 @@ impl Budget {
     }
 }
 
-/// Returns the commits of the built-in designs, by their name.
-fn commits() -> BTreeMap<String, String> {
+/// Returns the commits of those designs that are built in, by their name.
+fn commits(designs: &BTreeMap<String, Registration>) -> BTreeMap<String, String> {
     let pairs = program().design_commits.split_whitespace().filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, commit)| (name.to_owned(), commit.to_owned())).collect()
-}
-
-fn shown(path: Option<&Path>) -> String {
-    path.map(|path| path.display().to_string()).unwrap_or_default()
+    let built_in = |name: &str| {
+        let design = Registration::load(program().designs, name).ok();
+        design.is_some() && design.as_ref() == designs.get(name)
+    };
+    pairs
+        .filter(|(name, _)| built_in(name))
+        .map(|(name, commit)| (name.to_owned(), commit.to_owned()))
+        .collect()
 }
 
 fn show(report: &AuditReport, format: Format, out: &Path) -> Result<()> {

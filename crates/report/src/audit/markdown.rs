@@ -111,7 +111,7 @@ fn row(found: &Comparison) -> [String; 11] {
         value(found.base_value),
         value(found.arm_value),
         interval(found.interval),
-        found.correlation.map_or("–".to_owned(), |correlation| format!("{correlation:+.2}")),
+        found.correlation.map_or("–".to_owned(), |correlation| signed(Some(correlation))),
         rate(found.p),
         rate(found.false_discovery_rate),
         format!("{:.0} %", 100.0 * found.power),

@@ -153,7 +153,7 @@ fn row(statement: &StatementReport, folder: &Path) -> String {
     let cell = |class: &str, html: &str| format!("<td class='{class}'>{html}</td>");
     let cells = match comparison {
         Some(found) => {
-            let page = format!("ablations/{}/report/index.html", found.design.name);
+            let page = format!("audits/{}/report/index.html", found.design.name);
             let setting = format!("{}, {} against {}", found.setting, found.arm, found.base);
             let setting = match folder.join(&page).is_file() {
                 true => format!("<a href='{}'>{}</a>", encoded(&page), escaped(&setting)),

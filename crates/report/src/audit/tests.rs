@@ -77,6 +77,7 @@ fn there_is_no_verdict_before_all_registered_seeds_ended() {
     assert_eq!(found.statements[0].verdict(), "not complete");
     let comparison = found.statements[0].comparison.as_ref().unwrap();
     assert_eq!((comparison.verdict.as_str(), comparison.complete), ("undecided", false));
+    assert_eq!((comparison.difference, comparison.p, comparison.adjusted_interval), (None, None, None));
     assert!(found.markdown().contains("3 of 4 so far"), "{}", found.markdown());
 }
 
@@ -132,13 +133,16 @@ fn results_of_another_machine_count_if_design_and_results_are_the_same() {
     let none = || AuditReport::of(&audit, &designs, &BTreeMap::new(), &BTreeMap::new());
     let mut found = none();
     assert_eq!(found.statements[0].verdict(), "not tested");
-    assert_eq!(found.take_over(&earlier), ["lrn"]);
+    assert_eq!(found.take_over(&earlier, &audit), ["lrn"]);
     assert_eq!((found.statements[0].verdict(), found.settings.len()), ("same direction", 1));
     let mut other = earlier.clone();
     other.results += 1;
-    assert!(none().take_over(&other).is_empty());
+    assert!(none().take_over(&other, &audit).is_empty());
     let mut other = earlier.clone();
     other.designs.get_mut("d").unwrap().seeds += 1;
-    assert!(none().take_over(&other).is_empty());
-    assert!(none().take_over(&audited(&[1.0, 1.1, 0.9])).is_empty());
+    assert!(none().take_over(&other, &audit).is_empty());
+    let mut other = earlier.clone();
+    other.statements[0].comparison.as_mut().unwrap().direction = Direction::Lower;
+    assert!(none().take_over(&other, &audit).is_empty());
+    assert!(none().take_over(&audited(&[1.0, 1.1, 0.9]), &audit).is_empty());
 }

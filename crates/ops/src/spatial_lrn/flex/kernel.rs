@@ -19,6 +19,18 @@ struct Reach {
     after: usize,
 }
 
+impl Reach {
+    /// The extent within a side of so many pixels.
+    fn within(self, side: usize) -> Self {
+        let most = side.saturating_sub(1);
+        Self { before: self.before.min(most), after: self.after.min(most) }
+    }
+
+    fn mirrored(self) -> Self {
+        Self { before: self.after, after: self.before }
+    }
+}
+
 /// The sums over the square window around each pixel, clipped at the edges. They run along columns, then rows.
 ///
 /// Planes lie in a frame of zeros, so that all sums of a plane are a few sweeps over whole rows of the frame, one after
@@ -26,60 +38,57 @@ struct Reach {
 struct WindowSums {
     height: usize,
     width: usize,
-    size: usize,
-    /// The plane in its frame: `[height + size - 1, width + size - 1]`.
+    /// The pixels of a window beside its centre, along columns and along rows.
+    beside: [usize; 2],
+    /// The plane in its frame: `[height + beside, width + beside]`.
     framed: Vec<f32>,
-    /// Sums along columns: `[height, width + size - 1]`, and the columns that the last windows reach beyond.
+    /// Sums along columns: `[height, width + beside]`, and the columns that the last windows reach beyond.
     columns: Vec<f32>,
     /// Sums along columns and rows, of which each row's first `width` count.
     sums: Vec<f32>,
 }
 
 impl WindowSums {
-    fn new([height, width]: [usize; 2], size: usize) -> Self {
-        let wide = width + size - 1;
+    fn new([height, width]: [usize; 2], reach: Reach) -> Self {
+        let beside = [height, width].map(|side| reach.within(side)).map(|reach| reach.before + reach.after);
+        let wide = width + beside[1];
         Self {
             height,
             width,
-            size,
-            framed: vec![0.0; (height + size - 1) * wide],
-            columns: vec![0.0; height * wide + size - 1],
+            beside,
+            framed: vec![0.0; (height + beside[0]) * wide],
+            columns: vec![0.0; height * wide + beside[1]],
             sums: vec![0.0; height * wide],
         }
     }
 
-    /// Begins a plane whose windows have this reach. Returns its rows in the frame, which the caller overwrites.
+    /// Begins a plane whose windows have this reach, or its mirror image. Returns the plane's rows in the frame, which
+    /// the caller overwrites.
     #[inline(always)]
     fn rows(&mut self, reach: Reach) -> impl Iterator<Item = &mut [f32]> {
-        let wide = self.width + self.size - 1;
-        let (width, before) = (self.width, reach.before);
-        self.framed[before * wide..].chunks_exact_mut(wide).take(self.height).map(move |row| {
-            // A plane with the opposite reach may have been here.
+        let (above, before) = (reach.within(self.height).before, reach.within(self.width).before);
+        let (width, wide) = (self.width, self.width + self.beside[1]);
+        // A plane with the opposite reach may have been here.
+        self.framed[..above * wide].fill(0.0);
+        self.framed[(above + self.height) * wide..].fill(0.0);
+        self.framed[above * wide..].chunks_exact_mut(wide).take(self.height).map(move |row| {
             row[..before].fill(0.0);
             row[before + width..].fill(0.0);
             &mut row[before..][..width]
         })
     }
 
-    /// Clears the rows of the frame above and below the plane.
-    #[inline(always)]
-    fn frame(&mut self, reach: Reach) {
-        let wide = self.width + self.size - 1;
-        self.framed[..reach.before * wide].fill(0.0);
-        self.framed[(reach.before + self.height) * wide..].fill(0.0);
-    }
-
     /// Returns the rows of the sums of the plane in the frame.
     #[inline(always)]
     fn sums(&mut self) -> impl Iterator<Item = &[f32]> {
-        let (wide, length) = (self.width + self.size - 1, self.sums.len());
+        let (wide, length) = (self.width + self.beside[1], self.sums.len());
         let columns = &mut self.columns[..length];
         copy(&self.framed[..length], columns);
-        for offset in 1..self.size {
+        for offset in 1..=self.beside[0] {
             add(&self.framed[offset * wide..][..length], columns);
         }
         copy(&self.columns[..length], &mut self.sums);
-        for offset in 1..self.size {
+        for offset in 1..=self.beside[1] {
             add(&self.columns[offset..][..length], &mut self.sums);
         }
         self.sums.chunks_exact(wide).map(|row| &row[..self.width])
@@ -118,7 +127,6 @@ struct Forward<'a> {
 #[inline(always)]
 fn scales(plane: &[f32], lrn: &Lrn, sums: &mut WindowSums, scale: &mut [f32]) {
     let width = sums.width;
-    sums.frame(reach(lrn));
     for (row, values) in sums.rows(reach(lrn)).zip(plane.chunks_exact(width)) {
         for (square, value) in row.iter_mut().zip(values) {
             *square = value * value;
@@ -139,7 +147,7 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { input, out, sides, lrn } = self;
         let size = sides[0] * sides[1];
-        let mut sums = WindowSums::new(sides, lrn.size);
+        let mut sums = WindowSums::new(sides, reach(lrn));
         for (plane, out) in input.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
             scales(plane, lrn, &mut sums, out);
             inverse_power(out, lrn.beta as f32);
@@ -176,10 +184,9 @@ impl WithSimd for Gradient<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Self { input, gradient, out, sides, lrn } = self;
         let size = sides[0] * sides[1];
-        let mut sums = WindowSums::new(sides, lrn.size);
+        let mut sums = WindowSums::new(sides, reach(lrn));
         let mut scale = vec![0.0; size];
-        let Reach { before, after } = reach(lrn);
-        let mirrored = Reach { before: after, after: before };
+        let mirrored = reach(lrn).mirrored();
         let factor = 2.0 * coefficient(lrn) * lrn.beta as f32;
         let gradient = gradient.chunks_exact(size);
         for ((plane, gradient), out) in input.chunks_exact(size).zip(gradient).zip(out.chunks_exact_mut(size))
@@ -191,7 +198,6 @@ impl WithSimd for Gradient<'_> {
                 *out *= gradient;
             }
             let width = sides[1];
-            sums.frame(mirrored);
             let values =
                 out.chunks_exact(width).zip(plane.chunks_exact(width)).zip(scale.chunks_exact(width));
             for (row, ((out, plane), scale)) in sums.rows(mirrored).zip(values) {
