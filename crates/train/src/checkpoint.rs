@@ -340,11 +340,6 @@ fn bytes<E: std::fmt::Display>(bytes: Result<Bytes, E>, target: &Path) -> Result
     bytes.map_err(|error| TrainError::write(target)(std::io::Error::other(error.to_string())))
 }
 
-/// Calls [`alexnet_data::atomic_write()`] and names the file in the error.
-pub(crate) fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
-    alexnet_data::atomic_write(path, bytes).map_err(TrainError::write(path))
-}
-
 /// Writes and syncs a file that no reader looks for yet. Returns its SHA-256.
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     let mut file = File::create(path).map_err(TrainError::write(path))?;

@@ -9,7 +9,7 @@ use burn::tensor::{Bytes, Device, Tensor};
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
-use crate::checkpoint::atomic_write;
+use crate::atomic_write::atomic_write;
 use crate::score::Score;
 
 /// A network with its loss, the mean negative log-probability of the true class (Krizhevsky et al. 2012,

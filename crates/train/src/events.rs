@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prost::Message;
 
 use crate::TrainError;
-use crate::checkpoint::atomic_write;
+use crate::atomic_write::atomic_write;
 use crate::record::EpochRow;
 
 #[derive(Clone, PartialEq, Message)]

@@ -3,6 +3,7 @@
 //! [`Run`] is one training with one seed in one folder. [`Run::complete`] trains the missing part of it and
 //! returns its [`RunResult`].
 
+mod atomic_write;
 mod bridge;
 mod checkpoint;
 mod classifier;

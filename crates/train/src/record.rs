@@ -8,7 +8,7 @@ use alexnet_data::hook;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
-use crate::checkpoint::atomic_write;
+use crate::atomic_write::atomic_write;
 use crate::score::Score;
 
 /// One line of `metrics.jsonl`.

@@ -12,7 +12,8 @@ use alexnet_ops::Implementation;
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 
 use crate::TrainError;
-use crate::checkpoint::{Progress, atomic_write};
+use crate::atomic_write::atomic_write;
+use crate::checkpoint::Progress;
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
 use crate::environment::{Data, Environment};

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, atomic_write};
+use crate::atomic_write::atomic_write;
+use crate::checkpoint::Checkpoints;
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
 use crate::evaluate::{EvaluationResult, PredictedClasses, Predictions};
