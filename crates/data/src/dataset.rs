@@ -196,7 +196,7 @@ impl Dataset {
             Some(checksum) => checksum,
             None => digest::of(&[&train, &test])?,
         };
-        // What is held out is part of what a run is trained on.
+        // Runs with other held-out images get other identities.
         let checksum = match held_out {
             Some(HeldOut { per_class, after }) => {
                 hex(&Sha256::digest(format!("{checksum}, {per_class} of each class held out after {after}")))

@@ -33,7 +33,7 @@ pub struct AuditReport {
     pub statements: Vec<StatementReport>,
 }
 
-/// What the runs of one setting used.
+/// The data, the backends and the time of the runs of a setting.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SettingReport {
     /// The data set's name.
@@ -313,7 +313,7 @@ impl Comparison {
         let seeds = arm.look.unwrap_or(registration.seeds);
         let values = [base, arm].map(|arm| arm.values.iter().take(seeds).copied().collect::<Vec<_>>());
         let paired = arm.difference.as_ref().map_or(0, |found| found.seeds);
-        // What the first seeds show is no result.
+        // Values of some of the seeds are not summed up, since the others may change the picture.
         let compared = complete && arm.verdict != Some(Verdict::NotCompared);
         let found = arm.difference.as_ref().filter(|_| compared);
         let pair = |interval: Option<(f64, f64)>| interval.map(|(low, high)| [low, high]);
@@ -335,18 +335,18 @@ impl Comparison {
             registered: seeds,
             left_out: if complete { seeds.saturating_sub(paired) } else { 0 },
             complete,
-            base_value: value(&values[0]),
-            arm_value: value(&values[1]),
+            base_value: found.and_then(|_| value(&values[0])),
+            arm_value: found.and_then(|_| value(&values[1])),
             difference: found.map(|found| found.mean),
             interval: found.and_then(|found| pair(found.interval_95)),
             adjusted_interval: found.and_then(|found| pair(found.interval_adjusted)),
             sd: found.and_then(|found| found.sd),
-            correlation: correlation(&values),
+            correlation: found.and_then(|_| correlation(&values)),
             p: found.and_then(|found| found.p),
             level: found.map_or(LEVEL / registration.arms.len() as f64, |found| found.level),
             false_discovery_rate: None,
             power: registration.power(registered),
-            training_error: training_error(base).zip(training_error(arm)).map(|(base, arm)| [base, arm]),
+            training_error: found.and_then(|_| Some([training_error(base)?, training_error(arm)?])),
             verdict: words(verdict).to_owned(),
             values,
         })

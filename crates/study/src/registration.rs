@@ -37,7 +37,7 @@ pub struct Registration {
     /// Whether there are looks at 4, 8, 16, … seeds, of which the last has all.
     #[serde(default)]
     pub looks: bool,
-    /// What becomes of a seed of which a run diverged.
+    /// How a seed counts if one of its runs diverged.
     pub diverged: Diverged,
     /// The base's learning rate.
     pub base_rate: f64,
@@ -45,7 +45,7 @@ pub struct Registration {
     pub arms: Vec<RegisteredArm>,
 }
 
-/// What becomes of a seed of which a run diverged, which is a run that has no finite loss.
+/// How a seed counts if one of its runs diverged: its loss or a gradient was not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Diverged {

@@ -92,6 +92,6 @@ pub(crate) fn submit(args: &SlurmArgs, stop: Arc<AtomicBool>) -> Result<()> {
     execution.data = execution.data.map(|path| path.canonicalize().unwrap_or(path));
     let prepared = prepare(&args.ablation, false, stop)?;
     let folder = prepared.folder.canonicalize().context("the ablation's folder")?;
-    let arguments = worker_arguments(&execution, &prepared.machine, &prepared.study);
+    let arguments = worker_arguments(&execution, &prepared.place.machine, &prepared.study);
     slurm::submit(args, &prepared.study, &folder, &arguments)
 }

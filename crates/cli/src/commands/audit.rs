@@ -46,7 +46,8 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
         let (design, resolved) = (&designs[name], &resolved[name]);
         let folder = args.out.join("audits").join(name);
         let chosen = args.only.is_empty() || args.only.iter().any(|only| only == name);
-        if chosen && ended.is_ok() && !budget.is_spent() {
+        let mut runs = report(design, &folder, &args.out);
+        if runs.is_ok() && chosen && ended.is_ok() && !budget.is_spent() {
             match train(args, design, resolved, &folder, stop.clone()) {
                 Ok(Trained::Runs { failed: some }) => failed |= some > 0,
                 Ok(Trained::Nothing(reason)) => {
@@ -60,8 +61,9 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
                     failed = true;
                 }
             }
+            runs = report(design, &folder, &args.out);
         }
-        match report(design, &folder, &args.out) {
+        match runs {
             Ok(Some(report)) => drop(reports.insert(name.to_owned(), report)),
             Ok(None) => {}
             Err(error) => {
@@ -112,7 +114,7 @@ fn check_data(args: &AuditArgs, resolved: &BTreeMap<&str, Resolved>) -> Result<(
     Ok(())
 }
 
-/// What became of a design.
+/// The outcome of training a design.
 enum Trained {
     /// All its runs ended, some of them with a failure.
     Runs { failed: usize },
@@ -197,7 +199,6 @@ fn train(
             "not run: data set `{set}` is not here; give it with `--data {set}=PATH`"
         )));
     };
-    report(design, folder, &args.out)?;
     let execution = ExecutionArgs {
         data: Some(path.clone()),
         workers: args.workers,

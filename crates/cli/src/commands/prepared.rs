@@ -20,23 +20,19 @@ use crate::observer::Lines;
 /// A study that has passed all checks that are possible before training.
 pub(super) struct Prepared {
     pub(super) study: Study,
-    pub(super) machine: Machine,
-    environment: Environment,
     data: Data,
     /// The study's folder.
     pub(super) folder: PathBuf,
-    /// The folder of the runs.
-    out: PathBuf,
-    execution: ExecutionArgs,
+    pub(super) place: Place,
 }
 
 /// The place where a study is trained and kept.
 pub(super) struct Place {
     pub(super) machine: Machine,
     pub(super) environment: Environment,
-    pub(super) execution: ExecutionArgs,
+    execution: ExecutionArgs,
     /// The folder of the runs.
-    pub(super) out: PathBuf,
+    out: PathBuf,
 }
 
 impl Place {
@@ -59,18 +55,17 @@ impl Place {
 impl Prepared {
     /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
-        let Place { machine, environment, execution, out } = place;
-        if !execution.fresh && folder.join("study.json").is_file() {
+        if !place.execution.fresh && folder.join("study.json").is_file() {
             let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
             study.follow(earlier, &folder)?;
         }
         study.write(&folder)?;
-        Ok(Self { study, machine, environment, data, folder, out, execution })
+        Ok(Self { study, data, folder, place })
     }
 
     /// Returns the completed fraction of a task.
     fn done(&self, task: &Task) -> f64 {
-        if self.execution.fresh { 0.0 } else { self.study.done(task, &self.out) }
+        if self.place.execution.fresh { 0.0 } else { self.study.done(task, &self.place.out) }
     }
 
     /// Returns the number of runs, and of those that have no result yet.
@@ -81,10 +76,11 @@ impl Prepared {
 
     /// Trains the runs that are missing, look by look, `jobs` at a time. Returns the number of failed runs.
     pub(super) fn train(&mut self, jobs: Option<usize>, mixed_versions: bool) -> Result<usize> {
-        let jobs = jobs.unwrap_or_else(|| default_jobs(&self.machine, &self.study));
+        let jobs = jobs.unwrap_or_else(|| default_jobs(&self.place.machine, &self.study));
         let all = self.study.tasks();
-        if let Some(note) = self.machine.note().filter(|_| all.iter().any(|task| self.done(task) < 1.0)) {
-            self.environment.observer.note(note);
+        if let Some(note) = self.place.machine.note().filter(|_| all.iter().any(|task| self.done(task) < 1.0))
+        {
+            self.place.environment.observer.note(note);
         }
         // Without a design, there is one look, at all seeds.
         let looks = self.study.design.as_ref().map(|design| design.looks.clone());
@@ -94,7 +90,7 @@ impl Prepared {
         for (number, &seeds) in looks.iter().enumerate() {
             let open = match number {
                 0 => None,
-                _ => Some(Report::of(&self.study, &self.out, mixed_versions).open_arms(&self.study)),
+                _ => Some(Report::of(&self.study, &self.place.out, mixed_versions).open_arms(&self.study)),
             };
             if open.as_ref().is_some_and(BTreeSet::is_empty) {
                 break;
@@ -109,26 +105,29 @@ impl Prepared {
                 1 => None,
                 _ => Some(work::begin_log(&self.folder, 1)?),
             };
-            self.environment.observer =
-                Arc::new(Lines { clock: Some(clock.clone()), dashboard: self.environment.dashboard, log });
+            self.place.environment.observer = Arc::new(Lines {
+                clock: Some(clock.clone()),
+                dashboard: self.place.environment.dashboard,
+                log,
+            });
             failed += work::train(&Plan {
                 study: &self.study,
                 tasks,
                 folder: &self.folder,
-                out: &self.out,
+                out: &self.place.out,
                 data: &self.data,
-                environment: &self.environment,
+                environment: &self.place.environment,
                 clock,
-                fresh: self.execution.fresh,
+                fresh: self.place.execution.fresh,
                 jobs,
                 pool: &pool,
-                arguments: worker_arguments(&self.execution, &self.machine, &self.study),
+                arguments: worker_arguments(&self.place.execution, &self.place.machine, &self.study),
             })?;
             before = seeds;
-            let look = Report::of(&self.study, &self.out, mixed_versions);
+            let look = Report::of(&self.study, &self.place.out, mixed_versions);
             self.study.note_look(look.look(), &self.folder)?;
             if self.study.design.is_some() {
-                self.environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
+                self.place.environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
             }
         }
         Ok(failed)
@@ -136,9 +135,9 @@ impl Prepared {
 
     /// Writes the report and the page of the study, and returns the report.
     pub(super) fn report(&self, mixed_versions: bool) -> Result<Report> {
-        let report = Report::of(&self.study, &self.out, mixed_versions);
+        let report = Report::of(&self.study, &self.place.out, mixed_versions);
         report.write(&self.folder)?;
-        let section = Section::of(&self.study, report.clone(), &self.out)?;
+        let section = Section::of(&self.study, report.clone(), &self.place.out)?;
         Page::of(vec![section]).write(&self.folder.join("report"))?;
         Ok(report)
     }

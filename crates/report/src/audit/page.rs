@@ -12,7 +12,7 @@ use crate::page::markup::{encoded, head, table};
 const FARTHEST: f64 = 8.0;
 
 impl AuditReport {
-    /// Returns `audit.html`, which stands in `folder`. It links to the reports of the ablations that are there.
+    /// Returns `audit.html` for `folder`, with links to the reports of ablations that exist there.
     pub(super) fn html(&self, folder: &Path) -> String {
         let title = escaped(&format!("audit {}", self.audit));
         let counts: Vec<String> =

@@ -78,6 +78,7 @@ fn there_is_no_verdict_before_all_registered_seeds_ended() {
     let comparison = found.statements[0].comparison.as_ref().unwrap();
     assert_eq!((comparison.verdict.as_str(), comparison.complete), ("undecided", false));
     assert_eq!((comparison.difference, comparison.p, comparison.adjusted_interval), (None, None, None));
+    assert_eq!((comparison.base_value, comparison.arm_value, comparison.correlation), (None, None, None));
     assert!(found.markdown().contains("3 of 4 so far"), "{}", found.markdown());
 }
 
@@ -89,6 +90,8 @@ fn json_holds_what_the_texts_are_made_of() {
     assert_eq!(read.markdown(), found.markdown());
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     let (tested, untested) = (&value["statements"][0], &value["statements"][1]);
+    // By Python: statistics.correlation([10, 11, 12, 13], [11, 12.1, 12.9, 14.2]).
+    assert!((tested["correlation"].as_f64().unwrap() - 0.99613933663).abs() < 1e-9);
     for key in [
         "id",
         "section",

@@ -33,8 +33,7 @@ impl Reach {
 
 /// The sums over the square window around each pixel, clipped at the edges. They run along columns, then rows.
 ///
-/// Planes lie in a frame of zeros, so that all sums of a plane are a few sweeps over whole rows of the frame, one after
-/// the other, and no window is clipped.
+/// A plane lies in a frame of zeros. No window is clipped, and the sums of a plane are a few sweeps over the whole frame.
 struct WindowSums {
     height: usize,
     width: usize,
