@@ -108,10 +108,26 @@ fn an_audit_trains_what_is_missing_and_keeps_what_it_has() {
     fs::write(folder.join("lrn.toml"), design).unwrap();
     assert!(audit(folder, &["--budget", "0"]).status.success());
     assert_eq!(read("runs"), found);
-    // Another machine's results stand for runs that are not here.
-    let taken = audit(folder, &["--budget", "0", "--out", "none", "--earlier", "runs/audit.json"]);
-    assert!(stderr(&taken).contains("taken from runs/audit.json: lrn, pooling"), "{}", stderr(&taken));
+    // Another machine's runs are not trained again: all of them, then all but one.
+    let earlier = folder.join("runs/audit-runs.jsonl");
+    let with = |budget: &str, out: &str| {
+        let output = audit(folder, &["--budget", budget, "--out", out, "--earlier", "runs/audit-runs.jsonl"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let taken = with("0", "none");
+    assert!(taken.contains("design tiny-lrn: 4 runs taken over"), "{taken}");
     assert_eq!(read("none")["statements"], found["statements"]);
+    assert_eq!(fs::read(folder.join("none/audit-runs.jsonl")).unwrap(), fs::read(&earlier).unwrap());
+    let lines = fs::read_to_string(&earlier).unwrap();
+    fs::write(&earlier, lines.split_inclusive('\n').skip(1).collect::<String>()).unwrap();
+    let taken = with("1", "rest");
+    assert!(taken.contains("1 of 4 runs to train"), "{taken}");
+    assert_eq!(read("rest")["statements"], found["statements"]);
+    // Runs of other results are of no study.
+    fs::write(&earlier, lines.replace("\"results\":", "\"results\":1")).unwrap();
+    assert!(!with("0", "other").contains("taken over"));
+    assert_eq!(read("other")["statements"][0]["untested"], "not run yet");
 }
 
 #[test]
@@ -135,9 +151,10 @@ fn an_audit_says_what_does_not_fit() {
     let unknown = refused(&["--data", "tiny=here"]);
     assert!(unknown.contains("--data tiny=here: no design is trained on `tiny`"), "{unknown}");
     assert!(refused(&["--budget=-1"]).contains("hours"));
-    fs::write(folder.join("audit.json"), "{}").unwrap();
-    let damaged = refused(&["--earlier", "audit.json"]);
-    assert!(damaged.contains("audit.json is not the result of an audit: missing field"), "{damaged}");
+    fs::write(folder.join("runs.jsonl"), "{}\n").unwrap();
+    let damaged = refused(&["--earlier", "runs.jsonl"]);
+    assert!(damaged.contains("runs.jsonl is damaged: line 1 is not a finished run: missing field"), "{damaged}");
+    assert!(refused(&["--earlier", "nowhere"]).contains("cannot read nowhere"));
     fs::remove_dir_all(folder.join("fetched")).unwrap();
     let absent = audit(folder, &[]);
     assert!(

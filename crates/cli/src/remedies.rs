@@ -76,6 +76,9 @@ fn of_study(error: &StudyError) -> Option<String> {
         StudyError::DesignFixed { own: None, .. } => {
             Some(format!("`--until-decided` and `--max-seeds` go on with it; {anew}"))
         }
+        StudyError::Read { path, .. } if path.ends_with("study.json") => {
+            Some("give the folder of an ablation, `runs/ablations/…`".to_owned())
+        }
         StudyError::DesignFixed { .. } | StudyError::LookTaken { .. } => Some(anew.to_owned()),
         _ => None,
     }

@@ -189,43 +189,6 @@ impl AuditReport {
         found
     }
 
-    /// Takes over the comparisons of an earlier audit for statements whose seeds have not all ended here, if arm,
-    /// direction, registration and the version of the results are the same. Returns their ids.
-    pub fn take_over(&mut self, earlier: &Self, audit: &Audit) -> Vec<String> {
-        let mut taken = Vec::new();
-        if earlier.results != self.results {
-            return taken;
-        }
-        let complete = |statement: &StatementReport| {
-            statement.comparison.as_ref().is_some_and(|comparison| comparison.complete)
-        };
-        for statement in self.statements.iter_mut().filter(|statement| !complete(statement)) {
-            let Some(before) = earlier.statements.iter().find(|before| before.id == statement.id) else {
-                continue;
-            };
-            let Some(comparison) = &before.comparison else { continue };
-            let Some(asked) = audit.statements.iter().find(|asked| asked.id == statement.id) else {
-                continue;
-            };
-            let design = &comparison.design.name;
-            let same = asked.design.as_ref() == Some(design)
-                && asked.arm == comparison.arm
-                && asked.direction == Some(comparison.direction)
-                && self.designs.get(design).is_some_and(|own| earlier.designs.get(design) == Some(own));
-            if !comparison.complete || !same {
-                continue;
-            }
-            statement.comparison = Some(comparison.clone());
-            statement.untested = None;
-            taken.push(statement.id.clone());
-            if let Some(setting) = earlier.settings.get(&comparison.setting) {
-                self.settings.entry(comparison.setting.clone()).or_insert_with(|| setting.clone());
-            }
-        }
-        self.correct();
-        taken
-    }
-
     /// Computes the false discovery rates over all statements that have a verdict. With looks, a p value is multiplied as
     /// the design's level is divided over them, since training stopped at the look that decided.
     fn correct(&mut self) {

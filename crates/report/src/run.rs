@@ -117,12 +117,11 @@ impl RunReport {
         self.backend = sessions.last().map(|session| session.backend.clone());
         self.processor = sessions.last().map(|session| session.processor.clone());
         self.rows = run.metrics()?;
-        let train = self.rows.iter().filter(|row| row.split == "train");
-        let seconds: Vec<f64> = train.map(|row| row.seconds).collect();
-        if !seconds.is_empty() {
-            let (epochs, seconds) = (seconds.len(), seconds.iter().sum::<f64>());
+        let train: Vec<&EpochRow> = self.rows.iter().filter(|row| row.split == "train").collect();
+        if let Some(last) = train.last() {
+            let seconds: f64 = train.iter().map(|row| row.seconds).sum();
             self.train_seconds = Some(seconds);
-            self.images_per_second = Some((epochs * images) as f64 / seconds.max(1e-9));
+            self.images_per_second = Some((last.epoch * images) as f64 / seconds.max(1e-9));
         }
         let RunStatus::Finished(result) = run.status()? else {
             self.failure = Some(or_why("not finished"));

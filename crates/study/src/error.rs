@@ -97,8 +97,8 @@ pub enum StudyError {
         /// The number of seeds of the last table.
         seeds: usize,
     },
-    /// A folder has no study that can be read.
-    #[error("cannot read {}; give the folder of an ablation, `runs/ablations/…`: {source}", path.display())]
+    /// The file of a study, or of finished runs, cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -113,7 +113,7 @@ pub enum StudyError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file of a study is damaged.
+    /// The file of a study, or of finished runs, is damaged.
     #[error("{} is damaged: {problem}", path.display())]
     Damaged {
         /// The file.

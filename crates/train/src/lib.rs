@@ -42,7 +42,7 @@ pub use placement::{Placement, Reduction};
 pub use provenance::RESULTS;
 pub use record::EpochRow;
 pub use response::LrnResponse;
-pub use run::{Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
+pub use run::{KeptRun, Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::{Score, averaged_softmax};
 pub use unexpected::{Unexpected, catch, keep_panics};

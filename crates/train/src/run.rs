@@ -1,5 +1,6 @@
 mod fit;
 mod folder;
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use alexnet_data::{Dataset, Views};
 use alexnet_ops::Implementation;
 
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
+pub use kept::KeptRun;
 
 use crate::TrainError;
 use crate::atomic_write::atomic_write;

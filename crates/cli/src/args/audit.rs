@@ -9,7 +9,7 @@ use super::values::{at_least_one, hours};
 #[command(after_help = "Examples:\n\
     \x20 experiments audit\n\
     \x20 experiments audit --only fashion-lrn --budget 2\n\
-    \x20 experiments audit paper --data cifar10=cifar10-images.tar --earlier docs/audit.json")]
+    \x20 experiments audit paper --data cifar10=cifar10-images.tar --earlier docs/audit-runs.jsonl")]
 pub(crate) struct AuditArgs {
     /// Name of an audit (see `list`) or path of a TOML file
     #[arg(default_value = "paper")]
@@ -22,9 +22,9 @@ pub(crate) struct AuditArgs {
     /// The same command goes on where it stopped, to the same bits.
     #[arg(long, value_name = "HOURS", value_parser = hours, help_heading = "Training")]
     pub(crate) budget: Option<f64>,
-    /// An audit.json whose results stand for statements without runs here
+    /// An audit-runs.jsonl whose finished runs are not trained again
     ///
-    /// A result is taken over if its design and the version of the results are the same.
+    /// A run is taken over by its name, which stands for its config, seed, images and version of the results.
     #[arg(long, value_name = "FILE", help_heading = "Training")]
     pub(crate) earlier: Option<PathBuf>,
     /// Images of a data set, e.g. cifar10=PATH [default: where `list` finds them]; repeatable
@@ -38,7 +38,7 @@ pub(crate) struct AuditArgs {
     /// Runs trained in parallel [default: one per core if small, else 1]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Machine")]
     pub(crate) jobs: Option<usize>,
-    /// Folder of the runs, and of audit.md, audit.html and audit.json
+    /// Folder of the runs, audit.md, audit.html, audit.json and audit-runs.jsonl
     #[arg(long, value_name = "DIR", default_value = "runs", help_heading = "Output")]
     pub(crate) out: PathBuf,
     /// Print plain lines instead of the dashboard, even in a terminal

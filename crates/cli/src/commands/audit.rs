@@ -11,7 +11,7 @@ use alexnet_data::{Upload, atomic_write};
 use alexnet_ops::Implementation;
 use alexnet_report::{AuditReport, Report};
 use alexnet_study::ablation::Arm;
-use alexnet_study::{Ablation, Audit, Registration, Scale, Study, arm};
+use alexnet_study::{Ablation, Audit, FinishedRuns, Registration, Scale, Study, arm};
 use alexnet_train::RunConfig;
 use anyhow::{Context, Result, bail};
 
@@ -27,7 +27,7 @@ use crate::remedies::describe;
 /// `experiments audit`.
 pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let (audit, designs) = Audit::load(program().audits, program().designs, &args.audit)?;
-    let earlier = args.earlier.as_deref().map(AuditReport::read).transpose()?;
+    let mut finished = args.earlier.as_deref().map(FinishedRuns::read).transpose()?.unwrap_or_default();
     for name in &args.only {
         if !designs.contains_key(name) {
             bail!("--only {name}: the audit has no such design; it has {}", audit.designs().join(", "));
@@ -46,9 +46,10 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
         let (design, resolved) = (&designs[name], &resolved[name]);
         let folder = args.out.join("audits").join(name);
         let chosen = args.only.is_empty() || args.only.iter().any(|only| only == name);
+        let to_train = chosen && ended.is_ok() && !budget.is_spent();
         let mut runs = report(design, &folder, &args.out);
-        if runs.is_ok() && chosen && ended.is_ok() && !budget.is_spent() {
-            match train(args, design, resolved, &folder, stop.clone()) {
+        if runs.is_ok() && (to_train || !finished.is_empty()) {
+            match train(args, design, resolved, &folder, stop.clone(), &finished, to_train) {
                 Ok(Trained::Runs { failed: some }) => failed |= some > 0,
                 Ok(Trained::Nothing(reason)) => {
                     note(&format!("design {name}: {reason}"));
@@ -62,6 +63,9 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
                 }
             }
             runs = report(design, &folder, &args.out);
+        }
+        if runs.as_ref().is_ok_and(Option::is_some) {
+            finished.add(&Study::read(&folder)?, &args.out)?;
         }
         match runs {
             Ok(Some(report)) => drop(reports.insert(name.to_owned(), report)),
@@ -80,13 +84,9 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
             statement.untested = Some(reason.clone());
         }
     }
-    if let (Some(earlier), Some(path)) = (&earlier, &args.earlier) {
-        let taken = found.take_over(earlier, &audit);
-        let what = if taken.is_empty() { "nothing that fits".to_owned() } else { taken.join(", ") };
-        note(&format!("taken from {}: {what}", path.display()));
-    }
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     found.write(&args.out)?;
+    finished.write(&args.out.join(RUNS))?;
     show(&found, args.output.format, &args.out)?;
     if budget.is_spent() {
         note("the budget is spent; the same command goes on");
@@ -124,6 +124,9 @@ enum Trained {
 
 /// The file with the registration whose runs a folder holds.
 const REGISTRATION: &str = "design.json";
+
+/// The file with all finished runs of the audit, which `--earlier` reads.
+const RUNS: &str = "audit-runs.jsonl";
 
 /// Returns the report of the runs of a registration, if there are some.
 ///
@@ -182,13 +185,15 @@ impl Resolved {
     }
 }
 
-/// Trains what a registration lacks.
+/// Restores the runs that finished elsewhere, and trains what a registration then lacks, if asked to.
 fn train(
     args: &AuditArgs,
     design: &Registration,
     resolved: &Resolved,
     folder: &Path,
     stop: Arc<AtomicBool>,
+    finished: &FinishedRuns,
+    to_train: bool,
 ) -> Result<Trained> {
     if design.draft {
         return Ok(Trained::Nothing("not run: its design is a draft".to_owned()));
@@ -218,7 +223,15 @@ fn train(
     let unwritten = || format!("cannot write {}", folder.display());
     std::fs::create_dir_all(folder).with_context(unwritten)?;
     atomic_write(&folder.join(REGISTRATION), &serde_json::to_vec_pretty(design)?).with_context(unwritten)?;
+    let restored = finished.restore(&study, &data.dataset, place.environment.operations, &args.out)?;
+    if restored > 0 {
+        note(&format!("design {}: {restored} runs taken over", design.name));
+    }
     let mut prepared = Prepared::new(study, folder.to_owned(), data, place)?;
+    if !to_train {
+        prepared.report(false)?;
+        return Ok(Trained::Runs { failed: 0 });
+    }
     let (all, missing) = prepared.runs();
     if missing > 0 {
         note(&format!("design {}: {missing} of {all} runs to train", design.name));

@@ -128,24 +128,3 @@ fn texts_are_escaped_and_have_all_statements() {
     assert!(html.contains("the paper: +1.4") && !html.contains("NaN"), "{html}");
     assert!(found.text().contains("same direction"), "{}", found.text());
 }
-
-#[test]
-fn results_of_another_machine_count_if_design_and_results_are_the_same() {
-    let earlier = audited(&[1.0, 1.1, 0.9, 1.2]);
-    let (audit, designs) = loaded();
-    let none = || AuditReport::of(&audit, &designs, &BTreeMap::new(), &BTreeMap::new());
-    let mut found = none();
-    assert_eq!(found.statements[0].verdict(), "not tested");
-    assert_eq!(found.take_over(&earlier, &audit), ["lrn"]);
-    assert_eq!((found.statements[0].verdict(), found.settings.len()), ("same direction", 1));
-    let mut other = earlier.clone();
-    other.results += 1;
-    assert!(none().take_over(&other, &audit).is_empty());
-    let mut other = earlier.clone();
-    other.designs.get_mut("d").unwrap().seeds += 1;
-    assert!(none().take_over(&other, &audit).is_empty());
-    let mut other = earlier.clone();
-    other.statements[0].comparison.as_mut().unwrap().direction = Direction::Lower;
-    assert!(none().take_over(&other, &audit).is_empty());
-    assert!(none().take_over(&audited(&[1.0, 1.1, 0.9]), &audit).is_empty());
-}
