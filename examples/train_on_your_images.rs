@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = arguments.next().map_or_else(|| stripes(work.path()), Ok)?;
     let out = arguments.next();
 
-    let data = Data::new(Dataset::open(&Manifest::class_folders("mine", 3, 28), &folder)?)?;
+    let data = Data::new(Dataset::open(&Manifest::of_images("mine", 3, 28), &folder)?)?;
     let mut changes = Diff::default();
     for change in [
         "network.input.channels=3".to_owned(),

@@ -153,7 +153,10 @@ fn an_audit_says_what_does_not_fit() {
     assert!(refused(&["--budget=-1"]).contains("hours"));
     fs::write(folder.join("runs.jsonl"), "{}\n").unwrap();
     let damaged = refused(&["--earlier", "runs.jsonl"]);
-    assert!(damaged.contains("runs.jsonl is damaged: line 1 is not a finished run: missing field"), "{damaged}");
+    assert!(
+        damaged.contains("runs.jsonl is damaged: line 1 is not a finished run: missing field"),
+        "{damaged}"
+    );
     assert!(refused(&["--earlier", "nowhere"]).contains("cannot read nowhere"));
     fs::remove_dir_all(folder.join("fetched")).unwrap();
     let absent = audit(folder, &[]);

@@ -2,26 +2,54 @@
 
 use std::path::{Path, PathBuf};
 
-use alexnet_config::{check_name, load};
-use alexnet_data::{Class, Dataset, Manifest, PassedOver, Split};
-use alexnet_train::Data;
+use alexnet_config::{ConfigError, check_name, load};
+use alexnet_data::{Class, DataError, Dataset, Manifest, PassedOver, Split};
+use alexnet_study::resized;
+use alexnet_train::{Data, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::output::note;
+use crate::own_images::identify_themselves;
 use crate::program::program;
 
-/// Loads the images and statistics of a data set by its name.
-pub(crate) fn load_data(set: &str, path: Option<&Path>) -> Result<Data> {
-    Ok(Data::new(open_data(set, path)?)?)
+/// The size to which images are scaled for inspection if neither a manifest nor a network says one.
+const UNSCALED: usize = 256;
+
+/// Loads the images and statistics of a run, at `path` or where the data set is found.
+pub(crate) fn load_data(config: &RunConfig, path: Option<&Path>) -> Result<Data> {
+    let mut manifest = match manifest(&config.data.set) {
+        // Images of the user's own have a name and no manifest.
+        Err(error) if path.is_some() && is_unknown(&error) => Manifest::of_images(&config.data.set, 0, 0),
+        other => other?,
+    };
+    if config.data.size > 0 || manifest.size == 0 {
+        manifest.size =
+            if config.data.size > 0 { config.data.size } else { resized(config.network.input.size) };
+    }
+    if manifest.channels == 0 {
+        manifest.channels = config.network.input.channels;
+    }
+    Ok(Data::new(open(&manifest, path)?)?)
 }
 
+fn is_unknown(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<ConfigError>(), Some(ConfigError::Unknown { .. }))
+}
+
+/// Opens a data set by its name.
 pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
     let manifest = manifest(set)?;
+    let size = if manifest.size > 0 { manifest.size } else { UNSCALED };
+    let channels = if manifest.channels > 0 { manifest.channels } else { 3 };
+    open(&Manifest { size, channels, ..manifest }, path)
+}
+
+fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
     let path = match path {
         Some(path) if !path.exists() => bail!("--data {}: no such file or folder", path.display()),
         Some(path) => path.to_owned(),
-        None => find_data(&manifest).ok_or_else(|| {
-            let files = with_files(&manifest).map_or(0, |manifest| manifest.files.len());
+        None => find_data(manifest).ok_or_else(|| {
+            let files = with_files(manifest).map_or(0, |manifest| manifest.files.len());
             let how = match (files, manifest.origin.as_str()) {
                 (1.., _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
                 (0, "") => String::new(),
@@ -30,7 +58,14 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
             anyhow!("data set `{}` is not here: {how}give its folder or archive with `--data`", manifest.name)
         })?,
     };
-    let set = Dataset::open(&manifest, &path)?;
+    let set = Dataset::open(manifest, &path).map_err(|error| {
+        let own = manifest.images.is_some() && identify_themselves(&path);
+        let remedy = match own && matches!(error, DataError::Dataset { .. }) {
+            true => "; to train on images of your own, leave the scale and the data set out",
+            false => "",
+        };
+        anyhow!("{error}{remedy}")
+    })?;
     note_passed_over(&path, &set.passed_over);
     Ok(set)
 }

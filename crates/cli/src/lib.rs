@@ -14,6 +14,7 @@ mod loaded;
 mod machine;
 mod observer;
 mod output;
+mod own_images;
 mod program;
 mod remedies;
 

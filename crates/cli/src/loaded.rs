@@ -144,6 +144,15 @@ impl Beginning {
     }
 }
 
+/// Returns the network of weights for a training: that of their run, or the preset that they fit.
+pub(crate) fn network_of(name: &Path) -> Result<Network> {
+    let Opened { path, run, weights } = Opened::new(name, false)?;
+    match run {
+        Some(run) => Ok(run.config.network),
+        None => weights.fitting_preset().with_context(|| path.display().to_string()),
+    }
+}
+
 /// A file of weights, and the run to which it belongs.
 struct Opened {
     path: PathBuf,

@@ -18,6 +18,9 @@ mod part;
 /// One in this many training images is set aside for validation.
 const VALIDATION_SHARE: usize = 10;
 
+/// One in this many images of each class becomes a test image where there are none.
+const TEST_SHARE: usize = 10;
+
 /// A data set with its three disjoint splits.
 #[derive(Debug)]
 pub struct Dataset {
@@ -47,6 +50,10 @@ pub struct Dataset {
     /// The official test images, or training images that the manifest holds out instead. Only the final weights read
     /// them, once. A data set opened for inspection may have none.
     pub test: Split,
+    /// Whether there were no test images, so that a tenth of each class was set aside for the test.
+    pub test_set_aside: bool,
+    /// The mean width and height of the training images before they were scaled, if all have been decoded.
+    pub original_sides: Option<[usize; 2]>,
 }
 
 /// A subset of a data set's images.
@@ -88,14 +95,21 @@ impl Dataset {
             let problem = format!("{} has no {split} images", path.display());
             DataError::dataset(&manifest.name, problem)
         };
-        let train = source.take(&["train"]).ok_or_else(|| missing("training"))?.decoded(shape)?;
+        let (train, original_sides) =
+            source.take(&["train"]).ok_or_else(|| missing("training"))?.decoded(shape)?;
         let test = match source.take(&["test", "val"]) {
-            Some(test) => test.decoded(shape)?,
+            Some(test) => Some(Arc::new(test.decoded(shape)?.0)),
+            None if manifest.images.is_none() => None,
             None => return Err(missing("test (`test/<class>/` or `val/<class>/`)")),
         };
-        let (train, test) = (Arc::new(train), Arc::new(test));
+        let aside = match (manifest.held_out, &test) {
+            (Some(HeldOut { per_class, after }), _) => Aside::Number { per_class, after },
+            (None, Some(_)) => Aside::Nothing,
+            (None, None) => Aside::Share,
+        };
+        let train = Arc::new(train);
         if let Some(sizes) = manifest.images {
-            let found = (train.labels.len(), test.labels.len());
+            let found = (train.labels.len(), test.as_ref().map_or(0, |test| test.labels.len()));
             if found != (sizes.train, sizes.test) {
                 return Err(DataError::dataset(
                     &manifest.name,
@@ -111,7 +125,8 @@ impl Dataset {
                 ));
             }
         }
-        let set = Self::assemble(&manifest.name, path, source, [train, test], shape, manifest.held_out)?;
+        let set = Self::assemble(&manifest.name, path, source, train, test, shape, aside)?;
+        let set = Self { original_sides, ..set };
         if let Some(HeldOut { per_class, after }) = manifest.held_out
             && set.test.len() != per_class * set.classes.len()
         {
@@ -121,7 +136,12 @@ impl Dataset {
         if set.train.is_empty() || set.validation.is_empty() || set.test.is_empty() {
             return Err(DataError::dataset(
                 &manifest.name,
-                "a split is empty: each class needs at least two training images",
+                match set.test_set_aside {
+                    true => {
+                        "a split is empty: each class needs at least three images, one of them for the test"
+                    }
+                    false => "a split is empty: each class needs at least two training images",
+                },
             ));
         }
         Ok(set)
@@ -137,15 +157,9 @@ impl Dataset {
         let train = source.take(&["train"]);
         let train =
             train.ok_or_else(|| DataError::file(path.display().to_string(), "has no training images"))?;
-        let nothing = || LabelledImages {
-            images: Images::Memory(Vec::new()),
-            labels: Vec::new(),
-            keys: Vec::new(),
-            boxes: Vec::new(),
-        };
-        let test = source.take(&["test", "val"]).unwrap_or_else(nothing);
+        let test = source.take(&["test", "val"]).map(Arc::new);
         let name = path.file_name().map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned());
-        Self::assemble(&name, path, source, [Arc::new(train), Arc::new(test)], shape, None)
+        Self::assemble(&name, path, source, Arc::new(train), test, shape, Aside::Nothing)
     }
 
     /// Opens the data set at `path` to evaluate weights from elsewhere. Takes its test images, or with `train` its
@@ -188,22 +202,32 @@ impl Dataset {
         name: &str,
         path: &Path,
         source: layout::Source,
-        [train, test]: [Arc<LabelledImages>; 2],
+        train: Arc<LabelledImages>,
+        test: Option<Arc<LabelledImages>>,
         [channels, size]: [usize; 2],
-        held_out: Option<HeldOut>,
+        aside: Aside,
     ) -> Result<Self, DataError> {
+        let nothing = || LabelledImages {
+            images: Images::Memory(Vec::new()),
+            labels: Vec::new(),
+            keys: Vec::new(),
+            boxes: Vec::new(),
+        };
+        let test = test.unwrap_or_else(|| Arc::new(nothing()));
         let checksum = match source.checksum {
             Some(checksum) => checksum,
             None => digest::of(&[&train, &test])?,
         };
-        // Runs with other held-out images get other identities.
-        let checksum = match held_out {
-            Some(HeldOut { per_class, after }) => {
-                hex(&Sha256::digest(format!("{checksum}, {per_class} of each class held out after {after}")))
+        // Runs with other test images get other identities.
+        let with = |aside: String| hex(&Sha256::digest(format!("{checksum}, {aside}")));
+        let checksum = match aside {
+            Aside::Nothing => checksum,
+            Aside::Number { per_class, after } => {
+                with(format!("{per_class} of each class held out after {after}"))
             }
-            None => checksum,
+            Aside::Share => with("a tenth of each class held out".to_owned()),
         };
-        let parts = set_aside(&train, source.classes.len(), held_out)?;
+        let parts = set_aside(&train, source.classes.len(), aside)?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
             source: source.clone(),
             indices: Arc::new(indices),
@@ -224,10 +248,12 @@ impl Dataset {
             size,
             train: split(&train, parts.rest),
             validation: split(&train, parts.validation),
-            test: match held_out {
-                Some(_) => split(&train, parts.held_out),
-                None => split(&test, (0..test.labels.len() as u32).collect()),
+            test: match aside {
+                Aside::Nothing => split(&test, (0..test.labels.len() as u32).collect()),
+                _ => split(&train, parts.held_out),
             },
+            test_set_aside: aside == Aside::Share,
+            original_sides: None,
         })
     }
 
@@ -240,6 +266,17 @@ impl Dataset {
     }
 }
 
+/// The training images that become the test split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Aside {
+    /// None: there are test images.
+    Nothing,
+    /// This many of each class, none of which is among the class's first `after` images.
+    Number { per_class: usize, after: usize },
+    /// A tenth of each class, but at least one image.
+    Share,
+}
+
 /// The official training images, divided. Each part is in the data set's order.
 #[derive(Default)]
 struct Parts {
@@ -249,8 +286,8 @@ struct Parts {
 }
 
 /// Sets a tenth of each class aside for validation: the samples whose keys have the lowest hashes. Those with the
-/// highest hashes are held out, if the manifest says so. The choice depends only on the data set.
-fn set_aside(set: &LabelledImages, classes: usize, held_out: Option<HeldOut>) -> Result<Parts, DataError> {
+/// highest hashes are held out for the test, if `aside` says so. The choice depends only on the data set.
+fn set_aside(set: &LabelledImages, classes: usize, aside: Aside) -> Result<Parts, DataError> {
     // Only the first eight bytes of each hash are kept: enough to distinguish a million images.
     let mut by_class: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
     let mut add = |at: usize, key: &str| {
@@ -264,7 +301,12 @@ fn set_aside(set: &LabelledImages, classes: usize, held_out: Option<HeldOut>) ->
     }
     let mut parts = Parts::default();
     for mut samples in (0..classes as u32).filter_map(|label| by_class.remove(&label)) {
-        if let Some(HeldOut { per_class, after }) = held_out {
+        let held_out = match aside {
+            Aside::Nothing => None,
+            Aside::Number { per_class, after } => Some((per_class, after)),
+            Aside::Share => Some(((samples.len() / TEST_SHARE).max(1), 0)),
+        };
+        if let Some((per_class, after)) = held_out {
             let mut unused = samples.split_off(after.min(samples.len()));
             unused.sort_unstable();
             let test = unused.split_off(unused.len().saturating_sub(per_class));
@@ -416,7 +458,7 @@ mod tests {
     #[test]
     fn parts_are_disjoint_and_what_is_held_out_comes_after_the_first_images() {
         let (set, after) = (images(40), 15);
-        let parts = set_aside(&set, 3, Some(HeldOut { per_class: 10, after })).unwrap();
+        let parts = set_aside(&set, 3, Aside::Number { per_class: 10, after }).unwrap();
         assert_eq!([parts.rest.len(), parts.validation.len(), parts.held_out.len()], [81, 9, 30]);
         let mut all = [parts.rest, parts.validation, parts.held_out.clone()].concat();
         all.sort_unstable();
@@ -427,8 +469,16 @@ mod tests {
     }
 
     #[test]
+    fn a_tenth_of_each_class_is_set_aside_where_there_are_no_test_images() {
+        for (per_class, expected) in [(40, [99, 9, 12]), (3, [3, 3, 3]), (1, [0, 0, 3])] {
+            let parts = set_aside(&images(per_class), 3, Aside::Share).unwrap();
+            assert_eq!([parts.rest.len(), parts.validation.len(), parts.held_out.len()], expected);
+        }
+    }
+
+    #[test]
     fn without_held_out_images_the_validation_images_are_those_of_before() {
-        let parts = set_aside(&images(40), 3, None).unwrap();
+        let parts = set_aside(&images(40), 3, Aside::Nothing).unwrap();
         assert!(parts.held_out.is_empty());
         assert_eq!((parts.rest.len(), parts.validation.len()), (108, 12));
         // By Python's hashlib: the four lowest SHA-256 of each class.

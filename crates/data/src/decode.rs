@@ -12,10 +12,14 @@ use crate::resize::scaled;
 /// out (Krizhevsky et al. 2012, §2). An image of that size is left as it is.
 ///
 /// If `channels` is 3, a grey image becomes three equal channels. If it is 1, colour becomes luma.
-pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<Vec<u8>, String> {
-    let pixels = square(pixels(bytes, channels)?, size).bytes;
+///
+/// Also returns the image's width and height before it was scaled.
+pub(crate) fn planar(bytes: &[u8], channels: usize, size: usize) -> Result<(Vec<u8>, [usize; 2]), String> {
+    let picture = pixels(bytes, channels)?;
+    let sides = [picture.width, picture.height];
+    let pixels = square(picture, size).bytes;
     let area = size * size;
-    Ok((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect())
+    Ok(((0..channels * area).map(|i| pixels[(i % area) * channels + i / area]).collect(), sides))
 }
 
 /// Returns the pixels of an image file. Its first bytes determine the format, whatever its name. The EXIF
@@ -218,10 +222,10 @@ pub(crate) mod tests {
         let rgb: Vec<u8> = (0..12).map(|i| i * 20).collect();
         let bytes = encode_png(&rgb, 2, 2, png::ColorType::Rgb);
         let expected = [0, 60, 120, 180, 20, 80, 140, 200, 40, 100, 160, 220];
-        assert_eq!(planar(&bytes, 3, 2).unwrap(), expected);
+        assert_eq!(planar(&bytes, 3, 2).unwrap(), (expected.to_vec(), [2, 2]));
         let grey = encode_png(&[1, 2, 3, 4], 2, 2, png::ColorType::Grayscale);
-        assert_eq!(planar(&grey, 3, 2).unwrap(), [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
-        assert_eq!(planar(&grey, 1, 2).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(planar(&grey, 3, 2).unwrap().0, [1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]);
+        assert_eq!(planar(&grey, 1, 2).unwrap().0, [1, 2, 3, 4]);
     }
 
     #[test]
@@ -229,10 +233,10 @@ pub(crate) mod tests {
         // The image is 6×2, three 2×2 blocks. Only the middle block is in the centre square.
         let row = [10, 10, 90, 90, 50, 50];
         let bytes = encode_png(&[row, row].concat(), 6, 2, png::ColorType::Grayscale);
-        assert_eq!(planar(&bytes, 1, 2).unwrap(), [90; 4]);
+        assert_eq!(planar(&bytes, 1, 2).unwrap().0, [90; 4]);
         // The image is scaled as a whole and then cut, as in the paper. So the outer columns include a quarter of
         // their neighbours (10 and 50); cutting first would lose that.
-        assert_eq!(planar(&bytes, 1, 4).unwrap(), [70, 90, 90, 80].repeat(4));
+        assert_eq!(planar(&bytes, 1, 4).unwrap().0, [70, 90, 90, 80].repeat(4));
     }
 
     #[test]

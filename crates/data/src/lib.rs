@@ -60,14 +60,14 @@ pub use dataset::{Dataset, Split};
 pub use error::DataError;
 pub use files::Files;
 pub use label::{BoundingBox, Class};
-pub use layout::tables as layout_tables;
+pub use layout::{layout_of, tables as layout_tables};
 #[cfg(feature = "tensors")]
 pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 #[cfg(feature = "tensors")]
 pub use located::Located;
 pub use manifest::{HeldOut, Layout, Manifest, RemoteFile, SplitSizes};
 pub use passed_over::PassedOver;
-pub use prepare::{Preparation, Progress, prepare};
+pub use prepare::{Preparation, Progress, name_of_images, prepare};
 #[cfg(feature = "tensors")]
 pub use preprocess::{Preprocessing, Resize};
 pub use samples::{Pixels, Scratch};

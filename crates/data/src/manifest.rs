@@ -1,27 +1,35 @@
 use serde::{Deserialize, Serialize};
 
-/// Describes a data set, its origin and its layout: `datasets/*.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Describes a data set, its origin and its layout: `datasets/*.toml`. All keys but the name may be left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The name by which it is requested.
     pub name: String,
     /// A description in one sentence.
+    #[serde(default)]
     pub about: String,
     /// The source of the data.
+    #[serde(default)]
     pub origin: String,
     /// The terms of use.
+    #[serde(default)]
     pub licence: String,
-    /// The layout of its files.
-    pub layout: Layout,
+    /// The layout of its files. Absent: the files identify it.
+    #[serde(default)]
+    pub layout: Option<Layout>,
     /// Class names in the order of their labels. If empty, the sorted names of the class folders.
+    #[serde(default)]
     pub classes: Vec<String>,
-    /// Colour channels: 1 or 3.
+    /// Colour channels: 1 or 3. 0: those of the network.
+    #[serde(default)]
     pub channels: usize,
     /// Side of an image in pixels. Larger or smaller images are scaled to it on their shorter side and cut to the
-    /// centre square (Krizhevsky et al. 2012, §2).
+    /// centre square (Krizhevsky et al. 2012, §2). 0: what the network's input needs.
+    #[serde(default)]
     pub size: usize,
     /// The number of images in each split. Absent for the user's own data.
+    #[serde(default)]
     pub images: Option<SplitSizes>,
     /// How the test split is cut out of the training images. Absent: the official test images are the test split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,23 +43,10 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Describes the user's own images in class folders, `train/<class>/…` and `test/<class>/…`, scaled to `size`
+    /// Describes the user's own images in any layout that its files identify, such as class folders, scaled to `size`
     /// pixels, in 1 (grey) or 3 channels.
-    pub fn class_folders(name: &str, channels: usize, size: usize) -> Self {
-        Self {
-            name: name.to_owned(),
-            about: String::new(),
-            origin: String::new(),
-            licence: String::new(),
-            layout: Layout::Folders,
-            classes: Vec::new(),
-            channels,
-            size,
-            images: None,
-            held_out: None,
-            files_of: None,
-            files: Vec::new(),
-        }
+    pub fn of_images(name: &str, channels: usize, size: usize) -> Self {
+        Self { name: name.to_owned(), channels, size, ..Self::default() }
     }
 }
 

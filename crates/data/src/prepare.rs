@@ -129,7 +129,25 @@ pub fn prepare(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs).build();
     let pool =
         pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
-    Work::begin(&data, out, options, pool)?.carry_out(stop, progress)
+    Work::begin(&data, name_of_images(source), out, options, pool)?.carry_out(stop, progress)
+}
+
+/// Returns the name of images in a folder or an archive: that of the file without its ending, or the name that prepared
+/// images were given, with `-` for characters other than letters, digits, `-`, `_` and `.`.
+pub fn name_of_images(path: &Path) -> String {
+    if let Ok(Prepared { name: Some(name), .. }) = Prepared::read(path) {
+        return name;
+    }
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let endings = [".tar.gz", ".tgz", ".tar"];
+    let name = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    let name: String = name.chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
+    match name.trim_start_matches('.') {
+        "" => "images".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// Returns a shard in a folder in which no preparation was started.
@@ -144,6 +162,8 @@ fn foreign_shard(out: &Path) -> Option<PathBuf> {
 
 struct Work<'a> {
     data: &'a layout::Source,
+    /// The name of the images.
+    name: String,
     options: Preparation,
     out: &'a Path,
     /// The keys of each split's images in the shards.
@@ -158,6 +178,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn begin(
         data: &'a layout::Source,
+        name: String,
         out: &'a Path,
         options: Preparation,
         pool: ThreadPool,
@@ -182,7 +203,7 @@ impl<'a> Work<'a> {
                 write(&plan_path, &to_json(&plan))?;
             }
         }
-        Ok(Self { data, options, out, keys, pool, buffers: Mutex::default(), _lock: lock })
+        Ok(Self { data, name, options, out, keys, pool, buffers: Mutex::default(), _lock: lock })
     }
 
     fn carry_out(
@@ -232,6 +253,7 @@ impl<'a> Work<'a> {
         }
         let prepared = Prepared {
             format: FORMAT.to_owned(),
+            name: Some(self.name.clone()),
             source: self.data.layout.to_owned(),
             size: self.options.size,
             channels: 3,

@@ -140,19 +140,27 @@ impl LabelledImages {
         Ok(Pixels::Interleaved(&scratch.pixels))
     }
 
-    /// Decodes all images into memory if they fit and are not in shards.
-    pub(crate) fn decoded(self, [channels, size]: [usize; 2]) -> Result<Self, DataError> {
+    /// Decodes all images into memory if they fit and are not in shards. Then also returns their mean width and height
+    /// before they were scaled.
+    pub(crate) fn decoded(
+        self,
+        [channels, size]: [usize; 2],
+    ) -> Result<(Self, Option<[usize; 2]>), DataError> {
         let stays = matches!(self.images, Images::Memory(_) | Images::Shards(_));
-        if stays || self.labels.len() * channels * size * size > MEMORY_LIMIT {
-            return Ok(self);
+        let number = self.labels.len();
+        if stays || number == 0 || number * channels * size * size > MEMORY_LIMIT {
+            return Ok((self, None));
         }
         let decode = |at: usize| {
             let mut file = Vec::new();
             self.file(at, &mut file)?;
             decode::planar(&file, channels, size).map_err(|problem| DataError::file(self.place(at), problem))
         };
-        let decoded: Vec<Vec<u8>> =
-            (0..self.labels.len()).into_par_iter().map(decode).collect::<Result<_, _>>()?;
-        Ok(Self { images: Images::Memory(decoded.concat()), ..self })
+        let decoded: Vec<(Vec<u8>, [usize; 2])> =
+            (0..number).into_par_iter().map(decode).collect::<Result<_, _>>()?;
+        let mean = |side: usize| decoded.iter().map(|(_, sides)| sides[side]).sum::<usize>() / number;
+        let sides = [mean(0), mean(1)];
+        let pixels: Vec<&[u8]> = decoded.iter().map(|(pixels, _)| pixels.as_slice()).collect();
+        Ok((Self { images: Images::Memory(pixels.concat()), ..self }, Some(sides)))
     }
 }

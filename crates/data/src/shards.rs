@@ -55,6 +55,9 @@ impl Encoding {
 pub struct Prepared {
     /// Name and version of the format.
     pub format: String,
+    /// The name of the folder or archive that was prepared; absent in older sets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The layout of the source files.
     pub source: String,
     /// Side of an image in pixels.

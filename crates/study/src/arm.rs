@@ -24,7 +24,7 @@ pub fn source(
     let context = || format!("ablation `{}`, source, scale `{}`", ablation.name, scale.name);
     let scaled = scale.config(&Diff::default())?;
     let config =
-        ablation.diffs(arm, &scale.name).iter().try_fold(scaled, |config, diff| changed(&config, diff));
+        ablation.diffs(arm, scale.like()).iter().try_fold(scaled, |config, diff| changed(&config, diff));
     let config = config.map_err(|error| error.within(context()))?;
     config.network.trace().map_err(|source| StudyError::Network { context: context(), source })?;
     if config.initial.weights == SOURCE {
@@ -46,7 +46,7 @@ pub fn resolve<'a>(
     let context =
         |arm: &Arm| format!("ablation `{}`, arm `{}`, scale `{}`", ablation.name, arm.name, scale.name);
     let apply = |config: &RunConfig, arm: &Arm| {
-        let diffs = ablation.diffs(arm, &scale.name);
+        let diffs = ablation.diffs(arm, scale.like());
         let config = diffs.iter().try_fold(config.clone(), |config, diff| changed(&config, diff));
         config.map_err(|error| error.within(context(arm)))
     };

@@ -21,12 +21,15 @@ pub struct Scale {
     pub network: String,
     /// The number of seeds of an ablation.
     pub seeds: usize,
+    /// The scale whose changes arms take over, `[arms.at.SCALE]`, if it is not this one.
+    #[serde(skip)]
+    pub(crate) like: Option<String>,
     /// Changes to the preset.
     #[serde(default)]
-    set: BTreeMap<String, Value>,
-    data: DataConfig,
-    recipe: Recipe,
-    evaluation: Evaluation,
+    pub(crate) set: BTreeMap<String, Value>,
+    pub(crate) data: DataConfig,
+    pub(crate) recipe: Recipe,
+    pub(crate) evaluation: Evaluation,
 }
 
 impl Scale {
@@ -44,6 +47,11 @@ impl Scale {
     pub fn with_epochs(mut self, epochs: Option<usize>) -> Self {
         self.recipe.epochs = epochs.unwrap_or(self.recipe.epochs);
         self
+    }
+
+    /// Returns the name of the scale whose changes arms take over.
+    pub(crate) fn like(&self) -> &str {
+        self.like.as_deref().unwrap_or(&self.name)
     }
 
     /// Returns the name of the data set, or the path of its manifest.

@@ -31,6 +31,10 @@ pub struct RunConfig {
 pub struct DataConfig {
     /// The data set's name, or the path of its manifest.
     pub set: String,
+    /// The side in pixels to which images are scaled, on their shorter side, and cut to the centre square, instead of the
+    /// manifest's. Prepared images keep theirs. 0: the manifest's.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub size: usize,
     /// The mean that is subtracted from the pixels.
     pub mean: MeanKind,
     /// The range of the pixel values that the network receives; 0–255 by default.
@@ -275,6 +279,9 @@ impl RunConfig {
         if !self.data.classes.is_empty() {
             parts["data"]["classes"] = serde_json::json!(self.data.classes);
         }
+        if self.data.size > 0 {
+            parts["data"]["size"] = serde_json::json!(self.data.size);
+        }
         if self.data.labelled > 0 {
             parts["data"]["labelled"] = serde_json::json!(self.data.labelled);
         }
@@ -349,6 +356,9 @@ mod tests {
     #[test]
     fn names_paths_and_tests_are_no_part_of_an_identity() {
         let (plain, mut other) = (config(), config());
+        let mut resized = config();
+        resized.data.size = 40;
+        assert_ne!(identity(&plain, Implementation::Fast), identity(&resized, Implementation::Fast));
         other.network.name = "other".to_owned();
         other.network.sources.clear();
         other.data.set = "/elsewhere/a-set.toml".to_owned();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, Args, Subcommand};
 
-use super::groups::{CommonArgs, ExecutionArgs, ReportOptions};
+use super::groups::{CommonArgs, ExecutionArgs, OwnArgs, ReportOptions};
 use super::values::{at_least_one, at_least_two};
 
 #[derive(Debug, Args)]
@@ -15,9 +15,11 @@ use super::values::{at_least_one, at_least_two};
 pub(crate) struct AblationArgs {
     /// Name of an ablation (see `list`) or path of a TOML file
     pub(crate) ablation: String,
-    /// Name of a scale (see `list`) or path of a TOML file
-    #[arg(long, default_value = "mini")]
-    pub(crate) scale: String,
+    /// Name of a scale (see `list`) or path of a TOML file [default: fits your images, or mini]
+    ///
+    /// Without it, the scale is made for the images of `--data`, or is `mini` without such images.
+    #[arg(long)]
+    pub(crate) scale: Option<String>,
     /// Number of seeds [default: from the scale]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
@@ -33,6 +35,8 @@ pub(crate) struct AblationArgs {
     #[arg(long, value_name = "N", value_parser = at_least_two, default_value_t = 32,
         requires = "until_decided")]
     pub(crate) max_seeds: usize,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
     #[command(flatten)]
     pub(crate) report: ReportOptions,
     #[command(flatten)]

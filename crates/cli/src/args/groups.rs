@@ -92,6 +92,21 @@ pub(crate) struct ExecutionArgs {
     pub(crate) machine: MachineArgs,
 }
 
+/// The network for images of one's own.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Your own images")]
+pub(crate) struct OwnArgs {
+    /// Without a scale: network, a preset or TOML file [default: a small one]
+    ///
+    /// Its last layer gets an output for each class of the images. By default it is `cifar10` with inputs of 64 pixels, or
+    /// with `--from` the network of the weights.
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) network: Option<String>,
+    /// Without a scale: side of the network's input in pixels
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) size: Option<usize>,
+}
+
 /// The options of every training command.
 #[derive(Debug, Args)]
 pub(crate) struct CommonArgs {

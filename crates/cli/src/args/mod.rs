@@ -20,7 +20,7 @@ pub(crate) use analyze::{
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
-pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin};
+pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs};
 pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::Format;
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};

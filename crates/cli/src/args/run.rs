@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use alexnet_data::Views;
 use clap::{Args, Subcommand};
 
-use super::groups::{BackendArgs, CommonArgs, FormatArgs, Origin, SetArgs};
+use super::groups::{BackendArgs, CommonArgs, FormatArgs, Origin, OwnArgs, SetArgs};
 use super::values::{at_least_one, views};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
+    \x20 experiments train --data PHOTOGRAPHS    (class folders, a tar of them, …)\n\
+    \x20 experiments train --data PHOTOGRAPHS --from torchvision --freeze conv1,conv2\n\
     \x20 experiments train mini --seed 1\n\
     \x20 experiments train cifar10 --data cifar10-images.tar --set recipe.batch_size=32\n\
     \x20 experiments train cifar10 --from WEIGHTS --new fc8 --freeze conv1,conv2")]
 pub(crate) struct TrainArgs {
-    /// Name of a scale (see `list`) or path of a TOML file
-    pub(crate) config: String,
+    /// Name of a scale (see `list`) or path of a TOML file [default: fits the images of `--data`]
+    pub(crate) config: Option<String>,
     /// Seed for weights, order of images, augmentation and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
@@ -33,6 +35,8 @@ pub(crate) struct TrainArgs {
     /// `--set network.conv.conv1.update={…}`.
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub(crate) freeze: Vec<String>,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
     #[command(flatten)]
     pub(crate) output: FormatArgs,
     #[command(flatten)]

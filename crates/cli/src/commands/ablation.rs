@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use alexnet_study::{Ablation, Scale, Seeds, Study, arm};
+use alexnet_study::{Ablation, Seeds, Study, arm};
 use anyhow::{Context, Result, bail};
 
 use super::prepared::{Place, Prepared, worker_arguments};
@@ -14,19 +14,32 @@ use crate::args::{AblationArgs, SlurmArgs, WorkArgs};
 use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
 use crate::machine::Machine;
+use crate::own_images;
 use crate::program::program;
+
+/// The scale of an ablation without `--scale` and without images of the user's own.
+const DEFAULT_SCALE: &str = "mini";
 
 fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Result<Prepared> {
     let ablation = Ablation::load(program().ablations, &args.ablation)?;
     let ablation = if args.common.epochs.is_some() { ablation.without_epochs() } else { ablation };
-    let scale = Scale::load(program().scales, &args.scale)?.with_epochs(args.common.epochs);
+    let images = args.common.execution.data.as_deref();
+    let name = match (&args.scale, images) {
+        (None, Some(images)) if images.exists() && own_images::identify_themselves(images) => None,
+        (name, _) => Some(name.as_deref().unwrap_or(DEFAULT_SCALE)),
+    };
+    let (scale, _) = own_images::scale(name, images, &args.own, None)?;
+    let scale = scale.with_epochs(args.common.epochs);
     let changes = changes(&args.common)?;
     let (source, arms) =
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
     let execution = &args.common.execution;
     let configs = source.iter().chain(arms.iter().map(|(_, config)| config));
     let place = Place::new(execution, &args.common.out, dashboard, stop, configs)?;
-    let data = load_data(&arms[0].1.data.set, execution.data.as_deref())?;
+    let data = load_data(&arms[0].1, execution.data.as_deref())?;
+    if args.scale.is_none() && scale.name != DEFAULT_SCALE {
+        own_images::describe(&data, &arms[0].1, true);
+    }
     let seeds = match args.until_decided {
         true => Seeds::until_decided(args.max_seeds),
         false => Seeds::fixed(args.seeds.unwrap_or(scale.seeds)),
@@ -66,7 +79,7 @@ pub(crate) fn work_for_another(args: &WorkArgs, stop: Arc<AtomicBool>) -> Result
         pool.build_global()?;
     }
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
-    let data = load_data(&study.arms[0].config.data.set, execution.data.as_deref())?;
+    let data = load_data(&study.arms[0].config, execution.data.as_deref())?;
     if data.dataset.checksum != study.checksum {
         bail!("{}: its ablation was begun on other images than these", args.folder.display());
     }

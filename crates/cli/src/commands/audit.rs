@@ -216,7 +216,7 @@ fn train(
     let arms = resolved.arms(design)?;
     let configs = source.iter().chain(arms.iter().map(|(_, config)| config));
     let place = Place::new(&execution, &args.out, dashboard(args.plain, args.output.format), stop, configs)?;
-    let data = load_data(set, Some(&path))?;
+    let data = load_data(&arms[0].1, Some(&path))?;
     let (ablation, scale, seeds) = (&resolved.ablation, &resolved.scale, design.seeds());
     let mut study = Study::new(ablation, scale, source, arms, seeds, &data, &place.environment)?;
     design.set_deltas(&mut study);

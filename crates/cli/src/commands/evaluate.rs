@@ -58,7 +58,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         };
         let set = &run.config.data.set;
         if data.as_ref().is_none_or(|(loaded, _)| loaded != set) {
-            data = Some((set.clone(), load_data(set, args.data.data.as_deref())?));
+            data = Some((set.clone(), load_data(&run.config, args.data.data.as_deref())?));
         }
         let Some((_, data)) = &data else { continue };
         if run.record()?.checksum != data.dataset.checksum {

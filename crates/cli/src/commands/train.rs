@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_model::Network;
-use alexnet_study::Scale;
 use alexnet_train::{Initial, Run, RunStatus};
 use anyhow::{Result, bail};
 
@@ -16,7 +15,7 @@ use crate::loaded::Beginning;
 use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::print;
-use crate::program::program;
+use crate::own_images;
 use crate::remedies::describe_training;
 
 /// Sets the learning rates of layers to zero.
@@ -34,11 +33,13 @@ fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
 
 /// `experiments train`.
 pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
-    let scale = Scale::load(program().scales, &args.config)?.with_epochs(args.common.epochs);
+    let execution = &args.common.execution;
+    let (images, from) = (execution.data.as_deref(), args.from.as_deref());
+    let (scale, new) = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
+    let scale = scale.with_epochs(args.common.epochs);
     let mut config = scale.config(&changes(&args.common)?)?;
     freeze(&mut config.network, &args.freeze)?;
-    let beginning = args.from.as_deref().map(|from| Beginning::of(from, &config.network)).transpose()?;
-    let execution = &args.common.execution;
+    let beginning = from.map(|from| Beginning::of(from, &config.network)).transpose()?;
     let machine = Machine::of(&execution.machine)?;
     if !machine.divides_batches() {
         // This thread joins the pool, so that no kernel has to be handed to another.
@@ -53,13 +54,20 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         stop,
     );
     machine.check_fits(&config)?;
-    let mut data = load_data(&config.data.set, execution.data.as_deref())?;
+    let mut data = load_data(&config, images)?;
+    if args.config.is_none() {
+        own_images::describe(&data, &config, from.is_some());
+    }
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
     }
     if let Some(beginning) = &beginning {
         let mut anew = std::mem::take(&mut config.initial.anew);
-        anew.extend(args.new.iter().filter(|layer| !anew.contains(layer)).cloned().collect::<Vec<_>>());
+        for layer in args.new.iter().chain(&new) {
+            if !anew.contains(layer) {
+                anew.push(layer.clone());
+            }
+        }
         config.initial = Initial { weights: beginning.identity()?, anew };
         match &beginning.preprocessing {
             Some(preprocessing) if preprocessing.gain.len() == data.dataset.channels => {

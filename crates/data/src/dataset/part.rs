@@ -74,6 +74,8 @@ impl Dataset {
             train,
             validation,
             test,
+            test_set_aside: self.test_set_aside,
+            original_sides: self.original_sides,
         })
     }
 }
@@ -108,6 +110,8 @@ mod tests {
             train: split(80),
             validation: split(8),
             test: split(12),
+            test_set_aside: false,
+            original_sides: None,
         }
     }
 

@@ -112,18 +112,9 @@ fn shard(keys: &[&str]) -> Vec<u8> {
 
 fn manifest(layout: Layout, classes: &[&str], channels: usize, size: usize) -> Manifest {
     Manifest {
-        name: "made".into(),
-        about: String::new(),
-        origin: String::new(),
-        licence: String::new(),
-        layout,
+        layout: Some(layout),
         classes: classes.iter().map(|class| (*class).to_owned()).collect(),
-        channels,
-        size,
-        images: None,
-        held_out: None,
-        files_of: None,
-        files: Vec::new(),
+        ..Manifest::of_images("made", channels, size)
     }
 }
 

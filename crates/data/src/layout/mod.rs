@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub(crate) use crate::label::{BoundingBox, Class};
 use crate::samples::{Images, LabelledImages};
-use crate::{DataError, Files, Manifest, PassedOver, shards};
+use crate::{DataError, Files, Layout, Manifest, PassedOver, shards};
 
 pub(crate) use cifar::{fuzz_python as cifar_python, records as cifar_records};
 pub(crate) use idx::body as idx_body;
@@ -96,6 +96,18 @@ pub(crate) fn read(path: &Path, manifest: Option<&Manifest>) -> Result<Source, D
     Ok(source)
 }
 
+/// Returns the layout that a data set's files identify; `None` for prepared images and parquet files, and where nothing
+/// is known.
+///
+/// # Errors
+/// If the folder or archive cannot be read.
+pub fn layout_of(path: &Path) -> Result<Option<Layout>, DataError> {
+    if shards::is_prepared(path) {
+        return Ok(None);
+    }
+    Ok(rules::of(&Files::open(path)?, None).and_then(|rule| rule.layout))
+}
+
 /// Returns an error about missing files that also names an unsupported archive that may contain them.
 fn with_packed(files: &Files, error: DataError) -> DataError {
     match (error, files.other_archive()) {
@@ -156,18 +168,9 @@ mod tests {
 
     fn manifest(layout: Layout, classes: usize, size: usize) -> Manifest {
         Manifest {
-            name: "made".into(),
-            about: String::new(),
-            origin: String::new(),
-            licence: String::new(),
-            layout,
+            layout: Some(layout),
             classes: (0..classes).map(|class| class.to_string()).collect(),
-            channels: 3,
-            size,
-            images: None,
-            held_out: None,
-            files_of: None,
-            files: Vec::new(),
+            ..Manifest::of_images("made", 3, size)
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{DataError, Files, Layout, Manifest};
 /// A layout.
 pub(super) struct Rule {
     /// The layout's name in a manifest. Parquet files have none.
-    layout: Option<Layout>,
+    pub(super) layout: Option<Layout>,
     /// The layout's common name.
     name: &'static str,
     /// A description of the files by which the layout is recognised.
@@ -107,7 +107,8 @@ const RULES: &[Rule] = &[
 /// whose sign is present. Otherwise it is the rule that best describes what is missing. Returns `None` if there are
 /// no files.
 pub(super) fn of(files: &Files, manifest: Option<&Manifest>) -> Option<&'static Rule> {
-    let named = manifest.and_then(|manifest| RULES.iter().find(|rule| rule.layout == Some(manifest.layout)));
+    let named = manifest.and_then(|manifest| manifest.layout);
+    let named = named.and_then(|layout| RULES.iter().find(|rule| rule.layout == Some(layout)));
     let fits = |rule: &&Rule| (rule.fits)(files);
     files.names().next()?;
     named.filter(fits).or_else(|| RULES.iter().find(fits)).or(named).or(RULES.last())
