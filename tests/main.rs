@@ -7,6 +7,7 @@
 //! - [`batches`]: the loader gives the same batches for any number of workers
 //! - [`analyze`]: pictures and numbers of a trained network
 //! - [`weights`]: files of PyTorch in, predictions and other names out
+//! - [`own_images`]: a folder of images and nothing else: trained, tested, predicted, compared
 //! - [`photographs`]: photographs to shards to batches, killed, damaged, with a full disk
 //! - [`resume`]: a killed process goes on to the same bits; the test split is not read before
 //! - `devices` (with a second backend): towers on two devices, batches divided over two
@@ -31,6 +32,7 @@ mod documents;
 mod frozen;
 mod golden;
 mod networks;
+mod own_images;
 mod photographs;
 mod resume;
 mod support;

@@ -89,4 +89,8 @@ print(json.dumps({
         {"first_alone": b, "second_alone": c, "p": float(mcnemar([[9, b], [c, 0]], exact=True).pvalue)}
         for b, c in ((10, 3), (0, 5), (412, 370), (7, 7))
     ],
+    "proportions": [
+        {"count": k, "of": n, "interval": list(stats.binomtest(k, n).proportion_ci(method="exact"))}
+        for k, n in ((0, 10), (36, 150), (10, 10), (918, 10_000))
+    ],
 }, indent=1))  # fmt: skip

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use alexnet_config::{ConfigError, check_name, load};
-use alexnet_data::{Class, DataError, Dataset, Manifest, PassedOver, Split};
+use alexnet_data::{Class, Dataset, Manifest, PassedOver, Split};
 use alexnet_study::resized;
 use alexnet_train::{Data, RunConfig};
 use anyhow::{Result, anyhow, bail};
@@ -59,12 +59,14 @@ fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
         })?,
     };
     let set = Dataset::open(manifest, &path).map_err(|error| {
-        let own = manifest.images.is_some() && identify_themselves(&path);
-        let remedy = match own && matches!(error, DataError::Dataset { .. }) {
-            true => "; to train on images of your own, leave the scale and the data set out",
-            false => "",
-        };
-        anyhow!("{error}{remedy}")
+        match manifest.images.is_some() && identify_themselves(&path) {
+            true => anyhow!(
+                "{error}; these files are read as data set `{}`: to train on images of your own, leave the scale and \
+                 the data set out",
+                manifest.name
+            ),
+            false => error.into(),
+        }
     })?;
     note_passed_over(&path, &set.passed_over);
     Ok(set)

@@ -9,6 +9,7 @@ mod commands_page;
 mod contact_sheet;
 mod data_sets;
 mod environment;
+mod first_layer;
 mod interrupted;
 mod loaded;
 mod machine;
@@ -17,6 +18,7 @@ mod output;
 mod own_images;
 mod program;
 mod remedies;
+mod run_page;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use alexnet_config::BuiltIn;
 use alexnet_data::{Dataset, Layout, Prepared, is_prepared, layout_of, name_of_images};
+use alexnet_model::Preset;
 use alexnet_study::{OwnImages, Scale, resized};
 use alexnet_train::{Data, RunConfig};
 use anyhow::{Result, bail};
@@ -32,7 +33,14 @@ pub(crate) fn scale(
                      leave the scale out, or change it with `--set`"
                 );
             }
-            Ok((Scale::load(program().scales, name)?, Vec::new()))
+            let scale = Scale::load(program().scales, name);
+            if scale.is_err() && Path::new(name).is_file() && Preset::load(name).is_ok() {
+                bail!(
+                    "{name} is a network, and no scale; train it on your own images with `--network {name} --data FOLDER`, or \
+                     name it in a scale (`network = \"{name}\"`)"
+                );
+            }
+            Ok((scale?, Vec::new()))
         }
         (None, Some(data)) => fitting(data, own, from),
         (None, None) => bail!(
@@ -117,7 +125,7 @@ pub(crate) fn describe(data: &Data, config: &RunConfig, from: bool) {
     ));
     let recipe = &config.recipe;
     note(&format!(
-        "network `{}`, {} epochs of batches of {}, learning rate {}",
+        "network `{}`, epochs: {}, images in a batch: {}, learning rate: {}",
         config.network.name, recipe.epochs, recipe.batch_size, recipe.learning_rate
     ));
     let mut of_class = vec![0; set.classes.len()];

@@ -273,7 +273,7 @@ enum Aside {
     Nothing,
     /// This many of each class, none of which is among the class's first `after` images.
     Number { per_class: usize, after: usize },
-    /// A tenth of each class, but at least one image.
+    /// A tenth of each class, but at least one image if the class has two.
     Share,
 }
 
@@ -304,7 +304,7 @@ fn set_aside(set: &LabelledImages, classes: usize, aside: Aside) -> Result<Parts
         let held_out = match aside {
             Aside::Nothing => None,
             Aside::Number { per_class, after } => Some((per_class, after)),
-            Aside::Share => Some(((samples.len() / TEST_SHARE).max(1), 0)),
+            Aside::Share => Some(((samples.len() / TEST_SHARE).max(usize::from(samples.len() > 1)), 0)),
         };
         if let Some((per_class, after)) = held_out {
             let mut unused = samples.split_off(after.min(samples.len()));
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_tenth_of_each_class_is_set_aside_where_there_are_no_test_images() {
-        for (per_class, expected) in [(40, [99, 9, 12]), (3, [3, 3, 3]), (1, [0, 0, 3])] {
+        for (per_class, expected) in [(40, [99, 9, 12]), (3, [3, 3, 3]), (2, [3, 0, 3]), (1, [3, 0, 0])] {
             let parts = set_aside(&images(per_class), 3, Aside::Share).unwrap();
             assert_eq!([parts.rest.len(), parts.validation.len(), parts.held_out.len()], expected);
         }

@@ -263,6 +263,12 @@ fn short(value: f64) -> String {
         size if size >= 1e4 => (value / 1e3, " k"),
         _ => (value, ""),
     };
+    // Learning rates are small.
+    if value != 0.0 && value.abs() < 0.01 && value.abs() > 1e-9 {
+        let digits = 1 - value.abs().log10().floor() as i32;
+        let text = format!("{value:.*}", digits.max(0) as usize);
+        return text.trim_end_matches('0').to_owned();
+    }
     // Adding 0 turns -0 into 0.
     format!("{}{unit}", (value * 1000.0).round() / 1000.0 + 0.0)
 }
@@ -273,8 +279,9 @@ mod tests {
 
     #[test]
     fn numbers_at_ticks_are_short() {
-        let texts = [-0.0, 0.1 * 3.0, 50.0, -0.5, 12_000.0, 1_500_000.0].map(short);
-        assert_eq!(texts, ["0", "0.3", "50", "-0.5", "12 k", "1.5 M"]);
+        let numbers = [-0.0, 0.1 * 3.0, 50.0, -0.5, 12_000.0, 1_500_000.0, 0.0005, -0.0025, -2.775e-17];
+        let texts = numbers.map(short);
+        assert_eq!(texts, ["0", "0.3", "50", "-0.5", "12 k", "1.5 M", "0.0005", "-0.0025", "0"]);
     }
 
     #[test]

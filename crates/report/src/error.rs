@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use alexnet_config::ConfigError;
+use alexnet_train::TrainError;
 
 /// The reason why a report cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,14 @@ pub enum ReportError {
         path: PathBuf,
         /// The problem.
         problem: String,
+    },
+    /// The folder of a run cannot be read.
+    #[error("{}: {source}", path.display())]
+    Run {
+        /// The folder.
+        path: PathBuf,
+        /// The problem.
+        source: Box<TrainError>,
     },
     /// JSON cannot represent the report.
     #[error("a report that JSON cannot hold: {0}")]

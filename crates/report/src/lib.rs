@@ -11,6 +11,7 @@ mod page;
 mod power;
 mod report;
 mod run;
+mod single;
 mod table;
 
 pub use audit::{AuditReport, Comparison, DesignFile, SettingReport, StatementReport};
@@ -18,3 +19,4 @@ pub use error::ReportError;
 pub use page::{Page, Section};
 pub use power::Power;
 pub use report::{ArmReport, Report};
+pub use single::{Confusion, RunsPage, SingleRun};

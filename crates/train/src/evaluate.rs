@@ -46,6 +46,9 @@ pub struct PredictedClasses {
     pub targets: Vec<usize>,
     /// The most probable class of each image.
     pub predicted: Vec<usize>,
+    /// The probability of that class; empty in older files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confidence: Vec<f32>,
 }
 
 impl PredictedClasses {
@@ -58,6 +61,7 @@ impl PredictedClasses {
 impl Predictions {
     /// Returns the most probable class of each image. On a tie the lower class wins, as in the score.
     pub fn answers(&self) -> PredictedClasses {
+        let rows = || self.probabilities.chunks_exact(self.classes);
         let best = |probabilities: &[f64]| {
             let better = |best: usize, class: usize| {
                 if probabilities[class] > probabilities[best] { class } else { best }
@@ -66,7 +70,8 @@ impl Predictions {
         };
         PredictedClasses {
             targets: self.targets.clone(),
-            predicted: self.probabilities.chunks_exact(self.classes).map(best).collect(),
+            predicted: rows().map(best).collect(),
+            confidence: rows().map(|row| row.iter().copied().fold(0.0, f64::max) as f32).collect(),
         }
     }
 

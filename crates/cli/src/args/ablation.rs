@@ -52,9 +52,13 @@ pub(crate) struct AblationArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
     \x20 experiments report runs/ablations/lrn-mini\n\
-    \x20 experiments report runs --out report")]
+    \x20 experiments report runs --out report\n\
+    \x20 experiments report runs/mini-*-seed0-* --out page")]
 pub(crate) struct ReportArgs {
-    /// Ablation folders, `runs/ablations/…`, or the `--out` folder of several ablations
+    /// Ablation folders, `runs/ablations/…`, the `--out` folder of several ablations, or run folders
+    ///
+    /// The page of one run has its curves, confusions, kernels and mistakes; that of several runs also the settings in
+    /// which they differ.
     #[arg(required = true)]
     pub(crate) folders: Vec<PathBuf>,
     /// Output folder [default: `report` in the first folder]

@@ -82,7 +82,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
             note(&format!("note: {error}"));
         }
         if args.output.format == Format::Text {
-            print_test(&run.folder.display().to_string(), &result);
+            print_test(&run.folder.display().to_string(), &result, run.config.network.classes);
         }
         results.push(serde_json::json!({ "run": run.folder, "test": result }));
         all.push(predictions);
@@ -102,7 +102,9 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         (Format::Json, _) => print(&serde_json::to_string_pretty(&serde_json::json!({
             "runs": results, "ensemble": ensemble,
         }))?),
-        (Format::Text, Some(result)) => print_test(&format!("ensemble of {}", runs.len()), result),
+        (Format::Text, Some(result)) => {
+            print_test(&format!("ensemble of {}", runs.len()), result, runs[0].config.network.classes)
+        }
         _ => {}
     }
     Ok(())

@@ -75,7 +75,7 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
         return Ok(());
     }
     let on = if name == "all" { "all images" } else { name };
-    print_test(&format!("`{}` on {on}", network.name), &result);
+    print_test(&format!("`{}` on {on}", network.name), &result, network.classes);
     print(&format!(
         "accuracy: top-1 {:.3} %, top-5 {:.3} %",
         100.0 * (1.0 - result.top1_error),

@@ -4,13 +4,22 @@ use std::path::{Path, PathBuf};
 
 use alexnet_report::{Page, Power, Report, Section};
 use alexnet_study::Study;
+use alexnet_train::Run;
 use anyhow::{Context, Result, bail};
 
 use crate::args::{Format, PowerArgs, ReportArgs};
 use crate::output::print;
+use crate::run_page;
 
 /// `experiments report`.
 pub(crate) fn report(args: &ReportArgs) -> Result<()> {
+    let are_runs = args.folders.iter().filter(|folder| folder.join("run.json").is_file()).count();
+    if are_runs > 0 {
+        if are_runs < args.folders.len() {
+            bail!("give folders of runs, or of ablations, but not both");
+        }
+        return runs(args);
+    }
     let mut reports = Vec::new();
     let mut sections = Vec::new();
     let folders = studies(&args.folders)?;
@@ -27,6 +36,17 @@ pub(crate) fn report(args: &ReportArgs) -> Result<()> {
     let page = args.out.clone().unwrap_or_else(|| args.folders[0].join("report"));
     Page::of(sections).write(&page)?;
     show(&reports, args.report.output.format, &page)
+}
+
+/// Writes the page of one run or of several.
+fn runs(args: &ReportArgs) -> Result<()> {
+    let page = match (args.folders.as_slice(), &args.out) {
+        ([run], None) => run_page::write(&Run::open(run)?, None)?,
+        (runs, Some(out)) => run_page::write_several(runs, out)?,
+        (_, None) => bail!("several runs have no common folder: say with `--out` where their page goes"),
+    };
+    print(&page.display().to_string());
+    Ok(())
 }
 
 /// Returns the studies' folders among `folders`, and those in folders that were given as `--out`.

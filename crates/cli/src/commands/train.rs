@@ -1,9 +1,11 @@
 //! `experiments train`: trains one run.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use alexnet_model::Network;
+use alexnet_report::SingleRun;
 use alexnet_train::{Initial, Run, RunStatus};
 use anyhow::{Result, bail};
 
@@ -17,6 +19,7 @@ use crate::observer::print_test;
 use crate::output::print;
 use crate::own_images;
 use crate::remedies::describe_training;
+use crate::run_page;
 
 /// Sets the learning rates of layers to zero.
 fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
@@ -29,6 +32,13 @@ fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
         (update.weight_rate, update.bias_rate) = (0.0, 0.0);
     }
     Ok(())
+}
+
+/// Returns a path as a word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./".contains(letter);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// `experiments train`.
@@ -99,9 +109,16 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
         }))?),
         Format::Text => {
             if let Some(test) = result.test(run.config.evaluation.views) {
-                print_test("test", test);
+                print_test("test", test, run.config.network.classes);
             }
+            let shown = SingleRun::read(&run.folder)?;
+            if let Some(pairs) = shown.most_confused() {
+                print(&format!("most confused: {pairs}"));
+            }
+            let page = run_page::write(&run, Some(&data))?;
+            print(&format!("{}: curves, confusions, kernels, mistakes", page.display()));
             print(&format!("{}: run.json, metrics.jsonl, result.json, weights.bpk", run.folder.display()));
+            print(&format!("experiments predict {} photo.jpg", quoted(&run.folder)));
         }
     }
     Ok(())

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use alexnet_analysis::kernels::{self, ByChance, Colourfulness, Range, Tower};
-use alexnet_model::{AlexNet, Network};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde::Serialize;
 
 use super::Inspector;
 use crate::args::{KernelsArgs, LookArgs};
 use crate::contact_sheet::Canvas;
+use crate::first_layer::towers;
 use crate::output::print;
 use alexnet_study::statistics::{Difference, LEVEL};
 
@@ -82,16 +82,6 @@ pub(super) fn kernels(args: &KernelsArgs) -> Result<()> {
         ));
     }
     look.write("kernels.json", &Findings { drawn, networks, mean, interval_95 })
-}
-
-/// Returns the kernels of the first layer.
-fn towers(network: &Network, model: &AlexNet) -> Result<Vec<Tower>> {
-    let Some(first) = network.conv.first().filter(|first| first.shared) else {
-        bail!("network `{}` has no first layer of kernels to draw", network.name);
-    };
-    let of_first = |name: &str| name.starts_with(&format!("{}.", first.name)) && name.ends_with(".weight");
-    let parameters = model.parameters().into_iter().filter(|(name, ..)| of_first(name));
-    Ok(parameters.map(|(_, shape, values)| Tower { values, channels: shape[1], side: shape[2] }).collect())
 }
 
 impl Seed {
