@@ -106,8 +106,8 @@ fn a_job_that_does_not_start_leaves_its_share_to_the_others() {
 fn a_grid_has_an_arm_for_each_combination_but_the_base() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rates.toml");
+    // Without a claim, since the question is of no paper.
     let head = "name = \"rates\"\nquestion = \"Which?\"\nquantity = \"test-error\"\ndelta = 0.3\n\
-        [claim]\ntext = \"none\"\nsection = \"none\"\ndata = \"none\"\n\
         [base]\nname = \"base\"\nabout = \"base\"\n[grid]\n";
     let (scale, data) = (tiny_scale(folder.path()), tiny_idx(&folder.path().join("images"), 12));
     let run = |grid: &str| {

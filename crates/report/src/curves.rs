@@ -217,7 +217,7 @@ pub(crate) mod tests {
         Report {
             ablation: "lrn".to_owned(),
             question: text(),
-            claim: Claim { text: text(), section: "§3.3".to_owned(), data: text() },
+            claim: Some(Claim { text: text(), section: "§3.3".to_owned(), data: text() }),
             quantity: Quantity::TestError,
             unit: "%",
             delta: 0.5,
@@ -229,6 +229,7 @@ pub(crate) mod tests {
             seeds: vec![0, 1],
             design: None,
             mixed_versions: false,
+            varies_lrn: true,
             arms: arms.iter().enumerate().map(arm).collect(),
         }
     }

@@ -64,7 +64,8 @@ fn row(chart: &mut Chart, report: &Report, arm: &ArmReport, y: f64) {
         return chart.note((f64::NEG_INFINITY, y), reason);
     };
     if let Some(paper) = arm.paper {
-        let title = format!("the paper, on {}: {paper:+.1}", report.claim.data);
+        let data = report.claim.as_ref().map_or("other data", |claim| claim.data.as_str());
+        let title = format!("the paper, on {data}: {paper:+.1}");
         let style = "class='paper' stroke='black' stroke-width='2' stroke-dasharray='3 3'";
         chart.line(&[(paper, y - 0.4), (paper, y + 0.4)], style, &title);
     }

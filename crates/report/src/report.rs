@@ -22,7 +22,8 @@ pub struct Report {
     /// The question of the ablation.
     pub question: String,
     /// The paper's claim.
-    pub claim: Claim,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The quantity by which arms are compared.
     pub quantity: Quantity,
     /// `%`, `epochs` or `ln steps`.
@@ -47,6 +48,9 @@ pub struct Report {
     pub mixed_versions: bool,
     /// The arms; the base is the first.
     pub arms: Vec<ArmReport>,
+    /// Whether arms differ in their LRN layers, so that the layers' responses are of interest.
+    #[serde(skip)]
+    pub(crate) varies_lrn: bool,
 }
 
 /// The results of one arm.
@@ -151,6 +155,7 @@ impl Report {
             seeds: study.seeds[..seeds].to_vec(),
             design: study.design.clone(),
             mixed_versions,
+            varies_lrn: study.varies_lrn(),
             arms,
         }
     }

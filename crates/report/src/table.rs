@@ -35,7 +35,7 @@ impl Report {
             measured,
             format!("less `{base}` [95 %]"),
             "adjusted".to_owned(),
-            "paper*".to_owned(),
+            if self.claim.is_some() { "paper*" } else { "" }.to_owned(),
             "verdict".to_owned(),
         ]];
         for (index, arm) in self.arms.iter().enumerate() {
@@ -43,10 +43,9 @@ impl Report {
         }
         let mut text = format!("\n{}\n{}\n\n", self.question, self.subject());
         text += &aligned(&rows);
-        text += &wrapped(
-            &format!("* {}: {}, on {}.", self.claim.section, self.claim.text, self.claim.data),
-            "  ",
-        );
+        if let Some(claim) = &self.claim {
+            text += &wrapped(&format!("* {}: {}, on {}.", claim.section, claim.text, claim.data), "  ");
+        }
         for line in self.tests().iter().chain(&self.notes()) {
             text += &wrapped(line, "  ");
         }
@@ -61,7 +60,7 @@ impl Report {
         let compared = (!against.is_empty()).then(|| {
             format!("Compared with another arm than `{}`: {}.", self.arms[0].name, against.join("; "))
         });
-        let of_arms = self.arms.iter().flat_map(ArmReport::notes);
+        let of_arms = self.arms.iter().flat_map(|arm| arm.notes(self.varies_lrn));
         compared.into_iter().chain(of_arms).chain(self.versions()).collect()
     }
 
@@ -238,7 +237,7 @@ impl ArmReport {
     }
 
     /// Returns the notes on the arm that its row does not show.
-    fn notes(&self) -> Vec<String> {
+    fn notes(&self, with_lrn: bool) -> Vec<String> {
         let mut notes = Vec::new();
         for run in &self.runs {
             if let Some(failure) = &run.failure {
@@ -272,7 +271,7 @@ impl ArmReport {
                 self.name, self.never_reached,
             ));
         }
-        if !self.lrn.is_empty() {
+        if with_lrn && !self.lrn.is_empty() {
             let layers = self.lrn.iter().map(|lrn| {
                 let constant = if lrn.acted_as_constant() { ", acted as a constant" } else { "" };
                 format!("{} {:.3} ({:.3}{constant})", lrn.layer, lrn.median, lrn.percentile_95)
@@ -288,10 +287,13 @@ impl ArmReport {
 }
 
 /// Aligns rows under their header. If lines would exceed 80 columns, the last cell of each row goes on its
-/// own line. Omits a column that is empty below its header, unless it is the last.
+/// own line. Omits the adjusted intervals if they are empty, and a column without a header.
 fn aligned(rows: &[[String; 6]]) -> String {
-    let shown: Vec<usize> =
-        (0..5).filter(|&column| column != 3 || rows[1..].iter().any(|row| !row[column].is_empty())).collect();
+    let is_shown = |column: &usize| match column {
+        3 => rows[1..].iter().any(|row| !row[3].is_empty()),
+        _ => !rows[0][*column].is_empty(),
+    };
+    let shown: Vec<usize> = (0..5).filter(is_shown).collect();
     let length = |text: &str| text.chars().count();
     let width = |column: usize| rows.iter().map(|row| length(&row[column])).max().unwrap_or(0);
     let widths: Vec<usize> = shown.iter().map(|&column| width(column)).collect();
@@ -356,6 +358,9 @@ mod tests {
             table.lines().nth(1).unwrap().ends_with("+1.4    lower") && !table.contains("adjusted"),
             "{table}"
         );
+        let own = row(["arm", "test top-1 error, %", "less `on` [95 %]", "adjusted", "", "verdict"]);
+        let short = row(["off", "19.37 ± 1.05", "+1.95 [-0.12, +4.02]", "", "", "higher"]);
+        assert!(aligned(&[own, short]).ends_with("+4.02]  higher\n"));
         let adjusted = row([
             "gain-only",
             "17.60 ± 0.52",

@@ -15,8 +15,9 @@ pub struct Ablation {
     pub name: String,
     /// The question.
     pub question: String,
-    /// The paper's claim.
-    pub claim: Claim,
+    /// The claim of a paper. Absent: the question is one's own, and no paper is named.
+    #[serde(default)]
+    pub claim: Option<Claim>,
     /// The quantity by which arms are compared.
     pub quantity: Quantity,
     /// The largest difference that counts as none, in the quantity's unit.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use alexnet_data::DataError;
+use alexnet_model::Stage;
 use alexnet_ops::Key;
 use alexnet_train::{Data, Environment, Run, RunConfig};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ pub struct Study {
     /// The question of the ablation.
     pub question: String,
     /// The paper's claim.
-    pub claim: Claim,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<Claim>,
     /// The quantity by which arms are compared.
     pub quantity: Quantity,
     /// The largest difference that counts as none, in the quantity's unit.
@@ -367,6 +369,18 @@ impl Study {
     /// Returns the largest difference of an arm that counts as none, in the quantity's unit.
     pub fn delta_of(&self, arm: &StudyArm) -> f64 {
         arm.delta.unwrap_or(self.delta)
+    }
+
+    /// Returns whether arms differ in their LRN layers.
+    pub fn varies_lrn(&self) -> bool {
+        let stages = |arm: &StudyArm| -> Vec<(String, Stage)> {
+            let convs = arm.config.network.conv.iter();
+            let all =
+                convs.flat_map(|conv| conv.stages.iter().map(|stage| (conv.name.clone(), stage.clone())));
+            all.filter(|(_, stage)| matches!(stage, Stage::Lrn(_))).collect()
+        };
+        let first = stages(&self.arms[0]);
+        self.arms.iter().any(|arm| stages(arm) != first)
     }
 
     /// Returns the number of images that an arm learns from.

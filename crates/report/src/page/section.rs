@@ -37,21 +37,29 @@ impl Section {
                 report.delta,
             )
         });
+        let claim = report.claim.as_ref().map_or(String::new(), |claim| {
+            format!(
+                "<blockquote>{}<footer>Krizhevsky et al. 2012, {}; on {}</footer></blockquote>\n",
+                escaped(&claim.text),
+                escaped(&claim.section),
+                escaped(&claim.data),
+            )
+        });
+        let star = match report.claim {
+            Some(_) => {
+                "<p class='note'>* Another network on another data set: to look at, not tested against.</p>\n"
+            }
+            None => "",
+        };
         let labels = label_efficiency::chart(report, false).map_or(String::new(), |svg| {
             format!("<h3>Error by number of labels</h3>\n<figure>\n{svg}</figure>\n")
         });
         format!(
             "<section id='study-{index}' aria-labelledby='title-{index}'>\n\
              <h1 id='title-{index}'>{}</h1>\n<p class='subject'>{}, {all} runs</p>\n{missing}\
-             <blockquote>{}<footer>Krizhevsky et al. 2012, {}; on {}</footer></blockquote>\n\
-             <h3>Verdict</h3>\n{}\
-             <p class='note'>* Another network on another data set: to look at, not tested against.</p>\n\
-             {differences}<ul class='note'>\n{notes}</ul>\n{}{labels}{}</section>\n",
+             {claim}<h3>Verdict</h3>\n{}{star}{differences}<ul class='note'>\n{notes}</ul>\n{}{labels}{}</section>\n",
             escaped(&report.question),
             escaped(&report.subject()),
-            escaped(&report.claim.text),
-            escaped(&report.claim.section),
-            escaped(&report.claim.data),
             verdicts(report),
             views(report, &rows),
             self.table_of_runs(index),
@@ -78,7 +86,9 @@ fn verdicts(report: &Report) -> String {
     let less = format!("less {} [95 %]", forest::reference(report));
     let mut heads = vec![("", "arm"), ("", measured(report)), ("", less.as_str())];
     heads.extend(is_adjusted.then_some(("", "adjusted")));
-    heads.extend(["p, Holm", "paper*", "verdict", "parameters"].map(|text| ("", text)));
+    heads.push(("", "p, Holm"));
+    heads.extend(report.claim.is_some().then_some(("", "paper*")));
+    heads.extend(["verdict", "parameters"].map(|text| ("", text)));
     let mut body = String::new();
     for (arm, [name, value, difference, adjusted, paper, verdict]) in report.arms.iter().zip(&rows) {
         let p = arm.difference.as_ref().and_then(|found| found.p_holm);
@@ -86,7 +96,9 @@ fn verdicts(report: &Report) -> String {
         let mut cells = vec![("number", value), ("number", difference)];
         cells.extend(is_adjusted.then_some(("number", adjusted)));
         let parameters = grouped(arm.parameters);
-        cells.extend([("number", &p), ("number", paper), ("", verdict), ("number", &parameters)]);
+        cells.push(("number", &p));
+        cells.extend(report.claim.is_some().then_some(("number", paper)));
+        cells.extend([("", verdict), ("number", &parameters)]);
         let cells: String = cells.into_iter().map(|(class, text)| cell(class, text)).collect();
         body += &format!("<tr title='{}'>{}{cells}</tr>\n", escaped(&arm.about), head("row", "", name));
     }
