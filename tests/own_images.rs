@@ -73,6 +73,15 @@ fn a_folder_is_trained_on_tested_and_predicted_without_any_other_file() {
         run(folder, &["predict", &format!("runs/{name}"), "my photos/dark/3.png", "--format", "json"]);
     let predictions: Value = serde_json::from_str(&stdout(&predicted)).unwrap();
     assert_eq!(predictions[0]["top"].as_array().unwrap().len(), 2, "{predictions}");
+    let weights = format!("runs/{name}");
+    let table = run(folder, &["predict", &weights, "my photos", "my photos/dark/*.png", "--format", "csv"]);
+    let lines: Vec<String> = stdout(&table).lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 1 + 2 * 60, "{}", stderr(&table));
+    assert!(lines[1].starts_with("\"my photos/bright/0.png\",1,"), "{}", lines[1]);
+    let page = run(folder, &["predict", &weights, "my photos/dark", "--format", "html"]);
+    assert_eq!(stdout(&page).matches("<img").count(), 20, "{}", stderr(&page));
+    let nothing = run(folder, &["predict", &weights, "my photos/*.gif"]);
+    assert!(stderr(&nothing).contains("no file fits this pattern"), "{}", stderr(&nothing));
     let tested = run(folder, &["evaluate", &format!("runs/{name}"), "--data", "my photos"]);
     assert!(stdout(&tested).contains("(4 images, 1 view(s) each)"), "{}", stderr(&tested));
     // More images are another data set.

@@ -274,7 +274,7 @@ pub(crate) fn stem(path: &str) -> &str {
 }
 
 /// Returns whether a file has the extension of a JPEG or PNG file.
-pub(crate) fn is_image(name: &str) -> bool {
+pub fn is_image(name: &str) -> bool {
     let ending = base(name).rsplit_once('.').map_or("", |(_, ending)| ending);
     ["jpg", "jpeg", "jpe", "jfif", "png"].iter().any(|known| ending.eq_ignore_ascii_case(known))
 }

@@ -58,7 +58,7 @@ pub use check::{Checked, check};
 pub use checksum::{file_sha256, hex};
 pub use dataset::{Dataset, Split};
 pub use error::DataError;
-pub use files::Files;
+pub use files::{Files, is_image};
 pub use label::{BoundingBox, Class};
 pub use layout::{layout_of, tables as layout_tables};
 #[cfg(feature = "tensors")]

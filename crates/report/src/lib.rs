@@ -9,6 +9,7 @@ mod forest;
 mod label_efficiency;
 mod page;
 mod power;
+mod predictions;
 mod report;
 mod run;
 mod single;
@@ -18,5 +19,6 @@ pub use audit::{AuditReport, Comparison, DesignFile, SettingReport, StatementRep
 pub use error::ReportError;
 pub use page::{Page, Section};
 pub use power::Power;
+pub use predictions::{PredictedImage, predictions_page};
 pub use report::{ArmReport, Report};
 pub use single::{Confusion, RunsPage, SingleRun};

@@ -22,7 +22,7 @@ pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, B
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs};
 pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
-pub(crate) use values::Format;
+pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};
 
 /// AlexNet (Krizhevsky, Sutskever & Hinton 2012): each claim of the paper as an ablation, trained on real

@@ -15,6 +15,19 @@ pub(crate) enum Format {
     Json,
 }
 
+/// Output format of predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PredictFormat {
+    /// Text.
+    Text,
+    /// One JSON value.
+    Json,
+    /// A line for each class of each image.
+    Csv,
+    /// A page with a bar for each class.
+    Html,
+}
+
 /// A parser of one of some values by name, which shell completion offers.
 fn either<T: Copy + Send + Sync + 'static, const N: usize>(
     values: [(&'static str, T); N],

@@ -6,7 +6,7 @@ use alexnet_data::Views;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::groups::{BackendArgs, FormatArgs, Origin};
-use super::values::{at_least_one, views};
+use super::values::{PredictFormat, at_least_one, views};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum WeightsCommand {
@@ -62,6 +62,7 @@ pub(crate) enum NamesArg {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
+    \x20 experiments predict torchvision photographs --format html > page.html\n\
     \x20 experiments predict torchvision photograph.jpg --top 5\n\
     \x20 experiments predict bvlc_alexnet.caffemodel photograph.jpg --mean imagenet_mean.binaryproto\n\
     \x20 experiments predict torchvision photograph.jpg --logits out.safetensors --features fc7")]
@@ -70,7 +71,7 @@ pub(crate) struct PredictArgs {
     ///
     /// `torchvision` is taken from PyTorch's cache or downloaded.
     pub(crate) weights: PathBuf,
-    /// Photographs (JPEG or PNG)
+    /// Photographs (JPEG or PNG), folders of them, or patterns such as 'photos/*.jpg'
     #[arg(required = true)]
     pub(crate) images: Vec<PathBuf>,
     /// Number of classes to print
@@ -94,8 +95,11 @@ pub(crate) struct PredictArgs {
     pub(crate) features: Option<String>,
     #[command(flatten)]
     pub(crate) machine: BackendArgs,
-    #[command(flatten)]
-    pub(crate) output: FormatArgs,
+    /// Output format: text, json, csv or html
+    ///
+    /// The output of `json` is one value. `html` is a page with bars, for a browser in this folder: `> page.html`.
+    #[arg(long, value_enum, default_value_t = PredictFormat::Text, hide_possible_values = true)]
+    pub(crate) format: PredictFormat,
     #[command(flatten)]
     pub(crate) origin: Origin,
 }

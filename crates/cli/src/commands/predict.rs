@@ -1,5 +1,8 @@
 //! Predictions for photographs.
 
+mod photographs;
+mod shown;
+
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{Loader, Split, Views, atomic_write};
@@ -8,34 +11,20 @@ use alexnet_train::{TrainError, averaged_softmax, for_each_image};
 use alexnet_weights::Weights;
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
-use serde::Serialize;
 
-use crate::args::{Format, PredictArgs};
+use self::photographs::photographs;
+use self::shown::{Guess, Prediction, Shown};
+use crate::args::PredictArgs;
 use crate::batch::{BATCH, workers};
 use crate::interrupted::Interrupted;
 use crate::loaded::{Loaded, refuse_input};
 use crate::machine::backend;
-use crate::output::print;
-
-/// The predictions of a network for one photograph.
-#[derive(Debug, Serialize)]
-struct Prediction {
-    image: String,
-    top: Vec<Guess>,
-}
-
-/// A class with its probability.
-#[derive(Debug, Serialize)]
-struct Guess {
-    index: usize,
-    label: String,
-    probability: f32,
-}
 
 /// `experiments predict`.
 pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
+    let images = photographs(&args.images)?;
     if let Some(out) = &args.logits {
-        refuse_input("--logits", out, args.images.iter().chain([&args.weights]))?;
+        refuse_input("--logits", out, images.iter().chain([&args.weights]))?;
     }
     let mut loaded = Loaded::open(&args.weights, &args.origin)?;
     let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
@@ -43,7 +32,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
     let model = loaded.model(&device)?;
     loaded.release();
     let (network, labels) = (&loaded.network, loaded.labels());
-    let photographs = Split::of_photographs(&args.images, network.input.channels);
+    let photographs = Split::of_photographs(&images, network.input.channels);
     let loader = Loader::of_photographs(
         photographs,
         &loaded.preprocessing,
@@ -60,8 +49,9 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
         let logits = model.forward(inputs, Mode::Evaluation);
         Tensor::cat(features.into_iter().chain([logits]).collect(), 1)
     };
-    let (mut logits, mut features, mut predictions) = (Vec::new(), Vec::new(), Vec::new());
-    let mut paths = args.images.iter();
+    let (mut logits, mut features) = (Vec::new(), Vec::new());
+    let mut shown = Shown::begin(args.format);
+    let mut paths = images.iter();
     for_each_image(&loader, BATCH, stop, forward, |_, rows| {
         let path = paths.next().map(|path| path.display().to_string()).unwrap_or_default();
         let mut scores = Vec::new();
@@ -82,7 +72,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
             label: labels[index].clone(),
             probability: probabilities[index] as f32,
         });
-        predictions.push(Prediction { image: path, top: top.collect() });
+        shown.add(Prediction { image: path, top: top.collect() });
         match args.views {
             Views::Centre => logits.extend(scores),
             // A probability can underflow even in 64 bits, so it is clamped before the logarithm.
@@ -94,7 +84,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
     })
     .map_err(unless_interrupted)?;
     if let Some(path) = &args.logits {
-        let count = args.images.len();
+        let count = images.len();
         let mut file = Weights::default();
         let shape_of = |rest: &[usize]| [&[count][..], rest].concat();
         file.tensors.insert(
@@ -108,16 +98,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
         }
         atomic_write(path, &file.to_bytes()?).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    match args.output.format {
-        Format::Json => print(&serde_json::to_string_pretty(&predictions)?),
-        Format::Text => predictions.iter().for_each(|prediction| {
-            print(&prediction.image);
-            for guess in &prediction.top {
-                print(&format!("  {:6.2} %  {}", 100.0 * guess.probability, guess.label));
-            }
-        }),
-    }
-    Ok(())
+    shown.end()
 }
 
 /// Returns an error, or the message of an interruption.
