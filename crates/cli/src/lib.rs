@@ -6,6 +6,9 @@ mod classes;
 mod commands;
 #[cfg(test)]
 mod commands_page;
+#[cfg(test)]
+mod config_page;
+mod config_schema;
 mod contact_sheet;
 mod data_sets;
 mod environment;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toml::Value;
 
@@ -9,7 +10,7 @@ use crate::ConfigError;
 
 /// A small change to a config. Keys are dotted paths. In a list, a path component is the `name` of a layer or
 /// the kind of a stage: `network.conv.conv1.stages.lrn.alpha`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Diff {
     /// Elements to remove from the list that holds them.
@@ -17,12 +18,15 @@ pub struct Diff {
     pub remove: Vec<String>,
     /// Elements to insert into a list, each right after the element that its key names.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub after: BTreeMap<String, Value>,
     /// Elements to insert into a list, each right before the element that its key names.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub before: BTreeMap<String, Value>,
     /// New values by key.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub set: BTreeMap<String, Value>,
     /// Factors that multiply the values, by key.
     #[serde(default)]

@@ -4,12 +4,13 @@ use alexnet_ops::Key;
 use alexnet_ops::math::Gaussian;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Statistics;
 
 /// The random augmentation of training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// How the input is cropped from the image.
@@ -29,7 +30,7 @@ fn one() -> usize {
 }
 
 /// How the network's input is cropped from an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crop {
     /// Whether training crops are taken at a random place rather than in the centre.
@@ -39,7 +40,7 @@ pub struct Crop {
 }
 
 /// Noise along the principal colours of the training split (§4.1).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Colour {
     /// Standard deviation of the Gaussian factors: 0.1 in the paper, 0 for none.
@@ -51,7 +52,7 @@ pub struct Colour {
 }
 
 /// The quantity that a factor of the colour noise multiplies along its principal colour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ColourReading {
     /// The square root of the eigenvalue, which is the standard deviation along that colour. The authors ran this.
@@ -71,7 +72,7 @@ const USUAL_EIGENVECTORS: [[f64; 3]; 3] =
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]];
 
 /// The views of a test image whose softmax outputs are averaged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Views {
     /// The centre.

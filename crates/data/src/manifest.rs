@@ -1,7 +1,8 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Describes a data set, its origin and its layout: `datasets/*.toml`. All keys but the name may be left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The name by which it is requested.
@@ -52,7 +53,7 @@ impl Manifest {
 
 /// A test split of training images that nothing else has used. The official test images are then not used. The images
 /// are those whose keys have the highest hashes, so the choice depends only on the data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldOut {
     /// The number of images of each class.
@@ -63,7 +64,7 @@ pub struct HeldOut {
 }
 
 /// The number of images in the official splits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SplitSizes {
     /// Training images, before a tenth is set aside for validation.
@@ -73,7 +74,7 @@ pub struct SplitSizes {
 }
 
 /// The layout of a data set's files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// The IDX files of MNIST and related data sets, gzipped or not.
@@ -94,7 +95,7 @@ pub enum Layout {
 }
 
 /// A file that `data fetch` downloads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteFile {
     /// Its name in the data set's folder.

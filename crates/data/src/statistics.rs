@@ -1,4 +1,5 @@
 use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use std::path::Path;
@@ -46,7 +47,7 @@ pub struct Statistics {
 }
 
 /// The mean that is subtracted from the pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MeanKind {
     /// The mean image of the training split (Krizhevsky et al. 2012, §2: "the mean activity over the training set
@@ -64,7 +65,7 @@ pub struct Mean(pub(crate) Vec<f32>);
 
 /// The units in which the network sees pixels. Local response normalization depends on them: its constants are for
 /// the activations that pixels of 0–255 produce (§3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum PixelScale {
     /// Unscaled (Krizhevsky et al. 2012, §2: "raw RGB values").
     #[default]

@@ -1,10 +1,11 @@
 use alexnet_ops::{Lrn, Padding, Pool};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A network: convolutions, then fully connected layers, each split over towers.
 ///
 /// The last fully connected layer gives the logits; it is never split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Network {
     /// The preset's name.
@@ -39,7 +40,7 @@ impl Network {
 }
 
 /// The images a network takes: square, `channels × size × size`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Colour channels.
@@ -49,7 +50,7 @@ pub struct Input {
 }
 
 /// A convolutional layer and what follows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Convolution {
     /// The layer's name: `conv1` … as in the paper and in Caffe.
@@ -99,7 +100,7 @@ fn is_yes(shared: &bool) -> bool {
 }
 
 /// A fully connected layer and what follows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FullyConnected {
     /// The layer's name: `fc6` … as in the paper and in Caffe.
@@ -120,7 +121,7 @@ pub struct FullyConnected {
 }
 
 /// The towers whose outputs a layer reads (Krizhevsky et al. 2012, §3.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reads {
     /// The outputs of its own tower.
@@ -132,7 +133,7 @@ pub enum Reads {
 /// Multipliers on a layer's learning rate and weight decay.
 ///
 /// The paper uses one for all. The authors' runs use twice the rate and no decay for biases.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
     /// Multiplies the learning rate of the weights; zero freezes them.
@@ -158,7 +159,7 @@ impl Default for Update {
 }
 
 /// An operation on a layer's output.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
     /// The network's nonlinearity.
@@ -195,7 +196,7 @@ impl Stage {
 /// Batch normalization: subtracts each map's mean, divides by its standard deviation, multiplies by a learned
 /// gain and adds a learned shift. Training uses the batch's mean and variance; evaluation uses running
 /// averages.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNormalization {
     /// The number added to the variance.
@@ -205,7 +206,7 @@ pub struct BatchNormalization {
 }
 
 /// The nonlinearity (Krizhevsky et al. 2012, §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(0, x).
@@ -217,7 +218,7 @@ pub enum Activation {
 }
 
 /// The dropout convention that keeps the expected activation equal in training and test.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DropoutConvention {
     /// Training drops units; test scales all units down (§4.2: "multiply by 0.5").
     #[serde(rename = "2012")]

@@ -1,11 +1,12 @@
 //! Options of the operations.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::DropoutMask;
 
 /// Rows or columns of zeros added to a feature map on each side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Padding {
     /// Rows above.
@@ -56,7 +57,7 @@ pub struct Conv2d {
 }
 
 /// The treatment of a last window that extends past the edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// Drop it, as in PyTorch.
@@ -66,7 +67,7 @@ pub enum Rounding {
 }
 
 /// A pooling window; overlapping when `stride < size` (Krizhevsky et al. 2012, §3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// Side of the square window, in pixels.
@@ -99,7 +100,7 @@ impl Pool {
 }
 
 /// The quantity that `alpha` multiplies. The two conventions differ by a factor of `size`; both are in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AlphaConvention {
     /// The sum of squares over the window, as in the formula of Krizhevsky et al. 2012, §3.3.
@@ -109,7 +110,7 @@ pub enum AlphaConvention {
 }
 
 /// The constants of a local response normalization (Krizhevsky et al. 2012, §3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lrn {
     /// `n`, the number of adjacent channels in a window.

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::StudyError;
 use alexnet_config::{BuiltIn, ConfigError, Diff, check_name, load};
 
 /// A question with its arms, defined by a file in `ablations/`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ablation {
     /// Its name.
@@ -35,17 +36,20 @@ pub struct Ablation {
 }
 
 /// Arms defined by lists of values: one per combination, except the base's own.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Grid {
-    /// The values of each key.
+    /// The values of each key: `{ "recipe.momentum" = [0.9, 0.5], "network.activation" = ["relu", "tanh"] }` gives an arm for
+    /// each combination that differs from the base.
+    #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
     set: BTreeMap<String, Vec<toml::Value>>,
+    /// The declared side effects of the arms, as for an arm.
     #[serde(default)]
     changes: Vec<Change>,
 }
 
 /// A claim of the paper.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Claim {
     /// The paper's words, or a summary of them.
@@ -57,7 +61,7 @@ pub struct Claim {
 }
 
 /// The quantity by which arms are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[allow(clippy::enum_variant_names)] // errors are what is measured
 pub enum Quantity {
@@ -76,16 +80,16 @@ pub enum Quantity {
 }
 
 /// One setting: the base changes the scale's config, other arms change the base's config.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arm {
     /// Its name.
     pub name: String,
     /// A description of one sentence.
     pub about: String,
-    /// The arm whose changes are applied before its own.
+    /// The arm above whose changes are applied before its own: `like = "off"`.
     like: Option<String>,
-    /// The arm that it is compared with, if not the base.
+    /// The arm that it is compared with, if not the base: `against = "off"`.
     pub against: Option<String>,
     /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
     pub paper: Option<f64>,
@@ -93,17 +97,26 @@ pub struct Arm {
     pub paper_ratio: Option<f64>,
     /// The direction of a claim without a number.
     pub expect: Option<Expectation>,
-    /// The declared side effects of the arm. Undeclared ones are errors.
+    /// The declared side effects of the arm: `changes = ["parameters"]`. Undeclared ones are errors.
     #[serde(default)]
     pub changes: Vec<Change>,
+    /// Layers and stages that are left out: `["network.conv.conv1.stages.lrn"]`.
     #[serde(default)]
     remove: Vec<String>,
+    /// Layers and stages that are inserted right after the one that the key names: `{ "network.conv.conv1.stages.activation" =
+    /// { dropout = 0.1 } }`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     after: BTreeMap<String, toml::Value>,
+    /// The same, right before: `{ "network.conv.conv1.stages.max-pool" = { dropout = 0.1 } }`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     before: BTreeMap<String, toml::Value>,
+    /// New values: `{ "recipe.learning_rate" = 0.02 }`.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     set: BTreeMap<String, toml::Value>,
+    /// Factors: `{ "network.conv.conv1.filters" = 0.5 }`.
     #[serde(default)]
     times: BTreeMap<String, f64>,
     /// Additional changes at some scales, by the scale's name.
@@ -115,7 +128,7 @@ pub struct Arm {
 }
 
 /// The direction of a claim without a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Expectation {
     /// The arm has a larger value than the base.
@@ -125,7 +138,7 @@ pub enum Expectation {
 }
 
 /// A side effect that an arm may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// The number of weights changes.

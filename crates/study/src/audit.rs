@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use alexnet_config::{BuiltIn, check_name, load};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Registration, StudyError};
 
 /// A list of statements: a file in `audits/`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
     /// Its name.
@@ -20,7 +21,7 @@ pub struct Audit {
 }
 
 /// A statement of the paper, in this project's words.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Statement {
     /// Its name, which links refer to.
@@ -49,7 +50,7 @@ pub struct Statement {
 }
 
 /// The direction of a statement: the arm's value against the base's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// The arm has a larger value.

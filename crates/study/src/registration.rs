@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use alexnet_config::{BuiltIn, check_name, load};
 use alexnet_train::RunConfig;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ablation::{Ablation, Arm, Quantity};
@@ -14,7 +15,7 @@ use crate::statistics::LEVEL;
 use crate::{Seeds, Study, StudyError};
 
 /// How one ablation at one scale is decided: a file in `designs/`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
     /// Its name.
@@ -46,7 +47,7 @@ pub struct Registration {
 }
 
 /// How a seed counts if one of its runs diverged: its loss or a gradient was not finite.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Diverged {
     /// Its pair is left out, and the number of such pairs is shown.
@@ -54,7 +55,7 @@ pub enum Diverged {
 }
 
 /// One arm of a registration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RegisteredArm {
     /// The arm's name in the ablation.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use alexnet_model::Preset;
 use alexnet_train::{DataConfig, Evaluation, Initial, Recipe, RunConfig};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Value;
 
 use alexnet_config::{BuiltIn, ConfigError, Diff, check_name, from_value, load};
 
 /// The size of a study: network, data and recipe.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
     /// Its name.
@@ -26,9 +27,13 @@ pub struct Scale {
     pub(crate) like: Option<String>,
     /// Changes to the preset.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
     pub(crate) set: BTreeMap<String, Value>,
+    /// The images and their augmentation.
     pub(crate) data: DataConfig,
+    /// The training.
     pub(crate) recipe: Recipe,
+    /// The test.
     pub(crate) evaluation: Evaluation,
 }
 

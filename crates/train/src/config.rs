@@ -1,6 +1,7 @@
 use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
 use alexnet_model::{Network, Trace, Update};
 use alexnet_ops::{Implementation, SimdLevel};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -9,7 +10,7 @@ use crate::provenance::RESULTS;
 use crate::schedule::Schedule;
 
 /// Everything that determines a run, except its seed and the images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
     /// The network.
@@ -26,7 +27,7 @@ pub struct RunConfig {
 }
 
 /// The data and its preprocessing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// The data set's name, or the path of its manifest.
@@ -53,7 +54,7 @@ pub struct DataConfig {
 }
 
 /// The initial weights.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Initial {
     /// The source of the weights. Empty: all weights are drawn (Krizhevsky et al. 2012, §5). `source`, in an
@@ -65,7 +66,7 @@ pub struct Initial {
 }
 
 /// A training recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// The number of passes over the training split.
@@ -89,7 +90,7 @@ pub struct Recipe {
 }
 
 /// The epoch whose weights are the final ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinalWeights {
     /// The last epoch.
@@ -99,7 +100,7 @@ pub enum FinalWeights {
 }
 
 /// A pass in evaluation mode over the first training images after each epoch, or every few steps (figure 1's protocol).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingError {
     /// The number of images; 0 disables the pass.
@@ -129,7 +130,7 @@ impl TrainingError {
 }
 
 /// The test of the final weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
     /// The views whose softmax outputs are averaged.

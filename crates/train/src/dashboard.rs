@@ -100,6 +100,15 @@ impl Default for Speed {
     }
 }
 
+impl Speed {
+    /// Formats the rate in whole images, never as a power of ten.
+    fn shown(&self, entry: SerializedEntry) -> SerializedEntry {
+        let rate = |entry: NumericEntry| format!("{:.0}", entry.current());
+        let (epoch, batch) = (rate(self.state.running_value()), rate(self.state.current_value()));
+        SerializedEntry::new(format!("epoch {epoch} - batch {batch}"), entry.serialized)
+    }
+}
+
 impl Metric for Speed {
     type Input = Score;
 
@@ -117,11 +126,11 @@ impl Metric for Speed {
             let rate = score.images as f64 / (now - last).as_secs_f64().max(1e-9);
             self.state.update(rate, score.images);
         }
-        Ok(self.state.compute_update(FormatOptions::new(self.name()).precision(0)))
+        Ok(self.shown(self.state.compute_update(FormatOptions::new(self.name()))))
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        Ok(self.state.compute_final(FormatOptions::new(self.name()).precision(0)))
+        Ok(self.shown(self.state.compute_final(FormatOptions::new(self.name()))))
     }
 
     fn clear(&mut self) {

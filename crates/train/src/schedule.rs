@@ -1,8 +1,9 @@
 use alexnet_ops::math::{cos, whole_power};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A learning rate schedule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
     /// The learning rate stays constant.
@@ -24,7 +25,7 @@ pub enum Schedule {
 }
 
 /// "Divide the learning rate by 10 when the validation error rate stopped improving" (§5).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plateau {
     /// The divisor.

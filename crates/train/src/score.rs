@@ -128,12 +128,14 @@ impl ScoreMetric {
         Self { name: Arc::new(name.to_owned()), unit, value, state: NumericMetricState::new() }
     }
 
-    fn format(&self) -> FormatOptions {
-        let format = FormatOptions::new(self.name()).precision(3);
-        match self.unit {
-            Some(unit) => format.unit(unit),
-            None => format,
-        }
+    /// Formats the value of the epoch so far and of the last batch, never as a power of ten.
+    fn shown(&self, entry: SerializedEntry) -> SerializedEntry {
+        let text = |entry: NumericEntry| match (entry.current(), self.unit) {
+            (value, Some(unit)) => format!("{value:.1} {unit}"),
+            (value, None) => format!("{value:.3}"),
+        };
+        let (epoch, batch) = (text(self.state.running_value()), text(self.state.current_value()));
+        SerializedEntry::new(format!("epoch {epoch} - batch {batch}"), entry.serialized)
     }
 }
 
@@ -150,11 +152,11 @@ impl Metric for ScoreMetric {
 
     fn update(&mut self, score: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
         self.state.update((self.value)(score), score.images);
-        Ok(self.state.compute_update(self.format()))
+        Ok(self.shown(self.state.compute_update(FormatOptions::new(self.name()))))
     }
 
     fn compute(&mut self) -> Result<SerializedEntry, TensorReadError> {
-        Ok(self.state.compute_final(self.format()))
+        Ok(self.shown(self.state.compute_final(FormatOptions::new(self.name()))))
     }
 
     fn clear(&mut self) {
@@ -178,7 +180,22 @@ impl Numeric for ScoreMetric {
 
 #[cfg(test)]
 mod tests {
+    use burn::data::dataloader::Progress;
+
     use super::*;
+
+    #[test]
+    fn the_dashboard_shows_percentages_as_percentages() {
+        let score = |top1_errors: usize| Score { images: 40, loss_sum: 1.0, top1_errors, top5_errors: 0 };
+        let progress = Progress { items_processed: 1, items_total: 1, unit: None };
+        let metadata = MetricMetadata { progress, iteration: Some(0), lr: None };
+        let mut metric = ScoreMetric::top1_error();
+        metric.update(&score(5), &metadata).unwrap();
+        let entry = metric.update(&score(0), &metadata).unwrap();
+        assert_eq!(entry.formatted, "epoch 6.2 % - batch 0.0 %");
+        let loss = ScoreMetric::loss().update(&score(0), &metadata).unwrap();
+        assert_eq!(loss.formatted, "epoch 0.025 - batch 0.025");
+    }
 
     #[test]
     fn counts_top_1_and_top_5_and_breaks_ties_by_class() {

@@ -4,6 +4,7 @@ mod ablation;
 mod analyze;
 mod audit;
 mod bench;
+mod config;
 mod data;
 mod groups;
 mod run;
@@ -19,6 +20,7 @@ pub(crate) use analyze::{
 };
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
+pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs};
 pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
@@ -73,6 +75,9 @@ pub(crate) enum Command {
     /// Download, prepare, check or describe a data set
     #[command(subcommand)]
     Data(DataCommand),
+    /// Show the config of a scale with the meaning of each key, or the schema of a file
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show a network layer by layer, or the differences between two networks
     Model(ModelArgs),
     /// Inspect or convert a weights file

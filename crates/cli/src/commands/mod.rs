@@ -5,6 +5,7 @@ mod analyze;
 mod audit;
 mod bench;
 mod bench_data;
+mod config;
 mod data;
 mod data_show;
 mod evaluate;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Submit(SubmitCommand::Slurm(args)) => ablation::submit(&args, stop)?,
         Command::Work(args) => ablation::work_for_another(&args, stop)?,
         Command::List => list::list(),
+        Command::Config(command) => config::config(&command)?,
         Command::Model(args) => model::model(&args)?,
         Command::Weights(WeightsCommand::Inspect { file, output }) => weights::inspect(&file, output.format)?,
         Command::Weights(WeightsCommand::Import { file, origin, out }) => {
