@@ -107,7 +107,7 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     fails(&["occlusion", run, "a.png", "--square", "29"], "covers the input of 28 whole");
     fails(&["saliency", run, "a.png", "--class", "10"], "there is no class 10");
     fails(&["saliency", run, "none.png"], "cannot read none.png");
-    fails(&["kernels", "few"], "is a folder, and no run's");
+    fails(&["kernels", "few"], "has no run.json");
 }
 
 /// As Tiny-ImageNet has them: ten classes of grey pictures of 28 pixels, a bright square somewhere in each, with its box.

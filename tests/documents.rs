@@ -86,13 +86,13 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
     }
     block("README.md", "four questions", &text);
 
-    let audit = std::fs::read_to_string(repository("docs/audit.md")).unwrap();
+    let audit = std::fs::read_to_string(repository("docs/authors-code.md")).unwrap();
     for (.., ablation, arm, _) in rows {
         let interval = interval(&report(ablation), arm);
         let own = |row: &&str| row.contains(&format!("`ablation {ablation}`"));
         assert!(
             audit.lines().filter(own).any(|row| row.contains(&interval)),
-            "docs/audit.md: {arm} {interval}"
+            "docs/authors-code.md: {arm} {interval}"
         );
     }
 }

@@ -55,7 +55,7 @@ fn a_folder_is_trained_on_tested_and_predicted_without_any_other_file() {
         "2 classes, 40 images of 30×24 on average, resized to 16",
         "34 to train on, 2 set aside for validation, 4 set aside for the test",
         "network `mini`, epochs: 2, images in a batch: 32",
-        "`--from torchvision` begins with weights",
+        "few images to train on (17 of class `bright`)",
     ] {
         assert!(said.contains(line), "no `{line}` in {said}");
     }
@@ -84,6 +84,23 @@ fn a_folder_is_trained_on_tested_and_predicted_without_any_other_file() {
     assert!(stderr(&nothing).contains("no file fits this pattern"), "{}", stderr(&nothing));
     let tested = run(folder, &["evaluate", &format!("runs/{name}"), "--data", "my photos"]);
     assert!(stdout(&tested).contains("(4 images, 1 view(s) each)"), "{}", stderr(&tested));
+    // Its own test images, and not all images: by the folder, by an archive of it, and by the file of weights.
+    let mut archive = tar::Builder::new(fs::File::create(folder.join("packed.tar")).unwrap());
+    archive.append_dir_all("my photos", &images).unwrap();
+    archive.finish().unwrap();
+    let error = |text: &str| {
+        let at = text.find("top-1 error").unwrap();
+        text[at..].split(',').next().unwrap().to_owned()
+    };
+    let bpk = format!("{weights}/weights.bpk");
+    for words in [
+        ["evaluate", &weights, "--data", "my photos"],
+        ["evaluate", &weights, "--data", "packed.tar"],
+        ["evaluate", &bpk, "--data", "my photos"],
+    ] {
+        let found = stdout(&succeed(experiments(folder).args(words)));
+        assert!(found.contains("(4 images") && error(&found) == error(&told), "{words:?}: {found}");
+    }
     // More images are another data set.
     fs::copy(images.join("dark/3.png"), images.join("dark/other.png")).unwrap();
     let other = run(folder, &["evaluate", &format!("runs/{name}"), "--data", "my photos"]);
@@ -122,7 +139,7 @@ fn an_ablation_runs_on_a_folder_and_a_study_goes_on_in_other_processes() {
     let output = experiments(folder).args(words).args(more).output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("gain-only"), "{}", stdout(&output));
-    assert!(folder.join("runs/ablations/lrn-my-photos/report/index.html").is_file());
+    assert!(folder.join("runs/ablations/lrn-my-photos-mini-16/report/index.html").is_file());
 }
 
 #[test]
@@ -130,6 +147,8 @@ fn what_does_not_fit_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let images = pictures(folder, 4, [20, 20]);
+    fs::create_dir_all(folder.join("single/only")).unwrap();
+    fs::copy(images.join("dark/0.png"), folder.join("single/only/0.png")).unwrap();
     fs::write(folder.join("net.toml"), alexnet_model_toml()).unwrap();
     let prepare = ["data", "prepare", "my photos", "--out", "shards", "--size", "100"];
     succeed(experiments(folder).args(prepare));
@@ -137,24 +156,33 @@ fn what_does_not_fit_says_what_to_do() {
         (vec!["train"], "give a scale (mini, fashion"),
         (vec!["train", "--data", "nowhere"], "--data nowhere: no such file or folder"),
         (vec!["train", "cifar10", "--network", "mini"], "leave the scale out"),
-        (vec!["train", "cifar10", "--data", "my photos"], "leave the scale and the data set out"),
+        (vec!["train", "cifar10", "--data", "my photos"], "need neither a scale nor a name"),
+        (vec!["train", "my photos"], "images are given with `--data my photos`"),
+        (vec!["train", "--data", "my photos/dark"], "has no class folders"),
+        (vec!["train", "--data", "single"], "one class, and there is nothing to tell apart"),
+        (vec!["train", "--data", "my photos/dark/0.png"], "one image; give a folder"),
+        (vec!["train", "--data", "my photos", "--out", "my photos/runs"], "lies in the folder of the images"),
         (vec!["train", "./net.toml", "--data", "my photos"], "net.toml is a network, and no scale"),
         (vec!["train", "--data", "my photos", "--network", "nothing"], "nothing"),
         (vec!["train", "--data", "shards", "--network", "mini"], "prepare the images with `--size 32`"),
-        (vec!["train", "--data", "my photos", "--size", "3"], "conv"),
+        (vec!["train", "--data", "my photos", "--size", "3"], "the smallest that fits is"),
         (vec!["train", "--data", "shards", "--network", "mini", "--size", "88"], "takes 1 channel(s)"),
     ] {
         let output = run(folder, &words);
         assert!(!output.status.success(), "{words:?}");
         assert!(stderr(&output).contains(expected), "{words:?}: {}", stderr(&output));
     }
+    succeed(experiments(folder).args(["data", "check", "my photos"]));
     // A prepared folder keeps the name of its source.
     let prepared = ["train", "--data", "shards", "--size", "88", "--epochs", "1", "--plain"];
     succeed(experiments(folder).args(prepared));
-    assert!(only_run(&folder.join("runs")).to_str().unwrap().contains("cifar10-my-photos-seed0"));
+    assert!(only_run(&folder.join("runs")).to_str().unwrap().contains("small-my-photos-seed0"));
     // One image cannot be divided into three splits.
-    (1..4).for_each(|number| fs::remove_file(images.join(format!("dark/{number}.png"))).unwrap());
-    fs::remove_dir_all(images.join("bright")).unwrap();
+    for (class, number) in
+        ["bright", "dark"].into_iter().flat_map(|class| (1..4).map(move |number| (class, number)))
+    {
+        fs::remove_file(images.join(format!("{class}/{number}.png"))).unwrap();
+    }
     let few = run(folder, &["train", "--data", "my photos", "--network", "mini", "--size", "16"]);
     assert!(stderr(&few).contains("each class needs at least three images"), "{}", stderr(&few));
 }

@@ -31,13 +31,13 @@ const KINDS: [(ConfigKind, &str, &str, &str); 6] = [
     (
         ConfigKind::DataSet,
         "Manifest",
-        "A file of `datasets`. Images of one's own need none.",
+        "A file of `datasets` (`config schema data-set`). Images of one's own need none.",
         include_str!("../../../datasets/fashion-mnist-held-out.toml"),
     ),
     (
         ConfigKind::Design,
         "Registration",
-        "A file of `experiments/designs`.",
+        "A file of `experiments/designs` (`config schema design`).",
         include_str!("../../../experiments/designs/fashion-lrn.toml"),
     ),
     (

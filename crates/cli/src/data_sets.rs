@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use alexnet_config::{ConfigError, check_name, load};
-use alexnet_data::{Class, Dataset, Manifest, PassedOver, Split};
+use alexnet_data::{Class, Dataset, Manifest, PassedOver, Split, name_of_images};
 use alexnet_study::resized;
-use alexnet_train::{Data, RunConfig};
+use alexnet_train::{Data, Run, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::output::note;
@@ -17,7 +17,15 @@ const UNSCALED: usize = 256;
 
 /// Loads the images and statistics of a run, at `path` or where the data set is found.
 pub(crate) fn load_data(config: &RunConfig, path: Option<&Path>) -> Result<Data> {
+    Ok(Data::new(data_set(config, path)?)?)
+}
+
+fn data_set(config: &RunConfig, path: Option<&Path>) -> Result<Dataset> {
     let mut manifest = match manifest(&config.data.set) {
+        // A run on the user's own images.
+        Err(error) if path.is_none() && config.data.size > 0 && is_unknown(&error) => {
+            bail!("give the images of `{}` with `--data`", config.data.set)
+        }
         // Images of the user's own have a name and no manifest.
         Err(error) if path.is_some() && is_unknown(&error) => Manifest::of_images(&config.data.set, 0, 0),
         other => other?,
@@ -29,7 +37,7 @@ pub(crate) fn load_data(config: &RunConfig, path: Option<&Path>) -> Result<Data>
     if manifest.channels == 0 {
         manifest.channels = config.network.input.channels;
     }
-    Ok(Data::new(open(&manifest, path)?)?)
+    open(&manifest, path)
 }
 
 fn is_unknown(error: &anyhow::Error) -> bool {
@@ -42,6 +50,11 @@ pub(crate) fn open_data(set: &str, path: Option<&Path>) -> Result<Dataset> {
     let size = if manifest.size > 0 { manifest.size } else { UNSCALED };
     let channels = if manifest.channels > 0 { manifest.channels } else { 3 };
     open(&Manifest { size, channels, ..manifest }, path)
+}
+
+/// Opens images that have no manifest.
+pub(crate) fn open_images(path: &Path) -> Result<Dataset> {
+    open(&Manifest::of_images(&name_of_images(path), 3, UNSCALED), Some(path))
 }
 
 fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
@@ -61,9 +74,10 @@ fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
     let set = Dataset::open(manifest, &path).map_err(|error| {
         match manifest.images.is_some() && identify_themselves(&path) {
             true => anyhow!(
-                "{error}; these files are read as data set `{}`: to train on images of your own, leave the scale and \
-                 the data set out",
-                manifest.name
+                "{error}; these files are read as data set `{}`: images of your own need neither a scale nor a name \
+                 (`experiments train --data {}`)",
+                manifest.name,
+                path.display()
             ),
             false => error.into(),
         }
@@ -94,6 +108,30 @@ pub(crate) fn open_split(
     let (split, classes, name, passed_over) = Dataset::open_split(&path, manifest.as_ref(), train)?;
     note_passed_over(&path, &passed_over);
     Ok((split, classes, name))
+}
+
+/// Opens the test images on which weights are tested. Images without splits are all of them, unless the weights are those
+/// of a run on these images: then they are those that the run set aside.
+pub(crate) fn open_test(
+    run: Option<&Run>,
+    data: Option<&Path>,
+    set: Option<&str>,
+) -> Result<(Split, Vec<Class>, &'static str)> {
+    let (split, classes, name) = open_split(data, set, false)?;
+    let Some(run) = run.filter(|_| name == "all") else { return Ok((split, classes, name)) };
+    let known = run.classes()?.unwrap_or_default();
+    if !known.iter().eq(classes.iter().map(|class| &class.id)) {
+        return Ok((split, classes, name));
+    }
+    let checksum = run.record()?.checksum;
+    // Images that cannot be the run's are other images too.
+    match data_set(&run.config, data) {
+        Ok(own) if own.checksum == checksum => Ok((own.test, classes, "the run's test")),
+        _ => {
+            note("note: the run was trained on other images; if these are among them, the error is too low");
+            Ok((split, classes, name))
+        }
+    }
 }
 
 /// Reads a data set's manifest.

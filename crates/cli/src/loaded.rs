@@ -144,12 +144,16 @@ impl Beginning {
     }
 }
 
-/// Returns the network of weights for a training: that of their run, or the preset that they fit.
-pub(crate) fn network_of(name: &Path) -> Result<Network> {
+/// Returns the network of weights for a training, that of their run or the preset that they fit, and the classes of their
+/// run.
+pub(crate) fn network_of(name: &Path) -> Result<(Network, Option<Vec<String>>)> {
     let Opened { path, run, weights } = Opened::new(name, false)?;
     match run {
-        Some(run) => Ok(run.config.network),
-        None => weights.fitting_preset().with_context(|| path.display().to_string()),
+        Some(run) => {
+            let classes = run.classes()?;
+            Ok((run.config.network, classes))
+        }
+        None => Ok((weights.fitting_preset().with_context(|| path.display().to_string())?, None)),
     }
 }
 
@@ -174,7 +178,9 @@ impl Opened {
                 bail!("{} is not finished: it has no weights yet", found.display())
             }
             (Some(run), true) => run.weights(),
-            (None, true) => bail!("{} is a folder, and no run's", found.display()),
+            (None, true) => {
+                bail!("{} has no run.json; give a file of weights or a run's folder", found.display())
+            }
             (_, false) => found,
         };
         let mut weights = read(&path)?;

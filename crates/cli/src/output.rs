@@ -61,6 +61,11 @@ pub(crate) fn note(text: &str) {
     if SILENT.load(Ordering::Relaxed) {
         return;
     }
+    // An error about a file may quote its bytes.
+    let shown = |letter: char| {
+        if letter.is_control() && letter != '\n' && letter != '\t' { '\u{fffd}' } else { letter }
+    };
+    let text: String = text.chars().map(shown).collect();
     let Err(error) = writeln!(std::io::stderr(), "{text}") else { return };
     // A full disk may be temporary. A reader that is gone stays gone, and libraries that print to it would
     // panic.

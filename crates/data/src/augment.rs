@@ -61,7 +61,7 @@ pub enum ColourReading {
     /// pixels of 0–255 the first factor would move a photograph by thousands of levels.
     UnitEigenvalue,
     /// The ImageNet eigenvalues and eigenvectors that most copies carry as constants. The noise is about as strong
-    /// as with `UnitEigenvalue` and half as strong as in the authors' runs.
+    /// as with `unit-eigenvalue` and half as strong as in the authors' runs.
     UsualConstants,
 }
 

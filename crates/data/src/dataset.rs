@@ -52,6 +52,8 @@ pub struct Dataset {
     pub test: Split,
     /// Whether there were no test images, so that a tenth of each class was set aside for the test.
     pub test_set_aside: bool,
+    /// The number of images of a split `val` beside `test`, which are not used.
+    pub unused: usize,
     /// The mean width and height of the training images before they were scaled, if all have been decoded.
     pub original_sides: Option<[usize; 2]>,
 }
@@ -97,7 +99,9 @@ impl Dataset {
         };
         let (train, original_sides) =
             source.take(&["train"]).ok_or_else(|| missing("training"))?.decoded(shape)?;
-        let test = match source.take(&["test", "val"]) {
+        let test = source.take(&["test", "val"]);
+        let unused = source.take(&["val"]).map_or(0, |images| images.labels.len());
+        let test = match test {
             Some(test) => Some(Arc::new(test.decoded(shape)?.0)),
             None if manifest.images.is_none() => None,
             None => return Err(missing("test (`test/<class>/` or `val/<class>/`)")),
@@ -126,7 +130,7 @@ impl Dataset {
             }
         }
         let set = Self::assemble(&manifest.name, path, source, train, test, shape, aside)?;
-        let set = Self { original_sides, ..set };
+        let set = Self { original_sides, unused, ..set };
         if let Some(HeldOut { per_class, after }) = manifest.held_out
             && set.test.len() != per_class * set.classes.len()
         {
@@ -253,6 +257,7 @@ impl Dataset {
                 _ => split(&train, parts.held_out),
             },
             test_set_aside: aside == Aside::Share,
+            unused: 0,
             original_sides: None,
         })
     }
@@ -290,8 +295,13 @@ struct Parts {
 fn set_aside(set: &LabelledImages, classes: usize, aside: Aside) -> Result<Parts, DataError> {
     // Only the first eight bytes of each hash are kept: enough to distinguish a million images.
     let mut by_class: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
+    // A folder and an archive of it are divided alike, although paths in the archive begin with the folder's name.
+    let above = match aside {
+        Aside::Share => folder_of_all(&set.keys),
+        _ => "",
+    };
     let mut add = |at: usize, key: &str| {
-        let hash: [u8; 32] = Sha256::digest(key).into();
+        let hash: [u8; 32] = Sha256::digest(key.strip_prefix(above).unwrap_or(key)).into();
         let first = u64::from_be_bytes(hash[..8].try_into().expect("eight bytes"));
         by_class.entry(set.labels[at]).or_default().push((first, at as u32));
     };
@@ -322,6 +332,16 @@ fn set_aside(set: &LabelledImages, classes: usize, aside: Aside) -> Result<Parts
         part.sort_unstable();
     }
     Ok(parts)
+}
+
+/// Returns the folder that all keys are in, with a slash at the end, or nothing.
+fn folder_of_all(keys: &[String]) -> &str {
+    let Some((first, others)) = keys.split_first() else { return "" };
+    let same = others.iter().fold(first.len(), |same, key| {
+        first.bytes().zip(key.bytes()).take(same).take_while(|(one, other)| one == other).count()
+    });
+    let end = first.as_bytes()[..same].iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    &first[..end]
 }
 
 impl Split {
@@ -474,6 +494,18 @@ mod tests {
             let parts = set_aside(&images(per_class), 3, Aside::Share).unwrap();
             assert_eq!([parts.rest.len(), parts.validation.len(), parts.held_out.len()], expected);
         }
+    }
+
+    #[test]
+    fn a_folder_and_an_archive_of_it_are_divided_alike() {
+        let (folder, mut archive) = (images(40), images(40));
+        let keys = |at: u32, above: &str| format!("{above}{}/{at}.jpg", at % 3);
+        let folder = LabelledImages { keys: (0..120).map(|at| keys(at, "")).collect(), ..folder };
+        archive.keys = (0..120).map(|at| keys(at, "set/images/")).collect();
+        let [one, other] = [&folder, &archive].map(|set| set_aside(set, 3, Aside::Share).unwrap());
+        assert_eq!((one.held_out, one.validation), (other.held_out, other.validation));
+        assert_eq!(folder_of_all(&archive.keys), "set/images/");
+        assert_eq!([folder_of_all(&folder.keys), folder_of_all(&[])], ["", ""]);
     }
 
     #[test]

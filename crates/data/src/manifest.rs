@@ -79,9 +79,9 @@ pub struct SplitSizes {
 pub enum Layout {
     /// The IDX files of MNIST and related data sets, gzipped or not.
     Idx,
-    /// The binary version of CIFAR-10.
+    /// The binary version of CIFAR-10, or Python's pickles.
     Cifar10,
-    /// The binary version of CIFAR-100, fine labels.
+    /// The same of CIFAR-100, fine labels.
     Cifar100,
     /// `train/<class>/…` and `test/<class>/…` (or `val/<class>/…`) with JPEG or PNG files.
     Folders,

@@ -145,8 +145,8 @@ pub fn name_of_images(path: &Path) -> String {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     let name: String = name.chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
     match name.trim_start_matches('.') {
-        "" => "images".to_owned(),
-        name => name.to_owned(),
+        name if name.contains(|letter: char| letter.is_ascii_alphanumeric()) => name.to_owned(),
+        _ => "images".to_owned(),
     }
 }
 

@@ -280,7 +280,7 @@ impl ArmReport {
             true => verdict,
             false => verdict.map(|_| Verdict::NotCompared),
         };
-        if self.paper_ratio.is_some() {
+        if self.paper_ratio.is_some() && reference.never_reached == 0 {
             self.ratio = match study.quantity {
                 Quantity::LogStepsToTrainingError => self.difference.as_ref().map(|found| found.mean.exp()),
                 _ => self.mean.zip(reference.mean).map(|(mean, base)| mean / base),

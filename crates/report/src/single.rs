@@ -130,8 +130,9 @@ impl SingleRun {
             views => format!(", {views} views each"),
         };
         format!(
-            "test error {:.2} % [{:.2}, {:.2}]{five}{views}",
+            "{:.2} % of {} test images, 95 % interval [{:.2}, {:.2}]{five}{views}",
             100.0 * test.top1_error,
+            test.images,
             100.0 * low,
             100.0 * high
         )
@@ -143,10 +144,12 @@ impl SingleRun {
         let seconds: f64 = train().map(|row| row.seconds).sum();
         let epochs = train().map(|row| row.epoch).max().unwrap_or(0);
         let session = self.record.sessions.last();
+        let classes = self.classes.len().max(1);
         let value = |key: &str| self.values.get(key).map(|value| value.trim_matches('"')).unwrap_or_default();
         let mut facts = vec![
             ("data set", format!("{}, sha256 {}", self.record.data, short(&self.record.checksum))),
             ("network", format!("{}, {} weights and biases", value("network.name"), self.parameters)),
+            ("classes", format!("{classes}; guessing errs on {:.1} %", 100.0 - 100.0 / classes as f64)),
             ("seed", self.record.seed.to_string()),
             ("epochs", format!("{epochs} of {}", value("recipe.epochs"))),
             ("time of training", spoken(std::time::Duration::from_secs_f64(seconds))),
@@ -155,7 +158,7 @@ impl SingleRun {
             facts.push(("computed by", format!("{}, code {}", session.backend, session.code_version)));
         }
         match (&self.test, &self.failure) {
-            (Some(test), _) => facts.push(("test", format!("{} of {}", self.test_error(test), test.images))),
+            (Some(test), _) => facts.push(("test error", self.test_error(test))),
             (None, Some(failure)) => facts.push(("no result", failure.clone())),
             (None, None) => facts.push(("no result", "not finished".to_owned())),
         }

@@ -267,8 +267,10 @@ impl ArmReport {
         }
         if self.never_reached > 0 {
             notes.push(format!(
-                "{}: {} run(s) never got there; their last epoch counts, so the mean and the ratio are lower bounds.",
-                self.name, self.never_reached,
+                "{}: {} run(s) never got there; their last epoch counts, so the mean{} a lower bound.",
+                self.name,
+                self.never_reached,
+                if self.ratio.is_some() { " and the ratio are each" } else { " is" },
             ));
         }
         if with_lrn && !self.lrn.is_empty() {

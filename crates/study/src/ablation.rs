@@ -119,7 +119,7 @@ pub struct Arm {
     /// Factors: `{ "network.conv.conv1.filters" = 0.5 }`.
     #[serde(default)]
     times: BTreeMap<String, f64>,
-    /// Additional changes at some scales, by the scale's name.
+    /// Additional changes at some scales, by the scale's name; for images without a scale, by the network's.
     #[serde(default)]
     at: BTreeMap<String, Diff>,
     /// Whether the arm comes from a grid. Such an arm may be equal to the base.

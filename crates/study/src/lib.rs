@@ -26,7 +26,7 @@ pub use clock::Clock;
 pub use critical::Critical;
 pub use error::{ArmProblem, StudyError};
 pub use finished::FinishedRuns;
-pub use own_images::{OwnImages, resized};
+pub use own_images::{OwnImages, SMALL, resized};
 pub use proportion::proportion_interval;
 pub use registration::Registration;
 pub use scale::Scale;

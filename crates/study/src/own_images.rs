@@ -1,6 +1,7 @@
 //! A scale for images that no scale was written for: sizes and recipe follow from their number.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use alexnet_config::{ConfigError, check_name};
 use alexnet_data::{Augmentation, Colour, ColourReading, Crop, MeanKind, PixelScale, Views};
@@ -19,8 +20,11 @@ const EPOCHS: [[usize; 2]; 2] = [[5, 120], [2, 20]];
 /// The number of images up to which batches are small, so that an epoch has enough updates.
 const FEW_IMAGES: usize = 10_000;
 
-/// The name of the network, and the side of its input, if none is asked for: small enough for a processor.
+/// The preset, and the side of its input, if no network is asked for: small enough for a processor.
 const NETWORK: (&str, usize) = ("cifar10", 64);
+
+/// The name that this network then has, since its input is another than the preset's.
+pub const SMALL: &str = "small";
 
 /// Images of one's own, and what they are to be trained with.
 #[derive(Debug, Clone)]
@@ -55,11 +59,21 @@ impl OwnImages {
             ("network.input.size".to_owned(), number(side)),
             ("network.classes".to_owned(), number(self.classes)),
         ]);
+        if self.network.is_none() {
+            set.insert("network.name".to_owned(), Value::String(SMALL.to_owned()));
+        }
         if let Some(last) = preset.fc.last() {
             set.insert(format!("network.fc.{}.units", last.name), number(self.classes));
         }
+        // Ablations with different networks or sizes lie in different folders.
+        let parts = [
+            Some(self.name.clone()),
+            self.network.as_deref().map(stem),
+            self.side.map(|side| side.to_string()),
+        ];
+        let name: Vec<String> = parts.into_iter().flatten().collect();
         Ok(Scale {
-            name: self.name.clone(),
+            name: name.join("-"),
             about: "images of your own".to_owned(),
             network: network.to_owned(),
             seeds: 5,
@@ -104,6 +118,11 @@ impl OwnImages {
     }
 }
 
+/// Returns the name of a preset, or of a network's file.
+fn stem(network: &str) -> String {
+    Path::new(network).file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Returns the size to which images are scaled for inputs of `side` pixels: as 256 is to 224 (Krizhevsky et al. 2012,
 /// §4.1), rounded down to a multiple of 4.
 pub fn resized(side: usize) -> usize {
@@ -135,9 +154,9 @@ mod tests {
     #[test]
     fn networks_fit_the_classes_and_recipes_the_number_of_images() {
         for (own, network, size, epochs) in [
-            (images(400, None, false), "cifar10", 72, 120),
-            (images(1_600, None, false), "cifar10", 72, 60),
-            (images(500_000, None, false), "cifar10", 72, 5),
+            (images(400, None, false), "small", 72, 120),
+            (images(1_600, None, false), "small", 72, 60),
+            (images(500_000, None, false), "small", 72, 5),
             (images(1_600, Some("torchvision"), true), "torchvision", 256, 12),
             (images(1_600, Some("alexnet-2012"), false), "alexnet-2012", 256, 60),
         ] {
@@ -148,5 +167,7 @@ mod tests {
             config.network.trace().unwrap();
         }
         assert!(images(9, Some("nothing"), false).scale().is_err());
+        let named = OwnImages { side: Some(96), ..images(9, Some("alexnet-2012"), false) };
+        assert_eq!(named.scale().unwrap().name, "mine-alexnet-2012-96");
     }
 }

@@ -166,9 +166,9 @@ impl Difference {
         else {
             return Verdict::Undecided { seeds_needed: None };
         };
-        // Errors are counts over few images. Equal differences are a coincidence of rounding and do not
-        // measure the spread.
-        if sd == 0.0 && self.mean != 0.0 {
+        // Errors are counts over few images. Equal differences, up to the rounding of percentages, are a coincidence and do
+        // not measure the spread.
+        if sd <= 1e-9 * self.mean.abs() && self.mean != 0.0 {
             return Verdict::Undecided { seeds_needed: None };
         }
         let found = match (Intervals { difference, equivalence }).decide(delta) {

@@ -94,16 +94,15 @@ pub(crate) struct ExecutionArgs {
 
 /// The network for images of one's own.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Your own images")]
 pub(crate) struct OwnArgs {
     /// Without a scale: network, a preset or TOML file [default: a small one]
     ///
     /// Its last layer gets an output for each class of the images. By default it is `cifar10` with inputs of 64 pixels, or
     /// with `--from` the network of the weights.
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, value_name = "NETWORK", help_heading = "Your own images")]
     pub(crate) network: Option<String>,
     /// Without a scale: side of the network's input in pixels
-    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one, help_heading = "Your own images")]
     pub(crate) size: Option<usize>,
 }
 

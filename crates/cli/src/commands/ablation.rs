@@ -14,6 +14,7 @@ use crate::args::{AblationArgs, SlurmArgs, WorkArgs};
 use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
 use crate::machine::Machine;
+use crate::output::note;
 use crate::own_images;
 use crate::program::program;
 
@@ -28,6 +29,9 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
         (None, Some(images)) if images.exists() && own_images::identify_themselves(images) => None,
         (name, _) => Some(name.as_deref().unwrap_or(DEFAULT_SCALE)),
     };
+    if name.is_none() {
+        own_images::check_out(images, &args.common.out)?;
+    }
     let (scale, _) = own_images::scale(name, images, &args.own, None)?;
     let scale = scale.with_epochs(args.common.epochs);
     let changes = changes(&args.common)?;
@@ -54,6 +58,13 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
 pub(crate) fn ablation(args: &AblationArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let dashboard = dashboard(args.common.plain, args.report.output.format);
     let mut prepared = prepare(args, dashboard, stop)?;
+    if args.scale.is_none() && args.common.execution.data.is_some() {
+        let (all, missing) = prepared.runs();
+        let epochs = prepared.study.arms[0].config.recipe.epochs;
+        note(&format!(
+            "{missing} of {all} runs to train, epochs of each: {epochs} (`--epochs` and `--seeds` change that)"
+        ));
+    }
     let failed = prepared.train(args.jobs, args.report.mixed_versions)?;
     let report = prepared.report(args.report.mixed_versions)?;
     show(&[report], args.report.output.format, &prepared.folder.join("report"))?;

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::args::{DataArgs, Format, PrepareArgs};
-use crate::data_sets::open_data;
+use crate::data_sets::{open_data, open_images};
 use crate::interrupted::Interrupted;
 use crate::output::{can_redraw, note, print};
 
@@ -151,10 +151,11 @@ fn is_images(path: &Path) -> bool {
 pub(super) fn open(args: &DataArgs) -> Result<Dataset> {
     match prepared_folder(args) {
         Some(folder) => Ok(Dataset::open_prepared(&folder)?),
-        None if is_images(Path::new(&args.name)) => bail!(
-            "{} is no prepared data set; make one of it with `experiments data prepare {0} --out DIR`",
-            args.name
-        ),
+        // Images of the user's own, which have no name.
+        None if is_images(Path::new(&args.name)) => {
+            let path = Path::new(&args.name);
+            open_images(args.data.as_deref().unwrap_or(path))
+        }
         None => open_data(&args.name, args.data.as_deref()),
     }
 }

@@ -12,9 +12,9 @@ use anyhow::{Result, bail};
 
 use crate::args::{EvaluateArgs, Format};
 use crate::batch::{BATCH, workers};
-use crate::data_sets::open_split;
+use crate::data_sets::open_test;
 use crate::interrupted::Interrupted;
-use crate::loaded::{Loaded, PUBLISHED};
+use crate::loaded::{Loaded, PUBLISHED, run_of};
 use crate::machine::backend;
 use crate::observer::print_test;
 use crate::output::{note, print};
@@ -25,7 +25,8 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
         bail!("`--ensemble` averages runs");
     }
     let loaded = Loaded::open(weights, &args.origin)?;
-    let (split, classes, name) = open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
+    let (split, classes, name) =
+        open_test(run_of(weights)?.as_ref(), args.data.data.as_deref(), args.data.set.as_deref())?;
     let outputs = loaded.outputs(&classes)?;
     let views = args.views.unwrap_or(Views::Centre);
     let backend = backend(args.machine.backend)?;

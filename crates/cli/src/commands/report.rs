@@ -45,7 +45,10 @@ fn runs(args: &ReportArgs) -> Result<()> {
         (runs, Some(out)) => run_page::write_several(runs, out)?,
         (_, None) => bail!("several runs have no common folder: say with `--out` where their page goes"),
     };
-    print(&page.display().to_string());
+    match args.report.output.format {
+        Format::Json => print(&serde_json::to_string_pretty(&serde_json::json!({ "page": page }))?),
+        Format::Text => print(&page.display().to_string()),
+    }
     Ok(())
 }
 

@@ -45,6 +45,9 @@ fn quoted(path: &Path) -> String {
 pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let execution = &args.common.execution;
     let (images, from) = (execution.data.as_deref(), args.from.as_deref());
+    if args.config.is_none() {
+        own_images::check_out(images, &args.common.out)?;
+    }
     let (scale, new) = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
     let scale = scale.with_epochs(args.common.epochs);
     let mut config = scale.config(&changes(&args.common)?)?;
@@ -84,7 +87,9 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
                 let (size, side) = (data.dataset.size, config.network.input.size);
                 (data.statistics, config.data.mean, config.data.scale) =
                     preprocessing.for_run(&data.statistics, size, side);
-                environment.observer.note("images are prepared as for the weights, not as the config says");
+                environment
+                    .observer
+                    .note("images are prepared as these weights need them (mean and range of pixels)");
             }
             _ => environment
                 .observer

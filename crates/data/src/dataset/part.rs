@@ -75,6 +75,7 @@ impl Dataset {
             validation,
             test,
             test_set_aside: self.test_set_aside,
+            unused: self.unused,
             original_sides: self.original_sides,
         })
     }
@@ -111,6 +112,7 @@ mod tests {
             validation: split(8),
             test: split(12),
             test_set_aside: false,
+            unused: 0,
             original_sides: None,
         }
     }

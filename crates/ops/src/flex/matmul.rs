@@ -161,13 +161,18 @@ pub(crate) fn by_rows<T: Send>(
     let panels: Vec<Panel> = panels(n).collect();
     let width: usize = panels.iter().map(|panel| panel.width).sum();
     let mut packed = vec![0.0; k * width];
-    // All panels but the last are equally wide.
-    let widest = panels.first().map_or(1, |panel| panel.width);
-    let pack = |(panel, packed): (&Panel, &mut [f32])| right.pack(0..k, *panel, packed);
+    let mut rest = packed.as_mut_slice();
+    let parts = panels.iter().map(|panel| {
+        let (part, others) = std::mem::take(&mut rest).split_at_mut(k * panel.width);
+        rest = others;
+        (*panel, part)
+    });
+    let parts: Vec<(Panel, &mut [f32])> = parts.collect();
+    let pack = |(panel, packed): (Panel, &mut [f32])| right.pack(0..k, panel, packed);
     match k * width {
         0 => {}
-        FEW.. => packed.par_chunks_mut(k * widest).zip(&panels).for_each(|(to, panel)| pack((panel, to))),
-        _ => packed.chunks_mut(k * widest).zip(&panels).for_each(|(to, panel)| pack((panel, to))),
+        FEW.. => parts.into_par_iter().for_each(pack),
+        _ => parts.into_iter().for_each(pack),
     }
     // A left matrix with contiguous columns is copied block by block.
     let in_place = left.column == 1;

@@ -59,12 +59,22 @@ pub(crate) struct Offsets<'a> {
     largest: usize,
 }
 
-/// Splits `count` columns of the right matrix into panels whose widths fill the registers.
+/// Splits `count` columns of the right matrix into panels of two registers. The last one has one to three, so that few
+/// lanes are idle: 48 columns fill three registers of 16.
 pub(crate) fn panels(count: usize) -> impl Iterator<Item = Panel> {
     let lanes = lanes();
-    (0..count).step_by(2 * lanes).map(move |first| {
-        let count = (count - first).min(2 * lanes);
-        Panel { first, count, width: if count > lanes { 2 * lanes } else { lanes } }
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let rest = count - first;
+        let registers = match rest.div_ceil(lanes) {
+            0 => return None,
+            few @ 1..=3 => few,
+            _ => 2,
+        };
+        let width = registers * lanes;
+        let panel = Panel { first, count: rest.min(width), width };
+        first += panel.count;
+        Some(panel)
     })
 }
 
@@ -128,6 +138,8 @@ impl WithRegisters for Product<'_> {
     #[inline(always)]
     fn with_registers<R: Registers>(self, registers: R) {
         match self.width / R::LANES {
+            3 if R::COUNT >= 32 => self.run::<R, 8, 3>(registers),
+            3 => self.run::<R, 4, 3>(registers),
             2 if R::COUNT >= 32 => self.run::<R, 8, 2>(registers),
             2 => self.run::<R, 6, 2>(registers),
             1 => self.run::<R, 8, 1>(registers),
@@ -194,7 +206,10 @@ mod tests {
     #[test]
     fn multiplies_what_the_tables_point_at() {
         let values: Vec<f32> = (0..400).map(|i| ((i * 37 % 19) as f32) - 9.0).collect();
-        for (rows, columns, count) in [(1, 1, 1), (7, 5, 3), (13, 300, 37), (6, 0, 4), (0, 3, 2)] {
+        let three = 3 * lanes();
+        for (rows, columns, count) in
+            [(1, 1, 1), (7, 5, 3), (13, 300, 37), (11, 270, three), (6, 0, 4), (0, 3, 2)]
+        {
             let left_rows = Table::new((0..rows).map(|row| row * 5 % 90));
             let left_columns = Table::new((0..columns).map(|column| column * 7 % 300));
             for panel in panels(count) {
@@ -224,6 +239,18 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn panels_cover_all_columns_with_few_idle_lanes() {
+        let lanes = lanes();
+        for count in 0..9 * lanes {
+            let panels: Vec<Panel> = panels(count).collect();
+            assert_eq!(panels.iter().map(|panel| panel.count).sum::<usize>(), count);
+            let width: usize = panels.iter().map(|panel| panel.width).sum();
+            assert_eq!(width, count.next_multiple_of(lanes), "{count}");
+            assert!(panels.iter().rev().skip(1).all(|panel| panel.count == 2 * lanes), "{panels:?}");
         }
     }
 

@@ -32,11 +32,16 @@ impl RunsPage {
                 format!("<h3>{title}</h3>\n<figure><img src='{file}' alt='{title}'></figure>\n")
             })
             .collect();
+        let evaluated = self.runs.iter().flat_map(|run| &run.rows).any(|row| row.split == "train-evaluated");
+        let evaluated = match evaluated {
+            true => " Dashed and dotted: training images in evaluation mode.",
+            false => "",
+        };
         let main = format!(
             "<section aria-labelledby='title'>\n<h1 id='title'>{title}</h1>\n{facts}{}\
              <h3>Learning curves</h3>\n<figure>\n{}</figure>\n\
-             <p class='note'>Solid: validation images. Dotted: training images as seen, with augmentation and dropout. \
-             Dashed and dotted: training images in evaluation mode, if that was measured. Square: the test.</p>\n\
+             <p class='note'>Solid: validation images. Dotted: training images as seen, with augmentation and \
+             dropout.{evaluated} Square: the test.</p>\n\
              <figure>\n{}</figure>\n<h3>Learning rate</h3>\n<figure>\n{}</figure>\n{confusions}{pictures}{}</section>\n",
             self.differences(),
             self.curves("top-1 error, %", |row| 100.0 * row.top1_error, true),
@@ -71,7 +76,8 @@ impl RunsPage {
             y: (y, up),
         });
         for (index, run) in self.runs.iter().enumerate() {
-            chart.series(index, Some(&self.label(index)), |chart| {
+            let name = (self.runs.len() > 1).then(|| self.label(index));
+            chart.series(index, name.as_deref(), |chart| {
                 for (split, dashes) in SPLITS {
                     let style = format!("stroke-width='2' stroke-dasharray='{dashes}'");
                     chart.line(&points(run, split), &style, &format!("{}, {split}", run.name));
@@ -99,7 +105,7 @@ impl RunsPage {
             margins: [64.0, 200.0],
             height: 140.0,
             x: (x, "epoch"),
-            y: (Axis::logarithmic(all.iter().map(|point| point.1)), "learning rate"),
+            y: (Axis::logarithmic(all.iter().map(|point| point.1)), "logarithmic"),
         });
         for (index, run) in self.runs.iter().enumerate() {
             chart.series(index, None, |chart| chart.line(&points(run), "stroke-width='2'", &run.name));
@@ -110,11 +116,8 @@ impl RunsPage {
     /// Returns the name of a run in a legend: the settings in which it differs from the first, if there are several.
     fn label(&self, index: usize) -> String {
         let run = &self.runs[index];
-        if self.runs.len() == 1 {
-            return format!("seed {}", run.record.seed);
-        }
         let changed = self.differing().into_iter().filter_map(|key| {
-            let last = key.rsplit('.').next().unwrap_or(key);
+            let last = key.rmatch_indices('.').nth(1).map_or(key.as_str(), |(dot, _)| &key[dot + 1..]);
             Some(format!("{last} {}", run.values.get(key)?))
         });
         let changed: Vec<String> = changed.take(2).collect();
@@ -138,8 +141,10 @@ impl RunsPage {
                 self.runs.iter().map(|run| cell("", run.values.get(key).map_or("–", String::as_str)));
             rows += &format!("<tr>{}{}</tr>\n", head("row", "", key), values.collect::<String>());
         }
-        let seeds = self.runs.iter().map(|run| cell("", &run.record.seed.to_string()));
-        rows += &format!("<tr>{}{}</tr>\n", head("row", "", "seed"), seeds.collect::<String>());
+        if self.runs.iter().any(|run| run.record.seed != self.runs[0].record.seed) {
+            let seeds = self.runs.iter().map(|run| cell("", &run.record.seed.to_string()));
+            rows += &format!("<tr>{}{}</tr>\n", head("row", "", "seed"), seeds.collect::<String>());
+        }
         format!("<h3>Settings that differ</h3>\n{}", table("differences", "Differences", &heads, &rows))
     }
 

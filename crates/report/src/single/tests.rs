@@ -69,8 +69,8 @@ fn the_page_of_a_run_has_its_curves_its_test_and_its_confusions() {
     RunsPage::of(vec![one]).write(folder.path(), &pictures).unwrap();
     let html = fs::read_to_string(folder.path().join("index.html")).unwrap();
     // By scipy: binomtest(3, 8).proportion_ci(method="exact") is 0.0852, 0.7551.
-    assert!(html.contains("test error 37.50 % [8.52, 75.51] of 8"), "{html}");
-    for expected in ["<polyline", "<rect x='", "src='kernels.png'", ">cow</th>", "seed 3", "2 of 8"] {
+    assert!(html.contains("37.50 % of 8 test images, 95 % interval [8.52, 75.51]"), "{html}");
+    for expected in ["<polyline", "<rect x='", "src='kernels.png'", ">cow</th>", "guessing errs on 66.7 %"] {
         assert!(html.contains(expected), "no {expected} in {html}");
     }
     // Three classes have no error among five.
@@ -85,7 +85,7 @@ fn the_page_of_several_runs_has_the_settings_in_which_they_differ() {
     let runs = vec![run(folder.path(), 0, 0.1, &names), run(folder.path(), 0, 0.2, &names)];
     let html = RunsPage::of(runs).html(&[]);
     assert!(html.contains("recipe.learning_rate</th><td class=''>0.1</td><td class=''>0.2</td>"), "{html}");
-    assert!(html.contains("learning_rate 0.2") && html.contains("top-5 12.50 %"), "{html}");
+    assert!(html.contains("recipe.learning_rate 0.2") && html.contains("top-5 12.50 %"), "{html}");
     // Many classes are listed by pairs, and no name is markup.
     assert!(html.contains("The most frequent confusions") && !html.contains("<b>"), "{html}");
 }

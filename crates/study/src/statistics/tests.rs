@@ -160,8 +160,11 @@ fn verdicts_follow_the_intervals() {
     let equal = Difference::of(&[0.0, 0.0, 0.0], 0.3, LEVEL).unwrap();
     assert_eq!((equal.p, equal.p_equivalence), (Some(1.0), Some(0.0)));
     assert_eq!(equal.verdict(1, 0.3), Verdict::SmallerThanDelta);
-    let by_rounding = Difference::of(&[0.5, 0.5], 0.3, LEVEL).unwrap();
-    assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
+    // One of nine images each: percentages round differently.
+    for pairs in [[0.5, 0.5], [200.0 / 9.0 - 100.0 / 9.0, 400.0 / 9.0 - 300.0 / 9.0]] {
+        let by_rounding = Difference::of(&pairs, 0.3, LEVEL).unwrap();
+        assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None }, "{pairs:?}");
+    }
 }
 
 /// The p value of the paired t test is 0.036: below 5 %, but above 2.5 %.

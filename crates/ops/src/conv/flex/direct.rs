@@ -21,24 +21,21 @@ impl Correlation {
         tiling: &Tiling,
         out: &mut [f32],
     ) {
-        let (all, plane_out) = (self.groups * self.planes, self.whole[0] * self.whole[1]);
+        let plane_out = self.whole[0] * self.whole[1];
         let images = source.len() / self.sizes()[0];
         // With too few images for all threads, threads share an image's planes. There are only two tasks per
         // thread, since each lays out its own window. The split does not affect any sum.
-        let planes = match kernels.first() {
-            Some(kernel) if batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 => {
-                let tasks = (2 * rayon::current_num_threads()).div_ceil(batch.max(1));
-                (kernels.len().div_ceil(tasks) * kernel.panel.width).min(all)
-            }
-            _ => all,
+        let at_once = match batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 {
+            true => kernels.len().div_ceil((2 * rayon::current_num_threads()).div_ceil(batch.max(1))),
+            false => kernels.len(),
         };
-        let task = |planes: Planes, out: &mut [f32]| {
+        let task = |(kernels, planes, out): (&[Packed], Planes, &mut [f32])| {
             with_buffers(|Buffers { window, sums, .. }| {
                 let window = sized(window, tiling.size(self.sources));
                 for tile in self.tiles(tiling, images) {
                     let mut laid_out = None;
                     let pixels = images * tile.rows * self.output[1];
-                    for kernel in kernels.iter().filter(|kernel| planes.have(kernel.plane)) {
+                    for kernel in kernels {
                         if laid_out != Some(kernel.group) {
                             self.lay_out(source, kernel.group, tile, tiling, window);
                             laid_out = Some(kernel.group);
@@ -59,9 +56,14 @@ impl Correlation {
                 }
             });
         };
-        out.par_chunks_mut(images * planes * plane_out).enumerate().for_each(|(index, out)| {
-            let first = index * planes;
-            task(Planes { first, count: planes.min(all - first) }, out);
+        let mut rest = out;
+        let tasks = kernels.chunks(at_once.max(1)).map(|kernels| {
+            let count = kernels.iter().map(|kernel| kernel.panel.count).sum();
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(images * count * plane_out);
+            rest = others;
+            (kernels, Planes { first: kernels[0].plane, count }, part)
         });
+        let tasks: Vec<(&[Packed], Planes, &mut [f32])> = tasks.collect();
+        tasks.into_par_iter().for_each(task);
     }
 }

@@ -38,12 +38,6 @@ pub(super) struct Planes {
     pub(super) count: usize,
 }
 
-impl Planes {
-    pub(super) fn have(self, plane: usize) -> bool {
-        (self.first..self.first + self.count).contains(&plane)
-    }
-}
-
 impl Correlation {
     /// Writes the sums of a panel of planes to their positions in `out`, which starts at the first of
     /// `planes`.
