@@ -81,7 +81,7 @@ fn a_folder_is_trained_on_tested_and_predicted_without_any_other_file() {
     let page = run(folder, &["predict", &weights, "my photos/dark", "--format", "html"]);
     assert_eq!(stdout(&page).matches("<img").count(), 20, "{}", stderr(&page));
     let nothing = run(folder, &["predict", &weights, "my photos/*.gif"]);
-    assert!(stderr(&nothing).contains("no file fits this pattern"), "{}", stderr(&nothing));
+    assert!(stderr(&nothing).contains("no JPEG or PNG file matches"), "{}", stderr(&nothing));
     let tested = run(folder, &["evaluate", &format!("runs/{name}"), "--data", "my photos"]);
     assert!(stdout(&tested).contains("(4 images, 1 view(s) each)"), "{}", stderr(&tested));
     // Its own test images, and not all images: by the folder, by an archive of it, and by the file of weights.
@@ -159,10 +159,10 @@ fn what_does_not_fit_says_what_to_do() {
         (vec!["train", "cifar10", "--data", "my photos"], "need neither a scale nor a name"),
         (vec!["train", "my photos"], "images are given with `--data my photos`"),
         (vec!["train", "--data", "my photos/dark"], "has no class folders"),
-        (vec!["train", "--data", "single"], "one class, and there is nothing to tell apart"),
+        (vec!["train", "--data", "single"], "only one class"),
         (vec!["train", "--data", "my photos/dark/0.png"], "one image; give a folder"),
         (vec!["train", "--data", "my photos", "--out", "my photos/runs"], "lies in the folder of the images"),
-        (vec!["train", "./net.toml", "--data", "my photos"], "net.toml is a network, and no scale"),
+        (vec!["train", "./net.toml", "--data", "my photos"], "net.toml is a network, not a scale"),
         (vec!["train", "--data", "my photos", "--network", "nothing"], "nothing"),
         (vec!["train", "--data", "shards", "--network", "mini"], "prepare the images with `--size 32`"),
         (vec!["train", "--data", "my photos", "--size", "3"], "the smallest that fits is"),

@@ -25,7 +25,8 @@ const KINDS: [(ConfigKind, &str, &str, &str); 6] = [
     (
         ConfigKind::Network,
         "Network",
-        "A file of `crates/model/presets`, or `network` in a resolved config.",
+        "A file of `crates/model/presets`, or `network` in a resolved config. A file may also name another network as its `base` and change \
+         it by `set`, `times`, `remove`, `after` and `before`, as an arm does.",
         include_str!("../../model/presets/alexnet-2012.toml"),
     ),
     (
@@ -84,6 +85,15 @@ fn page() -> String {
             waiting.extend(found);
         }
     }
+    // What a resolved config has beside the files: the initial weights.
+    let types = Types::of_run_config();
+    let (name, initial) = types.inner(&Types::keys(types.root()).unwrap()["initial"]);
+    let name = name.unwrap();
+    page += &format!(
+        "\n## {name}\n\nThe key `initial` of a resolved config (`config show`, run.json), which arms may set. {}\n",
+        cell(&description(initial))
+    );
+    page += &table(&types, name, initial, &BTreeMap::new());
     page
 }
 
@@ -95,7 +105,7 @@ fn table(types: &Types, name: &str, schema: &Value, examples: &BTreeMap<(String,
     for (key, value) in Types::keys(schema).into_iter().flatten() {
         let default = match (&value["default"], required.contains(&key.as_str())) {
             (_, true) => "required".to_owned(),
-            (Value::Null, _) => "–".to_owned(),
+            (Value::Null, _) => "may be left out".to_owned(),
             (Value::String(text), _) if text.is_empty() => "empty".to_owned(),
             (value @ Value::Object(_), _) => format!("`{}`", toml_text(value).replace("{  }", "{}")),
             (value, _) => format!("`{value}`"),

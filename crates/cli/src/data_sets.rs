@@ -83,6 +83,9 @@ fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
         }
     })?;
     note_passed_over(&path, &set.passed_over);
+    if set.test_set_aside {
+        note("there are no test images: a tenth of each class is set aside for the test");
+    }
     Ok(set)
 }
 
@@ -119,18 +122,15 @@ pub(crate) fn open_test(
 ) -> Result<(Split, Vec<Class>, &'static str)> {
     let (split, classes, name) = open_split(data, set, false)?;
     let Some(run) = run.filter(|_| name == "all") else { return Ok((split, classes, name)) };
-    let known = run.classes()?.unwrap_or_default();
-    if !known.iter().eq(classes.iter().map(|class| &class.id)) {
-        return Ok((split, classes, name));
-    }
     let checksum = run.record()?.checksum;
     // Images that cannot be the run's are other images too.
     match data_set(&run.config, data) {
-        Ok(own) if own.checksum == checksum => Ok((own.test, classes, "the run's test")),
-        _ => {
-            note("note: the run was trained on other images; if these are among them, the error is too low");
-            Ok((split, classes, name))
+        Ok(own) if own.checksum == checksum => {
+            let part = own.part(&run.config.data.classes, run.config.data.labelled, run.seed)?;
+            let name = |(id, name): (&String, &String)| Class { id: id.clone(), name: name.clone() };
+            Ok((part.test, part.classes.iter().zip(&part.class_names).map(name).collect(), "the run's test"))
         }
+        _ => Ok((split, classes, "all images, of which the run may have learned from some")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use alexnet_data::{Class, Preprocessing, file_sha256, hex};
 use alexnet_model::{AlexNet, Network, Preset};
-use alexnet_train::Run;
+use alexnet_train::{Run, RunStatus};
 use alexnet_weights::{
     Checkpoint, Known, PreprocessingSource, Weights, WeightsError, metadata_beside, read_caffe_mean,
 };
@@ -174,9 +174,12 @@ impl Opened {
             run => run?,
         };
         let path = match (&run, found.is_dir()) {
-            (Some(run), true) if !run.weights().is_file() => {
-                bail!("{} is not finished: it has no weights yet", found.display())
-            }
+            (Some(run), true) if !run.weights().is_file() => match run.status()? {
+                RunStatus::Finished(_) => {
+                    bail!("{}: was finished elsewhere and came without its weights", found.display())
+                }
+                _ => bail!("{} is not finished: it has no weights yet", found.display()),
+            },
             (Some(run), true) => run.weights(),
             (None, true) => {
                 bail!("{} has no run.json; give a file of weights or a run's folder", found.display())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alexnet_study::{Clock, proportion_interval};
-use alexnet_train::{EpochRow, Observer, spoken};
+use alexnet_train::{EpochRow, EvaluationResult, Observer, spoken};
 
 use crate::output::{note, print};
 
@@ -56,15 +56,14 @@ pub(crate) fn epoch_line(label: &str, rows: &[EpochRow]) -> String {
 }
 
 /// Prints the errors of a test as a line. The error among five classes is left out if there are no more.
-pub(crate) fn print_test(what: &str, test: &alexnet_train::EvaluationResult, classes: usize) {
-    let wrong = (test.top1_error * test.images as f64).round() as u64;
-    let (low, high) = proportion_interval(wrong, test.images as u64);
-    let five = match classes > 5 {
+pub(crate) fn print_test(what: &str, test: &EvaluationResult, classes: usize) {
+    let (low, high) = proportion_interval(test.wrong(), test.images as u64);
+    let five = match EvaluationResult::says_top5(classes) {
         true => format!(", top-5 error {:.2} %", 100.0 * test.top5_error),
         false => String::new(),
     };
     print(&format!(
-        "{what}: top-1 error {:.2} % [{:.2}, {:.2}]{five}, loss {:.4} ({} images, {} view(s) each)",
+        "{what}: top-1 error {:.2} % (95 %: {:.2} to {:.2}){five}, loss {:.4} ({} images, {} view(s) each)",
         100.0 * test.top1_error,
         100.0 * low,
         100.0 * high,

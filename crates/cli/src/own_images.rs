@@ -1,38 +1,47 @@
 //! The scale for images that are given without one.
 
+mod check;
+mod describe;
+
 use std::path::Path;
 
 use alexnet_config::{BuiltIn, Diff};
-use alexnet_data::{Dataset, Layout, Prepared, is_image, is_prepared, layout_of, name_of_images};
+use alexnet_data::{Dataset, Layout, is_image, layout_of, name_of_images};
 use alexnet_model::{Network, Preset};
-use alexnet_study::{OwnImages, SMALL, Scale, resized};
-use alexnet_train::{Data, RunConfig};
+use alexnet_study::{OwnImages, SMALL, Scale};
 use anyhow::{Result, anyhow, bail};
+
+pub(crate) use check::check_out;
+use check::{check_prepared, check_side};
+pub(crate) use describe::describe;
 
 use crate::args::OwnArgs;
 use crate::loaded;
 use crate::output::note;
 use crate::program::program;
 
-/// The number of images of a class below which trained weights are advised.
-const FEW_OF_A_CLASS: usize = 500;
-
-/// The largest input that is proposed.
-const LARGEST_SIDE: usize = 512;
-
 /// How images are laid out.
 const LAID_OUT: &str = "give a folder or an archive with a folder for each class, FOLDER/<class>/photo.jpg";
 
-/// Returns the scale of a command: the named one, or one that fits the images. Also returns the layers that are drawn anew
-/// although the training begins with weights.
+/// A scale, and what a training at it begins with.
+pub(crate) struct Chosen {
+    pub(crate) scale: Scale,
+    /// The layers that are drawn anew although the training begins with weights.
+    pub(crate) anew: Vec<String>,
+}
+
+/// Returns the scale of a command: the named one, or one that fits the images.
 pub(crate) fn scale(
     name: Option<&str>,
     data: Option<&Path>,
     own: &OwnArgs,
     from: Option<&Path>,
-) -> Result<(Scale, Vec<String>)> {
+) -> Result<Chosen> {
     match (name, data) {
         (Some(name), _) => {
+            if (own.network.is_some() || own.size.is_some()) && data.is_none() {
+                bail!("`--network` and `--size` are for images of your own; give them with `--data FOLDER`");
+            }
             if own.network.is_some() || own.size.is_some() {
                 bail!(
                     "`--network` and `--size` are for images without a scale, and scale `{name}` has its own; \
@@ -42,15 +51,15 @@ pub(crate) fn scale(
             let scale = Scale::load(program().scales, name);
             let path = Path::new(name);
             if scale.is_err() && path.is_dir() {
-                bail!("{name} is a folder, and no scale; images are given with `--data {name}`");
+                bail!("{name} is a folder, not a scale; images are given with `--data {name}`");
             }
             if scale.is_err() && path.is_file() && Preset::load(name).is_ok() {
                 bail!(
-                    "{name} is a network, and no scale; train it on your own images with `--network {name} --data FOLDER`, or \
+                    "{name} is a network, not a scale; train it on your own images with `--network {name} --data FOLDER`, or \
                      name it in a scale (`network = \"{name}\"`)"
                 );
             }
-            Ok((scale?, Vec::new()))
+            Ok(Chosen { scale: scale?, anew: Vec::new() })
         }
         (None, Some(data)) => fitting(data, own, from),
         (None, None) => bail!(
@@ -67,7 +76,7 @@ pub(crate) fn identify_themselves(data: &Path) -> bool {
     !layout_of(data).is_ok_and(|layout| named.contains(&layout))
 }
 
-fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<(Scale, Vec<String>)> {
+fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<Chosen> {
     let given = data.display();
     if !data.exists() {
         bail!("--data {given}: no such file or folder");
@@ -84,16 +93,26 @@ fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<(Scale, Ve
     let opened = Dataset::open_split(data, None, true);
     let (split, classes, ..) = opened.map_err(|error| anyhow!("{error}; {LAID_OUT}"))?;
     if classes.len() < 2 {
-        bail!("--data {given}: one class, and there is nothing to tell apart; {LAID_OUT}");
+        bail!("--data {given}: only one class, and at least two are needed; {LAID_OUT}");
     }
     let mut name = name_of_images(data);
     if program().data_sets.iter().chain(program().scales).any(|known: &BuiltIn| known.name == name) {
         name = format!("my-{name}");
     }
-    let trained = from.map(loaded::network_of).transpose()?;
+    // With `--network`, the weights need not fit a preset.
+    let trained = match from.map(loaded::network_of) {
+        Some(Err(error)) if own.network.is_none() => return Err(error),
+        trained => trained.and_then(Result::ok),
+    };
     let (mut network, mut side) = (own.network.clone(), own.size);
     if let (None, Some((trained, _))) = (&network, &trained) {
         network = Some(trained.name.clone()).filter(|name| name != SMALL);
+        if network.as_ref().is_some_and(|network| Preset::load(network).is_err()) {
+            bail!(
+                "the weights' network, `{}`, is not built in; give its file with `--network FILE`",
+                trained.name
+            );
+        }
         side = side.or(Some(trained.input.size));
     }
     let images = OwnImages {
@@ -107,18 +126,7 @@ fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<(Scale, Ve
     let scale = images.scale()?;
     let config = scale.config(&Diff::default())?;
     check_side(&images, &config)?;
-    if is_prepared(data) {
-        let (side, size) = (config.network.input.size, Prepared::read(data)?.size);
-        if size < side || size > 2 * side {
-            bail!(
-                "--data {given}: prepared with {size} pixels, and inputs of network `{}` have {side}; name a network whose \
-                 inputs fit (`experiments train --data {given} --network alexnet-2012` takes 224 of 256 pixels), or prepare \
-                 the images with `--size {}`",
-                config.network.name,
-                resized(side),
-            );
-        }
-    }
+    check_prepared(data, &config)?;
     // The last layer of weights for other classes.
     let same = |(network, known): &(Network, Option<Vec<String>>)| match known {
         Some(known) => known.iter().eq(classes.iter().map(|class| &class.id)),
@@ -129,81 +137,5 @@ fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<(Scale, Ve
     if let Some(layer) = &anew {
         note(&format!("the weights are for other classes: layer `{layer}` is drawn anew"));
     }
-    Ok((scale, anew.into_iter().collect()))
-}
-
-/// Refuses an input that is too small for the network, and names the smallest that fits.
-fn check_side(images: &OwnImages, config: &RunConfig) -> Result<()> {
-    let Err(error) = config.network.trace() else { return Ok(()) };
-    let fits = |side: &usize| {
-        let scale = OwnImages { side: Some(*side), ..images.clone() }.scale();
-        let config = scale.and_then(|scale| scale.config(&Diff::default()));
-        config.is_ok_and(|config| config.network.trace().is_ok())
-    };
-    let smallest = (config.network.input.size..=LARGEST_SIDE).find(fits);
-    match smallest {
-        Some(smallest) => {
-            bail!("`--size {}`: {error}; the smallest that fits is {smallest}", config.network.input.size)
-        }
-        None => Err(error.into()),
-    }
-}
-
-/// Refuses a folder of runs within the images, since the next training would take its pictures for images.
-pub(crate) fn check_out(data: Option<&Path>, out: &Path) -> Result<()> {
-    let Some(data) = data.filter(|data| data.is_dir()) else { return Ok(()) };
-    let nearest = out.ancestors().find_map(|folder| match folder.as_os_str().is_empty() {
-        true => std::env::current_dir().ok(),
-        false => folder.canonicalize().ok(),
-    });
-    if nearest.zip(data.canonicalize().ok()).is_some_and(|(out, data)| out.starts_with(data)) {
-        bail!(
-            "--out {}: lies in the folder of the images, {}; choose another with `--out`",
-            out.display(),
-            data.display()
-        );
-    }
-    Ok(())
-}
-
-/// Says what was read and what was set aside.
-pub(crate) fn describe(data: &Data, config: &RunConfig, from: bool) {
-    let set = &data.dataset;
-    let all = set.train.len() + set.validation.len() + set.test.len();
-    let side = config.network.input.size;
-    let sides = match set.original_sides {
-        Some([width, height]) => format!(" of {width}×{height} on average"),
-        None => String::new(),
-    };
-    let cut = if set.size == side { String::new() } else { format!(", crops of {side}") };
-    note(&format!("{} classes, {all} images{sides}, resized to {}{cut}", set.classes.len(), set.size));
-    let test = if set.test_set_aside { "set aside for the test" } else { "for the test" };
-    note(&format!(
-        "{} to train on, {} set aside for validation, {} {test}",
-        set.train.len(),
-        set.validation.len(),
-        set.test.len()
-    ));
-    if set.unused > 0 {
-        note(&format!(
-            "the {} images of `val` are not used: there is `test`, and validation takes training images",
-            set.unused
-        ));
-    }
-    let recipe = &config.recipe;
-    note(&format!(
-        "network `{}`, epochs: {}, images in a batch: {}, learning rate: {}",
-        config.network.name, recipe.epochs, recipe.batch_size, recipe.learning_rate
-    ));
-    let mut of_class = vec![0; set.classes.len()];
-    (0..set.train.len()).for_each(|image| of_class[set.train.label(image)] += 1);
-    if let Some((few, class)) = of_class.iter().zip(&set.classes).min()
-        && *few < FEW_OF_A_CLASS
-        && !from
-    {
-        note(&format!(
-            "few images to train on ({few} of class `{class}`): weights that were trained on ImageNet usually do better, \
-             `--from torchvision`"
-        ));
-    }
+    Ok(Chosen { scale, anew: anew.into_iter().collect() })
 }

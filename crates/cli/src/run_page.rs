@@ -27,21 +27,25 @@ const DRAWN: [usize; 2] = [24, 6];
 /// The smallest side of a drawn image in pixels, so that its caption fits.
 const TILE: usize = 150;
 
-/// Writes the page into the folder `report` of the run and returns its path. Mistakes are drawn if the images are given;
-/// otherwise those of before stay.
-pub(crate) fn write(run: &Run, data: Option<&Data>) -> Result<PathBuf> {
-    let folder = run.folder.join("report");
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+/// Returns the folder of a run's page.
+pub(crate) fn folder_of(run: &Run) -> PathBuf {
+    run.folder.join("report")
+}
+
+/// Writes the page into a folder and returns its path. Mistakes are drawn if the images are given; otherwise those of before
+/// stay.
+pub(crate) fn write(run: &Run, data: Option<&Data>, folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
     if let RunStatus::Finished(_) = run.status()? {
-        draw_kernels(run, &folder)?;
+        draw_kernels(run, folder)?;
         if let Some(data) = data {
-            draw_mistakes(run, data, &folder)?;
+            draw_mistakes(run, data, folder)?;
         }
     }
     let there = [KERNELS, MISTAKES].into_iter().filter(|(file, _)| folder.join(file).is_file());
     let pictures: Vec<(String, String)> =
         there.map(|(file, title)| (title.to_owned(), file.to_owned())).collect();
-    RunsPage::of(vec![SingleRun::read(&run.folder)?]).write(&folder, &pictures)?;
+    RunsPage::of(vec![SingleRun::read(&run.folder)?]).write(folder, &pictures)?;
     Ok(folder.join("index.html"))
 }
 

@@ -222,6 +222,7 @@ impl Dataset {
             Some(checksum) => checksum,
             None => digest::of(&[&train, &test])?,
         };
+        let parts = set_aside(&train, source.classes.len(), aside)?;
         // Runs with other test images get other identities.
         let with = |aside: String| hex(&Sha256::digest(format!("{checksum}, {aside}")));
         let checksum = match aside {
@@ -229,9 +230,9 @@ impl Dataset {
             Aside::Number { per_class, after } => {
                 with(format!("{per_class} of each class held out after {after}"))
             }
-            Aside::Share => with("a tenth of each class held out".to_owned()),
+            // They follow from the names of files, which the checksum of pixels does not cover.
+            Aside::Share => with(format!("held out {:?}, validation {:?}", parts.held_out, parts.validation)),
         };
-        let parts = set_aside(&train, source.classes.len(), aside)?;
         let split = |source: &Arc<LabelledImages>, indices: Vec<u32>| Split {
             source: source.clone(),
             indices: Arc::new(indices),

@@ -169,8 +169,8 @@ impl AuditReport {
         for report in reports.values() {
             let setting = settings.entry(report.scale.clone()).or_default();
             (setting.data, setting.checksum) = (report.data.clone(), report.checksum.clone());
-            setting.backends.insert(report.backend.clone());
             for run in report.arms.iter().flat_map(|arm| &arm.runs).filter(|run| run.failure.is_none()) {
+                setting.backends.extend(run.backend.clone());
                 if seen.insert(run.folder.as_str()) {
                     setting.runs += 1;
                     setting.hours += run.train_seconds.unwrap_or(0.0) / 3600.0;

@@ -43,9 +43,9 @@ pub fn predictions_page(images: &[PredictedImage]) -> String {
     };
     let items: String = images.iter().map(item).collect();
     let main = format!(
-        "<section aria-labelledby='title'>\n<h1 id='title'>{} photographs</h1>\n<ul class='photographs'>\n{items}</ul>\n\
+        "<section aria-labelledby='title'>\n<h1 id='title'>{}</h1>\n<ul class='photographs'>\n{items}</ul>\n\
          </section>\n",
-        images.len()
+        if images.len() == 1 { "1 photograph".to_owned() } else { format!("{} photographs", images.len()) }
     );
     document("predictions", STYLE, "", &main)
 }
@@ -61,7 +61,7 @@ mod tests {
             image: hostile.to_owned(),
             top: vec![(hostile.to_owned(), 0.75), ("dog".to_owned(), 0.25)],
         }]);
-        for expected in ["src='%3Cb%3E%27x%27.jpg'", "width: 75.0%", "25.0 %</b>dog", "1 photographs"] {
+        for expected in ["src='%3Cb%3E%27x%27.jpg'", "width: 75.0%", "25.0 %</b>dog", "1 photograph<"] {
             assert!(html.contains(expected), "no {expected} in {html}");
         }
         assert!(!html.contains("<b>'x"), "{html}");

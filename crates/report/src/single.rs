@@ -16,9 +16,6 @@ use crate::ReportError;
 /// The number of pairs of classes that a line names.
 const PAIRS: usize = 3;
 
-/// Errors among the five most probable classes say something if there are more classes than this.
-const TOP5_CLASSES: usize = 5;
-
 /// A run, finished or not, as its folder has it.
 #[derive(Debug, Clone)]
 pub struct SingleRun {
@@ -119,9 +116,8 @@ impl SingleRun {
 
     /// Returns the test error with its interval, and the error among five classes if it says something.
     fn test_error(&self, test: &EvaluationResult) -> String {
-        let wrong = (test.top1_error * test.images as f64).round() as u64;
-        let (low, high) = proportion_interval(wrong, test.images as u64);
-        let five = match self.classes.len() > TOP5_CLASSES {
+        let (low, high) = proportion_interval(test.wrong(), test.images as u64);
+        let five = match EvaluationResult::says_top5(self.classes.len()) {
             true => format!(", top-5 {:.2} %", 100.0 * test.top5_error),
             false => String::new(),
         };

@@ -1,14 +1,15 @@
 //! Finished runs without their weights, in a file: a study goes on with them on another machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use alexnet_data::Dataset;
 use alexnet_ops::Implementation;
 use alexnet_train::{KeptRun, RESULTS, Run, RunConfig};
 
+use crate::arm::SOURCE;
 use crate::study::begun;
-use crate::{Study, StudyError};
+use crate::{Study, StudyArm, StudyError};
 
 /// Finished runs, by the names of their folders.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,7 +63,13 @@ impl FinishedRuns {
         Ok(())
     }
 
-    /// Writes the files of those runs of a study that have not begun in `out`. Returns their number.
+    /// Returns whether a run of a study is among them.
+    pub fn has_some_of(&self, study: &Study) -> bool {
+        study.all_runs().any(|(folder, ..)| self.0.contains_key(folder))
+    }
+
+    /// Writes the files of those runs of a study that have not begun in `out`. Returns their number. They have no weights, so
+    /// a run is left out if another test of it is needed, and a source if a run that begins with it is missing.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -74,8 +81,24 @@ impl FinishedRuns {
         out: &Path,
     ) -> Result<usize, StudyError> {
         let mut restored = 0;
+        let to_test: BTreeSet<&str> = study
+            .arms
+            .iter()
+            .flat_map(|arm| arm.runs.iter().map(|run| (run, arm.config.evaluation.views)))
+            .filter(|(run, views)| self.0.get(*run).is_some_and(|kept| kept.result.test(*views).is_none()))
+            .map(|(run, _)| run.as_str())
+            .collect();
+        let begins = |arm: &&StudyArm| arm.config.initial.weights == SOURCE;
+        let missing =
+            |place: usize| study.arms.iter().filter(begins).any(|arm| !self.0.contains_key(&arm.runs[place]));
+        let sources = study.source.iter().flat_map(|source| source.runs.iter().enumerate());
+        let to_begin_with: BTreeSet<&str> =
+            sources.filter(|(place, _)| missing(*place)).map(|(_, run)| run.as_str()).collect();
         for (folder, config, seed) in study.all_runs() {
             let Some(kept) = self.0.get(folder) else { continue };
+            if to_test.contains(folder) || to_begin_with.contains(folder) {
+                continue;
+            }
             let run = Run::new(config, seed, operations, data, out);
             restored += usize::from(run.restore(kept, data).map_err(|error| study.of_run(folder, error))?);
         }

@@ -83,10 +83,28 @@ impl Scale {
     }
 }
 
+/// Adds the keys that are left out at their defaults, so that changes find them.
+fn complete(config: &mut Value) {
+    let add = |table: Option<&mut Value>, key: &str, value: Value| {
+        if let Some(Value::Table(table)) = table {
+            table.entry(key).or_insert(value);
+        }
+    };
+    add(config.get_mut("data"), "size", Value::Integer(0));
+    let training_error = config.get_mut("recipe").and_then(|recipe| recipe.get_mut("training_error"));
+    add(training_error, "every_steps", Value::Integer(0));
+    let layers = config.get_mut("network").and_then(|network| network.get_mut("conv"));
+    for layer in layers.and_then(Value::as_array_mut).into_iter().flatten() {
+        add(Some(&mut *layer), "groups", Value::Integer(1));
+        add(Some(layer), "shared", Value::Boolean(true));
+    }
+}
+
 /// Returns `config` with `changes` applied.
 pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig, ConfigError> {
     let mut value = Value::try_from(config)
         .map_err(|error| ConfigError::Change(format!("a config that TOML cannot hold: {error}")))?;
+    complete(&mut value);
     changes.apply(&mut value)?;
     let config: RunConfig = from_value(value)?;
     check_name("network", &config.network.name)?;

@@ -163,6 +163,15 @@ impl RunConfig {
                 ),
             ));
         }
+        if self.data.size > 0 && self.data.size != data.size && data.prepared.is_none() {
+            return Err(error(
+                "data.size",
+                format!(
+                    "{}, and the images were scaled to {}, as for the base or the first run",
+                    self.data.size, data.size
+                ),
+            ));
+        }
         let padding = self.data.augmentation.crop.padding;
         if padding >= network.input.size {
             return Err(error(

@@ -38,6 +38,18 @@ pub struct EvaluationResult {
     pub top5_error: f64,
 }
 
+impl EvaluationResult {
+    /// Returns the number of images whose class is not the most probable.
+    pub fn wrong(&self) -> u64 {
+        (self.top1_error * self.images as f64).round() as u64
+    }
+
+    /// Returns whether an error among the five most probable classes says something about this many classes.
+    pub fn says_top5(classes: usize) -> bool {
+        classes > 5
+    }
+}
+
 /// A network's predicted class for each image of a split. Two networks are compared by these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

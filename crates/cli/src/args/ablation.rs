@@ -61,7 +61,7 @@ pub(crate) struct ReportArgs {
     /// which they differ.
     #[arg(required = true)]
     pub(crate) folders: Vec<PathBuf>,
-    /// Output folder [default: `report` in the first folder]
+    /// Output folder [default: `report` in the first folder; needed for several runs]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]

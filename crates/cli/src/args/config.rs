@@ -8,7 +8,7 @@ use super::values::at_least_one;
 pub(crate) enum ConfigCommand {
     /// Print the whole config of a scale as TOML, with the meaning of each key
     ///
-    /// It is what a run keeps in its run.json, with the network's layers, and no file of a scale.
+    /// The resolved config, as in run.json. It is not a scale file.
     #[command(after_help = "Example:\n\
         \x20 experiments config show cifar10 --set recipe.batch_size=32")]
     Show {

@@ -97,8 +97,8 @@ pub(crate) struct ExecutionArgs {
 pub(crate) struct OwnArgs {
     /// Without a scale: network, a preset or TOML file [default: a small one]
     ///
-    /// Its last layer gets an output for each class of the images. By default it is `cifar10` with inputs of 64 pixels, or
-    /// with `--from` the network of the weights.
+    /// Its last layer gets an output for each class of the images. By default it is `cifar10` with inputs of 64 pixels or,
+    /// for `train --from`, the network of the weights.
     #[arg(long, value_name = "NETWORK", help_heading = "Your own images")]
     pub(crate) network: Option<String>,
     /// Without a scale: side of the network's input in pixels

@@ -55,7 +55,7 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Evaluate finished runs on the test set, individually or as an ensemble
     Evaluate(EvaluateArgs),
-    /// Regenerate the report of one or more ablations: index.html, report.json and runs.csv
+    /// Regenerate the report of ablations (index.html, report.json, runs.csv) or the page of runs
     Report(ReportArgs),
     /// Estimate how many seeds would decide the undecided arms of an ablation
     Power(PowerArgs),

@@ -15,7 +15,7 @@ use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
 use crate::machine::Machine;
 use crate::output::note;
-use crate::own_images;
+use crate::own_images::{self, Chosen};
 use crate::program::program;
 
 /// The scale of an ablation without `--scale` and without images of the user's own.
@@ -25,14 +25,17 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let ablation = Ablation::load(program().ablations, &args.ablation)?;
     let ablation = if args.common.epochs.is_some() { ablation.without_epochs() } else { ablation };
     let images = args.common.execution.data.as_deref();
+    if let Some(images) = images.filter(|images| !images.exists()) {
+        bail!("--data {}: no such file or folder", images.display());
+    }
     let name = match (&args.scale, images) {
-        (None, Some(images)) if images.exists() && own_images::identify_themselves(images) => None,
+        (None, Some(images)) if own_images::identify_themselves(images) => None,
         (name, _) => Some(name.as_deref().unwrap_or(DEFAULT_SCALE)),
     };
     if name.is_none() {
         own_images::check_out(images, &args.common.out)?;
     }
-    let (scale, _) = own_images::scale(name, images, &args.own, None)?;
+    let Chosen { scale, .. } = own_images::scale(name, images, &args.own, None)?;
     let scale = scale.with_epochs(args.common.epochs);
     let changes = changes(&args.common)?;
     let (source, arms) =
@@ -41,8 +44,8 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     let configs = source.iter().chain(arms.iter().map(|(_, config)| config));
     let place = Place::new(execution, &args.common.out, dashboard, stop, configs)?;
     let data = load_data(&arms[0].1, execution.data.as_deref())?;
-    if args.scale.is_none() && scale.name != DEFAULT_SCALE {
-        own_images::describe(&data, &arms[0].1, true);
+    if name.is_none() {
+        own_images::describe(&data, &arms[0].1, false);
     }
     let seeds = match args.until_decided {
         true => Seeds::until_decided(args.max_seeds),

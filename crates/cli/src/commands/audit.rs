@@ -27,7 +27,8 @@ use crate::remedies::describe;
 /// `experiments audit`.
 pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode> {
     let (audit, designs) = Audit::load(program().audits, program().designs, &args.audit)?;
-    let mut finished = args.earlier.as_deref().map(FinishedRuns::read).transpose()?.unwrap_or_default();
+    let earlier = args.earlier.as_deref().map(FinishedRuns::read).transpose()?.unwrap_or_default();
+    let mut finished = earlier.clone();
     for name in &args.only {
         if !designs.contains_key(name) {
             bail!("--only {name}: the audit has no such design; it has {}", audit.designs().join(", "));
@@ -48,11 +49,13 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
         let chosen = args.only.is_empty() || args.only.iter().any(|only| only == name);
         let to_train = chosen && ended.is_ok() && !budget.is_spent();
         let mut runs = report(design, &folder, &args.out);
-        if runs.is_ok() && (to_train || !finished.is_empty()) {
-            match train(args, design, resolved, &folder, stop.clone(), &finished, to_train) {
+        if runs.is_ok() && (to_train || !earlier.is_empty()) {
+            match train(args, design, resolved, &folder, stop.clone(), &earlier, to_train) {
                 Ok(Trained::Runs { failed: some }) => failed |= some > 0,
                 Ok(Trained::Nothing(reason)) => {
-                    note(&format!("design {name}: {reason}"));
+                    if to_train {
+                        note(&format!("design {name}: {reason}"));
+                    }
                     reasons.insert(name, reason);
                 }
                 Err(error) if error.is::<Interrupted>() => ended = Err(error),
@@ -65,7 +68,11 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
             runs = report(design, &folder, &args.out);
         }
         if runs.as_ref().is_ok_and(Option::is_some) {
-            finished.add(&Study::read(&folder)?, &args.out)?;
+            let added = Study::read(&folder).and_then(|study| finished.add(&study, &args.out));
+            if let Err(error) = added {
+                note(&format!("error: design {name}: {}", describe(&error.into())));
+                failed = true;
+            }
         }
         match runs {
             Ok(Some(report)) => drop(reports.insert(name.to_owned(), report)),
@@ -192,7 +199,7 @@ fn train(
     resolved: &Resolved,
     folder: &Path,
     stop: Arc<AtomicBool>,
-    finished: &FinishedRuns,
+    earlier: &FinishedRuns,
     to_train: bool,
 ) -> Result<Trained> {
     if design.draft {
@@ -220,10 +227,13 @@ fn train(
     let (ablation, scale, seeds) = (&resolved.ablation, &resolved.scale, design.seeds());
     let mut study = Study::new(ablation, scale, source, arms, seeds, &data, &place.environment)?;
     design.set_deltas(&mut study);
+    if !to_train && !earlier.has_some_of(&study) {
+        return Ok(Trained::Runs { failed: 0 });
+    }
     let unwritten = || format!("cannot write {}", folder.display());
     std::fs::create_dir_all(folder).with_context(unwritten)?;
     atomic_write(&folder.join(REGISTRATION), &serde_json::to_vec_pretty(design)?).with_context(unwritten)?;
-    let restored = finished.restore(&study, &data.dataset, place.environment.operations, &args.out)?;
+    let restored = earlier.restore(&study, &data.dataset, place.environment.operations, &args.out)?;
     if restored > 0 {
         note(&format!("design {}: {restored} runs taken over", design.name));
     }
@@ -286,6 +296,6 @@ fn show(report: &AuditReport, format: Format, out: &Path) -> Result<()> {
         return Ok(());
     }
     print(&report.text());
-    print(&format!("\n{}: audit.html, audit.md, audit.json", out.display()));
+    print(&format!("\n{}: audit.html, audit.md, audit.json, audit-runs.jsonl", out.display()));
     Ok(())
 }

@@ -44,7 +44,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
             "`--preset`, `--preprocessing`, `--mean` and `--set` are for one file of weights; a run is tested as it was trained"
         );
     }
-    let mut data: Option<(String, Data)> = None;
+    let mut data: Option<((String, usize, usize), Data)> = None;
     let mut all: Vec<Predictions> = Vec::new();
     let mut results = Vec::new();
     let views_of = |run: &Run| args.views.unwrap_or(run.config.evaluation.views);
@@ -56,9 +56,10 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         let RunStatus::Finished(_) = run.status()? else {
             bail!("{} is not finished; train it first", run.folder.display());
         };
-        let set = &run.config.data.set;
-        if data.as_ref().is_none_or(|(loaded, _)| loaded != set) {
-            data = Some((set.clone(), load_data(&run.config, args.data.data.as_deref())?));
+        let config = &run.config;
+        let set = (config.data.set.clone(), config.data.size, config.network.input.channels);
+        if data.as_ref().is_none_or(|(loaded, _)| *loaded != set) {
+            data = Some((set, load_data(&run.config, args.data.data.as_deref())?));
         }
         let Some((_, data)) = &data else { continue };
         if run.record()?.checksum != data.dataset.checksum {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use alexnet_data::{Loader, Resize, Views};
 use alexnet_model::Mode;
 use alexnet_ops::fits;
-use alexnet_train::{Predictions, averaged_softmax, for_each_image};
+use alexnet_train::{EvaluationResult, Predictions, averaged_softmax, for_each_image};
 use anyhow::{Result, bail};
 
 use crate::args::{EvaluateArgs, Format};
@@ -77,11 +77,11 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
     }
     let on = if name == "all" { "all images" } else { name };
     print_test(&format!("`{}` on {on}", network.name), &result, network.classes);
-    print(&format!(
-        "accuracy: top-1 {:.3} %, top-5 {:.3} %",
-        100.0 * (1.0 - result.top1_error),
-        100.0 * (1.0 - result.top5_error)
-    ));
+    let five = match EvaluationResult::says_top5(network.classes) {
+        true => format!(", top-5 {:.3} %", 100.0 * (1.0 - result.top5_error)),
+        false => String::new(),
+    };
+    print(&format!("accuracy: top-1 {:.3} %{five}", 100.0 * (1.0 - result.top1_error)));
     if let Some((_, top1, top5, source)) = published {
         print(&format!(
             "published: top-1 {top1} %, top-5 {top5} % on the 50,000 validation images of ILSVRC-2012 ({source})"

@@ -16,6 +16,7 @@ use crate::args::ExecutionArgs;
 use crate::environment::environment;
 use crate::machine::Machine;
 use crate::observer::Lines;
+use crate::output::note;
 
 /// A study that has passed all checks that are possible before training.
 pub(super) struct Prepared {
@@ -57,6 +58,12 @@ impl Prepared {
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
         if !place.execution.fresh && folder.join("study.json").is_file() {
             let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
+            if earlier.checksum != study.checksum {
+                note(&format!(
+                    "note: the report in {} is of other images, and is replaced",
+                    folder.display()
+                ));
+            }
             study.follow(earlier, &folder)?;
         }
         study.write(&folder)?;

@@ -41,7 +41,11 @@ pub(crate) fn report(args: &ReportArgs) -> Result<()> {
 /// Writes the page of one run or of several.
 fn runs(args: &ReportArgs) -> Result<()> {
     let page = match (args.folders.as_slice(), &args.out) {
-        ([run], None) => run_page::write(&Run::open(run)?, None)?,
+        ([run], out) => {
+            let run = Run::open(run)?;
+            let folder = out.clone().unwrap_or_else(|| run_page::folder_of(&run));
+            run_page::write(&run, None, &folder)?
+        }
         (runs, Some(out)) => run_page::write_several(runs, out)?,
         (_, None) => bail!("several runs have no common folder: say with `--out` where their page goes"),
     };

@@ -17,7 +17,7 @@ use crate::loaded::Beginning;
 use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::print;
-use crate::own_images;
+use crate::own_images::{self, Chosen};
 use crate::remedies::describe_training;
 use crate::run_page;
 
@@ -48,7 +48,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if args.config.is_none() {
         own_images::check_out(images, &args.common.out)?;
     }
-    let (scale, new) = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
+    let Chosen { scale, anew: new } = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
     let scale = scale.with_epochs(args.common.epochs);
     let mut config = scale.config(&changes(&args.common)?)?;
     freeze(&mut config.network, &args.freeze)?;
@@ -69,7 +69,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     machine.check_fits(&config)?;
     let mut data = load_data(&config, images)?;
     if args.config.is_none() {
-        own_images::describe(&data, &config, from.is_some());
+        own_images::describe(&data, &config, from.is_none());
     }
     if let Some(reason) = config.inert(data.dataset.channels) {
         bail!("{reason}; set `data.augmentation.colour.std=0`");
@@ -120,8 +120,8 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
             if let Some(pairs) = shown.most_confused() {
                 print(&format!("most confused: {pairs}"));
             }
-            let page = run_page::write(&run, Some(&data))?;
-            print(&format!("{}: curves, confusions, kernels, mistakes", page.display()));
+            let page = run_page::write(&run, Some(&data), &run_page::folder_of(&run))?;
+            print(&format!("{}: curves, confusions and pictures", page.display()));
             print(&format!("{}: run.json, metrics.jsonl, result.json, weights.bpk", run.folder.display()));
             print(&format!("experiments predict {} photo.jpg", quoted(&run.folder)));
         }

@@ -5,6 +5,7 @@ use std::fs;
 use alexnet_data::Dataset;
 use serde::{Deserialize, Serialize};
 
+use super::folder::FAILURE;
 use super::{Run, RunRecord, RunResult, RunStatus, Session};
 use crate::TrainError;
 use crate::record::{EpochRow, append};
@@ -63,7 +64,8 @@ impl Run {
         }))
     }
 
-    /// Writes the files of a run that was finished elsewhere, unless this one has begun. Returns whether it did.
+    /// Writes the files of a run that was finished elsewhere, unless this one has begun or is being trained. Returns whether
+    /// it did. The run then has no weights.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -72,7 +74,15 @@ impl Run {
             return Ok(false);
         }
         fs::create_dir_all(&self.folder).map_err(TrainError::write(&self.folder))?;
-        let _lock = self.lock()?;
+        let _lock = match self.lock() {
+            Err(TrainError::Locked { .. }) => return Ok(false),
+            lock => lock?,
+        };
+        // Another process may have finished it meanwhile.
+        if self.status()? != RunStatus::New {
+            return Ok(false);
+        }
+        let _ = fs::remove_file(self.file(FAILURE));
         self.write_json(
             "run.json",
             &RunRecord {

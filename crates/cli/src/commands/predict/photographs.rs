@@ -18,15 +18,24 @@ pub(super) fn photographs(given: &[PathBuf]) -> Result<Vec<PathBuf>> {
                 bail!("{}: no JPEG or PNG file is in this folder", path.display());
             }
         } else if !path.exists() && text.contains(['*', '?', '[']) {
-            let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+            let options = glob::MatchOptions {
+                case_sensitive: true,
+                require_literal_separator: false,
+                require_literal_leading_dot: true,
+            };
             let found = glob::glob_with(&text, options);
-            let found = found.with_context(|| format!("{text}: no pattern of files"))?;
+            let found = found.with_context(|| format!("{text}: not a valid pattern"))?;
             let before = files.len();
-            for file in found {
-                files.push(file?);
+            for path in found {
+                let path = path?;
+                if path.is_file() && is_image(&path.to_string_lossy()) {
+                    files.push(path);
+                } else if path.is_dir() && !text.contains("**") {
+                    add_folder(&path, &mut files)?;
+                }
             }
             if files.len() == before {
-                bail!("{text}: no file fits this pattern");
+                bail!("{text}: no JPEG or PNG file matches");
             }
         } else {
             files.push(path.clone());
@@ -72,9 +81,11 @@ mod tests {
         assert_eq!(found(root.to_owned()), ["1.PNG", "2.jpg", "b/c/4.jpeg"]);
         assert_eq!(found(root.join("*.jpg")), ["2.jpg"]);
         assert_eq!(found(root.join("**/4*")), ["b/c/4.jpeg"]);
+        assert_eq!(found(root.join("**/*")), ["1.PNG", "2.jpg", "b/c/4.jpeg"]);
+        assert_eq!(found(root.join("*")), ["1.PNG", "2.jpg", "b/c/4.jpeg"]);
         assert_eq!(found(root.join("nothing.jpg")), ["nothing.jpg"]);
         std::fs::create_dir(root.join("d")).unwrap();
-        for nothing in ["d", "*.gif", "[.jpg"] {
+        for nothing in ["d", "*.gif", "*.png", "[.jpg"] {
             assert!(photographs(&[root.join(nothing)]).is_err(), "{nothing}");
         }
     }
