@@ -119,6 +119,12 @@ fn an_audit_trains_what_is_missing_and_keeps_what_it_has() {
     assert!(taken.contains("design tiny-lrn: 4 runs taken over"), "{taken}");
     assert_eq!(read("none")["statements"], found["statements"]);
     assert_eq!(fs::read(folder.join("none/audit-runs.jsonl")).unwrap(), fs::read(&earlier).unwrap());
+    // A design that is not asked for is not touched.
+    assert!(audit(folder, &["--only", "tiny-lrn", "--out", "only"]).status.success());
+    assert!(
+        folder.join("only/audits/tiny-lrn").is_dir() && !folder.join("only/audits/tiny-pooling").exists()
+    );
+    assert_eq!(read("only")["statements"][1]["untested"], "not run yet");
     let lines = fs::read_to_string(&earlier).unwrap();
     fs::write(&earlier, lines.split_inclusive('\n').skip(1).collect::<String>()).unwrap();
     let taken = with("1", "rest");

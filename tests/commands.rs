@@ -2,7 +2,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::{experiments, stderr, stdout, succeed, tiny_idx, tiny_scale};
+use crate::support::{experiments, repository, stderr, stdout, succeed, tiny_idx, tiny_scale};
 
 #[test]
 fn errors_say_what_where_and_what_to_do() {
@@ -305,4 +305,26 @@ fn a_full_standard_output_is_an_error_and_a_closed_one_is_none() {
         let output = experiments(folder.path()).args(words).stdout(writer).output().unwrap();
         assert!(output.status.success(), "{}", stderr(&output));
     }
+}
+
+/// What `config show` prints is the config, and a key that a file leaves out can be set.
+#[test]
+fn every_scale_is_shown_as_its_whole_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let show =
+        |words: &[&str]| stdout(&succeed(experiments(folder.path()).args(["config", "show"]).args(words)));
+    for file in fs::read_dir(repository("experiments/scales")).unwrap() {
+        let path = file.unwrap().path();
+        let scale = path.file_stem().unwrap().to_str().unwrap();
+        let shown: alexnet_train::RunConfig = toml::from_str(&show(&[scale])).unwrap();
+        let known = [alexnet_config::BuiltIn { name: "it", toml: fs::read_to_string(&path).unwrap().leak() }];
+        let config = alexnet_study::Scale::load(&known, "it").unwrap();
+        assert_eq!(shown, config.config(&alexnet_config::Diff::default()).unwrap(), "{scale}");
+    }
+    let resized = show(&["mini", "--set", "data.size=40", "--set", "network.conv.conv1.groups=1"]);
+    let resized: alexnet_train::RunConfig = toml::from_str(&resized).unwrap();
+    assert_eq!(resized.data.size, 40);
+    let schema = stdout(&succeed(experiments(folder.path()).args(["config", "schema", "ablation"])));
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    assert!(schema["properties"]["arms"].is_object(), "{schema}");
 }

@@ -155,7 +155,10 @@ fn what_does_not_fit_says_what_to_do() {
     for (words, expected) in [
         (vec!["train"], "give a scale (mini, fashion"),
         (vec!["train", "--data", "nowhere"], "--data nowhere: no such file or folder"),
-        (vec!["train", "cifar10", "--network", "mini"], "leave the scale out"),
+        (vec!["train", "cifar10", "--network", "mini"], "give them with `--data FOLDER`"),
+        (vec!["train", "cifar10", "--network", "mini", "--data", "my photos"], "leave the scale out"),
+        (vec!["ablation", "lrn", "--network", "mini"], "give them with `--data FOLDER`"),
+        (vec!["ablation", "lrn", "--data", "nowhere"], "--data nowhere: no such file or folder"),
         (vec!["train", "cifar10", "--data", "my photos"], "need neither a scale nor a name"),
         (vec!["train", "my photos"], "images are given with `--data my photos`"),
         (vec!["train", "--data", "my photos/dark"], "has no class folders"),

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use alexnet_config::{ConfigError, check_name, load};
-use alexnet_data::{Class, Dataset, Manifest, PassedOver, Split, name_of_images};
+use alexnet_data::{Class, Dataset, Layout, Manifest, PassedOver, Split, layout_of, name_of_images};
 use alexnet_study::resized;
 use alexnet_train::{Data, Run, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::output::note;
-use crate::own_images::identify_themselves;
 use crate::program::program;
 
 /// The size to which images are scaled for inspection if neither a manifest nor a network says one.
@@ -38,6 +37,13 @@ fn data_set(config: &RunConfig, path: Option<&Path>) -> Result<Dataset> {
         manifest.channels = config.network.input.channels;
     }
     open(&manifest, path)
+}
+
+/// Returns whether images identify themselves, so that they need no manifest. Those of MNIST's and CIFAR's files have classes
+/// without names.
+pub(crate) fn identify_themselves(data: &Path) -> bool {
+    let named = [Layout::Idx, Layout::Cifar10, Layout::Cifar100].map(Some);
+    !layout_of(data).is_ok_and(|layout| named.contains(&layout))
 }
 
 fn is_unknown(error: &anyhow::Error) -> bool {

@@ -6,7 +6,7 @@ mod describe;
 use std::path::Path;
 
 use alexnet_config::{BuiltIn, Diff};
-use alexnet_data::{Dataset, Layout, is_image, layout_of, name_of_images};
+use alexnet_data::{Dataset, is_image, name_of_images};
 use alexnet_model::{Network, Preset};
 use alexnet_study::{OwnImages, SMALL, Scale};
 use anyhow::{Result, anyhow, bail};
@@ -16,6 +16,7 @@ use check::{check_prepared, check_side};
 pub(crate) use describe::describe;
 
 use crate::args::OwnArgs;
+use crate::data_sets::identify_themselves;
 use crate::loaded;
 use crate::output::note;
 use crate::program::program;
@@ -67,13 +68,6 @@ pub(crate) fn scale(
             program().scales.iter().map(|scale| scale.name).collect::<Vec<_>>().join(", ")
         ),
     }
-}
-
-/// Returns whether images identify themselves, so that a scale can be made for them. Those of MNIST's and CIFAR's files
-/// have classes without names.
-pub(crate) fn identify_themselves(data: &Path) -> bool {
-    let named = [Layout::Idx, Layout::Cifar10, Layout::Cifar100].map(Some);
-    !layout_of(data).is_ok_and(|layout| named.contains(&layout))
 }
 
 fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<Chosen> {

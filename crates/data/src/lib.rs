@@ -35,6 +35,7 @@ mod loader;
 #[cfg(feature = "tensors")]
 mod located;
 mod manifest;
+mod name;
 mod open_files;
 mod passed_over;
 mod picture;
@@ -66,8 +67,9 @@ pub use loader::{Batch, Draws, Loader, LoaderConfig, Upload};
 #[cfg(feature = "tensors")]
 pub use located::Located;
 pub use manifest::{HeldOut, Layout, Manifest, RemoteFile, SplitSizes};
+pub use name::name_of_images;
 pub use passed_over::PassedOver;
-pub use prepare::{Preparation, Progress, name_of_images, prepare};
+pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]
 pub use preprocess::{Preprocessing, Resize};
 pub use samples::{Pixels, Scratch};

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::checksum::hex;
 use crate::label::BoundingBox;
 use crate::layout;
+use crate::name::name_of_images;
 use crate::samples::{Images, LabelledImages};
 use crate::shard_index::index_name;
 use crate::shard_writer::{Image, Writer, numpy_header};
@@ -130,24 +131,6 @@ pub fn prepare(
     let pool =
         pool.map_err(|error| DataError::dataset("prepared", format!("cannot start threads: {error}")))?;
     Work::begin(&data, name_of_images(source), out, options, pool)?.carry_out(stop, progress)
-}
-
-/// Returns the name of images in a folder or an archive: that of the file without its ending, or the name that prepared
-/// images were given, with `-` for characters other than letters, digits, `-`, `_` and `.`.
-pub fn name_of_images(path: &Path) -> String {
-    if let Ok(Prepared { name: Some(name), .. }) = Prepared::read(path) {
-        return name;
-    }
-    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let endings = [".tar.gz", ".tgz", ".tar"];
-    let name = endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let name: String = name.chars().map(|letter| if fits(letter) { letter } else { '-' }).collect();
-    match name.trim_start_matches('.') {
-        name if name.contains(|letter: char| letter.is_ascii_alphanumeric()) => name.to_owned(),
-        _ => "images".to_owned(),
-    }
 }
 
 /// Returns a shard in a folder in which no preparation was started.

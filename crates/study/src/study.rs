@@ -375,8 +375,7 @@ impl Study {
     pub fn varies_lrn(&self) -> bool {
         let stages = |arm: &StudyArm| -> Vec<(String, Stage)> {
             let convs = arm.config.network.conv.iter();
-            let all =
-                convs.flat_map(|conv| conv.stages.iter().map(|stage| (conv.name.clone(), stage.clone())));
+            let all = convs.flat_map(|conv| conv.stages.iter().map(|stage| (conv.name.clone(), *stage)));
             all.filter(|(_, stage)| matches!(stage, Stage::Lrn(_))).collect()
         };
         let first = stages(&self.arms[0]);

@@ -11,7 +11,7 @@ use super::prepared::{Place, Prepared, worker_arguments};
 use super::report::{out_of, show};
 use super::{slurm, work};
 use crate::args::{AblationArgs, SlurmArgs, WorkArgs};
-use crate::data_sets::load_data;
+use crate::data_sets::{identify_themselves, load_data};
 use crate::environment::{changes, dashboard, environment};
 use crate::machine::Machine;
 use crate::output::note;
@@ -29,7 +29,7 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
         bail!("--data {}: no such file or folder", images.display());
     }
     let name = match (&args.scale, images) {
-        (None, Some(images)) if own_images::identify_themselves(images) => None,
+        (None, Some(images)) if identify_themselves(images) => None,
         (name, _) => Some(name.as_deref().unwrap_or(DEFAULT_SCALE)),
     };
     if name.is_none() {

@@ -104,7 +104,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
             "runs": results, "ensemble": ensemble,
         }))?),
         (Format::Text, Some(result)) => {
-            print_test(&format!("ensemble of {}", runs.len()), result, runs[0].config.network.classes)
+            print_test(&format!("ensemble of {}", runs.len()), result, runs[0].config.network.classes);
         }
         _ => {}
     }

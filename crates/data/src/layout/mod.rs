@@ -216,6 +216,26 @@ mod tests {
         }
     }
 
+    /// The division of a folder without splits follows from names, and so does the checksum.
+    #[test]
+    fn other_names_of_the_same_images_are_another_data_set() {
+        let open = |prefix: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            for (class, first) in [("a", 0), ("b", 100)] {
+                fs::create_dir(folder.path().join(class)).unwrap();
+                for number in 0..20 {
+                    let image = encode_png(&[first + number; 48], 4, 4, png::ColorType::Rgb);
+                    fs::write(folder.path().join(format!("{class}/{prefix}{number:02}.png")), image).unwrap();
+                }
+            }
+            Dataset::open(&Manifest::of_images("made", 3, 4), folder.path()).unwrap()
+        };
+        let (one, same, other) = (open("x"), open("x"), open("y"));
+        assert!(one.test_set_aside && one.test.len() == 4 && one.original_sides == Some([4, 4]));
+        assert_eq!(one.checksum, same.checksum);
+        assert_ne!(one.checksum, other.checksum);
+    }
+
     #[test]
     fn tiny_imagenet_labels_its_validation_images_by_the_annotations() {
         let folder = tempfile::tempdir().unwrap();
