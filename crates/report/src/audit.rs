@@ -100,7 +100,7 @@ pub struct Comparison {
     pub delta: f64,
     /// The number of seeds of which both runs have a value.
     pub seeds: usize,
-    /// The number of registered seeds, or of those of the look that decided.
+    /// The number of registered seeds; once complete, of the look that decided.
     pub registered: usize,
     /// The number of seeds that are left out because a run diverged or failed.
     pub left_out: usize,
@@ -295,7 +295,7 @@ impl Comparison {
             direction,
             delta: registered.delta,
             seeds: paired,
-            registered: seeds,
+            registered: if complete { seeds } else { registration.seeds },
             left_out: if complete { seeds.saturating_sub(paired) } else { 0 },
             complete,
             base_value: found.and_then(|_| value(&values[0])),
