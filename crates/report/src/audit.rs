@@ -268,7 +268,9 @@ impl Comparison {
     ) -> Option<Self> {
         let base = report.arms.first()?;
         let registered = registration.arms.iter().find(|other| other.name == arm)?;
-        let arm = report.arms.iter().find(|other| other.name == arm)?;
+        // Runs of the base may be there for another design.
+        let arm =
+            report.arms.iter().find(|other| other.name == arm && other.runs.iter().any(|run| run.begun))?;
         let complete = match registration.looks {
             true => arm.verdict.is_some_and(Verdict::is_decided) || arm.look == Some(registration.seeds),
             false => !arm.interim,

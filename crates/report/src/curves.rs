@@ -186,6 +186,7 @@ pub(crate) mod tests {
                 .flat_map(|epoch| [row(epoch, "train", error), row(epoch, "validation", error)])
                 .collect();
             run.test_top1_error = Some(error);
+            run.begun = true;
             run
         };
         let arm = |(place, name): (usize, &&str)| ArmReport {
