@@ -49,7 +49,10 @@ pub(crate) fn audit(args: &AuditArgs, stop: Arc<AtomicBool>) -> Result<ExitCode>
         let chosen = args.only.is_empty() || args.only.iter().any(|only| only == name);
         let to_train = chosen && ended.is_ok() && !budget.is_spent();
         let mut runs = report(design, &folder, &args.out);
-        if runs.is_ok() && (to_train || !earlier.is_empty()) {
+        if design.draft {
+            reasons.insert(name, "not run: its design is a draft".to_owned());
+        }
+        if runs.is_ok() && !design.draft && (to_train || !earlier.is_empty()) {
             match train(args, design, resolved, &folder, stop.clone(), &earlier, to_train) {
                 Ok(Trained::Runs { failed: some }) => failed |= some > 0,
                 Ok(Trained::Nothing(reason)) => {
@@ -202,9 +205,6 @@ fn train(
     earlier: &FinishedRuns,
     to_train: bool,
 ) -> Result<Trained> {
-    if design.draft {
-        return Ok(Trained::Nothing("not run: its design is a draft".to_owned()));
-    }
     let set = resolved.set();
     let Some(path) = resolved.data(args)? else {
         return Ok(Trained::Nothing(format!(
