@@ -85,7 +85,7 @@ fn page() -> String {
             waiting.extend(found);
         }
     }
-    // What a resolved config has beside the files: the initial weights.
+    // A resolved config has a key that no file has.
     let types = Types::of_run_config();
     let (name, initial) = types.inner(&Types::keys(types.root()).unwrap()["initial"]);
     let name = name.unwrap();

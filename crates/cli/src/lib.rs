@@ -22,6 +22,7 @@ mod own_images;
 mod program;
 mod remedies;
 mod run_page;
+mod shell;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;

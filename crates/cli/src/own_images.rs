@@ -27,7 +27,7 @@ const LAID_OUT: &str = "give a folder or an archive with a folder for each class
 /// A scale, and what a training at it begins with.
 pub(crate) struct Chosen {
     pub(crate) scale: Scale,
-    /// The layers that are drawn anew although the training begins with weights.
+    /// The layers that begin with random weights, although the others begin with trained ones.
     pub(crate) anew: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ fn fitting(data: &Path, own: &OwnArgs, from: Option<&Path>) -> Result<Chosen> {
     let trained = trained.filter(|trained| !same(trained));
     let anew = trained.and_then(|(mut network, _)| network.fc.pop()).map(|layer| layer.name);
     if let Some(layer) = &anew {
-        note(&format!("the weights are for other classes: layer `{layer}` is drawn anew"));
+        note(&format!("the weights are for other classes, so layer `{layer}` begins with random weights"));
     }
     Ok(Chosen { scale, anew: anew.into_iter().collect() })
 }

@@ -207,20 +207,6 @@ impl AuditReport {
         }
     }
 
-    /// Reads `audit.json`.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is not one.
-    pub fn read(path: &Path) -> Result<Self, ReportError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ReportError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        serde_json::from_str(&text)
-            .map_err(|source| ReportError::Audit { path: path.to_owned(), problem: source.to_string() })
-    }
-
     /// Writes `audit.json`, `audit.md` and `audit.html`.
     ///
     /// # Errors

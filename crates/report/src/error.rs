@@ -10,14 +10,6 @@ pub enum ReportError {
     /// The config of an arm cannot be shown.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A file is not the `audit.json` of an audit.
-    #[error("{} is not the result of an audit: {problem}", path.display())]
-    Audit {
-        /// The file.
-        path: PathBuf,
-        /// The problem.
-        problem: String,
-    },
     /// The folder of a run cannot be read.
     #[error("{}: {source}", path.display())]
     Run {

@@ -151,6 +151,26 @@ mod tests {
         assert_eq!([224, 64, 32, 28, 1].map(resized), [256, 72, 36, 32, 1]);
     }
 
+    /// docs/data.md quotes the numbers above.
+    #[test]
+    fn the_document_has_these_numbers() {
+        let [[least, most], [least_from, most_from]] = EPOCHS;
+        let document = include_str!("../../../docs/data.md");
+        for text in [
+            format!("about {},000 updates ({} with `--from`)", UPDATES[0] / 1000, UPDATES[1]),
+            format!("{least} to {most} epochs ({least_from} to {most_from})"),
+            format!("batches of 32 (128 above {},000 images)", FEW_IMAGES / 1000),
+            format!(
+                "rate {} ({})",
+                images(9, None, false).recipe().learning_rate,
+                images(9, None, true).recipe().learning_rate
+            ),
+            format!("`{}` with inputs of {} pixels", NETWORK.0, NETWORK.1),
+        ] {
+            assert!(document.contains(&text), "no `{text}`");
+        }
+    }
+
     #[test]
     fn networks_fit_the_classes_and_recipes_the_number_of_images() {
         for (own, network, size, epochs) in [

@@ -193,6 +193,18 @@ mod tests {
         Registration::load(&[BuiltIn { name: "r", toml: text }], "r")
     }
 
+    /// The numbers of seeds and differences that designs quote.
+    #[test]
+    fn designs_say_what_their_seeds_detect() {
+        let last = |seeds: usize, arms: usize| crate::design::Design::new(seeds, arms).looks;
+        let lrn = last(64, 2)[3];
+        assert!(lrn.seeds == 32 && power(0.5, 0.68, 32, lrn.level) > 0.8);
+        let pooling = last(64, 1)[4].level;
+        assert!(power(0.25, 0.6, 64, pooling) > 0.8);
+        let within = |seeds: usize| crate::power::power_equivalence(0.0, 0.6, seeds, 0.045, pooling);
+        assert!(within(1_800) < 0.8 && within(1_900) > 0.8, "{} {}", within(1_800), within(1_900));
+    }
+
     #[test]
     fn what_cannot_decide_is_refused() {
         assert!(loaded("seeds = 16", "seeds = 16").is_ok());

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::args::{Format, SlurmArgs};
 use crate::output::print;
+use crate::shell::quoted;
 use alexnet_study::Study;
 
 /// The maximum number of restarts of a run. A run that is stopped more often has another problem.
@@ -105,18 +106,4 @@ fn script(args: &SlurmArgs, study: &Study, folder: &Path, arguments: &[String]) 
         command.join(" ")
     );
     Ok(text)
-}
-
-/// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn words_are_literal() {
-        assert_eq!(super::quoted("a b"), "'a b'");
-        assert_eq!(super::quoted("it's"), "'it'\\''s'");
-    }
 }

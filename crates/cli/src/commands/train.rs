@@ -1,6 +1,5 @@
 //! `experiments train`: trains one run.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -20,6 +19,7 @@ use crate::output::print;
 use crate::own_images::{self, Chosen};
 use crate::remedies::describe_training;
 use crate::run_page;
+use crate::shell::word;
 
 /// Sets the learning rates of layers to zero.
 fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
@@ -32,13 +32,6 @@ fn freeze(network: &mut Network, layers: &[String]) -> Result<()> {
         (update.weight_rate, update.bias_rate) = (0.0, 0.0);
     }
     Ok(())
-}
-
-/// Returns a path as a word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |letter: char| letter.is_alphanumeric() || "-_./".contains(letter);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// `experiments train`.
@@ -123,7 +116,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
             let page = run_page::write(&run, Some(&data), &run_page::folder_of(&run))?;
             print(&format!("{}: curves, confusions and pictures", page.display()));
             print(&format!("{}: run.json, metrics.jsonl, result.json, weights.bpk", run.folder.display()));
-            print(&format!("experiments predict {} photo.jpg", quoted(&run.folder)));
+            print(&format!("experiments predict {} photo.jpg", word(&run.folder.display().to_string())));
         }
     }
     Ok(())
