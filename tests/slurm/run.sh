@@ -10,9 +10,17 @@ work="$(mktemp -d)"
 host="$(hostname -s)"
 cores="$(nproc)"
 
+# The controller saves its state while it ends, so its folder is removed only when the daemons are gone.
 stop() {
+  local name pid
   for name in slurmd slurmctld munged; do
-    [ -f "$work/$name.pid" ] && kill "$(cat "$work/$name.pid")" 2>/dev/null || true
+    pid="$(cat "$work/$name.pid" 2>/dev/null)" || continue
+    kill "$pid" 2>/dev/null || continue
+    for _ in $(seq 300); do
+      kill -0 "$pid" 2>/dev/null || continue 2
+      sleep 0.1
+    done
+    kill -9 "$pid" 2>/dev/null || true
   done
   rm -rf "$work"
 }
