@@ -74,6 +74,18 @@ impl Codes {
         }
     }
 
+    /// Returns the bits of a code, in the order of its numbers.
+    ///
+    /// # Panics
+    /// If there is no such code.
+    pub fn code(&self, row: usize) -> Vec<bool> {
+        let set = |bit: usize| match &self.words {
+            Words::Short(words) => words[row] >> bit & 1 == 1,
+            Words::Long(words) => words[row * self.bits.div_ceil(64) + bit / 64] >> (bit % 64) & 1 == 1,
+        };
+        (0..self.bits).map(set).collect()
+    }
+
     /// Returns whether there are no codes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -11,6 +11,7 @@ mod config_page;
 mod config_schema;
 mod contact_sheet;
 mod data_sets;
+mod drawings;
 mod environment;
 mod first_layer;
 mod interrupted;
@@ -23,6 +24,7 @@ mod program;
 mod remedies;
 mod run_page;
 mod shell;
+mod trained;
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 use crate::args::Origin;
 use crate::classes::outputs;
 use crate::commands::fetch;
-use crate::data_sets::fetched;
+use crate::data_sets::{fetched, manifest};
+use crate::trained;
 use crate::output::{self, can_redraw, note};
 
 /// The address of torchvision's weights and the first digits of their SHA-256, which are part of the file
@@ -32,10 +33,15 @@ pub(crate) const PUBLISHED: [(&str, f64, f64, &str); 3] = [
     ("caffenet", 57.4, 80.4, "Caffe's readme, one view"),
 ];
 
+/// The entry of a file's metadata that names the data set on which the weights were trained.
+pub(crate) const DATA_SET: &str = "data-set";
+
 /// Weights with everything that is needed to use them, and their file.
 pub(crate) struct Loaded {
     path: PathBuf,
     inner: alexnet_weights::Loaded,
+    /// The data set on which they were trained, if it is known.
+    data_set: Option<String>,
 }
 
 impl Deref for Loaded {
@@ -52,6 +58,10 @@ impl Loaded {
     pub(crate) fn open(name: &Path, origin: &Origin) -> Result<Self> {
         let Opened { path, run, weights } =
             Opened::new(name, origin.preset.is_some() && origin.preprocessing.is_some())?;
+        let data_set = match &run {
+            Some(run) => Some(run.config.data.set.clone()),
+            None => weights.metadata.get(DATA_SET).cloned(),
+        };
         let asked = origin.preprocessing.as_deref().map(preparation).transpose()?;
         let mut known = match &run {
             Some(run) => run.known(asked)?,
@@ -76,7 +86,19 @@ impl Loaded {
             };
             note(&format!("note: {} {assumption} (`{option}`)", path.display()));
         }
-        Ok(Self { path, inner })
+        Ok(Self { path, inner, data_set })
+    }
+
+    /// Returns the name of the data set on which the weights were trained, if it is known.
+    pub(crate) fn data_set(&self) -> Option<&str> {
+        self.data_set.as_deref()
+    }
+
+    /// Returns the name of the data set to use: the requested one, or else that of the training, unless the images are
+    /// given.
+    pub(crate) fn data_set_or<'a>(&'a self, data: Option<&Path>, asked: Option<&'a str>) -> Option<&'a str> {
+        let known = |set: &&str| data.is_none() && manifest(set).is_ok();
+        asked.or_else(|| self.data_set().filter(known))
     }
 
     /// Returns the output for each class of the data.
@@ -249,10 +271,16 @@ pub(crate) fn run_of(path: &Path) -> Result<Option<Run>> {
     Ok(there.map(Run::open).transpose()?)
 }
 
-/// Returns the file that a name denotes. Looks for `torchvision` in the usual caches and downloads it if it
-/// is in none.
+/// Returns the file that a name denotes: an existing file, weights that come with this project, or `torchvision`. Looks for
+/// `torchvision` in the usual caches and downloads it if it is in none.
 pub(crate) fn find(name: &Path) -> Result<PathBuf> {
-    if name != Path::new("torchvision") || name.exists() {
+    if name.exists() {
+        return Ok(name.to_owned());
+    }
+    if let Some(trained) = trained::find(name) {
+        return Ok(trained);
+    }
+    if name != Path::new("torchvision") {
         return Ok(name.to_owned());
     }
     let (url, hash) = TORCHVISION;

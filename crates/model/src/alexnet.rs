@@ -62,9 +62,9 @@ pub enum Mode<'a> {
     Evaluation,
 }
 
-/// The arguments of an [`AlexNet::forward_observed`] callback: layer, stage, tower and the stage's input
-/// maps.
-pub type Observe<'a> = &'a mut dyn FnMut(&str, &Stage, usize, &Tensor<4>);
+/// A callback of [`AlexNet::forward_observed`]. It receives a layer, a stage, a tower and the stage's input
+/// maps, and returns the maps with which the network goes on. No stage: the maps are the layer's output.
+pub type Observe<'a> = &'a mut dyn FnMut(&str, Option<&Stage>, usize, Tensor<4>) -> Tensor<4>;
 
 impl AlexNet {
     /// Returns the logits: class scores before the softmax.
@@ -74,11 +74,12 @@ impl AlexNet {
     ///   minus the training mean
     /// - output: `[batch, classes]`
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        self.run(&self.plan, images, mode, &mut |_, _, _, _| {}, None)
+        self.run(&self.plan, images, mode, &mut |_, _, _, maps| maps, None)
     }
 
-    /// [`forward`](Self::forward) with each stage of maps computed separately. Before each stage, `observe`
-    /// receives the layer's name, the stage, the tower and the maps `[batch, channels, height, width]`.
+    /// [`forward`](Self::forward) with each stage of maps computed separately. Before each stage and at the
+    /// end of each convolutional layer, `observe` receives the maps `[batch, channels, height, width]`, and
+    /// returns those that take their place.
     pub fn forward_observed(&self, images: Tensor<4>, mode: Mode, observe: Observe) -> Tensor<2> {
         self.run(&Plan::plain(&self.network), images, mode, observe, None)
     }
@@ -95,7 +96,7 @@ impl AlexNet {
         let mut names = self.network.conv.iter().map(|layer| &layer.name);
         let known = names.any(|name| name == layer) || self.network.fc.iter().any(|fc| fc.name == layer);
         assert!(known, "there is no layer `{layer}`");
-        self.run(&self.plan, images, Mode::Evaluation, &mut |_, _, _, _| {}, Some(layer))
+        self.run(&self.plan, images, Mode::Evaluation, &mut |_, _, _, maps| maps, Some(layer))
     }
 
     /// Runs the layers in order, up to the logits or to the end of layer `until`.
@@ -146,14 +147,15 @@ impl AlexNet {
         let config = &self.network.conv[index];
         let towers = self.conv[index].towers.iter().zip(inputs).enumerate();
         let feature_maps = towers.map(|(tower, (layer, feature_maps))| {
-            steps.iter().fold(feature_maps, |x, step| match step {
+            let output = steps.iter().fold(feature_maps, |x, step| match step {
                 Step::Product { relu, pool, .. } => self.convolve(index, layer, x, *relu, pool.as_ref()),
                 Step::LrnPool(lrn, pool) => self.operations.lrn_max_pool2d(x, lrn, pool),
                 Step::Stage(stage) => {
-                    observe(&config.name, stage, tower, &x);
+                    let x = observe(&config.name, Some(stage), tower, x);
                     self.map_stage(stage, layer, x, &format!("{}.{tower}", config.name), mode)
                 }
-            })
+            });
+            observe(&config.name, None, tower, output)
         });
         feature_maps.collect()
     }
@@ -317,7 +319,7 @@ impl AlexNet {
     /// # Panics
     /// If there is no convolutional layer `index`.
     pub fn conv_layer(&self, index: usize, inputs: Vec<Tensor<4>>, mode: Mode) -> Vec<Tensor<4>> {
-        self.run_conv(index, &self.plan.conv[index], inputs, mode, &mut |_, _, _, _| {})
+        self.run_conv(index, &self.plan.conv[index], inputs, mode, &mut |_, _, _, maps| maps)
     }
 
     /// Runs a fully connected layer and its stages on each tower's input and returns each tower's output.

@@ -4,6 +4,8 @@ mod audit;
 mod chart;
 mod curves;
 mod error;
+mod figure;
+mod figures_page;
 mod files;
 mod forest;
 mod label_efficiency;
@@ -17,6 +19,8 @@ mod table;
 
 pub use audit::{AuditReport, Comparison, DesignFile, SettingReport, StatementReport};
 pub use error::ReportError;
+pub use figure::{Anchor, Curve, FIGURE_COLOURS, FIGURE_WIDTH, Figure, FigureError, FinishedFigure, Picture};
+pub use figures_page::figures_page;
 pub use page::{Page, Section};
 pub use power::Power;
 pub use predictions::{PredictedImage, predictions_page};

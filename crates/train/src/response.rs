@@ -36,12 +36,13 @@ pub(crate) fn responses(model: &Classifier, loader: &Loader) -> Result<Vec<LrnRe
     let batch = batch?;
     let mut layers: Vec<(String, Vec<f32>)> = Vec::new();
     model.network().forward_observed(batch.images, Mode::Evaluation, &mut |layer, stage, _, maps| {
-        let Stage::Lrn(lrn) = stage else { return };
+        let Some(Stage::Lrn(lrn)) = stage else { return maps };
         let values = to_host(lrn_scale(maps.clone(), lrn).div_scalar(lrn.k));
         match layers.last_mut() {
             Some((name, all)) if name == layer => all.extend(values),
             _ => layers.push((layer.to_owned(), values)),
         }
+        maps
     });
     let quantile =
         |sorted: &[f32], share: f64| f64::from(sorted[((sorted.len() - 1) as f64 * share) as usize]);

@@ -54,7 +54,22 @@ impl Weights {
     /// # Errors
     /// If a tensor has more or fewer numbers than its shape says.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WeightsError> {
-        safetensors::write(self)
+        safetensors::write(self, false)
+    }
+
+    /// Returns the bytes of a safetensors file of 16-bit numbers, which are rounded to 11 bits.
+    ///
+    /// # Errors
+    /// If a tensor has more or fewer numbers than its shape says, or a finite number over 65,504.
+    pub fn to_half_bytes(&self) -> Result<Vec<u8>, WeightsError> {
+        let large = |value: &f32| value.is_finite() && !half::f16::from_f32(*value).is_finite();
+        for (name, tensor) in &self.tensors {
+            if let Some(value) = tensor.values.iter().find(|value| large(value)) {
+                let problem = format!("{value} is too large for a 16-bit number");
+                return Err(WeightsError::Tensor { tensor: name.clone(), problem });
+            }
+        }
+        safetensors::write(self, true)
     }
 }
 
@@ -86,6 +101,22 @@ mod tests {
         let mut wrong = weights();
         wrong.tensors.values_mut().next().unwrap().values.pop();
         assert!(wrong.to_bytes().is_err());
+    }
+
+    #[test]
+    fn half_precision_rounds_and_refuses_what_is_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let of = |value: f32| Weights {
+            tensors: [("a".to_owned(), Tensor { shape: vec![2], values: vec![value, 0.1] })].into(),
+            ..weights()
+        };
+        std::fs::write(&path, of(65_504.0).to_half_bytes().unwrap()).unwrap();
+        let read = Weights::read(&path).unwrap();
+        assert_eq!(read.tensors["a"].values, [65_504.0, 0.099_975_586]);
+        assert_eq!(read.metadata, weights().metadata);
+        let error = of(65_520.0).to_half_bytes().unwrap_err().to_string();
+        assert_eq!(error, "tensor `a`: 65520 is too large for a 16-bit number");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::path::Path;
 use ::safetensors::tensor::TensorView;
 use ::safetensors::{Dtype, SafeTensorError, SafeTensors, serialize};
 
+use half::f16;
+
 use crate::tensors::{Kind, named, problem, shortened};
 use crate::{Tensor, Weights, WeightsError};
 
@@ -43,17 +45,19 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     Ok(weights)
 }
 
-/// Returns the bytes of a file.
-pub(crate) fn write(weights: &Weights) -> Result<Vec<u8>, WeightsError> {
-    let bytes: Vec<(&String, &Tensor, Vec<u8>)> = weights
-        .tensors
-        .iter()
-        .map(|(name, tensor)| {
-            (name, tensor, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
-        .collect();
+/// Returns the bytes of a file of 32-bit or 16-bit numbers.
+pub(crate) fn write(weights: &Weights, half: bool) -> Result<Vec<u8>, WeightsError> {
+    let bytes = |values: &[f32]| -> Vec<u8> {
+        match half {
+            true => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+            false => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    };
+    let bytes: Vec<(&String, &Tensor, Vec<u8>)> =
+        weights.tensors.iter().map(|(name, tensor)| (name, tensor, bytes(&tensor.values))).collect();
     let views = bytes.iter().map(|(name, tensor, bytes)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes);
+        let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+        let view = TensorView::new(dtype, tensor.shape.clone(), bytes);
         let wrong = |error: SafeTensorError| WeightsError::Tensor {
             tensor: (*name).clone(),
             problem: error.to_string(),

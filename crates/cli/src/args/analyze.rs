@@ -25,6 +25,13 @@ pub(crate) enum AnalyzeCommand {
     Occlusion(OcclusionArgs),
     /// Draw the gradient of the class logit with respect to the pixels
     Saliency(SaliencyArgs),
+    /// Draw the feature maps that raise the class logit, weighted by their gradients
+    #[command(name = "grad-cam", alias = "gradcam")]
+    GradCam(GradCamArgs),
+    /// Draw the images of a data set by the two principal components of their features
+    Embedding(EmbeddingArgs),
+    /// Draw how often each class is taken for each other
+    Confusion(ConfusionArgs),
 }
 
 /// The weights to analyze and the output folder.
@@ -144,6 +151,15 @@ pub(crate) struct MapsArgs {
     /// Number of images of the data set used to find inactive units [default: 1000]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) images: Option<usize>,
+    /// Draw this layer only
+    #[arg(long)]
+    pub(crate) layer: Option<String>,
+    /// Draw all maps of a layer, not only 64
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Side of a map's pixel in pixels of the picture [default: maps of at least 40 pixels]
+    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    pub(crate) zoom: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -234,4 +250,47 @@ pub(crate) struct OcclusionArgs {
 pub(crate) struct SaliencyArgs {
     #[command(flatten)]
     pub(crate) evidence: EvidenceArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze grad-cam torchvision photograph.jpg --class 207")]
+pub(crate) struct GradCamArgs {
+    #[command(flatten)]
+    pub(crate) evidence: EvidenceArgs,
+    /// Convolutional layer of the feature maps [default: the last]
+    ///
+    /// The maps are those before the layer's pooling.
+    #[arg(long)]
+    pub(crate) layer: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments analyze embedding mini\n\
+    \x20 experiments analyze embedding RUN --data cifar10-images.tar --set cifar10 --layer conv5")]
+pub(crate) struct EmbeddingArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) data: SetArgs,
+    /// Layer of the features [default: last hidden]
+    #[arg(long)]
+    pub(crate) layer: Option<String>,
+    /// Number of random test images
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 1000)]
+    pub(crate) images: usize,
+    /// Seed for sampling images
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n\
+    \x20 experiments analyze confusion mini")]
+pub(crate) struct ConfusionArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    #[command(flatten)]
+    pub(crate) data: SetArgs,
 }

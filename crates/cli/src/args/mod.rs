@@ -6,6 +6,7 @@ mod audit;
 mod bench;
 mod config;
 mod data;
+mod figures;
 mod groups;
 mod run;
 mod values;
@@ -15,14 +16,15 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use ablation::{AblationArgs, PowerArgs, ReportArgs, SlurmArgs, SubmitCommand, WorkArgs};
 pub(crate) use analyze::{
-    AnalyzeCommand, CodesArgs, EvidenceArgs, GalleryArgs, KernelsArgs, LocalizeArgs, LookArgs, MapsArgs,
-    NearestArgs, OcclusionArgs, PredictionsArgs,
+    AnalyzeCommand, CodesArgs, ConfusionArgs, EmbeddingArgs, EvidenceArgs, GalleryArgs, GradCamArgs,
+    KernelsArgs, LocalizeArgs, LookArgs, MapsArgs, NearestArgs, OcclusionArgs, PredictionsArgs,
 };
 pub(crate) use audit::AuditArgs;
 pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
 pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
-pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs};
+pub(crate) use figures::FiguresArgs;
+pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs, SetArgs};
 pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};
@@ -88,6 +90,10 @@ pub(crate) enum Command {
     /// Analyze a network: kernels, feature maps, errors, nearest images, codes, boxes, saliency
     #[command(subcommand)]
     Analyze(AnalyzeCommand),
+    /// Draw a set of figures for a lecture, as SVG and PNG with captions
+    ///
+    /// They need no download: weights, curves, verdicts and images are in the repository.
+    Figures(FiguresArgs),
     /// Measure training or inference speed, layer by layer, with synthetic images
     Bench(BenchArgs),
     /// Print a shell completion script

@@ -12,14 +12,14 @@ use super::values::{PredictFormat, at_least_one, views};
 pub(crate) enum WeightsCommand {
     /// List the tensors of a weights file and the networks that fit them
     Inspect {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         output: FormatArgs,
     },
     /// Convert weights to burnpack (`.bpk`), the format of this project
     Import {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
@@ -36,7 +36,7 @@ pub(crate) enum WeightsCommand {
         \x20 experiments weights export RUN --out weights.safetensors\n\
         \x20 experiments weights export RUN --names torchvision --out for-pytorch.safetensors")]
     Export {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
+        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
@@ -48,6 +48,9 @@ pub(crate) enum WeightsCommand {
         /// `ours`: conv1.weight, fc6.bias. `torchvision`: features.0.weight, classifier.1.bias.
         #[arg(long, value_enum, default_value_t = NamesArg::Ours, hide_possible_values = true)]
         names: NamesArg,
+        /// Store 16-bit numbers, rounded, in half the space
+        #[arg(long)]
+        half: bool,
     },
 }
 
@@ -67,7 +70,7 @@ pub(crate) enum NamesArg {
     \x20 experiments predict bvlc_alexnet.caffemodel photograph.jpg --mean imagenet_mean.binaryproto\n\
     \x20 experiments predict torchvision photograph.jpg --logits out.safetensors --features fc7")]
 pub(crate) struct PredictArgs {
-    /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or `torchvision`
+    /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
     ///
     /// `torchvision` is taken from PyTorch's cache or downloaded.
     pub(crate) weights: PathBuf,

@@ -3,26 +3,30 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{Loader, Preprocessing, Split, Views, atomic_write};
+use alexnet_data::{Class, Loader, Preprocessing, Split, Views, atomic_write};
 use alexnet_model::{AlexNet, Mode};
 use alexnet_ops::Key;
+use alexnet_report::FinishedFigure;
 use alexnet_train::{averaged_softmax, for_each_image};
 use anyhow::{Context, Result, anyhow, bail};
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::args::{AnalyzeCommand, LookArgs};
+use crate::args::{AnalyzeCommand, GalleryArgs, LookArgs, SetArgs};
 use crate::batch::{BATCH, batch, values, workers};
 use crate::contact_sheet::Canvas;
 use crate::interrupted::Interrupted;
-use crate::loaded::Loaded;
+use crate::data_sets::open_test;
+use crate::loaded::{Loaded, run_of};
 use crate::machine::backend;
 use crate::output::print;
 
-mod codes;
-mod evidence;
-mod features;
+pub(crate) mod codes;
+pub(crate) mod confusion;
+pub(crate) mod embedding;
+pub(crate) mod evidence;
+pub(crate) mod features;
 mod kernels;
 mod localize;
 mod maps;
@@ -42,7 +46,10 @@ pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> 
         AnalyzeCommand::Codes(args) => codes::codes(&args, stop),
         AnalyzeCommand::Localize(args) => localize::localize(&args, stop),
         AnalyzeCommand::Occlusion(args) => evidence::occlusion(&args, stop),
-        AnalyzeCommand::Saliency(args) => evidence::saliency(&args.evidence),
+        AnalyzeCommand::Saliency(args) => evidence::saliency(&args.evidence, stop),
+        AnalyzeCommand::GradCam(args) => evidence::grad_cam(&args, stop),
+        AnalyzeCommand::Embedding(args) => embedding::embedding(&args, stop),
+        AnalyzeCommand::Confusion(args) => confusion::confusion(&args, stop),
     }
 }
 
@@ -50,15 +57,15 @@ pub(crate) fn analyze(command: AnalyzeCommand, stop: &AtomicBool) -> Result<()> 
 const TILE: usize = 128;
 
 /// A network to analyse.
-struct Inspector {
-    loaded: Loaded,
-    model: AlexNet,
-    device: Device,
+pub(crate) struct Inspector {
+    pub(crate) loaded: Loaded,
+    pub(crate) model: AlexNet,
+    pub(crate) device: Device,
     out: PathBuf,
 }
 
 impl Inspector {
-    fn open(args: &LookArgs) -> Result<Self> {
+    pub(crate) fn open(args: &LookArgs) -> Result<Self> {
         let loaded = Loaded::open(&args.weights, &args.origin)?;
         let device = backend(args.machine.backend)?.device()?;
         let model = loaded.model(&device)?;
@@ -66,22 +73,33 @@ impl Inspector {
         Ok(Self { loaded, model, device, out: args.out.clone() })
     }
 
-    fn preprocessing(&self) -> &Preprocessing {
+    pub(crate) fn preprocessing(&self) -> &Preprocessing {
         &self.loaded.preprocessing
     }
 
     /// Returns `[channels, side]` of an input.
-    fn input(&self) -> [usize; 2] {
+    pub(crate) fn input(&self) -> [usize; 2] {
         [self.loaded.network.input.channels, self.preprocessing().crop]
     }
 
+    /// Opens the test images of the requested data, or of the data set of the training.
+    fn test_images(&self, args: &LookArgs, data: &SetArgs) -> Result<(Split, Vec<Class>, &'static str)> {
+        let set = self.loaded.data_set_or(data.data.as_deref(), data.set.as_deref());
+        open_test(run_of(&args.weights)?.as_ref(), data.data.as_deref(), set)
+    }
+
+    /// Returns the name of the data set to search, if it has one.
+    fn gallery_set<'a>(&'a self, args: &'a GalleryArgs) -> Option<&'a str> {
+        self.loaded.data_set_or(args.inside.as_deref(), args.set.as_deref())
+    }
+
     /// Returns the centre views of images of a split, concatenated.
-    fn views(&self, split: &Split, images: &[usize]) -> Result<Vec<f32>> {
+    pub(crate) fn views(&self, split: &Split, images: &[usize]) -> Result<Vec<f32>> {
         let view = |&image: &usize| split.views(image, self.preprocessing(), Views::Centre);
         Ok(images.par_iter().map(view).collect::<Result<Vec<_>, _>>()?.concat())
     }
 
-    fn tensor(&self, inputs: Vec<f32>) -> Tensor<4> {
+    pub(crate) fn tensor(&self, inputs: Vec<f32>) -> Tensor<4> {
         let [channels, side] = self.input();
         let count = inputs.len() / (channels * side * side);
         batch(inputs, [count, channels, side], &self.device)
@@ -116,7 +134,7 @@ impl Inspector {
     }
 
     /// Computes the class probabilities of some inputs, `[inputs, classes]`.
-    fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
+    pub(crate) fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
         let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
         let each = scores.chunks_exact(self.loaded.network.classes).map(|scores| self.softmax(scores));
         Ok(each.collect::<Result<Vec<_>>>()?.concat())
@@ -130,6 +148,11 @@ impl Inspector {
         Ok(())
     }
 
+    /// Writes a figure as SVG and as PNG.
+    fn write_figure(&self, name: &str, figure: &FinishedFigure) -> Result<()> {
+        write_figure(&self.out, name, figure)
+    }
+
     fn draw(&self, name: &str, canvas: &Canvas) -> Result<()> {
         let path = self.out.join(name);
         canvas.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -138,9 +161,19 @@ impl Inspector {
     }
 }
 
+/// Writes a figure as SVG, and as PNG of two pixels a unit.
+pub(crate) fn write_figure(folder: &Path, name: &str, figure: &FinishedFigure) -> Result<()> {
+    for (ending, bytes) in [("svg", figure.svg.clone().into_bytes()), ("png", figure.png(2.0)?)] {
+        let path = folder.join(format!("{name}.{ending}"));
+        atomic_write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        print(&path.display().to_string());
+    }
+    Ok(())
+}
+
 /// Returns an error if a stop was requested. Unfinished results are lost, except features, which are already
 /// on disk.
-fn check_stop(stop: &AtomicBool) -> Result<()> {
+pub(crate) fn check_stop(stop: &AtomicBool) -> Result<()> {
     match stop.load(Ordering::SeqCst) {
         true => Err(Interrupted("interrupted; features that were extracted are kept".to_owned()).into()),
         false => Ok(()),
@@ -148,7 +181,7 @@ fn check_stop(stop: &AtomicBool) -> Result<()> {
 }
 
 /// Returns images in a random order that depends only on the seed.
-fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     use rand_chacha::rand_core::Rng;
     let key = |image: usize| Key::new([seed, image as u64, 0, Key::word("analyze")]).rng().next_u64();
     let mut order: Vec<(u64, usize)> = (0..count).map(|image| (key(image), image)).collect();
@@ -168,7 +201,7 @@ fn photographs(look: &Inspector, paths: &[PathBuf]) -> Result<Vec<f32>> {
 }
 
 /// Returns a label for each output of the network, from the data's classes or else from the weights.
-fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) -> Vec<String> {
+pub(crate) fn names(loaded: &Loaded, classes: &[Class], outputs: &[usize]) -> Vec<String> {
     let mut names = loaded.labels();
     for (class, &output) in classes.iter().zip(outputs) {
         let name = class.name.split(',').next().unwrap_or_default();
@@ -178,7 +211,7 @@ fn names(loaded: &Loaded, classes: &[alexnet_data::Class], outputs: &[usize]) ->
 }
 
 /// Returns the indices of the largest numbers, largest first.
-fn largest(numbers: &[f32], count: usize) -> Vec<usize> {
+pub(crate) fn largest(numbers: &[f32], count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..numbers.len()).collect();
     order.sort_by(|a, b| numbers[*b].total_cmp(&numbers[*a]));
     order.truncate(count);

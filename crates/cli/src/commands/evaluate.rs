@@ -18,11 +18,12 @@ use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::{note, print};
 use crate::remedies::describe_training;
+use crate::trained;
 
 /// `experiments evaluate`.
 pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let [one] = args.runs.as_slice()
-        && (one.is_file() || one == Path::new("torchvision"))
+        && (one.is_file() || one == Path::new("torchvision") || (!one.exists() && trained::find(one).is_some()))
     {
         return evaluate_weights::evaluate_weights(args, one, &stop);
     }

@@ -10,6 +10,7 @@ use crate::data_sets::{find_data, manifest, with_files};
 use crate::output::print;
 use crate::program::program;
 use crate::remedies::describe;
+use crate::trained;
 
 /// `experiments list`.
 pub(crate) fn list() {
@@ -39,6 +40,11 @@ pub(crate) fn list() {
         let first = file.toml.lines().next();
         Ok(first.and_then(|line| line.strip_prefix("# ")).unwrap_or_default().to_owned())
     });
+    print("\ntrained weights");
+    for name in trained::names() {
+        let about = trained::about(&name).unwrap_or_default();
+        print(&format!("  {name:<25} {about}"));
+    }
     print("\nbackends in this build");
     for backend in Backend::in_this_build() {
         let state = match backend.device() {

@@ -1,7 +1,7 @@
 //! The commands and their implementations.
 
 mod ablation;
-mod analyze;
+pub(crate) mod analyze;
 mod audit;
 mod bench;
 mod bench_data;
@@ -11,6 +11,7 @@ mod data_show;
 mod evaluate;
 mod evaluate_weights;
 pub(crate) mod fetch;
+mod figures;
 mod list;
 mod model;
 mod predict;
@@ -58,10 +59,11 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Weights(WeightsCommand::Import { file, origin, out }) => {
             weights::import(&file, &origin, &out)?;
         }
-        Command::Weights(WeightsCommand::Export { file, origin, out, names }) => {
-            weights::export(&file, &origin, &out, names)?;
+        Command::Weights(WeightsCommand::Export { file, origin, out, names, half }) => {
+            weights::export(&file, &origin, &out, names, half)?;
         }
         Command::Analyze(command) => analyze::analyze(command, &stop)?,
+        Command::Figures(args) => figures::figures(&args, &stop)?,
         Command::Predict(args) => predict::predict(&args, &stop)?,
         Command::Bench(args) => bench::bench(&args)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&manifest(&name)?, &stop)?,

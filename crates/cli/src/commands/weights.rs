@@ -11,7 +11,7 @@ use alexnet_weights::{NETWORK, Names, Weights, metadata_beside};
 use anyhow::{Context, Result, bail};
 
 use crate::args::{Format, NamesArg, Origin};
-use crate::loaded::{Loaded, find, is_record, read, refuse_input, run_of};
+use crate::loaded::{DATA_SET, Loaded, find, is_record, read, refuse_input, run_of};
 use crate::machine::backend;
 use crate::output::{note, print};
 
@@ -79,7 +79,7 @@ fn not_finite(values: &[f32]) -> usize {
 }
 
 /// `experiments weights export`.
-pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) -> Result<()> {
+pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg, half: bool) -> Result<()> {
     refuse_input("--out", out, [&file.to_owned()])?;
     let loaded = Loaded::open(file, origin)?;
     let names = match names {
@@ -91,7 +91,10 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg) 
         note_on_torchvision(&loaded.network, &weights)?;
     }
     weights.metadata.extend(loaded.metadata());
-    write(out, &weights.to_bytes()?)?;
+    if let Some(set) = loaded.data_set() {
+        weights.metadata.insert(DATA_SET.to_owned(), set.to_owned());
+    }
+    write(out, &if half { weights.to_half_bytes()? } else { weights.to_bytes()? })?;
     print(&format!("{}: the weights of `{}`", out.display(), loaded.network.name));
     Ok(())
 }

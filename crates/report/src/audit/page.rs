@@ -5,6 +5,7 @@ use std::path::Path;
 use super::markdown::{interval, number, signed, unit};
 use super::{AuditReport, Comparison, StatementReport};
 use crate::chart::{Axis, Chart, Frame, escaped};
+use crate::figure::{Figure, FinishedFigure};
 use crate::page::document;
 use crate::page::markup::{encoded, head, table};
 
@@ -54,6 +55,21 @@ impl AuditReport {
             rows += &row(statement, folder);
         }
         table("statements", "Statements", &heads, &rows)
+    }
+
+    /// Returns the statements that have an interval as a figure.
+    pub fn figure(&self) -> Option<FinishedFigure> {
+        let tested = self.statements.iter().filter_map(|statement| statement.comparison.as_ref()?.difference);
+        let height = 30.0 * tested.count() as f64 + 60.0;
+        let mut figure = Figure::new("What is decided of the paper's statements");
+        figure.embed(0.0, &self.chart()?, height);
+        Some(figure.finish(&format!(
+            "{}: {} statements, of which those with an interval are drawn. Right of 0: as the paper says. Each difference is divided by \
+             its δ, the difference that counts as none (shaded). Squares: means over seeds; thick lines: 95 % intervals; thin lines: \
+             the adjusted intervals, which give the verdicts; dashed: the paper's effect, relative to this base.",
+            self.about,
+            self.statements.len(),
+        )))
     }
 
     /// Draws the statements that have an interval.

@@ -47,7 +47,7 @@ impl Gallery {
         stop: &AtomicBool,
     ) -> Result<Self> {
         let layer = layer(look, args.layer.as_deref(), usual)?;
-        let (split, classes, name) = open_split(args.inside.as_deref(), args.set.as_deref(), true)?;
+        let (split, classes, name) = open_split(args.inside.as_deref(), look.gallery_set(args), true)?;
         check_apart(name, apart_from)?;
         let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(look, &split, args)?);
         let file = extracted(look, &split, &layer, &format!("features-{layer}.f32"), &of, stop)?;
@@ -62,7 +62,7 @@ impl Gallery {
         count: usize,
         seed: u64,
     ) -> Result<Asked> {
-        let (test, _, name) = open_split(args.inside.as_deref(), args.set.as_deref(), false)?;
+        let (test, _, name) = open_split(args.inside.as_deref(), look.gallery_set(args), false)?;
         check_apart(self.name, Some(name))?;
         let chosen: Vec<usize> = shuffled(test.len(), seed).into_iter().take(count).collect();
         Ok(Asked { views: look.views(&test, &chosen)?, test, chosen })
@@ -102,7 +102,7 @@ fn check_apart(gallery: &str, asked: Option<&str>) -> Result<()> {
 }
 
 /// Returns the requested layer, or else the usual one, or the last hidden one.
-fn layer(look: &Inspector, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
+pub(crate) fn layer(look: &Inspector, asked: Option<&str>, usual: Option<&str>) -> Result<String> {
     let network = &look.loaded.network;
     let layers: Vec<&str> = network.conv.iter().map(|layer| layer.name.as_str()).collect();
     let layers: Vec<&str> = layers.into_iter().chain(network.fc.iter().map(|fc| fc.name.as_str())).collect();

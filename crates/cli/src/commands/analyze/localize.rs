@@ -99,7 +99,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     let look = Inspector::open(&args.look)?;
     let last_conv = look.loaded.network.conv.last().map(|layer| layer.name.clone());
     let (test, classes, test_name) =
-        open_split(args.gallery.inside.as_deref(), args.gallery.set.as_deref(), false)?;
+        open_split(args.gallery.inside.as_deref(), look.gallery_set(&args.gallery), false)?;
     let outputs = look.loaded.outputs(&classes)?;
     let test_boxes = Boxed::of(&look, &test, test_name, stop)?;
     let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), Some(test_name), stop)?;

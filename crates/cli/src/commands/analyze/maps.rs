@@ -19,6 +19,18 @@ const COLUMNS: usize = 16;
 /// The default number of images on which units are tested for activity.
 const WATCHED: usize = 1000;
 
+/// The number and size of the maps that are drawn.
+#[derive(Clone, Copy)]
+struct Extent {
+    /// The maximum number per layer.
+    maps: usize,
+    /// The side of a map's pixel, if it is requested.
+    zoom: Option<usize>,
+}
+
+/// The largest picture, in pixels.
+const LARGEST: usize = 1 << 27;
+
 /// The output of a layer, after its stages.
 struct Layer {
     name: String,
@@ -70,17 +82,30 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
         .iter()
         .map(|layer| values(look.model.features(look.tensor(view.clone()), &layer.name)))
         .collect();
-    look.draw("maps.png", &drawn(&look, &view, &layers, &outputs))?;
+    let chosen: Vec<usize> = match &args.layer {
+        None => (0..layers.len()).collect(),
+        Some(name) => match layers.iter().position(|layer| layer.name == *name) {
+            Some(at) => vec![at],
+            None => {
+                let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+                bail!("network `{}` has no layer `{name}`; it has {}", network.name, names.join(", "))
+            }
+        },
+    };
+    let drawn_layers: Vec<(&Layer, &[f32])> =
+        chosen.iter().map(|&at| (&layers[at], outputs[at].as_slice())).collect();
+    look.draw("maps.png", &drawn(&look, &view, &drawn_layers, Extent::of(args))?)?;
     // The logits are excluded, because a logit below 0 is also an answer.
     let hidden = layers.len().saturating_sub(1);
     let mut awake: Vec<Vec<bool>> = layers[..hidden].iter().map(|layer| vec![false; layer.maps]).collect();
     let mut watched = 0;
-    let data = args.data.data.is_some() || args.data.set.is_some();
+    let set = look.loaded.data_set_or(args.data.data.as_deref(), args.data.set.as_deref());
+    let data = args.data.data.is_some() || set.is_some();
     if !data && args.images.is_some() {
         bail!("give the images to watch units on with `--data` or `--set`");
     }
     if data {
-        let (split, ..) = open_split(args.data.data.as_deref(), args.data.set.as_deref(), false)?;
+        let (split, ..) = open_split(args.data.data.as_deref(), set, false)?;
         let chosen: Vec<usize> =
             shuffled(split.len(), 0).into_iter().take(args.images.unwrap_or(WATCHED)).collect();
         watched = chosen.len();
@@ -120,27 +145,30 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
 }
 
 /// Draws the image, then each layer's maps, from black for 0 to white for the layer's largest value.
-fn drawn(look: &Inspector, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>]) -> Canvas {
+fn drawn(look: &Inspector, view: &[f32], layers: &[(&Layer, &[f32])], extent: Extent) -> Result<Canvas> {
     const GAP: usize = 3;
     const TITLE: usize = 18;
     const WIDE: usize = 40;
     let [channels, side] = look.input();
-    let times = |side: usize| (WIDE / side.max(1)).max(1);
-    let rows = |layer: &Layer| layer.maps.min(DRAWN).div_ceil(COLUMNS);
+    let times = |side: usize| extent.zoom.unwrap_or((WIDE / side.max(1)).max(1));
+    let rows = |layer: &Layer| layer.maps.min(extent.maps).div_ceil(COLUMNS);
     let cell = |layer: &Layer| match layer.side {
-        1 => 12,
+        1 => extent.zoom.unwrap_or(12),
         side => side * times(side),
     };
     let first = side * (128 / side).max(1);
-    let widest = layers.iter().map(|layer| COLUMNS * (cell(layer) + GAP)).max().unwrap_or(0).max(first) + GAP;
+    let widest = layers.iter().map(|(layer, _)| COLUMNS * (cell(layer) + GAP)).max().unwrap_or(0).max(first) + GAP;
     let height = |layer: &Layer| TITLE + rows(layer) * (cell(layer) + GAP) + GAP;
-    let tall = 2 * GAP + first + layers.iter().map(height).sum::<usize>();
+    let tall = 2 * GAP + first + layers.iter().map(|(layer, _)| height(layer)).sum::<usize>();
+    if widest.saturating_mul(tall) > LARGEST {
+        bail!("a picture of {widest} × {tall} pixels is too large; give a smaller `--zoom`");
+    }
     let mut canvas = Canvas::new(widest, tall);
     canvas.picture([GAP, GAP], &look.preprocessing().shown(view), channels, side, (128 / side).max(1));
     let mut top = 2 * GAP + first;
-    for (layer, output) in layers.iter().zip(outputs) {
+    for (layer, output) in layers {
         let area = layer.side * layer.side;
-        let shown = layer.maps.min(DRAWN);
+        let shown = layer.maps.min(extent.maps);
         let what = match layer.side {
             1 => "units".to_owned(),
             side => format!("maps of {side} × {side}"),
@@ -161,5 +189,11 @@ fn drawn(look: &Inspector, view: &[f32], layers: &[Layer], outputs: &[Vec<f32>])
         }
         top += height(layer);
     }
-    canvas
+    Ok(canvas)
+}
+
+impl Extent {
+    fn of(args: &MapsArgs) -> Self {
+        Self { maps: if args.all { usize::MAX } else { DRAWN }, zoom: args.zoom }
+    }
 }

@@ -9,8 +9,6 @@ use serde::Serialize;
 use super::{Inspector, TILE, largest, names, shuffled};
 use crate::args::PredictionsArgs;
 use crate::contact_sheet::Canvas;
-use crate::data_sets::open_test;
-use crate::loaded::run_of;
 use crate::output::print;
 
 #[derive(Debug, Serialize)]
@@ -50,8 +48,7 @@ struct Shown {
 pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<()> {
     const TOP: usize = 5;
     let look = Inspector::open(&args.look)?;
-    let (split, classes, split_name) =
-        open_test(run_of(&args.look.weights)?.as_ref(), args.data.data.as_deref(), args.data.set.as_deref())?;
+    let (split, classes, split_name) = look.test_images(&args.look, &args.data)?;
     let outputs = look.loaded.outputs(&classes)?;
     let names = names(&look.loaded, &classes, &outputs);
     let count = look.loaded.network.classes;

@@ -1,0 +1,63 @@
+//! How often each class is taken for each other.
+
+use std::sync::atomic::AtomicBool;
+
+use alexnet_data::Split;
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Inspector, largest, names};
+use crate::args::ConfusionArgs;
+use crate::drawings;
+use crate::output::print;
+
+/// A matrix of confusions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Confusions {
+    pub(crate) split: &'static str,
+    /// The names of the classes, in the order of the network's outputs.
+    pub(crate) classes: Vec<String>,
+    /// The number of images by class and answer.
+    pub(crate) counts: Vec<Vec<usize>>,
+}
+
+impl Confusions {
+    pub(crate) fn images(&self) -> usize {
+        self.counts.iter().flatten().sum()
+    }
+
+    pub(crate) fn right(&self) -> usize {
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+}
+
+/// Counts the images of each class that get each answer.
+pub(crate) fn count(
+    look: &Inspector,
+    split: &Split,
+    outputs: &[usize],
+    stop: &AtomicBool,
+) -> Result<Vec<Vec<usize>>> {
+    let classes = look.loaded.network.classes;
+    let mut counts = vec![vec![0; classes]; classes];
+    let mut image = 0;
+    look.for_each_prediction(split, stop, |all| {
+        counts[outputs[split.label(image)]][largest(all, 1)[0]] += 1;
+        image += 1;
+    })?;
+    Ok(counts)
+}
+
+/// `experiments analyze confusion`.
+pub(super) fn confusion(args: &ConfusionArgs, stop: &AtomicBool) -> Result<()> {
+    let look = Inspector::open(&args.look)?;
+    let (split, classes, name) = look.test_images(&args.look, &args.data)?;
+    let outputs = look.loaded.outputs(&classes)?;
+    let names = names(&look.loaded, &classes, &outputs);
+    let counts = count(&look, &split, &outputs, stop)?;
+    let found = Confusions { split: name, classes: names, counts };
+    let (right, all) = (found.right(), found.images());
+    print(&format!("{right} of {all} images right: {:.2} % error", 100.0 * (all - right) as f64 / all.max(1) as f64));
+    look.write_figure("confusion", &drawings::confusions(&found))?;
+    look.write("confusion.json", &found)
+}

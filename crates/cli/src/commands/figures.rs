@@ -1,0 +1,149 @@
+//! `experiments figures`: a set of figures for a lecture, from trained weights and results in the repository.
+
+mod curves;
+mod evidence;
+mod images;
+mod layers;
+mod search;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use alexnet_data::{Split, atomic_write};
+use alexnet_report::{AuditReport, FinishedFigure, figures_page};
+use anyhow::{Context, Result, bail};
+
+use super::analyze::confusion::{self, Confusions};
+use super::analyze::embedding::{self, Embedding};
+use super::analyze::features::layer;
+use super::analyze::{Inspector, check_stop, names, shuffled, write_figure};
+use crate::args::{FiguresArgs, LookArgs, Origin};
+use crate::data_sets::open_split;
+use crate::drawings;
+use crate::output::{note, print};
+use crate::trained;
+
+/// A network with the images that it is shown.
+struct Studio<'a> {
+    look: Inspector,
+    test: Split,
+    train: Split,
+    /// Names of the network's outputs.
+    names: Vec<String>,
+    /// The output of each class of the data.
+    outputs: Vec<usize>,
+    args: &'a FiguresArgs,
+    stop: &'a AtomicBool,
+}
+
+/// A figure by its name.
+type Draw = fn(&Studio) -> Result<Option<FinishedFigure>>;
+
+/// The figures, in the order of the paper.
+const FIGURES: [(&str, Draw); 15] = [
+    ("activation", |_| curves::figure("activation")),
+    ("lrn", |studio| layers::lrn(studio).map(Some)),
+    ("pooling", |studio| layers::pooling(studio).map(Some)),
+    ("views", |studio| images::views(studio).map(Some)),
+    ("dropout", |_| curves::figure("dropout")),
+    ("kernels", |studio| layers::kernels(studio).map(Some)),
+    ("kernels-over-epochs", |_| curves::kernels()),
+    ("predictions", |studio| images::predictions(studio).map(Some)),
+    ("retrieval", |studio| search::retrieval(studio).map(Some)),
+    ("codes", |studio| search::codes(studio).map(Some)),
+    ("evidence", |studio| evidence::evidence(studio).map(Some)),
+    ("maps", |studio| layers::maps(studio).map(Some)),
+    ("embedding", |studio| studio.embedding().map(Some)),
+    ("confusion", |studio| studio.confusion().map(Some)),
+    ("audit", |_| audit()),
+];
+
+/// `experiments figures`.
+pub(crate) fn figures(args: &FiguresArgs, stop: &AtomicBool) -> Result<()> {
+    let all: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
+    if let Some(unknown) = args.only.iter().find(|name| !all.contains(&name.as_str())) {
+        bail!("`--only {unknown}`: no such figure; there are {}", all.join(", "));
+    }
+    let studio = Studio::open(args, stop)?;
+    let chosen = FIGURES.iter().filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|it| it == name));
+    let mut drawn = Vec::new();
+    for (name, draw) in chosen {
+        check_stop(stop)?;
+        match draw(&studio).with_context(|| format!("figure `{name}`"))? {
+            Some(figure) => {
+                write_figure(&args.out, name, &figure)?;
+                drawn.push(((*name).to_owned(), figure));
+            }
+            None => note(&format!("note: `{name}` is left out: the repository has no finished results for it")),
+        }
+    }
+    let page = args.out.join("index.html");
+    atomic_write(&page, figures_page(&drawn).as_bytes()).with_context(|| format!("cannot write {}", page.display()))?;
+    print(&format!("{}: {} figures with their captions", page.display(), drawn.len()));
+    Ok(())
+}
+
+impl<'a> Studio<'a> {
+    fn open(args: &'a FiguresArgs, stop: &'a AtomicBool) -> Result<Self> {
+        let look = inspector(args, &args.weights)?;
+        let (data, set) = (args.data.data.as_deref(), args.data.set.as_deref());
+        let set = set.or_else(|| look.loaded.data_set());
+        let (test, classes, _) = open_split(data, set, false)?;
+        let (train, ..) = open_split(data, set, true)?;
+        let outputs = look.loaded.outputs(&classes)?;
+        let names = names(&look.loaded, &classes, &outputs);
+        Ok(Self { look, test, train, names, outputs, args, stop })
+    }
+
+    /// Returns some test images in random order.
+    fn chosen(&self, count: usize, salt: u64) -> Vec<usize> {
+        shuffled(self.test.len(), self.args.seed.wrapping_add(salt)).into_iter().take(count).collect()
+    }
+
+    /// Returns a test image as the network sees it, `[channels, side, side]`.
+    fn view(&self, image: usize) -> Result<Vec<f32>> {
+        self.look.views(&self.test, &[image])
+    }
+
+    /// Returns an image to look at, from the network's input.
+    fn picture(&self, view: &[f32]) -> alexnet_report::Picture {
+        let [channels, side] = self.look.input();
+        alexnet_report::Picture::planar(&self.look.preprocessing().shown(view), channels, side)
+    }
+
+    /// Returns the name of a test image's class.
+    fn class(&self, image: usize) -> &str {
+        &self.names[self.outputs[self.test.label(image)]]
+    }
+
+    fn embedding(&self) -> Result<FinishedFigure> {
+        let layer = layer(&self.look, None, None)?;
+        let mut found =
+            Embedding { layer, split: "the test images", classes: self.names.clone(), explained: [0.0; 2], images: Vec::new() };
+        embedding::place(&self.look, &self.test, &self.chosen(1000, 0), &self.outputs, &mut found, self.stop)?;
+        Ok(drawings::embedding(&found))
+    }
+
+    fn confusion(&self) -> Result<FinishedFigure> {
+        let counts = confusion::count(&self.look, &self.test, &self.outputs, self.stop)?;
+        Ok(drawings::confusions(&Confusions { split: "the test images", classes: self.names.clone(), counts }))
+    }
+}
+
+/// Opens weights by name, to look at with the options of a command.
+fn inspector(args: &FiguresArgs, weights: &Path) -> Result<Inspector> {
+    Inspector::open(&LookArgs {
+        weights: weights.to_owned(),
+        origin: Origin::default(),
+        out: args.out.clone(),
+        machine: args.machine,
+    })
+}
+
+/// Draws the statements of the audit in the repository.
+fn audit() -> Result<Option<FinishedFigure>> {
+    let Some(path) = trained::in_repository("docs/audit.json") else { return Ok(None) };
+    let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let report: AuditReport = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    Ok(report.figure())
+}

@@ -1,0 +1,227 @@
+//! Figures of what layers do: kernels, feature maps, local response normalization and pooling.
+
+use std::path::Path;
+
+use alexnet_model::{Mode, Stage};
+use alexnet_ops::Pool;
+use alexnet_report::{Anchor, FIGURE_COLOURS, Figure, FinishedFigure, Picture};
+use anyhow::{Context, Result};
+
+use super::{Studio, curves, inspector};
+use crate::batch::values;
+use crate::first_layer::towers;
+use crate::trained;
+
+/// The maps of one layer for one image: `[maps, side, side]`.
+struct Maps {
+    side: usize,
+    values: Vec<f32>,
+}
+
+impl Maps {
+    fn count(&self) -> usize {
+        self.values.len() / (self.side * self.side)
+    }
+
+    fn map(&self, index: usize) -> &[f32] {
+        &self.values[index * self.side * self.side..(index + 1) * self.side * self.side]
+    }
+
+    fn largest(&self, index: usize) -> f32 {
+        self.map(index).iter().copied().fold(0.0, f32::max)
+    }
+}
+
+/// A stage of a layer with the maps of both towers that enter and leave it.
+struct Around {
+    layer: String,
+    stage: Stage,
+    before: Maps,
+    after: Maps,
+}
+
+/// Returns what the first stage that is `wanted` does to an image.
+fn around(studio: &Studio, view: &[f32], wanted: fn(&Stage) -> bool) -> Result<Around> {
+    let mut found: Option<Around> = None;
+    // Whether the maps that are seen next left the stage.
+    let mut left = false;
+    studio.look.forward_observed(view.to_vec(), &mut |layer, stage, _, maps| {
+        let side = maps.dims()[3];
+        let numbers = || values(maps.clone().flatten::<2>(1, 3));
+        if let Some(found) = found.as_mut().filter(|_| std::mem::take(&mut left)) {
+            found.after.side = side;
+            found.after.values.extend(numbers());
+        }
+        if let Some(stage) = stage.filter(|stage| wanted(stage)) {
+            let around = found.get_or_insert_with(|| Around {
+                layer: layer.to_owned(),
+                stage: stage.clone(),
+                before: Maps { side, values: Vec::new() },
+                after: Maps { side, values: Vec::new() },
+            });
+            if around.layer == layer {
+                around.before.values.extend(numbers());
+                left = true;
+            }
+        }
+        maps
+    });
+    found.context("the network has no such stage")
+}
+
+/// Draws the first layer's kernels: of `cifar10`, whose images have colour, if its weights are there.
+pub(super) fn kernels(studio: &Studio) -> Result<FinishedFigure> {
+    let colour = Path::new("cifar10");
+    let weights = if trained::find(colour).is_some() { colour } else { studio.args.weights.as_path() };
+    let look = inspector(studio.args, weights)?;
+    let towers = towers(&look.loaded.network, &look.model)?;
+    Ok(curves::by_tower(&towers, &look.loaded.network.name, weights))
+}
+
+/// Draws some maps before and after local response normalization, and one place of all maps.
+pub(super) fn lrn(studio: &Studio) -> Result<FinishedFigure> {
+    const SHOWN: usize = 8;
+    let image = studio.chosen(1, 11)[0];
+    let view = studio.view(image)?;
+    let Around { layer, stage, before: maps, after } = around(studio, &view, |stage| matches!(stage, Stage::Lrn(_)))?;
+    let Stage::Lrn(config) = &stage else { unreachable!("the stage that was asked for") };
+    let area = maps.side * maps.side;
+    // What is left of an activity whose neighbours are all 0.
+    let gain = config.k.powf(-config.beta) as f32;
+    let scaled = |map: usize, place: usize| after.values[map * area + place] / gain;
+    let mut order: Vec<usize> = (0..maps.count()).collect();
+    order.sort_by(|a, b| maps.largest(*b).total_cmp(&maps.largest(*a)));
+    let most = maps.largest(order[0]);
+    let mut chosen: Vec<usize> = order.into_iter().take(SHOWN).collect();
+    chosen.sort_unstable();
+    let (name, wide) = (130.0, (Figure::width() - 130.0) / SHOWN as f64);
+    let mut figure = Figure::new("What local response normalization does");
+    for (row, title) in ["before", "after", "lost"].into_iter().enumerate() {
+        let top = 24.0 + row as f64 * (wide + 4.0);
+        figure.text([0.0, top + wide / 2.0], Anchor::Start, title);
+        for (column, &map) in chosen.iter().enumerate() {
+            let all: Vec<f32> = (0..area)
+                .map(|place| match row {
+                    0 => maps.map(map)[place],
+                    1 => scaled(map, place),
+                    _ => maps.map(map)[place] - scaled(map, place),
+                })
+                .collect();
+            let at = [name + column as f64 * wide, top];
+            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(&all, maps.side, most));
+            if row == 0 {
+                figure.text([at[0] + wide / 2.0 - 3.0, 6.0], Anchor::Middle, &format!("map {}", map + 1));
+            }
+        }
+    }
+    // The place with the largest sum of activities, across all maps.
+    let sum = |place: usize| (0..maps.count()).map(|map| maps.values[map * area + place]).sum::<f32>();
+    let place = (0..area).max_by(|a, b| sum(*a).total_cmp(&sum(*b))).unwrap_or(0);
+    let (base, tall) = (24.0 + 3.0 * (wide + 4.0) + 150.0, 120.0);
+    let bar = (Figure::width() - name) / maps.count() as f64;
+    let highest = (0..maps.count()).map(|map| maps.values[map * area + place]).fold(f32::MIN_POSITIVE, f32::max);
+    figure.text([0.0, base - tall / 2.0], Anchor::Start, "one place");
+    for map in 0..maps.count() {
+        let left = name + map as f64 * bar;
+        for (value, colour) in [(maps.values[map * area + place], "#c9ced4"), (scaled(map, place), FIGURE_COLOURS[0])] {
+            let height = tall * f64::from(value / highest);
+            figure.fill([left, base - height], [(bar - 3.0).max(1.0), height], colour);
+        }
+    }
+    figure.fill([name, base], [Figure::width() - name, 1.5], "#5b6168");
+    Ok(figure.finish(&format!(
+        "{layer} of `{}` for an image of class {}: the eight strongest maps, before and after normalization over {} \
+         neighbouring maps of a tower (the constant factor k^-β = {gain:.2} is taken out), and what it takes away, all on one \
+         scale. Below: the {} maps at the place of most activity; grey before, blue after. Strong neighbours inhibit each other.",
+        studio.look.loaded.network.name,
+        studio.class(image),
+        config.size,
+        maps.count(),
+    )))
+}
+
+/// Draws pooling by windows that overlap and by windows that do not.
+pub(super) fn pooling(studio: &Studio) -> Result<FinishedFigure> {
+    let image = studio.chosen(1, 11)[0];
+    let view = studio.view(image)?;
+    let Around { before: maps, .. } = around(studio, &view, |stage| matches!(stage, Stage::MaxPool(_)))?;
+    let strongest = (0..maps.count()).max_by(|a, b| maps.largest(*a).total_cmp(&maps.largest(*b))).unwrap_or(0);
+    let (map, side, most) = (maps.map(strongest), maps.side, maps.largest(strongest));
+    let mut figure = Figure::new("Pooling with and without overlap");
+    let wide = 280.0;
+    let pixel = wide / side as f64;
+    for (column, (size, title)) in
+        [(3, "windows of 3, stride 2: they overlap"), (2, "windows of 2, stride 2")].into_iter().enumerate()
+    {
+        let left = column as f64 * 470.0;
+        let pool = Pool { size, stride: 2, padding: 0, rounding: alexnet_ops::Rounding::Ceil };
+        let out = pool.output_side(side).unwrap_or(1);
+        figure.text([left, 8.0], Anchor::Start, title);
+        figure.picture([left, 28.0], [wide, wide], &Picture::grey(map, side, most));
+        for (window, colour) in [1, 2].into_iter().zip(["#e69f00", "#56b4e9"]) {
+            let at = [left + 2.0 * window as f64 * pixel, 28.0 + 2.0 * pixel];
+            figure.frame(at, [size as f64 * pixel, size as f64 * pixel], colour, "none");
+        }
+        let pooled: Vec<f32> = (0..out * out)
+            .map(|at| {
+                let (top, left) = (at / out * 2, at % out * 2);
+                let rows = top..(top + size).min(side);
+                let all = rows.flat_map(|y| (left..(left + size).min(side)).map(move |x| (y, x)));
+                all.map(|(y, x)| map[y * side + x]).fold(f32::MIN, f32::max)
+            })
+            .collect();
+        let small = out as f64 * pixel;
+        figure.picture([left + wide + 20.0, 28.0], [small, small], &Picture::grey(&pooled, out, most));
+    }
+    Ok(figure.finish(&format!(
+        "Krizhevsky et al. 2012, §3.4: a map of {side} × {side} of the first layer, and its largest values in windows that move by \
+         two pixels. Two windows are framed. Where 3 does not divide evenly, the last window is cut off at the edge.",
+    )))
+}
+
+/// Draws some maps of each convolutional layer.
+pub(super) fn maps(studio: &Studio) -> Result<FinishedFigure> {
+    const SHOWN: usize = 12;
+    let image = studio.chosen(1, 11)[0];
+    let view = studio.view(image)?;
+    let mut layers: Vec<(String, Maps)> = Vec::new();
+    studio.look.forward_observed(view.clone(), &mut |layer, stage, _, maps| {
+        if stage.is_none() {
+            let side = maps.dims()[3];
+            let numbers = values(maps.clone().flatten::<2>(1, 3));
+            match layers.last_mut() {
+                Some((name, all)) if name == layer => all.values.extend(numbers),
+                _ => layers.push((layer.to_owned(), Maps { side, values: numbers })),
+            }
+        }
+        maps
+    });
+    let mut figure = Figure::new("An image on its way through the network");
+    let (name, wide) = (150.0, (Figure::width() - 150.0) / SHOWN as f64);
+    figure.picture([0.0, 0.0], [126.0, 126.0], &studio.picture(&view));
+    figure.text([150.0, 63.0], Anchor::Start, &format!("class {}", studio.class(image)));
+    let mut top = 142.0;
+    for (layer, maps) in &layers {
+        figure.text([0.0, top + wide / 2.0 - 10.0], Anchor::Start, layer);
+        figure.text([0.0, top + wide / 2.0 + 10.0], Anchor::Start, &format!("{} of {1} × {1}", maps.count(), maps.side));
+        let most = (0..maps.count()).map(|map| maps.largest(map)).fold(0.0, f32::max);
+        let shown = SHOWN.min(maps.count());
+        for number in 0..shown {
+            let map = maps.map(number * maps.count() / shown);
+            let at = [name + number as f64 * wide, top];
+            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(map, maps.side, most));
+        }
+        top += wide + 2.0;
+    }
+    Ok(figure.finish(
+        "Some feature maps of each convolutional layer after its stages, half from each tower: black is 0, white the layer's \
+         largest value.",
+    ))
+}
+
+impl super::Inspector {
+    /// Runs the network on one input.
+    fn forward_observed(&self, view: Vec<f32>, observe: alexnet_model::Observe) {
+        let _ = self.model.forward_observed(self.tensor(view), Mode::Evaluation, observe);
+    }
+}

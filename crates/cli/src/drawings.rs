@@ -1,0 +1,106 @@
+//! Figures of what analyses found.
+
+use alexnet_report::{Anchor, Figure, FinishedFigure, Picture};
+
+use crate::commands::analyze::confusion::Confusions;
+use crate::commands::analyze::embedding::Embedding;
+
+/// The number of classes up to which a matrix has names and numbers.
+const NAMED: usize = 20;
+
+/// Draws a matrix of confusions.
+pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
+    let (count, all) = (found.classes.len(), found.images().max(1));
+    let mut figure = Figure::new("Which classes are taken for which");
+    let share = |class: usize, answer: usize| {
+        let of: usize = found.counts[class].iter().sum();
+        found.counts[class][answer] as f64 / of.max(1) as f64
+    };
+    // Right answers are blue, wrong ones orange; small shares stay visible.
+    let colour = |class: usize, answer: usize| {
+        let to = if class == answer { [0.0, 114.0, 178.0] } else { [213.0, 94.0, 0.0] };
+        let strength = 0.85 * share(class, answer).sqrt();
+        to.map(|to| (255.0 + strength * (to - 255.0)) as u8)
+    };
+    if count <= NAMED {
+        let (names, head) = (150.0, 70.0);
+        let cell = (Figure::width() - names - 40.0) / count as f64;
+        let tall = cell.min(44.0);
+        for (class, name) in found.classes.iter().enumerate() {
+            let (x, y) = (names + cell * (class as f64 + 0.5), head + tall * (class as f64 + 0.5));
+            figure.label([names - 10.0, y], Anchor::End, names - 10.0, name);
+            figure.slanted([x - 8.0, head - 8.0], &shortened(name, 14));
+            for (answer, &images) in found.counts[class].iter().enumerate() {
+                let at = [names + cell * answer as f64, head + tall * class as f64];
+                let [red, green, blue] = colour(class, answer);
+                figure.fill(at, [cell - 2.0, tall - 2.0], &format!("rgb({red},{green},{blue})"));
+                if images > 0 {
+                    figure.plain_text([at[0] + cell / 2.0 - 1.0, at[1] + tall / 2.0 - 1.0], &images.to_string());
+                }
+            }
+        }
+    } else {
+        let pixels = (0..count * count).flat_map(|at| colour(at / count, at % count)).collect();
+        figure.picture([0.0, 0.0], [600.0, 600.0], &Picture { width: count, height: count, pixels });
+    }
+    let right = found.right();
+    figure.finish(&format!(
+        "A row for each class, a column for each answer: {} of {all} images of {} are right ({:.1} % error). Blue: right; \
+         orange: wrong.",
+        right,
+        found.split,
+        100.0 * (all - right) as f64 / all as f64
+    ))
+}
+
+/// Draws images as points in two dimensions, with the name of each class at the middle of its points.
+pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
+    let [wide, tall] = [Figure::width(), 560.0];
+    let mut figure = Figure::new(&format!("The images as {} places them", found.layer));
+    let range = |axis: usize| {
+        let values = found.images.iter().map(|image| image.place[axis]);
+        let (low, high) = (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
+        (low, if high > low { high - low } else { 1.0 })
+    };
+    let ranges = [range(0), range(1)];
+    let at = |place: [f64; 2]| {
+        let share = |axis: usize| (place[axis] - ranges[axis].0) / ranges[axis].1;
+        [8.0 + share(0) * (wide - 16.0), tall - 8.0 - share(1) * (tall - 16.0)]
+    };
+    for image in &found.images {
+        figure.point(at(image.place), 4.0, image.class);
+    }
+    let mut taken: Vec<[f64; 2]> = Vec::new();
+    for (class, name) in found.classes.iter().enumerate() {
+        let places: Vec<[f64; 2]> =
+            found.images.iter().filter(|image| image.class == class).map(|image| image.place).collect();
+        if places.is_empty() || found.classes.len() > NAMED {
+            continue;
+        }
+        let middle = [0, 1].map(|axis| places.iter().map(|place| place[axis]).sum::<f64>() / places.len() as f64);
+        // Names do not lie on one another.
+        let [x, mut y] = at(middle);
+        while taken.iter().any(|[other, height]| (x - other).abs() < 110.0 && (y - height).abs() < 20.0) {
+            y += 4.0;
+        }
+        taken.push([x, y]);
+        figure.label([x, y], Anchor::Middle, 160.0, name);
+    }
+    figure.finish(&format!(
+        "{} images of {} by the first two principal components of {}, which have {:.0} % and {:.0} % of its variance. \
+         Names are at the mean of their class.",
+        found.images.len(),
+        found.split,
+        found.layer,
+        100.0 * found.explained[0],
+        100.0 * found.explained[1]
+    ))
+}
+
+/// Shortens a name to a number of letters.
+fn shortened(name: &str, letters: usize) -> String {
+    match name.chars().count() > letters {
+        true => name.chars().take(letters - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
+}
