@@ -22,7 +22,7 @@ ARROWS = {
     "alexnet-data": {"ops"},
     "alexnet-analysis": {"ops"},
     "alexnet-weights": {"config", "data", "model"},
-    "alexnet-train": {"data", "model", "ops", "weights"},
+    "alexnet-train": {"analysis", "data", "model", "ops", "weights"},
     "alexnet-study": {"config", "data", "model", "ops", "train"},
     "alexnet-report": {"config", "data", "study", "train"},
     "alexnet-cli": {"analysis", "config", "data", "model", "ops", "report", "study", "train", "weights"},

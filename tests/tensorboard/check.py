@@ -25,4 +25,15 @@ for split in {row["split"] for row in rows}:
         assert all(abs(a - b) <= 1e-6 * max(1, abs(b)) for (_, a), (_, b) in zip(found, expected)), (split, key)
         compared += len(found)
 assert len(events.Scalars("learning_rate")) == sum(row["split"] == "train" for row in rows)
-print(f"{run.name}: {compared} scalars as in metrics.jsonl")
+# Of the parameters: a distribution of each and a picture of the first layer's kernels, after the last epoch.
+tags = events.Tags()
+assert {"conv1.0.weight", "fc8.bias"} <= set(tags["histograms"]) or len(tags["histograms"]) > 10, tags["histograms"]
+last = max(row["step"] for row in rows if row["split"] == "train")
+for tag in tags["histograms"]:
+    [event] = events.Histograms(tag)[-1:]
+    assert event.step == last and sum(event.histogram_value.bucket) == event.histogram_value.num, tag
+[image] = events.Images("kernels/conv1")[-1:]
+assert image.step == last and image.encoded_image_string.startswith(b"\x89PNG"), image
+names = {node.name for node in events.Graph().node}
+assert {"image", "conv1/tower0/convolution", "fc8/linear", "softmax"} <= names, names
+print(f"{run.name}: {compared} scalars as in metrics.jsonl, {len(tags['histograms'])} histograms, kernels, a graph of {len(names)} nodes")

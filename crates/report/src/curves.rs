@@ -12,7 +12,7 @@ use crate::report::{ArmReport, Report};
 /// A choice of axes and data. The names are also CSS classes of the chart and values of the page's controls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View {
-    /// `validation`, `train` or `train-evaluated`.
+    /// `both` (training and validation), `validation`, `train` or `train-evaluated`.
     pub(crate) split: &'static str,
     /// `epochs`, `time` or `images`.
     pub(crate) x: &'static str,
@@ -20,11 +20,14 @@ pub(crate) struct View {
     pub(crate) y: &'static str,
 }
 
+/// Training and validation in one chart, so that overfitting is seen.
+pub(crate) const BOTH: &str = "both";
+
 impl View {
     /// Returns the view that belongs to the quantity by which arms are compared.
     pub(crate) fn of(quantity: Quantity) -> Self {
         let split = match quantity {
-            Quantity::TestError | Quantity::ValidationError => "validation",
+            Quantity::TestError | Quantity::ValidationError => BOTH,
             Quantity::TrainingError | Quantity::EpochsToTrainingError | Quantity::LogStepsToTrainingError => {
                 "train-evaluated"
             }
@@ -41,6 +44,12 @@ struct Curves {
     /// The mean plus and minus the standard deviation.
     upper: Vec<(f64, f64)>,
     lower: Vec<(f64, f64)>,
+}
+
+/// Returns the split of training images that is shown beside validation: in evaluation mode, if there is one.
+fn training(report: &Report) -> &'static str {
+    let mut rows = report.arms.iter().flat_map(|arm| &arm.runs).flat_map(|run| &run.rows);
+    if rows.any(|row| row.split == "train-evaluated") { "train-evaluated" } else { "train" }
 }
 
 impl Curves {
@@ -95,8 +104,16 @@ pub(crate) fn svg(report: &Report) -> String {
 /// Returns the chart. In a page it has no title, and the curve of every run ends in a link to its row. The ids
 /// of these rows begin with `section`.
 pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> String {
-    let arms: Vec<Curves> = report.arms.iter().map(|arm| Curves::of(arm, view)).collect();
+    let both = view.split == BOTH;
+    let split = if both { "validation" } else { view.split };
+    let arms: Vec<Curves> = report.arms.iter().map(|arm| Curves::of(arm, View { split, ..view })).collect();
+    let beside: Vec<Curves> = match both {
+        true => report.arms.iter().map(|arm| Curves::of(arm, View { split: training(report), ..view })).collect(),
+        false => Vec::new(),
+    };
+    let threshold = (split == "train-evaluated").then_some(report.threshold).flatten();
     let lines = arms.iter().flat_map(|arm| arm.runs.iter().chain([&arm.upper, &arm.lower]));
+    let lines = lines.chain(beside.iter().map(|arm| &arm.mean));
     let points: Vec<(f64, f64)> = lines.flatten().copied().collect();
     let (least, across) = match view.x {
         "time" => ([0.0, 1.0], "seconds of training"),
@@ -107,9 +124,10 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
     if view.x == "epochs" {
         x.ticks.retain(|tick| tick.fract() == 0.0);
     }
-    let errors = points.iter().map(|point| point.1);
+    let errors = points.iter().map(|point| point.1).chain(threshold);
     let y = if view.y == "log" { Axis::logarithmic(errors) } else { Axis::rounded(errors) };
     let up = match view.split {
+        BOTH => "top-1 error, %",
         "validation" => "validation top-1 error, %",
         "train" => "training top-1 error as seen, %",
         _ => "training top-1 error, %",
@@ -133,6 +151,14 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
     if points.is_empty() {
         chart.note((0.0, 0.5), "nothing to draw");
     }
+    if let (Some(at), Some(left), Some(right)) = (
+        threshold,
+        points.iter().map(|point| point.0).reduce(f64::min),
+        points.iter().map(|point| point.0).reduce(f64::max),
+    ) {
+        let style = "class='threshold' stroke='#5b6168' stroke-width='1.5' stroke-dasharray='2 4'";
+        chart.line(&[(left, at), (right, at)], style, &format!("{at:.0} % training error"));
+    }
     for (index, (arm, curves)) in report.arms.iter().zip(&arms).enumerate() {
         let note = if curves.mean.is_empty() { " (not trained)" } else { "" };
         chart.series(index, Some(&format!("{}{note}", arm.name)), |chart| {
@@ -145,6 +171,9 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
             let dashes = dash(index);
             let style = format!("stroke-width='2.5' stroke-dasharray='{dashes}' pointer-events='none'");
             chart.line(&curves.mean, &style, "");
+            if let Some(training) = beside.get(index) {
+                chart.line(&training.mean, "stroke-width='2' stroke-dasharray='2 3' pointer-events='none'", "");
+            }
         });
     }
     chart.finish()
@@ -231,6 +260,7 @@ pub(crate) mod tests {
             design: None,
             mixed_versions: false,
             varies_lrn: true,
+            threshold: None,
             arms: arms.iter().enumerate().map(arm).collect(),
         }
     }
@@ -249,8 +279,21 @@ pub(crate) mod tests {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
         let file = svg(&report(&["on", "off"], 4));
-        assert_eq!(file.matches("<polyline").count(), 2);
+        assert_eq!(file.matches("<polyline").count(), 4, "validation and training");
         assert!(file.contains("2 seed(s)") && !file.contains("href"), "{file}");
+    }
+
+    #[test]
+    fn training_lies_beside_validation_and_the_threshold_across() {
+        let mut report = report(&["on", "off"], 4);
+        let both = chart(&report, View { split: BOTH, x: "epochs", y: "linear" }, None);
+        // Of each arm the mean on validation images and on training images.
+        assert_eq!((both.matches("<polyline").count(), both.matches("stroke-dasharray='2 3'").count()), (4, 2));
+        report.threshold = Some(25.0);
+        let rows = report.arms.iter_mut().flat_map(|arm| &mut arm.runs).flat_map(|run| &mut run.rows);
+        rows.filter(|row| row.split == "train").for_each(|row| row.split = "train-evaluated".to_owned());
+        let evaluated = chart(&report, View { split: "train-evaluated", x: "epochs", y: "linear" }, None);
+        assert!(evaluated.contains("class='threshold'") && evaluated.contains("25 % training error"), "{evaluated}");
     }
 
     #[test]

@@ -51,6 +51,9 @@ pub struct Report {
     /// Whether arms differ in their LRN layers, so that the layers' responses are of interest.
     #[serde(skip)]
     pub(crate) varies_lrn: bool,
+    /// The training error at which the runs end, in percent, if there is one.
+    #[serde(skip)]
+    pub(crate) threshold: Option<f64>,
 }
 
 /// The results of one arm.
@@ -156,6 +159,7 @@ impl Report {
             design: study.design.clone(),
             mixed_versions,
             varies_lrn: study.varies_lrn(),
+            threshold: Some(100.0 * study.arms[0].config.recipe.training_error.stop_at).filter(|at| *at > 0.0),
             arms,
         }
     }

@@ -114,6 +114,7 @@ impl OwnImages {
             warmup_steps: 0,
             final_weights: FinalWeights::Last,
             training_error: TrainingError { images: 0, stop_at: 0.0, every_steps: 0 },
+            early_stopping: 0,
         }
     }
 }

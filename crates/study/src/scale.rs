@@ -91,6 +91,7 @@ fn complete(config: &mut Value) {
         }
     };
     add(config.get_mut("data"), "size", Value::Integer(0));
+    add(config.get_mut("recipe"), "early_stopping", Value::Integer(0));
     let training_error = config.get_mut("recipe").and_then(|recipe| recipe.get_mut("training_error"));
     add(training_error, "every_steps", Value::Integer(0));
     let layers = config.get_mut("network").and_then(|network| network.get_mut("conv"));

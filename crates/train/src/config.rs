@@ -87,6 +87,17 @@ pub struct Recipe {
     pub final_weights: FinalWeights,
     /// The measurement of the error on training images in evaluation mode, if enabled.
     pub training_error: TrainingError,
+    /// The number of epochs without a lower validation error after which training ends; 0 for never. With `final_weights =
+    /// "best"` the final weights are those before these epochs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub early_stopping: usize,
+}
+
+impl Recipe {
+    /// Returns whether training ends early after `epoch`, if the lowest validation error so far is that of epoch `best`.
+    pub(crate) fn ends_early(&self, epoch: usize, best: usize) -> bool {
+        self.early_stopping > 0 && epoch.saturating_sub(best) >= self.early_stopping
+    }
 }
 
 /// The epoch whose weights are the final ones.

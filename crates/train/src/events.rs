@@ -1,51 +1,26 @@
-//! Event files that TensorBoard reads: the rows of `metrics.jsonl` as scalars by step.
+//! Event files that TensorBoard reads: the rows of `metrics.jsonl` as scalars by step, after each epoch a histogram of each
+//! parameter and a picture of the first layer's kernels, and the graph of the network.
 //!
 //! A file is a list of records. Each has a length, its checksum, an `Event` in protobuf, and its checksum
 //! (tensorflow/core/lib/io/record_writer.h and core/util/event.proto).
+
+mod graph;
+mod histogram;
+mod kernels;
+mod messages;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use alexnet_model::{AlexNet, Network};
 use prost::Message;
 
 use crate::TrainError;
 use crate::atomic_write::atomic_write;
 use crate::record::EpochRow;
-
-#[derive(Clone, PartialEq, Message)]
-struct Event {
-    /// The time, in seconds since 1970.
-    #[prost(double, tag = "1")]
-    wall_time: f64,
-    #[prost(int64, tag = "2")]
-    step: i64,
-    #[prost(oneof = "What", tags = "3, 5")]
-    what: Option<What>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum What {
-    #[prost(string, tag = "3")]
-    FileVersion(String),
-    #[prost(message, tag = "5")]
-    Summary(Summary),
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    values: Vec<Scalar>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Scalar {
-    #[prost(string, tag = "1")]
-    tag: String,
-    #[prost(float, tag = "2")]
-    value: f32,
-}
+use messages::{Event, Summary, Value, What};
 
 /// The event file of one session of a run.
 #[derive(Debug, Clone)]
@@ -54,11 +29,13 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Creates a file in the run's folder that begins with the `rows` of earlier sessions and replaces their
-    /// files. An event cannot be removed, but training after the last checkpoint has to be.
-    pub(crate) fn begin(folder: &Path, rows: &[EpochRow]) -> Result<Self, TrainError> {
+    /// Creates a file in the run's folder that begins with the graph of the network, the `rows` of earlier sessions and what
+    /// these kept of the parameters, and replaces their files. An event cannot be removed, but training after the last
+    /// checkpoint has to be.
+    pub(crate) fn begin(folder: &Path, network: &Network, rows: &[EpochRow]) -> Result<Self, TrainError> {
         let now = now();
         let stale: Vec<PathBuf> = files(folder);
+        let last = rows.iter().map(|row| row.step as i64).max().unwrap_or(0);
         let path =
             folder.join(format!("events.out.tfevents.{:010}.{}.alexnet-burn", now as u64, stale.len()));
         let version = What::FileVersion("brain.Event:2".to_owned());
@@ -69,15 +46,38 @@ impl Events {
             before -= row.seconds;
             bytes.extend(record(&event(row, now - before)));
         }
+        if let Some(graph) = graph::of(network) {
+            bytes.extend(record(&Event { wall_time: now, step: 0, what: Some(What::Graph(graph)) }));
+        }
+        for event in stale.iter().flat_map(|file| events(file)) {
+            if event.step <= last && event.is_of_parameters() {
+                bytes.extend(record(&event));
+            }
+        }
         atomic_write(&path, &bytes)?;
         stale.iter().filter(|old| **old != path).for_each(|old| drop(fs::remove_file(old)));
         Ok(Self { path })
     }
 
     pub(crate) fn append(&self, rows: &[EpochRow]) -> Result<(), TrainError> {
-        let bytes: Vec<u8> = rows.iter().flat_map(|row| record(&event(row, now()))).collect();
+        self.write(&rows.iter().flat_map(|row| record(&event(row, now()))).collect::<Vec<u8>>())
+    }
+
+    /// Adds the distribution of each parameter and a picture of the first layer's kernels.
+    pub(crate) fn append_parameters(&self, model: &AlexNet, step: usize) -> Result<(), TrainError> {
+        let parameters = model.parameters();
+        let mut values: Vec<Value> =
+            parameters.iter().map(|(name, _, values)| Value::histogram(name, histogram::of(values))).collect();
+        if let Some((layer, picture)) = kernels::picture(model.network(), &parameters) {
+            values.push(Value::image(&layer, picture));
+        }
+        let summary = Some(What::Summary(Summary { values }));
+        self.write(&record(&Event { wall_time: now(), step: step as i64, what: summary }))
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), TrainError> {
         let file = OpenOptions::new().append(true).open(&self.path);
-        file.and_then(|mut file| file.write_all(&bytes)).map_err(TrainError::write(&self.path))
+        file.and_then(|mut file| file.write_all(bytes)).map_err(TrainError::write(&self.path))
     }
 }
 
@@ -94,17 +94,37 @@ fn now() -> f64 {
 }
 
 fn event(row: &EpochRow, wall_time: f64) -> Event {
-    let scalar =
-        |what: &str, value: f64| Scalar { tag: format!("{what}/{}", row.split), value: value as f32 };
+    let scalar = |what: &str, value: f64| Value::scalar(&format!("{what}/{}", row.split), value);
     let mut values = vec![
         scalar("loss", row.loss),
         scalar("top1_error", row.top1_error),
         scalar("top5_error", row.top5_error),
     ];
     if row.split == "train" {
-        values.push(Scalar { tag: "learning_rate".to_owned(), value: row.learning_rate as f32 });
+        values.push(Value::scalar("learning_rate", row.learning_rate));
     }
     Event { wall_time, step: row.step as i64, what: Some(What::Summary(Summary { values })) }
+}
+
+/// Returns the events of a file up to the first that is damaged.
+fn events(path: &Path) -> Vec<Event> {
+    let bytes = fs::read(path).unwrap_or_default();
+    let (mut rest, mut events) = (&bytes[..], Vec::new());
+    while let Some((length, after)) = rest.split_first_chunk::<8>() {
+        let data = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| {
+            let data = after.get(4..4usize.checked_add(length)?)?;
+            (after[..4] == masked_checksum(&rest[..8])).then_some(data)
+        });
+        let Some(event) = data.and_then(|data| {
+            let sum = after.get(4 + data.len()..8 + data.len())?;
+            (sum == masked_checksum(data)).then(|| Event::decode(data).ok())?
+        }) else {
+            break;
+        };
+        rest = &after[8 + data.map_or(0, <[u8]>::len)..];
+        events.push(event);
+    }
+    events
 }
 
 /// Encodes an event with its length and the checksums of both.
@@ -137,37 +157,37 @@ mod tests {
         }
     }
 
-    /// Reads a file as TensorBoard does: checks lengths and checksums and decodes the events.
-    fn read(path: &Path) -> Vec<Event> {
-        let bytes = fs::read(path).unwrap();
-        let (mut rest, mut events) = (&bytes[..], Vec::new());
-        while !rest.is_empty() {
-            let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
-            assert_eq!(rest[8..12], masked_checksum(&rest[..8]));
-            let data = &rest[12..12 + length];
-            assert_eq!(rest[12 + length..16 + length], masked_checksum(data));
-            events.push(Event::decode(data).unwrap());
-            rest = &rest[16 + length..];
-        }
-        events
+    fn network() -> Network {
+        alexnet_model::Preset::load("mini").unwrap()
     }
 
     #[test]
     fn a_later_session_takes_the_place_of_an_earlier_one() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Events::begin(folder.path(), &[]).unwrap();
+        let first = Events::begin(folder.path(), &network(), &[]).unwrap();
         first.append(&[row(1, "train"), row(1, "validation")]).unwrap();
+        let model = network().init(0, &alexnet_ops::Backend::in_this_build()[0].device().unwrap()).unwrap();
+        first.append_parameters(&model, 10).unwrap();
+        first.append_parameters(&model, 20).unwrap();
         first.append(&[row(2, "train")]).unwrap(); // then killed: epoch 2 is trained again
-        let second = Events::begin(folder.path(), &[row(1, "train"), row(1, "validation")]).unwrap();
+        let second = Events::begin(folder.path(), &network(), &[row(1, "train"), row(1, "validation")]).unwrap();
         second.append(&[row(2, "train")]).unwrap();
         let files = files(folder.path());
         assert_eq!(files.len(), 1);
-        let events = read(&files[0]);
+        let events = events(&files[0]);
         assert_eq!(events[0].what, Some(What::FileVersion("brain.Event:2".to_owned())));
-        assert_eq!(events[1..].iter().map(|event| event.step).collect::<Vec<_>>(), [10, 10, 20]);
+        // Two rows, the graph, the parameters after the first epoch, and the second session's row.
+        assert_eq!(events[1..].iter().map(|event| event.step).collect::<Vec<_>>(), [10, 10, 0, 10, 20]);
         let Some(What::Summary(summary)) = &events[2].what else { panic!("no scalars") };
-        assert_eq!(summary.values[1], Scalar { tag: "top1_error/validation".to_owned(), value: 0.25 });
+        assert_eq!(summary.values[1], Value::scalar("top1_error/validation", 0.25));
         assert_eq!(summary.values.len(), 3, "the learning rate once");
+        assert!(matches!(events[3].what, Some(What::Graph(_))));
+        let Some(What::Summary(summary)) = &events[4].what else { panic!("no parameters") };
+        assert_eq!(summary.values.len(), model.parameters().len() + 1);
+        // What was cut off in the middle of a write is left out.
+        let whole = fs::read(&files[0]).unwrap();
+        fs::write(&files[0], &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(super::events(&files[0]).len(), events.len() - 1);
     }
 
     #[test]

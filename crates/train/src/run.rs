@@ -1,6 +1,7 @@
 mod fit;
 mod folder;
 mod kept;
+mod label;
 #[cfg(test)]
 mod tests;
 
@@ -12,6 +13,7 @@ use alexnet_ops::Implementation;
 
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use kept::KeptRun;
+pub use label::Label;
 
 use crate::TrainError;
 use crate::atomic_write::atomic_write;
@@ -223,7 +225,7 @@ impl Run {
         memory::forget_peak();
         let progress = match progress.done {
             true => progress,
-            false => self.fit(data, environment, label, progress, Events::begin(&self.folder, &rows)?)?,
+            false => self.fit(data, environment, label, progress, Events::begin(&self.folder, &self.config.network, &rows)?)?,
         };
 
         let final_epoch = match (self.config.recipe.final_weights, progress.best) {
@@ -272,7 +274,7 @@ impl Run {
         };
         append(&self.file("metrics.jsonl"), std::slice::from_ref(&row))?;
         self.keep_answers(&predictions, views)?;
-        Events::begin(&self.folder, &self.metrics()?)?;
+        Events::begin(&self.folder, &self.config.network, &self.metrics()?)?;
         self.keep_preprocessing(data)?;
         self.keep_classes(data)?;
         atomic_write(&self.weights(), &fs::read(&path).map_err(TrainError::read(&path))?)?;

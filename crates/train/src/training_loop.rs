@@ -94,10 +94,12 @@ impl TrainingLoop {
                 progress.best = Some((epoch, error));
             }
             progress.epoch = epoch;
-            progress.done = epoch == self.recipe.epochs || reached;
+            let best = progress.best.map_or(epoch, |(best, _)| best);
+            progress.done = epoch == self.recipe.epochs || reached || self.recipe.ends_early(epoch, best);
             progress.part = Part::default();
             append(&self.metrics, &rows)?;
             self.events.append(&rows)?;
+            self.events.append_parameters(bridge.evaluated().network(), progress.step)?;
             self.checkpoint(bridge, progress)?;
             self.observer.epoch(&self.label, &rows);
         }

@@ -25,7 +25,7 @@ pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use figures::FiguresArgs;
 pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs, SetArgs};
-pub(crate) use run::{EvaluateArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
+pub(crate) use run::{EvaluateArgs, FindRateArgs, LabelArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};
 
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     /// A finished run is reused and an unfinished run resumes, so repeating the command after an interruption
     /// gives the same weights.
     Train(TrainArgs),
+    /// Find a learning rate: train a few steps with a rising rate and draw the loss
+    FindRate(FindRateArgs),
     /// Evaluate finished runs on the test set, individually or as an ensemble
     Evaluate(EvaluateArgs),
     /// Regenerate the report of ablations (index.html, report.json, runs.csv) or the page of runs

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use alexnet_data::Views;
 use clap::{Args, Subcommand};
 
-use super::groups::{BackendArgs, CommonArgs, FormatArgs, Origin, OwnArgs, SetArgs};
-use super::values::{at_least_one, views};
+use super::groups::{BackendArgs, CommonArgs, ExecutionArgs, FormatArgs, Origin, OwnArgs, SetArgs};
+use super::values::{at_least_one, rate, views};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
@@ -36,11 +36,57 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "LAYER,…", value_delimiter = ',')]
     pub(crate) freeze: Vec<String>,
     #[command(flatten)]
+    pub(crate) label: LabelArgs,
+    #[command(flatten)]
     pub(crate) own: OwnArgs,
     #[command(flatten)]
     pub(crate) output: FormatArgs,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// What people call a run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LabelArgs {
+    /// Name of the run in `runs list`; does not change its folder
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Tag of the run, for `runs list --tag`; repeatable
+    #[arg(long)]
+    pub(crate) tag: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n\
+    \x20 experiments find-rate mini\n\
+    \x20 experiments find-rate --data PHOTOGRAPHS --to 0.1")]
+pub(crate) struct FindRateArgs {
+    /// Name of a scale (see `list`) or path of a TOML file [default: fits the images of `--data`]
+    pub(crate) config: Option<String>,
+    /// Learning rate of the first step
+    #[arg(long, value_name = "RATE", value_parser = rate, default_value_t = 1e-5)]
+    pub(crate) from: f64,
+    /// Learning rate of the last step
+    #[arg(long, value_name = "RATE", value_parser = rate, default_value_t = 1.0)]
+    pub(crate) to: f64,
+    /// Number of steps
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 300)]
+    pub(crate) steps: usize,
+    /// Seed for weights, order of images, augmentation and dropout
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Override a config value, e.g. recipe.batch_size=32; repeatable
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
+    pub(crate) set: Vec<String>,
+    /// Output folder for the picture and a JSON file
+    #[arg(long, value_name = "DIR", default_value = "analysis")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
+    #[command(flatten)]
+    pub(crate) execution: ExecutionArgs,
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
 }
 
 #[derive(Debug, Args)]
@@ -76,8 +122,19 @@ pub(crate) enum RunsCommand {
         /// Folder of the runs
         #[arg(default_value = "runs")]
         folder: PathBuf,
+        /// List only runs with this tag
+        #[arg(long)]
+        tag: Option<String>,
         #[command(flatten)]
         output: FormatArgs,
+    },
+    /// Give runs a name or tags
+    Label {
+        /// Run folders
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+        #[command(flatten)]
+        label: LabelArgs,
     },
     /// Show the config, progress and result of a run
     Show {

@@ -92,6 +92,12 @@ pub(crate) fn bits(text: &str) -> Result<usize, String> {
     if bits > 4096 { Err("at most 4096 bits".to_owned()) } else { Ok(bits) }
 }
 
+/// A learning rate.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    finite(text)?;
+    text.parse().ok().filter(|rate| *rate > 0.0).ok_or_else(|| "a number above 0".to_owned())
+}
+
 /// A finite number of at least 0.
 pub(crate) fn finite(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;

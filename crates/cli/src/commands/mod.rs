@@ -12,6 +12,7 @@ mod evaluate;
 mod evaluate_weights;
 pub(crate) mod fetch;
 mod figures;
+mod find_rate;
 mod list;
 mod model;
 mod predict;
@@ -43,10 +44,14 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Ablation(args) => return ablation::ablation(&args, stop),
         Command::Audit(args) => return audit::audit(&args, stop),
         Command::Train(args) => train::train(&args, stop)?,
+        Command::FindRate(args) => find_rate::find_rate(&args, stop)?,
         Command::Evaluate(args) => evaluate::evaluate(&args, stop)?,
         Command::Report(args) => report::report(&args)?,
         Command::Power(args) => report::power(&args)?,
-        Command::Runs(RunsCommand::List { folder, output }) => runs::list(&folder, output.format)?,
+        Command::Runs(RunsCommand::List { folder, tag, output }) => {
+            runs::list(&folder, tag.as_deref(), output.format)?;
+        }
+        Command::Runs(RunsCommand::Label { runs, label }) => runs::label(&runs, &label)?,
         Command::Runs(RunsCommand::Show { run, output }) => runs::show(&run, output.format)?,
         Command::Runs(RunsCommand::Diff { one, other, output }) => runs::diff(&one, &other, output.format)?,
         Command::Watch(args) => watch::watch(&args, &stop)?,

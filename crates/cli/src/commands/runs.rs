@@ -1,13 +1,14 @@
 //! Lists, shows and compares the runs in a folder.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_train::{EpochRow, Run, RunResult, RunStatus, Session, failure, spoken};
+use alexnet_train::{EpochRow, Label, Run, RunResult, RunStatus, Session, failure, spoken};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::args::Format;
+use crate::args::{Format, LabelArgs};
 use crate::output::print;
 use crate::remedies::describe;
 use alexnet_config::{self as diff};
@@ -42,6 +43,11 @@ impl State {
 pub(crate) struct Summary {
     /// The name of the folder.
     pub(crate) run: String,
+    /// What people call it, and its tags.
+    #[serde(flatten)]
+    pub(crate) label: Label,
+    /// The settings that not all listed runs of this network and data set share.
+    pub(crate) settings: BTreeMap<String, String>,
     pub(crate) state: State,
     pub(crate) seed: u64,
     pub(crate) epochs: usize,
@@ -78,6 +84,8 @@ impl Summary {
             .and_then(|data| data.modified());
         Ok(Self {
             run: name(folder),
+            label: Label::of(folder)?,
+            settings: BTreeMap::new(),
             state,
             seed: run.seed,
             epochs: last("train").map_or(0, |row| row.epoch),
@@ -105,16 +113,54 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Names or tags runs.
+pub(crate) fn label(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
+    if args.name.is_none() && args.tag.is_empty() {
+        bail!("give `--name` or `--tag`");
+    }
+    if let Some(text) = args.name.iter().chain(&args.tag).find(|text| text.trim().is_empty() || text.contains(char::is_control)) {
+        bail!("`{}` is neither a name nor a tag", text.escape_debug());
+    }
+    for folder in runs {
+        let mut label = Label::of(folder)?;
+        label.add(args.name.as_deref(), &args.tag);
+        label.write(folder)?;
+    }
+    Ok(())
+}
+
+/// Returns, for each folder, the settings that not all of these runs of its network and data set share.
+fn differing(folders: &[PathBuf]) -> Vec<BTreeMap<String, String>> {
+    let values = |folder: &PathBuf| -> Option<(String, BTreeMap<String, String>)> {
+        let run = Run::open(folder).ok()?;
+        let values = diff::plain_values(&run.config).ok()?.into_iter().collect();
+        Some((format!("{} {}", run.config.network.name, run.config.data.set), values))
+    };
+    let all: Vec<Option<(String, BTreeMap<String, String>)>> = folders.iter().map(values).collect();
+    let of = |(kind, values): &(String, BTreeMap<String, String>)| {
+        let others = || all.iter().flatten().filter(|(other, _)| other == kind);
+        let mut settings = values.clone();
+        settings.retain(|key, value| others().any(|(_, other)| other.get(key) != Some(value)));
+        settings
+    };
+    all.iter().map(|run| run.as_ref().map(of).unwrap_or_default()).collect()
+}
+
 /// Prints the runs in a folder.
-pub(crate) fn list(folder: &Path, format: Format) -> Result<()> {
-    let found = folders(folder)?;
+pub(crate) fn list(folder: &Path, tag: Option<&str>, format: Format) -> Result<()> {
+    let mut found = folders(folder)?;
+    if let Some(tag) = tag {
+        found.retain(|folder| Label::of(folder).is_ok_and(|label| label.tags.iter().any(|it| it == tag)));
+    }
     if format == Format::Json {
-        let summaries = found.iter().map(|folder| Summary::of(folder)).collect::<Result<Vec<_>>>()?;
+        let mut summaries = found.iter().map(|folder| Summary::of(folder)).collect::<Result<Vec<_>>>()?;
+        summaries.iter_mut().zip(differing(&found)).for_each(|(run, settings)| run.settings = settings);
         print(&serde_json::to_string_pretty(&summaries)?);
         return Ok(());
     }
     if found.is_empty() {
-        print(&format!("no run in {}", folder.display()));
+        let with = tag.map_or_else(String::new, |tag| format!(" with the tag `{tag}`"));
+        print(&format!("no run in {}{with}", folder.display()));
         return Ok(());
     }
     print(&table(&found));
@@ -131,7 +177,7 @@ pub(crate) fn table(folders: &[PathBuf]) -> String {
         "{:<width$}  {:<8} {:>7} {:>7} {:>7}  time",
         "run", "state", "epochs", "valid %", "test %"
     ));
-    for (folder, name) in folders.iter().zip(&names) {
+    for ((folder, name), settings) in folders.iter().zip(&names).zip(differing(folders)) {
         let run = match Summary::of(folder) {
             Ok(run) => run,
             Err(error) => {
@@ -147,11 +193,26 @@ pub(crate) fn table(folders: &[PathBuf]) -> String {
             percent(run.test_top1_error),
             spoken(Duration::from_secs_f64(run.seconds)),
         ));
+        if let Some(line) = described(&run.label, &settings) {
+            lines.push(format!("    {line}"));
+        }
         if let (State::Failed, Some(failure)) = (run.state, &run.failure) {
             lines.push(format!("    {failure}"));
         }
     }
     lines.join("\n")
+}
+
+/// Returns the name, the tags and the changed settings of a run, if it has any.
+fn described(label: &Label, settings: &BTreeMap<String, String>) -> Option<String> {
+    const SHOWN: usize = 4;
+    let mut parts: Vec<String> = label.name.iter().cloned().collect();
+    parts.extend(label.tags.iter().map(|tag| format!("#{tag}")));
+    parts.extend(settings.iter().take(SHOWN).map(|(key, value)| format!("{key}={value}")));
+    if settings.len() > SHOWN {
+        parts.push(format!("and {} more settings (`runs show`)", settings.len() - SHOWN));
+    }
+    (!parts.is_empty()).then(|| parts.join("  "))
 }
 
 fn open(folder: &Path) -> Result<Run> {

@@ -8,6 +8,7 @@ use alexnet_report::SingleRun;
 use alexnet_train::{Initial, Run, RunStatus};
 use anyhow::{Result, bail};
 
+use super::runs;
 use crate::args::{Format, TrainArgs};
 use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
@@ -91,6 +92,9 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     }
     let mut run = Run::new(config, args.seed, execution.ops, &data.dataset, &args.common.out);
     run.begins_with = beginning.map(|beginning| beginning.path);
+    if args.label.name.is_some() || !args.label.tag.is_empty() {
+        runs::label(std::slice::from_ref(&run.folder), &args.label)?;
+    }
     let label = format!("{}, seed {}", scale.name, args.seed);
     if !execution.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));

@@ -36,6 +36,11 @@ impl Axis {
         let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
         let ticks = powers.flat_map(|power| [1.0, 2.0, 5.0].map(|factor| factor * 10f64.powi(power)));
         let mut ticks: Vec<f64> = ticks.filter(|tick| (low..=high).contains(tick)).collect();
+        // Over several decades only the powers of ten have room.
+        if ticks.len() > 8 {
+            let is_power = |tick: &f64| (tick.log10() - tick.log10().round()).abs() < 1e-9;
+            ticks.retain(is_power);
+        }
         if ticks.len() < 3 {
             ticks = spaced(low, high, step(low, high));
         }

@@ -15,11 +15,32 @@ pub struct Curve {
 }
 
 impl Figure {
-    /// Draws curves with axes and a legend, and a dashed line at a threshold.
-    pub fn curves(&mut self, top: f64, [across, up]: [&str; 2], curves: &[Curve], threshold: Option<f64>) {
+    /// Draws curves with axes and a legend, and a dotted line at a threshold.
+    pub fn curves(&mut self, top: f64, titles: [&str; 2], curves: &[Curve], threshold: Option<f64>) {
+        let places = || curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
+        let ends = places().reduce(f64::min).zip(places().reduce(f64::max));
+        let line = threshold.zip(ends).map(|(at, (first, last))| [(first, at), (last, at)]);
+        self.drawn(top, Axis::linear(places()), titles, curves, line);
+    }
+
+    /// Draws curves over learning rates, on a logarithmic axis, and a dotted line at one of them.
+    pub fn curves_over_rates(&mut self, top: f64, up: &str, curves: &[Curve], marked: Option<f64>) {
         let all = || curves.iter().flat_map(|curve| &curve.points);
-        let x = Axis::linear(all().map(|point| point.0));
-        let (first, last) = (all().map(|point| point.0).reduce(f64::min), all().map(|point| point.0).reduce(f64::max));
+        let most = all().map(|point| point.1).fold(0.0, f64::max);
+        let line = marked.map(|rate| [(rate, 0.0), (rate, most)]);
+        self.drawn(top, Axis::logarithmic(all().map(|point| point.0)), ["learning rate", up], curves, line);
+    }
+
+    fn drawn(
+        &mut self,
+        top: f64,
+        x: Axis,
+        [across, up]: [&str; 2],
+        curves: &[Curve],
+        dotted: Option<[(f64, f64); 2]>,
+    ) {
+        let dotted_heights = || dotted.into_iter().flatten().map(|point| point.1);
+        let heights = curves.iter().flat_map(|curve| &curve.points).map(|point| point.1).chain(dotted_heights());
         let mut chart = Chart::new(Frame {
             class: "curves",
             label: up,
@@ -27,7 +48,7 @@ impl Figure {
             margins: [64.0, 200.0],
             height: 300.0,
             x: (x, across),
-            y: (Axis::rounded(all().map(|point| point.1).chain(threshold).chain([0.0])), up),
+            y: (Axis::rounded(heights.chain([0.0])), up),
         });
         let mut names: Vec<&str> = Vec::new();
         for curve in curves {
@@ -41,8 +62,8 @@ impl Figure {
                 chart.line(&curve.points, &format!("stroke-width='2' stroke-dasharray='{dashes}'"), &curve.name);
             });
         }
-        if let (Some(at), Some(first), Some(last)) = (threshold, first, last) {
-            chart.line(&[(first, at), (last, at)], "stroke='#5b6168' stroke-dasharray='2 4'", "threshold");
+        if let Some(dotted) = dotted {
+            chart.line(&dotted, "stroke='#5b6168' stroke-width='2' stroke-dasharray='2 4'", "");
         }
         self.embed(top, &chart.finish(), 360.0);
     }

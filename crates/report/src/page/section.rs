@@ -7,7 +7,7 @@ use alexnet_study::ablation::Quantity;
 use super::Section;
 use super::markup::{cell, head, table};
 use crate::chart::{colour, escaped};
-use crate::curves::{self, View};
+use crate::curves::{self, BOTH, View};
 use crate::report::Report;
 use crate::{forest, label_efficiency};
 
@@ -109,7 +109,8 @@ fn verdicts(report: &Report) -> String {
 fn views(report: &Report, rows: &str) -> String {
     let first = View::of(report.quantity);
     let mut epochs = report.arms.iter().flat_map(|arm| &arm.runs).flat_map(|run| &run.rows);
-    let mut splits = vec![("validation", "validation"), ("train", "training, as seen")];
+    let mut splits =
+        vec![(BOTH, "training and validation"), ("validation", "validation"), ("train", "training, as seen")];
     if epochs.any(|row| row.split == "train-evaluated") {
         splits.push(("train-evaluated", "training, evaluated"));
     }
@@ -142,10 +143,11 @@ fn views(report: &Report, rows: &str) -> String {
          <div class='controls' role='group' aria-label='Arms shown'>\n{arms}</div>\n\
          <figure>\n{charts}</figure>\n</div>\n\
          <p class='note'>Thick lines are means, bands one standard deviation, over the seeds still in \
-         training. An end leads to its run.</p>\n",
+         training. An end leads to its run. Dotted: training images, where both are shown{}.</p>\n",
         select("Top-1 error on", &splits, first.split),
         select("by", &axes, first.x),
         select("scale", &scales, first.y),
+        report.threshold.map_or_else(String::new, |at| format!("; dotted across: {at:.0} % training error")),
     )
 }
 
