@@ -65,6 +65,24 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     assert_eq!(occlusion["class"], 3);
     analyze(&["saliency", run, "a.png"]);
     assert_eq!(json(&out.join("saliency.json"))[0]["map"].as_array().unwrap().len(), 28);
+    analyze(&["grad-cam", run, "a.png", "--layer", "conv2"]);
+    // The maps before the pooling of conv2.
+    assert_eq!(json(&out.join("grad-cam.json"))[0]["map"].as_array().unwrap().len(), 6);
+    // The test images are those of the run's data set.
+    let text = analyze(&["confusion", run]);
+    let confusion = json(&out.join("confusion.json"));
+    let right: u64 = (0..10).map(|class| confusion["counts"][class][class].as_u64().unwrap()).sum();
+    assert_eq!(right as f64, (10_000.0 * (1.0 - test["top1_error"].as_f64().unwrap())).round(), "{text}");
+    analyze(&["embedding", run, "--images", "50"]);
+    let embedding = json(&out.join("embedding.json"));
+    let explained = |axis: usize| embedding["explained"][axis].as_f64().unwrap();
+    assert_eq!((embedding["images"].as_array().unwrap().len(), &embedding["layer"]), (50, &"fc7".into()));
+    assert!(explained(0) >= explained(1) && explained(0) + explained(1) <= 1.0, "{}", embedding["explained"]);
+    analyze(&["maps", run, "a.png", "--layer", "conv3", "--all", "--zoom", "4"]);
+    let file = std::fs::File::open(out.join("maps.png")).unwrap();
+    let info = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
+    // 16 columns of 3 pixels, four times as large, with gaps of 3: narrower than the image of 112 and the title need not be.
+    assert_eq!(info.info().width, 16 * (3 * 4 + 3) + 3);
     let text = analyze(&[&["maps", run, "a.png", "--images", "200"][..], &set].concat());
     let maps = json(&out.join("maps.json"));
     let layer = |at: usize| &maps["layers"][at];
@@ -83,7 +101,9 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     assert!(of(0).0 == "features" && of(0).1 > 0.4 && of(1).0 == "pixels", "{codes}");
     assert_eq!(codes["codes"][0]["bytes_per_image"], 4);
 
-    for name in ["kernels", "predictions", "nearest", "occlusion-0", "saliency-0", "maps", "codes-28"] {
+    for name in [
+        "kernels", "predictions", "nearest", "occlusion-0", "saliency-0", "grad-cam-0", "maps", "codes-28", "confusion", "embedding",
+    ] {
         let file = std::fs::File::open(out.join(format!("{name}.png"))).unwrap();
         assert!(png::Decoder::new(std::io::BufReader::new(file)).read_info().is_ok(), "{name}");
     }
@@ -103,9 +123,11 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     fails(&["codes", run, "--in", "few", "-k", "1"], "these images have no splits");
     fails(&["localize", run, "--set", "fashion-mnist-mini"], "no test image has a box around an object");
     fails(&["maps", run, "none.png"], "cannot read none.png");
-    fails(&["predictions", run], "give the images with `--data`");
     fails(&["occlusion", run, "a.png", "--square", "29"], "covers the input of 28 whole");
     fails(&["saliency", run, "a.png", "--class", "10"], "there is no class 10");
+    fails(&["grad-cam", run, "a.png", "--layer", "fc6"], "has no convolutional layer `fc6`; it has conv1, conv2");
+    fails(&["maps", run, "a.png", "--zoom", "9000"], "give a smaller `--zoom`");
+    fails(&["maps", run, "a.png", "--layer", "conv9"], "has no layer `conv9`");
     fails(&["saliency", run, "none.png"], "cannot read none.png");
     fails(&["kernels", "few"], "has no run.json");
 }

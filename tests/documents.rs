@@ -12,7 +12,7 @@ fn report(ablation: &str) -> Value {
 }
 
 /// A text in a document between two marks replaced by another.
-fn block(document: &str, name: &str, text: &str) {
+pub(crate) fn block(document: &str, name: &str, text: &str) {
     let whole = std::fs::read_to_string(repository(document)).unwrap();
     let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->"));
     let (before, rest) = whole.split_once(&begin).expect("the first mark");

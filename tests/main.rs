@@ -2,6 +2,7 @@
 //!
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
 //! - [`documents`]: tables of documents from committed figures
+//! - [`figures`]: trained weights by name, figures for a lecture, rates, names and tags of runs
 //! - [`frozen`]: names, keys and files that others rely on
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
 //! - [`batches`]: the loader gives the same batches for any number of workers
@@ -29,6 +30,7 @@ mod designs;
 #[cfg(any(feature = "ndarray", feature = "wgpu", feature = "cuda"))]
 mod devices;
 mod documents;
+mod figures;
 mod frozen;
 mod golden;
 mod networks;

@@ -144,10 +144,13 @@ def dropout(program, runs):
         {"name": name, "dashed": split != "validation", "points": points(rows, split, "epoch")}
         for name, rows in found.items() for split in ("validation", "train-evaluated")
     ]
+    ends = {name: [points(rows, split, "epoch")[-1][1] for split in ("train-evaluated", "validation")] for name, rows in found.items()}
+    said = "; ".join(f"{name}: {training:.1f} and {validation:.1f} %" for name, (training, validation) in ends.items())
     update("curves.json", "dropout", {
-        "title": "Without dropout the network overfits",
+        "title": "Dropout narrows the gap between training and validation",
         "caption": "The network `mini` for 60 epochs, seed 0. Solid: validation images. Dashed: 2,000 training images without dropout "
-                   "and augmentation. Krizhevsky et al. 2012, §4.2: “substantial overfitting”.",
+                   f"and augmentation. At the end, training and validation errors are, with {said}. Krizhevsky et al. 2012, §4.2, "
+                   "report “substantial overfitting” without dropout, for a network 460 times as large.",
         "across": "epoch", "up": "top-1 error, %", "threshold": None, "curves": curves,
     })
 

@@ -25,8 +25,9 @@ pub fn principal_components(rows: &[f32], width: usize) -> Components {
     let count = rows.len() / width.max(1);
     let mut means = vec![0.0; width];
     for row in rows.chunks_exact(width) {
-        means.iter_mut().zip(row).for_each(|(mean, value)| *mean += f64::from(*value) / count as f64);
+        means.iter_mut().zip(row).for_each(|(mean, value)| *mean += f64::from(*value));
     }
+    means.iter_mut().for_each(|mean| *mean /= count.max(1) as f64);
     let centred: Vec<f64> = rows.iter().enumerate().map(|(at, value)| f64::from(*value) - means[at % width]).collect();
     let total: f64 = centred.iter().map(|value| value * value).sum();
     let mut draws = Gaussian::new(Key::new([0, 0, 0, Key::word("components")]).rng());

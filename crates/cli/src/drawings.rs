@@ -45,11 +45,10 @@ pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
     }
     let right = found.right();
     figure.finish(&format!(
-        "A row for each class, a column for each answer: {} of {all} images of {} are right ({:.1} % error). Blue: right; \
+        "A row for each class, a column for each answer: {right} of {all} images are right ({:.1} % error; {}). Blue: right; \
          orange: wrong.",
-        right,
+        100.0 * (all - right) as f64 / all as f64,
         found.split,
-        100.0 * (all - right) as f64 / all as f64
     ))
 }
 
@@ -87,7 +86,7 @@ pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
         figure.label([x, y], Anchor::Middle, 160.0, name);
     }
     figure.finish(&format!(
-        "{} images of {} by the first two principal components of {}, which have {:.0} % and {:.0} % of its variance. \
+        "{} of {} by the first two principal components of {}, which have {:.0} % and {:.0} % of its variance. \
          Names are at the mean of their class.",
         found.images.len(),
         found.split,

@@ -171,6 +171,51 @@ fn local_layers_and_groups_train() {
     assert_eq!(model.num_params(), network.trace().unwrap().parameters());
 }
 
+/// Grad-CAM cuts the graph at a layer's maps. The gradient there is that of finite differences.
+#[test]
+fn maps_that_an_observer_returns_take_their_place_and_have_gradients() {
+    let network = preset("mini");
+    let device = device();
+    let images = burn::tensor::Tensor::<4>::ones([1, 1, 28, 28], &device).mul_scalar(90.0);
+    let with_gradients = device.clone().autodiff();
+    let model = network.init(0, &with_gradients).unwrap();
+    let mut cut = Vec::new();
+    let observed = model.forward_observed(burn::tensor::Tensor::from_inner(images.clone()), Mode::Evaluation, &mut |layer, stage, _, maps| {
+        if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) {
+            return maps;
+        }
+        cut.push(maps.detach().require_grad());
+        cut[cut.len() - 1].clone()
+    });
+    let gradients = observed.clone().slice([0..1, 3..4]).sum().backward();
+    assert_eq!(cut.len(), 2, "a tensor for each tower");
+    let gradient = cut[1].grad(&gradients).unwrap();
+    let values = |tensor: burn::tensor::Tensor<4>| tensor.into_data().try_to_vec::<f32>().unwrap();
+    let (maps, slopes) = (values(cut[1].clone().inner()), values(gradient));
+    let at = (0..maps.len()).max_by(|a, b| slopes[*a].abs().total_cmp(&slopes[*b].abs())).unwrap();
+    let plain = network.init(0, &device).unwrap();
+    let logit = |change: f32| -> f32 {
+        let mut tower = 0;
+        let logits = plain.forward_observed(images.clone(), Mode::Evaluation, &mut |layer, stage, of, maps| {
+            if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) || of != 1 {
+                return maps;
+            }
+            tower += 1;
+            let mut numbers = values(maps.clone());
+            numbers[at] += change;
+            burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(numbers, maps.dims()), &device)
+        });
+        assert_eq!(tower, 1);
+        logits.slice([0..1, 3..4]).into_scalar()
+    };
+    let step = 0.004 * maps[at].abs().max(1.0);
+    let slope = (logit(step) - logit(-step)) / (2.0 * step);
+    // The network is linear around these maps up to its ReLUs: f32's rounding of a difference remains.
+    assert!((slope - slopes[at]).abs() < 0.02 * slopes[at].abs() + 1e-5, "{slope} and {}", slopes[at]);
+    let untouched: f32 = observed.inner().slice([0..1, 3..4]).into_scalar();
+    assert!((untouched - logit(0.0)).abs() < 1e-4, "the rest is computed as before");
+}
+
 #[test]
 fn arms_share_initial_weights_by_name_where_shapes_agree() {
     let device = &device();

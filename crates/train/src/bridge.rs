@@ -86,14 +86,15 @@ impl Launch<'_> {
         let (optimizer_saver, optimizers) = hand_over();
         let (scheduler_saver, _unused) = hand_over::<LrSchedulerRecord>();
         let left = TimeLeft::default();
-        let metrics = (ScoreMetric::loss(), ScoreMetric::top1_error(), ScoreMetric::top5_error());
+        // The first has its chart open, and is all that 80 columns and 24 rows have room for.
+        let metrics = (ScoreMetric::top1_error(), ScoreMetric::loss(), ScoreMetric::top5_error());
         let (train, valid): (Arc<dyn DataLoader<Batch>>, Arc<dyn DataLoader<Batch>>) =
             (Arc::new(self.train), Arc::new(self.valid));
         let supervised = SupervisedTraining::new(self.folder, train, valid)
             .metrics(metrics)
             .metric_train_numeric(LearningRateMetric::new())
             .metric_train_numeric(Speed::default())
-            .metric_train(left.clone())
+            .metric_train_numeric(left.clone())
             .with_metric_logger(NoLog)
             .with_application_logger(None)
             .with_custom_checkpointers(model_saver, optimizer_saver, scheduler_saver)

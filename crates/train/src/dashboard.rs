@@ -105,7 +105,7 @@ impl Speed {
     fn shown(&self, entry: SerializedEntry) -> SerializedEntry {
         let rate = |entry: NumericEntry| format!("{:.0}", entry.current());
         let (epoch, batch) = (rate(self.state.running_value()), rate(self.state.current_value()));
-        SerializedEntry::new(format!("epoch {epoch} - batch {batch}"), entry.serialized)
+        SerializedEntry::new(format!("{epoch}, batch {batch}"), entry.serialized)
     }
 }
 
@@ -194,6 +194,23 @@ impl Metric for TimeLeft {
     }
 
     fn clear(&mut self) {}
+}
+
+/// Its chart has minutes. Numbers are shown in the order of their registration, other metrics before them, where they would take the
+/// place of the errors.
+impl Numeric for TimeLeft {
+    fn value(&self) -> Option<NumericEntry> {
+        let left = *self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.map(|left| NumericEntry::Value(left.as_secs_f64() / 60.0))
+    }
+
+    fn running_value(&self) -> Option<NumericEntry> {
+        self.value()
+    }
+
+    fn final_value(&self) -> NumericEntry {
+        self.value().unwrap_or(NumericEntry::Value(0.0))
+    }
 }
 
 /// Formats a duration for people: `48 s`, `12 min`, `3 h 05 min`.

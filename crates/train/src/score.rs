@@ -109,7 +109,13 @@ pub(crate) struct ScoreMetric {
     unit: Option<&'static str>,
     value: fn(&Score) -> f64,
     state: NumericMetricState,
+    /// The values of this pass, averaged with weights that fall from batch to batch, and the sum of the weights. The chart has
+    /// one line for each split, and single batches would hide its course.
+    smoothed: (f64, f64),
 }
+
+/// The weight that each batch keeps from one to the next in the chart's line.
+const KEPT: f64 = 0.95;
 
 impl ScoreMetric {
     pub(crate) fn loss() -> Self {
@@ -125,7 +131,7 @@ impl ScoreMetric {
     }
 
     fn new(name: &str, unit: Option<&'static str>, value: fn(&Score) -> f64) -> Self {
-        Self { name: Arc::new(name.to_owned()), unit, value, state: NumericMetricState::new() }
+        Self { name: Arc::new(name.to_owned()), unit, value, state: NumericMetricState::new(), smoothed: (0.0, 0.0) }
     }
 
     /// Formats the value of the epoch so far and of the last batch, never as a power of ten.
@@ -135,7 +141,8 @@ impl ScoreMetric {
             (value, None) => format!("{value:.3}"),
         };
         let (epoch, batch) = (text(self.state.running_value()), text(self.state.current_value()));
-        SerializedEntry::new(format!("epoch {epoch} - batch {batch}"), entry.serialized)
+        // As short as this, both splits fit into 80 columns.
+        SerializedEntry::new(format!("{epoch}, batch {batch}"), entry.serialized)
     }
 }
 
@@ -151,7 +158,10 @@ impl Metric for ScoreMetric {
     }
 
     fn update(&mut self, score: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
-        self.state.update((self.value)(score), score.images);
+        let value = (self.value)(score);
+        self.state.update(value, score.images);
+        let (sum, weight) = self.smoothed;
+        self.smoothed = (KEPT * sum + value, KEPT * weight + 1.0);
         Ok(self.shown(self.state.compute_update(FormatOptions::new(self.name()))))
     }
 
@@ -161,12 +171,14 @@ impl Metric for ScoreMetric {
 
     fn clear(&mut self) {
         self.state.reset();
+        self.smoothed = (0.0, 0.0);
     }
 }
 
 impl Numeric for ScoreMetric {
     fn value(&self) -> Option<NumericEntry> {
-        Some(self.state.current_value())
+        let (sum, weight) = self.smoothed;
+        (weight > 0.0).then_some(NumericEntry::Value(sum / weight))
     }
 
     fn running_value(&self) -> Option<NumericEntry> {
@@ -192,9 +204,13 @@ mod tests {
         let mut metric = ScoreMetric::top1_error();
         metric.update(&score(5), &metadata).unwrap();
         let entry = metric.update(&score(0), &metadata).unwrap();
-        assert_eq!(entry.formatted, "epoch 6.2 % - batch 0.0 %");
+        assert_eq!(entry.formatted, "6.2 %, batch 0.0 %");
         let loss = ScoreMetric::loss().update(&score(0), &metadata).unwrap();
-        assert_eq!(loss.formatted, "epoch 0.025 - batch 0.025");
+        assert_eq!(loss.formatted, "0.025, batch 0.025");
+        // 12.5 % and then 0 %: the chart's line is between them, nearer to the last.
+        assert!(matches!(metric.value(), Some(NumericEntry::Value(value)) if value < 6.25 && value > 6.0));
+        metric.clear();
+        assert!(metric.value().is_none());
     }
 
     #[test]

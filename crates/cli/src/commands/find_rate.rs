@@ -79,7 +79,7 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
 /// Rounds a rate to one digit, down.
 fn short(rate: f64) -> String {
     let unit = 10f64.powi(rate.log10().floor() as i32);
-    let digit = (rate / unit).floor().max(1.0);
+    let digit = (rate / unit + 1e-9).floor().max(1.0);
     format!("{}", ((digit * unit) * 1e12).round() / 1e12)
 }
 

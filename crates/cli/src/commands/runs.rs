@@ -118,7 +118,18 @@ pub(crate) fn label(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
     if args.name.is_none() && args.tag.is_empty() {
         bail!("give `--name` or `--tag`");
     }
-    if let Some(text) = args.name.iter().chain(&args.tag).find(|text| text.trim().is_empty() || text.contains(char::is_control)) {
+    for folder in runs {
+        if !folder.join("run.json").is_file() {
+            bail!("{} is no run folder", folder.display());
+        }
+    }
+    write_labels(runs, args)
+}
+
+/// Adds a name or tags to runs, also to those that have not begun.
+pub(crate) fn write_labels(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
+    let bad = |text: &&String| text.trim().is_empty() || text.contains(char::is_control);
+    if let Some(text) = args.name.iter().chain(&args.tag).find(bad) {
         bail!("`{}` is neither a name nor a tag", text.escape_debug());
     }
     for folder in runs {

@@ -93,7 +93,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let mut run = Run::new(config, args.seed, execution.ops, &data.dataset, &args.common.out);
     run.begins_with = beginning.map(|beginning| beginning.path);
     if args.label.name.is_some() || !args.label.tag.is_empty() {
-        runs::label(std::slice::from_ref(&run.folder), &args.label)?;
+        runs::write_labels(std::slice::from_ref(&run.folder), &args.label)?;
     }
     let label = format!("{}, seed {}", scale.name, args.seed);
     if !execution.fresh && matches!(run.status()?, RunStatus::Finished(_)) {

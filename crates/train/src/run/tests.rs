@@ -169,6 +169,52 @@ fn training_errors_every_few_steps_are_the_same_after_a_stop_and_end_a_run() {
 }
 
 #[test]
+fn training_ends_early_where_validation_errors_do_not_fall_and_resumes_to_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let run = |out: &str, early_stopping: usize| {
+        let mut config = config();
+        config.recipe.early_stopping = early_stopping;
+        config.recipe.epochs = 6;
+        // Weights that do not move: the first epoch stays the best.
+        config.recipe.learning_rate = 0.0;
+        config.network.conv[2].stages.retain(|stage| !matches!(stage, Stage::BatchNorm(_)));
+        Run::new(config, 3, Implementation::Fast, &data.dataset, &folder.path().join(out))
+    };
+    let never = run("never", 0).complete(&data, &stopping(0).0, "", false).unwrap();
+    assert_eq!(never.epochs, 6);
+    let early = run("early", 2);
+    assert_eq!(early.complete(&data, &stopping(0).0, "", false).unwrap().epochs, 3, "two epochs without a lower error");
+    let stopped = run("stopped", 2);
+    stopped.complete(&data, &stopping(7).0, "", false).unwrap_err();
+    stopped.complete(&data, &stopping(0).0, "", false).unwrap();
+    assert_eq!(outcome(&stopped), outcome(&early));
+    assert_ne!(run("early", 0).identity, early.identity, "another run");
+}
+
+#[test]
+fn a_rate_range_is_tested_from_the_initial_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let range = crate::RateRange { from: 1e-4, to: 10.0, steps: 12 };
+    let mut heard = 0;
+    let test = |heard: &mut usize, environment: &Environment| {
+        range.test(&config(), &data, environment, 0, &mut |step, _| {
+            assert_eq!(step, *heard);
+            *heard += 1;
+        })
+    };
+    let points = test(&mut heard, &stopping(0).0).unwrap();
+    assert_eq!(points.len(), heard);
+    assert!(heard >= 4 && points.windows(2).all(|pair| pair[1].rate > pair[0].rate), "{points:?}");
+    assert_eq!(points[0].loss, points[0].smoothed);
+    assert_eq!(test(&mut 0, &stopping(0).0).unwrap(), points, "the same seed, the same losses");
+    let environment = stopping(0).0;
+    environment.stop.store(true, Ordering::SeqCst);
+    assert!(test(&mut 0, &environment).unwrap_err().is_interruption());
+}
+
+#[test]
 fn a_finished_run_is_read_and_not_trained() {
     let folder = tempfile::tempdir().unwrap();
     let data = data(folder.path());

@@ -22,6 +22,7 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
     }
     wrong.truncate(1);
     right.truncate(SHOWN - wrong.len());
+    let last = if wrong.is_empty() { "" } else { " The last image is a mistake." };
     let mut figure = Figure::new("Four test images with the five most probable classes");
     let wide = Figure::width() / SHOWN as f64;
     for (column, (image, all)) in right.into_iter().chain(wrong).enumerate() {
@@ -40,7 +41,7 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
     }
     Ok(figure.finish(&format!(
         "Krizhevsky et al. 2012, figure 4, left, for the network `{}`: random test images with their class below. Blue: the \
-         right class. The last image is a mistake.",
+         right class.{last}",
         studio.look.loaded.network.name
     )))
 }
