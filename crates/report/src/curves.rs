@@ -170,7 +170,10 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
             }
             let dashes = dash(index);
             let style = format!("stroke-width='2.5' stroke-dasharray='{dashes}' pointer-events='none'");
-            chart.line(&curves.mean, &style, "");
+            // After one epoch a seed is a point, and their mean would be one more.
+            if curves.mean.len() > 1 || section.is_none() {
+                chart.line(&curves.mean, &style, "");
+            }
             if let Some(training) = beside.get(index) {
                 chart.line(&training.mean, "stroke-width='2' stroke-dasharray='2 3' pointer-events='none'", "");
             }
@@ -183,7 +186,9 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
 fn seeds(chart: &mut Chart, arm: &ArmReport, curves: &Curves, rows: &str) {
     for (place, (run, points)) in arm.runs.iter().zip(&curves.runs).enumerate() {
         let Some(&end) = points.last() else { continue };
-        chart.line(points, "opacity='0.45'", "");
+        if points.len() > 1 {
+            chart.line(points, "opacity='0.45'", "");
+        }
         let title = format!("{}, seed {}: {:.2} %", arm.name, run.seed, end.1);
         chart.point(end, 4.0, &title, Some(&format!("{rows}-{place}")));
     }
@@ -300,7 +305,8 @@ pub(crate) mod tests {
     fn one_epoch_is_points_and_none_is_said() {
         for view in views() {
             let one = chart(&report(&["on"], 1), view, Some("run-0"));
-            assert!(one.contains("<circle") && !one.contains("<polyline"), "{one}");
+            assert!(!one.contains("<polyline"), "{one}");
+            assert_eq!(one.matches("<circle").count(), 2, "a point for each seed: {one}");
             let none = chart(&report(&["on"], 0), view, Some("run-0"));
             assert!(none.contains("nothing to draw") && none.contains("on (not trained)"), "{none}");
             assert!(!(one + &none).contains("NaN"));
