@@ -8,6 +8,7 @@ use alexnet_train::EpochRow;
 
 use crate::chart::{Axis, Chart, Frame, dash};
 use crate::report::{ArmReport, Report};
+use crate::run::epochs_at;
 
 /// A choice of axes and data. The names are also CSS classes of the chart and values of the page's controls.
 #[derive(Debug, Clone, Copy)]
@@ -55,17 +56,17 @@ fn training(report: &Report) -> &'static str {
 impl Curves {
     fn of(arm: &ArmReport, view: View) -> Self {
         let mut curves = Self::default();
-        let mut epochs: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
+        let mut steps: BTreeMap<usize, (Vec<f64>, Vec<f64>)> = BTreeMap::new();
         for run in &arm.runs {
-            let points = points(&run.rows, arm.training_images, view);
-            for &(epoch, x, error) in &points {
-                let (xs, errors) = epochs.entry(epoch).or_default();
+            let points = points(&run.rows, arm, view);
+            for &(step, x, error) in &points {
+                let (xs, errors) = steps.entry(step).or_default();
                 xs.push(x);
                 errors.push(error);
             }
             curves.runs.push(points.into_iter().map(|(_, x, error)| (x, error)).collect());
         }
-        for (xs, errors) in epochs.values() {
+        for (xs, errors) in steps.values() {
             let ((x, _), (mean, sd)) = (mean_and_sd(xs), mean_and_sd(errors));
             let sd = sd.unwrap_or(0.0);
             curves.mean.push((x, mean));
@@ -76,8 +77,8 @@ impl Curves {
     }
 }
 
-/// Returns epoch, place on the horizontal axis and error of the rows of a run.
-fn points(rows: &[EpochRow], training_images: usize, view: View) -> Vec<(usize, f64, f64)> {
+/// Returns step, place on the horizontal axis and error of the rows of a run.
+fn points(rows: &[EpochRow], arm: &ArmReport, view: View) -> Vec<(usize, f64, f64)> {
     let mut seconds = 0.0;
     let mut points = Vec::new();
     for row in rows {
@@ -85,12 +86,13 @@ fn points(rows: &[EpochRow], training_images: usize, view: View) -> Vec<(usize, 
             seconds += row.seconds;
         }
         if row.split == view.split {
+            let epochs = epochs_at(row, arm.steps_per_epoch);
             let x = match view.x {
                 "time" => seconds,
-                "images" => (row.epoch * training_images) as f64,
-                _ => row.epoch as f64,
+                "images" => epochs * arm.training_images as f64,
+                _ => epochs,
             };
-            points.push((row.epoch, x, 100.0 * row.top1_error));
+            points.push((row.step, x, 100.0 * row.top1_error));
         }
     }
     points
@@ -228,6 +230,7 @@ pub(crate) mod tests {
             about: (*name).to_owned(),
             parameters: 1_234_567,
             training_images: 100,
+            steps_per_epoch: 1,
             against: None,
             not_applicable: None,
             values: vec![Some(40.0), Some(50.0)],

@@ -67,6 +67,9 @@ pub struct ArmReport {
     pub parameters: usize,
     /// The number of images that it learns from.
     pub training_images: usize,
+    /// The number of steps of an epoch.
+    #[serde(skip)]
+    pub(crate) steps_per_epoch: usize,
     /// The arm that it is compared with, if not the base.
     pub against: Option<String>,
     /// The reason why the arm has no effect on these images, if so.
@@ -220,6 +223,7 @@ impl ArmReport {
             about: arm.about.clone(),
             parameters: arm.parameters,
             training_images: images,
+            steps_per_epoch: images.div_ceil(arm.config.recipe.batch_size.max(1)),
             against: None,
             not_applicable: arm.not_applicable.clone(),
             values: runs.iter().map(value).collect(),

@@ -121,7 +121,9 @@ impl RunReport {
         if let Some(last) = train.last() {
             let seconds: f64 = train.iter().map(|row| row.seconds).sum();
             self.train_seconds = Some(seconds);
-            self.images_per_second = Some((last.epoch * images) as f64 / seconds.max(1e-9));
+            // The last epoch may have ended early, at a training error.
+            let seen = (last.epoch * images).min(last.step * arm.config.recipe.batch_size);
+            self.images_per_second = Some(seen as f64 / seconds.max(1e-9));
         }
         let RunStatus::Finished(result) = run.status()? else {
             self.failure = Some(or_why("not finished"));
@@ -155,11 +157,13 @@ impl RunReport {
             }
             Quantity::EpochsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.epoch)
+                let steps = images.div_ceil(arm.config.recipe.batch_size.max(1));
+                let target = arm.config.recipe.training_error.stop_at;
+                crossing(&self.rows, start, target, |row| epochs_at(row, steps))
             }
             Quantity::LogStepsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.step).ln()
+                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.step as f64).ln()
             }
         };
         self.lrn = result.lrn;
@@ -167,12 +171,19 @@ impl RunReport {
     }
 }
 
+/// Returns the epochs that were trained before a pass, with the part of an epoch for passes every few steps.
+pub(crate) fn epochs_at(row: &EpochRow, steps_per_epoch: usize) -> f64 {
+    let before = row.epoch.saturating_sub(1);
+    let steps = row.step.saturating_sub(before * steps_per_epoch);
+    before as f64 + (steps as f64 / steps_per_epoch.max(1) as f64).min(1.0)
+}
+
 /// Returns the epoch or step, as `at` has it, at which the training error falls to `target`, interpolated between
 /// passes. Before the first step, the error is assumed to be that of chance, `start`.
-fn crossing(rows: &[EpochRow], start: f64, target: f64, at: fn(&EpochRow) -> usize) -> Value {
+fn crossing(rows: &[EpochRow], start: f64, target: f64, at: impl Fn(&EpochRow) -> f64) -> Value {
     let mut before = (0.0, start);
     for row in rows.iter().filter(|row| row.split == "train-evaluated") {
-        let now = (at(row) as f64, row.top1_error);
+        let now = (at(row), row.top1_error);
         if now.1 <= target {
             let share = (before.1 - target) / (before.1 - now.1).max(f64::MIN_POSITIVE);
             return Value::Is(before.0 + share.clamp(0.0, 1.0) * (now.0 - before.0));
@@ -218,10 +229,23 @@ mod tests {
     #[test]
     fn crossings_are_interpolated_and_absent_ones_are_bounds() {
         let rows = [row(1, 0.5), row(2, 0.35), row(3, 0.15)];
-        assert_eq!(crossing(&rows, 0.9, 0.25, |row| row.epoch), Value::Is(2.5));
-        assert_eq!(crossing(&rows[..1], 0.9, 0.7, |row| row.epoch), Value::Is(0.5000000000000001));
-        assert_eq!(crossing(&rows[..2], 0.9, 0.25, |row| row.epoch), Value::Never(2.0));
-        assert_eq!(crossing(&[], 0.9, 0.25, |row| row.epoch), Value::Missing);
-        assert_eq!(crossing(&rows[..1], 0.9, 0.5, |row| row.step).ln(), Value::Is(0.0));
+        let epochs = |row: &EpochRow| epochs_at(row, 1);
+        assert_eq!(crossing(&rows, 0.9, 0.25, epochs), Value::Is(2.5));
+        assert_eq!(crossing(&rows[..1], 0.9, 0.7, epochs), Value::Is(0.5000000000000001));
+        assert_eq!(crossing(&rows[..2], 0.9, 0.25, epochs), Value::Never(2.0));
+        assert_eq!(crossing(&[], 0.9, 0.25, epochs), Value::Missing);
+        assert_eq!(crossing(&rows[..1], 0.9, 0.5, |row| row.step as f64).ln(), Value::Is(0.0));
+    }
+
+    #[test]
+    fn passes_within_an_epoch_are_parts_of_it() {
+        // Epochs of 10 steps, a pass every 4.
+        let rows: Vec<EpochRow> = [(1, 4, 0.8), (1, 8, 0.6), (2, 12, 0.4), (2, 16, 0.2)]
+            .map(|(epoch, step, error)| EpochRow { step, ..row(epoch, error) })
+            .into();
+        let at: Vec<f64> = rows.iter().map(|row| epochs_at(row, 10)).collect();
+        assert_eq!(at, [0.4, 0.8, 1.2, 1.6]);
+        let Value::Is(value) = crossing(&rows, 0.9, 0.3, |row| epochs_at(row, 10)) else { panic!("it crosses") };
+        assert!((value - 1.4).abs() < 1e-12, "{value}");
     }
 }
