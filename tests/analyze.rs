@@ -102,7 +102,16 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     assert_eq!(codes["codes"][0]["bytes_per_image"], 4);
 
     for name in [
-        "kernels", "predictions", "nearest", "occlusion-0", "saliency-0", "grad-cam-0", "maps", "codes-28", "confusion", "embedding",
+        "kernels",
+        "predictions",
+        "nearest",
+        "occlusion-0",
+        "saliency-0",
+        "grad-cam-0",
+        "maps",
+        "codes-28",
+        "confusion",
+        "embedding",
     ] {
         let file = std::fs::File::open(out.join(format!("{name}.png"))).unwrap();
         assert!(png::Decoder::new(std::io::BufReader::new(file)).read_info().is_ok(), "{name}");
@@ -125,7 +134,10 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
     fails(&["maps", run, "none.png"], "cannot read none.png");
     fails(&["occlusion", run, "a.png", "--square", "29"], "covers the input of 28 whole");
     fails(&["saliency", run, "a.png", "--class", "10"], "there is no class 10");
-    fails(&["grad-cam", run, "a.png", "--layer", "fc6"], "has no convolutional layer `fc6`; it has conv1, conv2");
+    fails(
+        &["grad-cam", run, "a.png", "--layer", "fc6"],
+        "has no convolutional layer `fc6`; it has conv1, conv2",
+    );
     fails(&["maps", run, "a.png", "--zoom", "9000"], "give a smaller `--zoom`");
     fails(&["maps", run, "a.png", "--layer", "conv9"], "has no layer `conv9`");
     fails(&["saliency", run, "none.png"], "cannot read none.png");

@@ -14,7 +14,9 @@ fn weights() -> BTreeMap<String, Value> {
 #[test]
 fn the_weights_are_those_that_the_list_describes() {
     let mut bytes = 0;
-    let mut rows = String::from("| weights | parameters | data | epochs | test error, % | of this file, % | SHA-256 |\n|---|---|---|---|---|---|---|\n");
+    let mut rows = String::from(
+        "| weights | parameters | data | epochs | test error, % | of this file, % | SHA-256 |\n|---|---|---|---|---|---|---|\n",
+    );
     for (name, about) in weights() {
         let file = repository(&format!("experiments/weights/{name}.safetensors"));
         bytes += std::fs::metadata(&file).unwrap().len();
@@ -22,7 +24,11 @@ fn the_weights_are_those_that_the_list_describes() {
         assert_eq!(about["sha256"], sum, "{name}");
         rows += &format!(
             "| `{name}` | {} | {} | {} | {} | {} | `{}…` |\n",
-            about["parameters"], about["data"].as_str().unwrap(), about["epochs"], about["test_error"], about["test_error_of_the_file"],
+            about["parameters"],
+            about["data"].as_str().unwrap(),
+            about["epochs"],
+            about["test_error"],
+            about["test_error_of_the_file"],
             &sum[..12]
         );
     }
@@ -44,7 +50,11 @@ fn weights_have_names_anywhere_and_the_test_error_that_the_list_says() {
     // A file of that name goes before.
     std::fs::write(folder.path().join("mini"), "no weights").unwrap();
     let refused = experiments(folder.path()).args(["evaluate", "mini"]).output().unwrap();
-    assert!(!refused.status.success() && stderr(&refused).contains("mini: is a text file"), "{}", stderr(&refused));
+    assert!(
+        !refused.status.success() && stderr(&refused).contains("mini: is a text file"),
+        "{}",
+        stderr(&refused)
+    );
 }
 
 #[test]
@@ -55,8 +65,19 @@ fn all_figures_are_drawn_as_svg_and_png_with_captions() {
     assert!(text.contains("figures with their captions"), "{text}");
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     let names = [
-        "lrn", "pooling", "views", "dropout", "kernels", "kernels-over-epochs", "predictions", "retrieval", "codes", "evidence", "maps",
-        "embedding", "confusion",
+        "lrn",
+        "pooling",
+        "views",
+        "dropout",
+        "kernels",
+        "kernels-over-epochs",
+        "predictions",
+        "retrieval",
+        "codes",
+        "evidence",
+        "maps",
+        "embedding",
+        "confusion",
     ];
     for name in names {
         let svg = std::fs::read_to_string(out.join(format!("{name}.svg"))).unwrap();
@@ -72,7 +93,11 @@ fn all_figures_are_drawn_as_svg_and_png_with_captions() {
     let svg = |out: &str| std::fs::read(folder.path().join(out).join("lrn.svg")).unwrap();
     assert_eq!(svg("figures"), svg("again"));
     let unknown = experiments(folder.path()).args(["figures", "--only", "lnr"]).output().unwrap();
-    assert!(!unknown.status.success() && stderr(&unknown).contains("there are activation, lrn, pooling"), "{}", stderr(&unknown));
+    assert!(
+        !unknown.status.success() && stderr(&unknown).contains("there are activation, lrn, pooling"),
+        "{}",
+        stderr(&unknown)
+    );
 }
 
 #[test]

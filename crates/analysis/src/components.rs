@@ -28,7 +28,8 @@ pub fn principal_components(rows: &[f32], width: usize) -> Components {
         means.iter_mut().zip(row).for_each(|(mean, value)| *mean += f64::from(*value));
     }
     means.iter_mut().for_each(|mean| *mean /= count.max(1) as f64);
-    let centred: Vec<f64> = rows.iter().enumerate().map(|(at, value)| f64::from(*value) - means[at % width]).collect();
+    let centred: Vec<f64> =
+        rows.iter().enumerate().map(|(at, value)| f64::from(*value) - means[at % width]).collect();
     let total: f64 = centred.iter().map(|value| value * value).sum();
     let mut draws = Gaussian::new(Key::new([0, 0, 0, Key::word("components")]).rng());
     let mut axes: [Vec<f64>; 2] = std::array::from_fn(|_| (0..width).map(|_| draws.draw()).collect());
@@ -43,7 +44,8 @@ pub fn principal_components(rows: &[f32], width: usize) -> Components {
         }
     }
     for axis in &mut axes {
-        let largest = axis.iter().copied().fold(0.0, |most: f64, it| if it.abs() > most.abs() { it } else { most });
+        let largest =
+            axis.iter().copied().fold(0.0, |most: f64, it| if it.abs() > most.abs() { it } else { most });
         if largest < 0.0 {
             axis.iter_mut().for_each(|weight| *weight = -*weight);
         }
@@ -103,10 +105,15 @@ mod tests {
         let found = principal_components(&rows, 3);
         for (at, [along, across]) in found.points.iter().enumerate() {
             let turn = at as f64 / 100.0 * std::f64::consts::TAU;
-            assert!((along - 5.0 * turn.cos()).abs() < 1e-5 && (across - 2.0 * turn.sin()).abs() < 1e-5, "{at}");
+            assert!(
+                (along - 5.0 * turn.cos()).abs() < 1e-5 && (across - 2.0 * turn.sin()).abs() < 1e-5,
+                "{at}"
+            );
         }
         // 25 and 4 parts of 29.
-        assert!((found.explained[0] - 25.0 / 29.0).abs() < 1e-6 && (found.explained[1] - 4.0 / 29.0).abs() < 1e-6);
+        assert!(
+            (found.explained[0] - 25.0 / 29.0).abs() < 1e-6 && (found.explained[1] - 4.0 / 29.0).abs() < 1e-6
+        );
     }
 
     #[test]

@@ -1,12 +1,49 @@
-//! Figures of what analyses found.
+//! What analyses found, and figures of it.
 
 use alexnet_report::{Anchor, Figure, FinishedFigure, Picture};
-
-use crate::commands::analyze::confusion::Confusions;
-use crate::commands::analyze::embedding::Embedding;
+use serde::Serialize;
 
 /// The number of classes up to which a matrix has names and numbers.
 const NAMED: usize = 20;
+
+/// A matrix of confusions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Confusions {
+    pub(crate) split: &'static str,
+    /// The names of the classes, in the order of the network's outputs.
+    pub(crate) classes: Vec<String>,
+    /// The number of images by class and answer.
+    pub(crate) counts: Vec<Vec<usize>>,
+}
+
+impl Confusions {
+    pub(crate) fn images(&self) -> usize {
+        self.counts.iter().flatten().sum()
+    }
+
+    pub(crate) fn right(&self) -> usize {
+        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
+    }
+}
+
+/// Images in two dimensions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Embedding {
+    pub(crate) layer: String,
+    pub(crate) split: &'static str,
+    pub(crate) classes: Vec<String>,
+    /// The share of the features' variance along each component.
+    pub(crate) explained: [f64; 2],
+    pub(crate) images: Vec<Placed>,
+}
+
+/// An image in two dimensions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Placed {
+    pub(crate) image: String,
+    pub(crate) class: usize,
+    pub(crate) place: [f64; 2],
+}
 
 /// Draws a matrix of confusions.
 pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
@@ -35,7 +72,10 @@ pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
                 let [red, green, blue] = colour(class, answer);
                 figure.fill(at, [cell - 2.0, tall - 2.0], &format!("rgb({red},{green},{blue})"));
                 if images > 0 {
-                    figure.plain_text([at[0] + cell / 2.0 - 1.0, at[1] + tall / 2.0 - 1.0], &images.to_string());
+                    figure.plain_text(
+                        [at[0] + cell / 2.0 - 1.0, at[1] + tall / 2.0 - 1.0],
+                        &images.to_string(),
+                    );
                 }
             }
         }
@@ -58,7 +98,8 @@ pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
     let mut figure = Figure::new(&format!("The images as {} places them", found.layer));
     let range = |axis: usize| {
         let values = found.images.iter().map(|image| image.place[axis]);
-        let (low, high) = (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
+        let (low, high) =
+            (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
         (low, if high > low { high - low } else { 1.0 })
     };
     let ranges = [range(0), range(1)];
@@ -76,7 +117,8 @@ pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
         if places.is_empty() || found.classes.len() > NAMED {
             continue;
         }
-        let middle = [0, 1].map(|axis| places.iter().map(|place| place[axis]).sum::<f64>() / places.len() as f64);
+        let middle =
+            [0, 1].map(|axis| places.iter().map(|place| place[axis]).sum::<f64>() / places.len() as f64);
         // Names do not lie on one another.
         let [x, mut y] = at(middle);
         while taken.iter().any(|[other, height]| (x - other).abs() < 110.0 && (y - height).abs() < 20.0) {

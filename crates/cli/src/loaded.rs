@@ -18,8 +18,8 @@ use crate::args::Origin;
 use crate::classes::outputs;
 use crate::commands::fetch;
 use crate::data_sets::{fetched, manifest};
-use crate::trained;
 use crate::output::{self, can_redraw, note};
+use crate::trained;
 
 /// The address of torchvision's weights and the first digits of their SHA-256, which are part of the file
 /// name.

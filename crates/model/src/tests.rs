@@ -180,13 +180,17 @@ fn maps_that_an_observer_returns_take_their_place_and_have_gradients() {
     let with_gradients = device.clone().autodiff();
     let model = network.init(0, &with_gradients).unwrap();
     let mut cut = Vec::new();
-    let observed = model.forward_observed(burn::tensor::Tensor::from_inner(images.clone()), Mode::Evaluation, &mut |layer, stage, _, maps| {
-        if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) {
-            return maps;
-        }
-        cut.push(maps.detach().require_grad());
-        cut[cut.len() - 1].clone()
-    });
+    let observed = model.forward_observed(
+        burn::tensor::Tensor::from_inner(images.clone()),
+        Mode::Evaluation,
+        &mut |layer, stage, _, maps| {
+            if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) {
+                return maps;
+            }
+            cut.push(maps.detach().require_grad());
+            cut[cut.len() - 1].clone()
+        },
+    );
     let gradients = observed.clone().slice([0..1, 3..4]).sum().backward();
     assert_eq!(cut.len(), 2, "a tensor for each tower");
     let gradient = cut[1].grad(&gradients).unwrap();
@@ -196,15 +200,16 @@ fn maps_that_an_observer_returns_take_their_place_and_have_gradients() {
     let plain = network.init(0, &device).unwrap();
     let logit = |change: f32| -> f32 {
         let mut tower = 0;
-        let logits = plain.forward_observed(images.clone(), Mode::Evaluation, &mut |layer, stage, of, maps| {
-            if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) || of != 1 {
-                return maps;
-            }
-            tower += 1;
-            let mut numbers = values(maps.clone());
-            numbers[at] += change;
-            burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(numbers, maps.dims()), &device)
-        });
+        let logits =
+            plain.forward_observed(images.clone(), Mode::Evaluation, &mut |layer, stage, of, maps| {
+                if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) || of != 1 {
+                    return maps;
+                }
+                tower += 1;
+                let mut numbers = values(maps.clone());
+                numbers[at] += change;
+                burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(numbers, maps.dims()), &device)
+            });
         assert_eq!(tower, 1);
         logits.slice([0..1, 3..4]).into_scalar()
     };

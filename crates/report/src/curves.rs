@@ -110,7 +110,9 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
     let split = if both { "validation" } else { view.split };
     let arms: Vec<Curves> = report.arms.iter().map(|arm| Curves::of(arm, View { split, ..view })).collect();
     let beside: Vec<Curves> = match both {
-        true => report.arms.iter().map(|arm| Curves::of(arm, View { split: training(report), ..view })).collect(),
+        true => {
+            report.arms.iter().map(|arm| Curves::of(arm, View { split: training(report), ..view })).collect()
+        }
         false => Vec::new(),
     };
     let threshold = (split == "train-evaluated").then_some(report.threshold).flatten();
@@ -177,7 +179,11 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
                 chart.line(&curves.mean, &style, "");
             }
             if let Some(training) = beside.get(index) {
-                chart.line(&training.mean, "stroke-width='2' stroke-dasharray='2 3' pointer-events='none'", "");
+                chart.line(
+                    &training.mean,
+                    "stroke-width='2' stroke-dasharray='2 3' pointer-events='none'",
+                    "",
+                );
             }
         });
     }
@@ -296,12 +302,18 @@ pub(crate) mod tests {
         let mut report = report(&["on", "off"], 4);
         let both = chart(&report, View { split: BOTH, x: "epochs", y: "linear" }, None);
         // Of each arm the mean on validation images and on training images.
-        assert_eq!((both.matches("<polyline").count(), both.matches("stroke-dasharray='2 3'").count()), (4, 2));
+        assert_eq!(
+            (both.matches("<polyline").count(), both.matches("stroke-dasharray='2 3'").count()),
+            (4, 2)
+        );
         report.threshold = Some(25.0);
         let rows = report.arms.iter_mut().flat_map(|arm| &mut arm.runs).flat_map(|run| &mut run.rows);
         rows.filter(|row| row.split == "train").for_each(|row| row.split = "train-evaluated".to_owned());
         let evaluated = chart(&report, View { split: "train-evaluated", x: "epochs", y: "linear" }, None);
-        assert!(evaluated.contains("class='threshold'") && evaluated.contains("25 % training error"), "{evaluated}");
+        assert!(
+            evaluated.contains("class='threshold'") && evaluated.contains("25 % training error"),
+            "{evaluated}"
+        );
     }
 
     #[test]

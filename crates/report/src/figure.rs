@@ -140,10 +140,8 @@ impl Figure {
 
     /// Writes a slanted line of text that begins at a position.
     pub fn slanted(&mut self, [x, y]: [f64; 2], text: &str) {
-        self.body += &format!(
-            "<text transform='translate({x:.1} {y:.1}) rotate(-30)'>{}</text>\n",
-            escaped(text)
-        );
+        self.body +=
+            &format!("<text transform='translate({x:.1} {y:.1}) rotate(-30)'>{}</text>\n", escaped(text));
         self.bottom = self.bottom.max(y);
     }
 
@@ -197,7 +195,11 @@ impl Figure {
         let mut lines = String::new();
         for line in wrapped(caption, Self::width()) {
             y += LINE;
-            lines += &format!("<text x='{MARGIN}' y='{:.1}' fill='#5b6168'>{}</text>\n", y - 0.5 * LINE, escaped(&line));
+            lines += &format!(
+                "<text x='{MARGIN}' y='{:.1}' fill='#5b6168'>{}</text>\n",
+                y - 0.5 * LINE,
+                escaped(&line)
+            );
         }
         let height = y + 0.5 * MARGIN;
         let svg = format!(

@@ -162,7 +162,8 @@ impl Report {
             design: study.design.clone(),
             mixed_versions,
             varies_lrn: study.varies_lrn(),
-            threshold: Some(100.0 * study.arms[0].config.recipe.training_error.stop_at).filter(|at| *at > 0.0),
+            threshold: Some(100.0 * study.arms[0].config.recipe.training_error.stop_at)
+                .filter(|at| *at > 0.0),
             arms,
         }
     }

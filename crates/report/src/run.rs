@@ -163,7 +163,8 @@ impl RunReport {
             }
             Quantity::LogStepsToTrainingError => {
                 let start = 1.0 - 1.0 / arm.config.network.classes as f64;
-                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.step as f64).ln()
+                crossing(&self.rows, start, arm.config.recipe.training_error.stop_at, |row| row.step as f64)
+                    .ln()
             }
         };
         self.lrn = result.lrn;
@@ -245,7 +246,9 @@ mod tests {
             .into();
         let at: Vec<f64> = rows.iter().map(|row| epochs_at(row, 10)).collect();
         assert_eq!(at, [0.4, 0.8, 1.2, 1.6]);
-        let Value::Is(value) = crossing(&rows, 0.9, 0.3, |row| epochs_at(row, 10)) else { panic!("it crosses") };
+        let Value::Is(value) = crossing(&rows, 0.9, 0.3, |row| epochs_at(row, 10)) else {
+            panic!("it crosses")
+        };
         assert!((value - 1.4).abs() < 1e-12, "{value}");
     }
 }

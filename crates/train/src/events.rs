@@ -66,8 +66,10 @@ impl Events {
     /// Adds the distribution of each parameter and a picture of the first layer's kernels.
     pub(crate) fn append_parameters(&self, model: &AlexNet, step: usize) -> Result<(), TrainError> {
         let parameters = model.parameters();
-        let mut values: Vec<Value> =
-            parameters.iter().map(|(name, _, values)| Value::histogram(name, histogram::of(values))).collect();
+        let mut values: Vec<Value> = parameters
+            .iter()
+            .map(|(name, _, values)| Value::histogram(name, histogram::of(values)))
+            .collect();
         if let Some((layer, picture)) = kernels::picture(model.network(), &parameters) {
             values.push(Value::image(&layer, picture));
         }
@@ -170,7 +172,8 @@ mod tests {
         first.append_parameters(&model, 10).unwrap();
         first.append_parameters(&model, 20).unwrap();
         first.append(&[row(2, "train")]).unwrap(); // then killed: epoch 2 is trained again
-        let second = Events::begin(folder.path(), &network(), &[row(1, "train"), row(1, "validation")]).unwrap();
+        let second =
+            Events::begin(folder.path(), &network(), &[row(1, "train"), row(1, "validation")]).unwrap();
         second.append(&[row(2, "train")]).unwrap();
         let files = files(folder.path());
         assert_eq!(files.len(), 1);

@@ -77,7 +77,8 @@ impl RateRange {
         let mut model = model.with_operations(environment.operations);
         let recipe = &config.recipe;
         let (elapsed, operations) = (Elapsed::default(), environment.operations);
-        let mut optimizer = optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations);
+        let mut optimizer =
+            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations);
         let (mut points, mut average, mut least) = (Vec::new(), 0.0, f64::INFINITY);
         for epoch in 1.. {
             loader.set_epoch(epoch, 0);
@@ -136,7 +137,11 @@ mod tests {
     #[test]
     fn the_suggestion_is_below_the_smallest_loss() {
         let points = |losses: &[f64]| -> Vec<RatePoint> {
-            let point = |(step, &loss): (usize, &f64)| RatePoint { rate: 0.001 * (step + 1) as f64, loss, smoothed: loss };
+            let point = |(step, &loss): (usize, &f64)| RatePoint {
+                rate: 0.001 * (step + 1) as f64,
+                loss,
+                smoothed: loss,
+            };
             losses.iter().enumerate().map(point).collect()
         };
         assert_eq!(suggested_rate(&points(&[2.3, 2.0, 1.0, 3.0])), Some(0.001));

@@ -225,7 +225,13 @@ impl Run {
         memory::forget_peak();
         let progress = match progress.done {
             true => progress,
-            false => self.fit(data, environment, label, progress, Events::begin(&self.folder, &self.config.network, &rows)?)?,
+            false => self.fit(
+                data,
+                environment,
+                label,
+                progress,
+                Events::begin(&self.folder, &self.config.network, &rows)?,
+            )?,
         };
 
         let final_epoch = match (self.config.recipe.final_weights, progress.best) {

@@ -131,7 +131,13 @@ impl ScoreMetric {
     }
 
     fn new(name: &str, unit: Option<&'static str>, value: fn(&Score) -> f64) -> Self {
-        Self { name: Arc::new(name.to_owned()), unit, value, state: NumericMetricState::new(), smoothed: (0.0, 0.0) }
+        Self {
+            name: Arc::new(name.to_owned()),
+            unit,
+            value,
+            state: NumericMetricState::new(),
+            smoothed: (0.0, 0.0),
+        }
     }
 
     /// Formats the value of the epoch so far and of the last batch, never as a power of ten.

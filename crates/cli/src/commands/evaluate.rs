@@ -23,7 +23,9 @@ use crate::trained;
 /// `experiments evaluate`.
 pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let [one] = args.runs.as_slice()
-        && (one.is_file() || one == Path::new("torchvision") || (!one.exists() && trained::find(one).is_some()))
+        && (one.is_file()
+            || one == Path::new("torchvision")
+            || (!one.exists() && trained::find(one).is_some()))
     {
         return evaluate_weights::evaluate_weights(args, one, &stop);
     }

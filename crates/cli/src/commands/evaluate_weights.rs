@@ -26,8 +26,7 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
     }
     let loaded = Loaded::open(weights, &args.origin)?;
     let set = loaded.data_set_or(args.data.data.as_deref(), args.data.set.as_deref());
-    let (split, classes, name) =
-        open_test(run_of(weights)?.as_ref(), args.data.data.as_deref(), set)?;
+    let (split, classes, name) = open_test(run_of(weights)?.as_ref(), args.data.data.as_deref(), set)?;
     let outputs = loaded.outputs(&classes)?;
     let views = args.views.unwrap_or(Views::Centre);
     let backend = backend(args.machine.backend)?;

@@ -13,13 +13,12 @@ use alexnet_data::{Split, atomic_write};
 use alexnet_report::{AuditReport, FinishedFigure, figures_page};
 use anyhow::{Context, Result, bail};
 
-use super::analyze::confusion::{self, Confusions};
-use super::analyze::embedding::{self, Embedding};
 use super::analyze::features::layer;
 use super::analyze::{Inspector, check_stop, names, shuffled, write_figure};
+use super::analyze::{confusion, embedding};
 use crate::args::{FiguresArgs, LookArgs, Origin};
 use crate::data_sets::open_split;
-use crate::drawings;
+use crate::drawings::{self, Confusions, Embedding};
 use crate::output::{note, print};
 use crate::trained;
 
@@ -65,7 +64,8 @@ pub(crate) fn figures(args: &FiguresArgs, stop: &AtomicBool) -> Result<()> {
         bail!("`--only {unknown}`: no such figure; there are {}", all.join(", "));
     }
     let studio = Studio::open(args, stop)?;
-    let chosen = FIGURES.iter().filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|it| it == name));
+    let chosen =
+        FIGURES.iter().filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|it| it == name));
     let mut drawn = Vec::new();
     for (name, draw) in chosen {
         check_stop(stop)?;
@@ -74,11 +74,14 @@ pub(crate) fn figures(args: &FiguresArgs, stop: &AtomicBool) -> Result<()> {
                 write_figure(&args.out, name, &figure)?;
                 drawn.push(((*name).to_owned(), figure));
             }
-            None => note(&format!("note: `{name}` is left out: the repository has no finished results for it")),
+            None => {
+                note(&format!("note: `{name}` is left out: the repository has no finished results for it"));
+            }
         }
     }
     let page = args.out.join("index.html");
-    atomic_write(&page, figures_page(&drawn).as_bytes()).with_context(|| format!("cannot write {}", page.display()))?;
+    atomic_write(&page, figures_page(&drawn).as_bytes())
+        .with_context(|| format!("cannot write {}", page.display()))?;
     print(&format!("{}: {} figures with their captions", page.display(), drawn.len()));
     Ok(())
 }
@@ -118,15 +121,31 @@ impl<'a> Studio<'a> {
 
     fn embedding(&self) -> Result<FinishedFigure> {
         let layer = layer(&self.look, None, None)?;
-        let mut found =
-            Embedding { layer, split: "the test images", classes: self.names.clone(), explained: [0.0; 2], images: Vec::new() };
-        embedding::place(&self.look, &self.test, &self.chosen(1000, 0), &self.outputs, &mut found, self.stop)?;
+        let mut found = Embedding {
+            layer,
+            split: "the test images",
+            classes: self.names.clone(),
+            explained: [0.0; 2],
+            images: Vec::new(),
+        };
+        embedding::place(
+            &self.look,
+            &self.test,
+            &self.chosen(1000, 0),
+            &self.outputs,
+            &mut found,
+            self.stop,
+        )?;
         Ok(drawings::embedding(&found))
     }
 
     fn confusion(&self) -> Result<FinishedFigure> {
         let counts = confusion::count(&self.look, &self.test, &self.outputs, self.stop)?;
-        Ok(drawings::confusions(&Confusions { split: "the test images", classes: self.names.clone(), counts }))
+        Ok(drawings::confusions(&Confusions {
+            split: "the test images",
+            classes: self.names.clone(),
+            counts,
+        }))
     }
 }
 

@@ -35,15 +35,20 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let config = scale.config(&changes)?;
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
-    let environment =
-        environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
+    let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let mut said = Instant::now();
     let mut heard = |step: usize, point: &RatePoint| {
         if said.elapsed().as_secs() >= 5 {
             said = Instant::now();
-            note(&format!("step {} of {}: rate {:.1e}, loss {:.3}", step + 1, args.steps, point.rate, point.smoothed));
+            note(&format!(
+                "step {} of {}: rate {:.1e}, loss {:.3}",
+                step + 1,
+                args.steps,
+                point.rate,
+                point.smoothed
+            ));
         }
     };
     let points = match range.test(&config, &data, &environment, args.seed, &mut heard) {
@@ -71,7 +76,10 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
             short(rate),
             config.recipe.learning_rate
         ),
-        None => "the loss does not fall at any of these rates: try others (`--from`, `--to`), or more `--steps`".to_owned(),
+        None => {
+            "the loss does not fall at any of these rates: try others (`--from`, `--to`), or more `--steps`"
+                .to_owned()
+        }
     });
     Ok(())
 }

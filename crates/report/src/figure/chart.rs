@@ -40,7 +40,8 @@ impl Figure {
         dotted: Option<[(f64, f64); 2]>,
     ) {
         let dotted_heights = || dotted.into_iter().flatten().map(|point| point.1);
-        let heights = curves.iter().flat_map(|curve| &curve.points).map(|point| point.1).chain(dotted_heights());
+        let heights =
+            curves.iter().flat_map(|curve| &curve.points).map(|point| point.1).chain(dotted_heights());
         let mut chart = Chart::new(Frame {
             class: "curves",
             label: up,
@@ -59,7 +60,11 @@ impl Figure {
             }
             let dashes = if curve.dashed { "6 4" } else { "none" };
             chart.series(index, known.is_none().then_some(curve.name.as_str()), |chart| {
-                chart.line(&curve.points, &format!("stroke-width='2' stroke-dasharray='{dashes}'"), &curve.name);
+                chart.line(
+                    &curve.points,
+                    &format!("stroke-width='2' stroke-dasharray='{dashes}'"),
+                    &curve.name,
+                );
             });
         }
         if let Some(dotted) = dotted {

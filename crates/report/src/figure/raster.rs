@@ -41,7 +41,8 @@ impl FinishedFigure {
 /// Draws an SVG as a PNG file.
 pub(crate) fn png(svg: &str, scale: f32) -> Result<Vec<u8>, FigureError> {
     let tree = Tree::from_str(svg, &options())?;
-    let [width, height] = [tree.size().width(), tree.size().height()].map(|side| (side * scale).round() as u32);
+    let [width, height] =
+        [tree.size().width(), tree.size().height()].map(|side| (side * scale).round() as u32);
     let mut pixels = Pixmap::new(width, height).ok_or(FigureError::Size { width, height })?;
     resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
     pixels.encode_png().map_err(|problem| FigureError::Png(problem.to_string()))
@@ -52,7 +53,9 @@ fn options() -> Options<'static> {
     let fonts = FONTS.get_or_init(|| {
         let mut fonts = Database::new();
         fonts.load_font_data(dejavu::sans::regular().to_vec());
-        for set in [Database::set_sans_serif_family, Database::set_serif_family, Database::set_monospace_family] {
+        for set in
+            [Database::set_sans_serif_family, Database::set_serif_family, Database::set_monospace_family]
+        {
             set(&mut fonts, "DejaVu Sans");
         }
         Arc::new(fonts)

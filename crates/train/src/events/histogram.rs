@@ -8,7 +8,8 @@ const BUCKETS: usize = 30;
 /// Returns the distribution of the finite ones of some numbers.
 pub(super) fn of(values: &[f32]) -> Histogram {
     let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
-    let (min, max) = finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), it| (low.min(it), high.max(it)));
+    let (min, max) =
+        finite().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), it| (low.min(it), high.max(it)));
     if min > max {
         return Histogram::default();
     }

@@ -6,7 +6,10 @@ use alexnet_model::Network;
 use super::messages::Image;
 
 /// Returns the first layer's name and a picture of its kernels by tower, if the layer has kernels.
-pub(super) fn picture(network: &Network, parameters: &[(String, Vec<usize>, Vec<f32>)]) -> Option<(String, Image)> {
+pub(super) fn picture(
+    network: &Network,
+    parameters: &[(String, Vec<usize>, Vec<f32>)],
+) -> Option<(String, Image)> {
     let first = network.conv.first().filter(|first| first.shared)?;
     let own = |name: &str| name.starts_with(&format!("{}.", first.name)) && name.ends_with(".weight");
     let towers: Vec<Tower> = parameters

@@ -35,7 +35,8 @@ impl Label {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             other => other.map_err(TrainError::read(&path))?,
         };
-        serde_json::from_slice(&text).map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
+        serde_json::from_slice(&text)
+            .map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
     }
 
     /// Adds a name, which replaces the old one, and tags.
@@ -73,7 +74,10 @@ mod tests {
         label.add(None, &["night".to_owned(), "gpu".to_owned()]);
         label.write(folder.path()).unwrap();
         let read = Label::of(folder.path()).unwrap();
-        assert_eq!((read.name.as_deref(), read.tags), (Some("first"), vec!["night".to_owned(), "gpu".to_owned()]));
+        assert_eq!(
+            (read.name.as_deref(), read.tags),
+            (Some("first"), vec!["night".to_owned(), "gpu".to_owned()])
+        );
         fs::write(folder.path().join(FILE), "{").unwrap();
         assert!(Label::of(folder.path()).unwrap_err().to_string().contains("label.json"));
     }

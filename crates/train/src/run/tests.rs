@@ -184,7 +184,11 @@ fn training_ends_early_where_validation_errors_do_not_fall_and_resumes_to_the_sa
     let never = run("never", 0).complete(&data, &stopping(0).0, "", false).unwrap();
     assert_eq!(never.epochs, 6);
     let early = run("early", 2);
-    assert_eq!(early.complete(&data, &stopping(0).0, "", false).unwrap().epochs, 3, "two epochs without a lower error");
+    assert_eq!(
+        early.complete(&data, &stopping(0).0, "", false).unwrap().epochs,
+        3,
+        "two epochs without a lower error"
+    );
     let stopped = run("stopped", 2);
     stopped.complete(&data, &stopping(7).0, "", false).unwrap_err();
     stopped.complete(&data, &stopping(0).0, "", false).unwrap();

@@ -4,32 +4,11 @@ use std::sync::atomic::AtomicBool;
 
 use alexnet_data::Split;
 use anyhow::Result;
-use serde::Serialize;
 
 use super::{Inspector, largest, names};
 use crate::args::ConfusionArgs;
-use crate::drawings;
+use crate::drawings::{self, Confusions};
 use crate::output::print;
-
-/// A matrix of confusions.
-#[derive(Debug, Serialize)]
-pub(crate) struct Confusions {
-    pub(crate) split: &'static str,
-    /// The names of the classes, in the order of the network's outputs.
-    pub(crate) classes: Vec<String>,
-    /// The number of images by class and answer.
-    pub(crate) counts: Vec<Vec<usize>>,
-}
-
-impl Confusions {
-    pub(crate) fn images(&self) -> usize {
-        self.counts.iter().flatten().sum()
-    }
-
-    pub(crate) fn right(&self) -> usize {
-        self.counts.iter().enumerate().map(|(class, row)| row[class]).sum()
-    }
-}
 
 /// Counts the images of each class that get each answer.
 pub(crate) fn count(
@@ -57,7 +36,10 @@ pub(super) fn confusion(args: &ConfusionArgs, stop: &AtomicBool) -> Result<()> {
     let counts = count(&look, &split, &outputs, stop)?;
     let found = Confusions { split: name, classes: names, counts };
     let (right, all) = (found.right(), found.images());
-    print(&format!("{right} of {all} images right: {:.2} % error", 100.0 * (all - right) as f64 / all.max(1) as f64));
+    print(&format!(
+        "{right} of {all} images right: {:.2} % error",
+        100.0 * (all - right) as f64 / all.max(1) as f64
+    ));
     look.write_figure("confusion", &drawings::confusions(&found))?;
     look.write("confusion.json", &found)
 }

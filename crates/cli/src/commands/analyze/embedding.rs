@@ -5,33 +5,13 @@ use std::sync::atomic::AtomicBool;
 use alexnet_analysis::principal_components;
 use alexnet_data::Split;
 use anyhow::Result;
-use serde::Serialize;
 
 use super::features::layer;
 use super::{Inspector, check_stop, names, shuffled};
 use crate::args::EmbeddingArgs;
 use crate::batch::{BATCH, values};
-use crate::drawings;
+use crate::drawings::{self, Embedding, Placed};
 use crate::output::print;
-
-/// Images in two dimensions.
-#[derive(Debug, Serialize)]
-pub(crate) struct Embedding {
-    pub(crate) layer: String,
-    pub(crate) split: &'static str,
-    pub(crate) classes: Vec<String>,
-    /// The share of the features' variance along each component.
-    pub(crate) explained: [f64; 2],
-    pub(crate) images: Vec<Placed>,
-}
-
-/// An image in two dimensions.
-#[derive(Debug, Serialize)]
-pub(crate) struct Placed {
-    pub(crate) image: String,
-    pub(crate) class: usize,
-    pub(crate) place: [f64; 2],
-}
 
 /// `experiments analyze embedding`.
 pub(super) fn embedding(args: &EmbeddingArgs, stop: &AtomicBool) -> Result<()> {

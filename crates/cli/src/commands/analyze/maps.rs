@@ -157,7 +157,8 @@ fn drawn(look: &Inspector, view: &[f32], layers: &[(&Layer, &[f32])], extent: Ex
         side => side * times(side),
     };
     let first = side * (128 / side).max(1);
-    let widest = layers.iter().map(|(layer, _)| COLUMNS * (cell(layer) + GAP)).max().unwrap_or(0).max(first) + GAP;
+    let widest =
+        layers.iter().map(|(layer, _)| COLUMNS * (cell(layer) + GAP)).max().unwrap_or(0).max(first) + GAP;
     let height = |layer: &Layer| TITLE + rows(layer) * (cell(layer) + GAP) + GAP;
     let tall = 2 * GAP + first + layers.iter().map(|(layer, _)| height(layer)).sum::<usize>();
     if widest.saturating_mul(tall) > LARGEST {

@@ -37,7 +37,8 @@ pub(super) fn figure(name: &str) -> Result<Option<FinishedFigure>> {
     let mut all: BTreeMap<String, Trainings> =
         serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
     let Some(found) = all.remove(name) else { return Ok(None) };
-    let curves = found.curves.into_iter().map(|Drawn { name, dashed, points }| Curve { name, dashed, points });
+    let curves =
+        found.curves.into_iter().map(|Drawn { name, dashed, points }| Curve { name, dashed, points });
     let mut figure = Figure::new(&found.title);
     figure.curves(0.0, [&found.across, &found.up], &curves.collect::<Vec<_>>(), found.threshold);
     Ok(Some(figure.finish(&found.caption)))
@@ -52,12 +53,17 @@ pub(super) fn kernels() -> Result<Option<FinishedFigure>> {
 fn rows(weights: &Weights) -> FinishedFigure {
     const NAME: f64 = 110.0;
     let mut figure = Figure::new("The kernels of conv1 while they learn");
-    let largest = weights.tensors.values().flat_map(|tensor| &tensor.values).fold(0.0f32, |most, it| most.max(it.abs()));
+    let largest = weights
+        .tensors
+        .values()
+        .flat_map(|tensor| &tensor.values)
+        .fold(0.0f32, |most, it| most.max(it.abs()));
     for (row, (name, tensor)) in weights.tensors.iter().enumerate() {
         let [kernels, channels, side] = [tensor.shape[0], tensor.shape[1], tensor.shape[2]];
         let wide = (Figure::width() - NAME) / kernels as f64;
         let top = row as f64 * (wide + 6.0);
-        let epoch = name.split('.').next().unwrap_or_default().trim_start_matches("epoch-").trim_start_matches('0');
+        let epoch =
+            name.split('.').next().unwrap_or_default().trim_start_matches("epoch-").trim_start_matches('0');
         let epoch = if epoch.is_empty() { "at the start".to_owned() } else { format!("epoch {epoch}") };
         figure.text([0.0, top + wide / 2.0], Anchor::Start, &epoch);
         for (kernel, values) in tensor.values.chunks_exact(channels * side * side).enumerate() {

@@ -36,7 +36,11 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
             figure.fill([left, top], [inner, 22.0], "#f1f3f5");
             figure.fill([left, top], [inner * f64::from(all[class]), 22.0], colour);
             figure.label([left + 6.0, top + 11.0], Anchor::Start, inner - 70.0, &studio.names[class]);
-            figure.text([left + inner - 4.0, top + 11.0], Anchor::End, &format!("{:.0} %", 100.0 * all[class]));
+            figure.text(
+                [left + inner - 4.0, top + 11.0],
+                Anchor::End,
+                &format!("{:.0} %", 100.0 * all[class]),
+            );
         }
     }
     Ok(figure.finish(&format!(

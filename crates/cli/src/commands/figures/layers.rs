@@ -55,7 +55,7 @@ fn around(studio: &Studio, view: &[f32], wanted: fn(&Stage) -> bool) -> Result<A
         if let Some(stage) = stage.filter(|stage| wanted(stage)) {
             let around = found.get_or_insert_with(|| Around {
                 layer: layer.to_owned(),
-                stage: stage.clone(),
+                stage: *stage,
                 before: Maps { side, values: Vec::new() },
                 after: Maps { side, values: Vec::new() },
             });
@@ -83,7 +83,8 @@ pub(super) fn lrn(studio: &Studio) -> Result<FinishedFigure> {
     const SHOWN: usize = 8;
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
-    let Around { layer, stage, before: maps, after } = around(studio, &view, |stage| matches!(stage, Stage::Lrn(_)))?;
+    let Around { layer, stage, before: maps, after } =
+        around(studio, &view, |stage| matches!(stage, Stage::Lrn(_)))?;
     let Stage::Lrn(config) = &stage else { unreachable!("the stage that was asked for") };
     let area = maps.side * maps.side;
     // What is left of an activity whose neighbours are all 0.
@@ -119,11 +120,14 @@ pub(super) fn lrn(studio: &Studio) -> Result<FinishedFigure> {
     let place = (0..area).max_by(|a, b| sum(*a).total_cmp(&sum(*b))).unwrap_or(0);
     let (base, tall) = (24.0 + 3.0 * (wide + 4.0) + 150.0, 120.0);
     let bar = (Figure::width() - name) / maps.count() as f64;
-    let highest = (0..maps.count()).map(|map| maps.values[map * area + place]).fold(f32::MIN_POSITIVE, f32::max);
+    let highest =
+        (0..maps.count()).map(|map| maps.values[map * area + place]).fold(f32::MIN_POSITIVE, f32::max);
     figure.text([0.0, base - tall / 2.0], Anchor::Start, "one place");
     for map in 0..maps.count() {
         let left = name + map as f64 * bar;
-        for (value, colour) in [(maps.values[map * area + place], "#c9ced4"), (scaled(map, place), FIGURE_COLOURS[0])] {
+        for (value, colour) in
+            [(maps.values[map * area + place], "#c9ced4"), (scaled(map, place), FIGURE_COLOURS[0])]
+        {
             let height = tall * f64::from(value / highest);
             figure.fill([left, base - height], [(bar - 3.0).max(1.0), height], colour);
         }
@@ -145,7 +149,8 @@ pub(super) fn pooling(studio: &Studio) -> Result<FinishedFigure> {
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
     let Around { before: maps, .. } = around(studio, &view, |stage| matches!(stage, Stage::MaxPool(_)))?;
-    let strongest = (0..maps.count()).max_by(|a, b| maps.largest(*a).total_cmp(&maps.largest(*b))).unwrap_or(0);
+    let strongest =
+        (0..maps.count()).max_by(|a, b| maps.largest(*a).total_cmp(&maps.largest(*b))).unwrap_or(0);
     let (map, side, most) = (maps.map(strongest), maps.side, maps.largest(strongest));
     let mut figure = Figure::new("Pooling with and without overlap");
     let wide = 280.0;
@@ -203,7 +208,11 @@ pub(super) fn maps(studio: &Studio) -> Result<FinishedFigure> {
     let mut top = 142.0;
     for (layer, maps) in &layers {
         figure.text([0.0, top + wide / 2.0 - 10.0], Anchor::Start, layer);
-        figure.text([0.0, top + wide / 2.0 + 10.0], Anchor::Start, &format!("{} of {1} × {1}", maps.count(), maps.side));
+        figure.text(
+            [0.0, top + wide / 2.0 + 10.0],
+            Anchor::Start,
+            &format!("{} of {1} × {1}", maps.count(), maps.side),
+        );
         let most = (0..maps.count()).map(|map| maps.largest(map)).fold(0.0, f32::max);
         let shown = SHOWN.min(maps.count());
         for number in 0..shown {

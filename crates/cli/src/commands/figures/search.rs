@@ -42,7 +42,14 @@ fn gallery(studio: &Studio) -> Result<Gallery> {
 }
 
 /// Draws a row of images: a query and its neighbours.
-fn row(studio: &Studio, figure: &mut Figure, top: f64, wide: f64, query: usize, near: &[usize]) -> Result<()> {
+fn row(
+    studio: &Studio,
+    figure: &mut Figure,
+    top: f64,
+    wide: f64,
+    query: usize,
+    near: &[usize],
+) -> Result<()> {
     let inner = wide - 10.0;
     figure.picture([0.0, top], [inner, inner], &studio.picture(&studio.view(query)?));
     figure.label([inner / 2.0, top + inner + 12.0], Anchor::Middle, wide, studio.class(query));

@@ -69,5 +69,5 @@ fn layer_of(network: &Network, name: Option<&str>) -> Result<Layer> {
         );
     };
     let pools = |stage: &&Stage| matches!(stage, Stage::MaxPool(_) | Stage::AvgPool(_));
-    Ok(Layer { name: layer.name.clone(), before: layer.stages.last().filter(pools).cloned() })
+    Ok(Layer { name: layer.name.clone(), before: layer.stages.last().filter(pools).copied() })
 }
