@@ -65,6 +65,7 @@ fn all_figures_are_drawn_as_svg_and_png_with_captions() {
     assert!(text.contains("figures with their captions"), "{text}");
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     let names = [
+        "activation",
         "lrn",
         "pooling",
         "views",
@@ -82,14 +83,17 @@ fn all_figures_are_drawn_as_svg_and_png_with_captions() {
     for name in names {
         let svg = std::fs::read_to_string(out.join(format!("{name}.svg"))).unwrap();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && !svg.contains("NaN"), "{name}");
-        assert!(svg.contains("fill='#5b6168'"), "{name} has a caption");
         let file = std::fs::File::open(out.join(format!("{name}.png"))).unwrap();
         let info = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
         assert_eq!(info.info().width, 1920, "{name}");
         assert!(page.contains(&format!("src='{name}.svg'")), "{name}");
+        let item = page.split(&format!("<figure id='{name}'>")).nth(1).unwrap();
+        let caption = item.split("<figcaption>").nth(1).unwrap().split('.').next().unwrap();
+        assert!(caption.len() > 20 && svg.contains(&caption[..20]), "{name}: {caption}");
     }
     let again = succeed(experiments(folder.path()).args(["figures", "--only", "lrn", "--out", "again"]));
-    assert!(stdout(&again).contains("1 figures"), "{}", stdout(&again));
+    assert!(stdout(&again).contains("lrn in again"), "{}", stdout(&again));
+    assert!(!folder.path().join("again/index.html").exists(), "the page of all figures is not that of one");
     let svg = |out: &str| std::fs::read(folder.path().join(out).join("lrn.svg")).unwrap();
     assert_eq!(svg("figures"), svg("again"));
     let unknown = experiments(folder.path()).args(["figures", "--only", "lnr"]).output().unwrap();
@@ -136,4 +140,34 @@ fn runs_have_names_tags_and_the_settings_in_which_they_differ() {
     assert!(run(&["runs", "list", "--tag", "none"]).contains("with the tag `none`"));
     let wrong = experiments(folder.path()).args(["runs", "label", "nowhere", "--tag", "x"]).output().unwrap();
     assert!(!wrong.status.success() && stderr(&wrong).contains("nowhere"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn what_a_network_or_the_images_do_not_have_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let images = crate::own_images::pictures(path, 12, [40, 40]);
+    let pool = r#"["activation", { max-pool = { size = 3, stride = 2, padding = 0, rounding = "ceil" } }]"#;
+    let without = ["conv1", "conv2"].map(|layer| format!("network.conv.{layer}.stages={pool}"));
+    let train = [
+        "train",
+        "--epochs",
+        "1",
+        "--plain",
+        "--format",
+        "json",
+        "--set",
+        &without[0],
+        "--set",
+        &without[1],
+        "--data",
+    ];
+    let found = succeed(experiments(path).args(train).arg(&images));
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let run = found["run"].as_str().unwrap();
+    let output = succeed(experiments(path).args(["figures", run, "--data"]).arg(&images));
+    let said = stderr(&output);
+    assert!(said.contains("`lrn` is left out: the network has no local response normalization"), "{said}");
+    let predictions = std::fs::read_to_string(path.join("figures/predictions.svg")).unwrap();
+    assert!(predictions.contains("the run&#39;s test"), "the images that the run set aside");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{experiments, stderr, stdout, succeed};
 
 /// Pictures of `width` × `height` in class folders: bright and dark ones.
-fn pictures(folder: &Path, per_class: u8, [width, height]: [u32; 2]) -> PathBuf {
+pub(crate) fn pictures(folder: &Path, per_class: u8, [width, height]: [u32; 2]) -> PathBuf {
     let root = folder.join("my photos");
     for (class, shade) in [("bright", 200u8), ("dark", 30)] {
         let place = root.join(class);

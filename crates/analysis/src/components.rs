@@ -72,8 +72,15 @@ fn product(centred: &[f64], width: usize, axis: &[f64]) -> Vec<f64> {
 /// Makes two vectors orthogonal and of length 1 (Gram & Schmidt).
 fn orthonormal([first, second]: &mut [Vec<f64>; 2]) {
     normalize(first);
-    let along = dot(first, second);
-    second.iter_mut().zip(first.iter()).for_each(|(value, other)| *value -= along * other);
+    let before = dot(second, second);
+    // Twice, since rounding of the first time would count where little is left.
+    for _ in 0..2 {
+        let along = dot(first, second);
+        second.iter_mut().zip(first.iter()).for_each(|(value, other)| *value -= along * other);
+    }
+    if dot(second, second) <= 1e-20 * before {
+        second.fill(0.0); // rounding alone: the rows lie on a line
+    }
     normalize(second);
 }
 
@@ -114,6 +121,17 @@ mod tests {
         assert!(
             (found.explained[0] - 25.0 / 29.0).abs() < 1e-6 && (found.explained[1] - 4.0 / 29.0).abs() < 1e-6
         );
+    }
+
+    #[test]
+    fn rows_on_a_line_have_one_direction() {
+        let found = principal_components(&[1.0, 2.0, 3.0, 3.0, 6.0, 9.0, 2.1, 4.2, 6.3], 3);
+        assert!(
+            (found.explained[0] - 1.0).abs() < 1e-9 && found.explained[1] < 1e-9,
+            "{:?}",
+            found.explained
+        );
+        assert!(found.points.iter().all(|point| point[1].abs() < 1e-6), "{:?}", found.points);
     }
 
     #[test]

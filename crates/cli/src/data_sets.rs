@@ -67,15 +67,7 @@ fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
     let path = match path {
         Some(path) if !path.exists() => bail!("--data {}: no such file or folder", path.display()),
         Some(path) => path.to_owned(),
-        None => find_data(manifest).ok_or_else(|| {
-            let files = with_files(manifest).map_or(0, |manifest| manifest.files.len());
-            let how = match (files, manifest.origin.as_str()) {
-                (1.., _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
-                (0, "") => String::new(),
-                (0, origin) => format!("see {origin}, or "),
-            };
-            anyhow!("data set `{}` is not here: {how}give its folder or archive with `--data`", manifest.name)
-        })?,
+        None => find_data(manifest).ok_or_else(|| not_here(manifest))?,
     };
     let set = Dataset::open(manifest, &path).map_err(|error| {
         match manifest.images.is_some() && identify_themselves(&path) {
@@ -95,6 +87,17 @@ fn open(manifest: &Manifest, path: Option<&Path>) -> Result<Dataset> {
     Ok(set)
 }
 
+/// Returns the error for a data set that is not on this machine.
+fn not_here(manifest: &Manifest) -> anyhow::Error {
+    let files = with_files(manifest).map_or(0, |manifest| manifest.files.len());
+    let how = match (files, manifest.origin.as_str()) {
+        (1.., _) => format!("download it with `experiments data fetch {}`, or ", manifest.name),
+        (0, "") => String::new(),
+        (0, origin) => format!("see {origin}, or "),
+    };
+    anyhow!("data set `{}` is not here: {how}give its folder or archive with `--data`", manifest.name)
+}
+
 /// Reports the files of a data set that are not used, except documents.
 pub(crate) fn note_passed_over(path: &Path, passed_over: &PassedOver) {
     if passed_over.is_of_note() {
@@ -110,7 +113,12 @@ pub(crate) fn open_split(
 ) -> Result<(Split, Vec<Class>, &'static str)> {
     let manifest = set.map(manifest).transpose()?;
     let found = manifest.as_ref().and_then(find_data);
-    let Some(path) = data.map(Path::to_owned).or(found) else { bail!("give the images with `--data`") };
+    let Some(path) = data.map(Path::to_owned).or(found) else {
+        match &manifest {
+            Some(manifest) => return Err(not_here(manifest)),
+            None => bail!("give the images with `--data`"),
+        }
+    };
     if !path.exists() {
         bail!("--data {}: no such file or folder", path.display());
     }

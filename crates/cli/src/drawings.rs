@@ -83,9 +83,12 @@ pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
         let pixels = (0..count * count).flat_map(|at| colour(at / count, at % count)).collect();
         figure.picture([0.0, 0.0], [600.0, 600.0], &Picture { width: count, height: count, pixels });
     }
+    if count <= NAMED {
+        figure.text([0.0, 55.0], Anchor::Start, "class ↓   answer →");
+    }
     let right = found.right();
     figure.finish(&format!(
-        "A row for each class, a column for each answer: {right} of {all} images are right ({:.1} % error; {}). Blue: right; \
+        "A row for each class, a column for each answer: {right} of {all} images are right ({:.2} % error; {}). Blue: right; \
          orange: wrong.",
         100.0 * (all - right) as f64 / all as f64,
         found.split,
@@ -129,7 +132,7 @@ pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
     }
     figure.finish(&format!(
         "{} of {} by the first two principal components of {}, which have {:.0} % and {:.0} % of its variance. \
-         Names are at the mean of their class.",
+         Names are near the mean of their class.",
         found.images.len(),
         found.split,
         found.layer,

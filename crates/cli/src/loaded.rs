@@ -17,8 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::args::Origin;
 use crate::classes::outputs;
 use crate::commands::fetch;
-use crate::data_sets::{fetched, manifest};
+use crate::data_sets::fetched;
 use crate::output::{self, can_redraw, note};
+use crate::program::program;
 use crate::trained;
 
 /// The address of torchvision's weights and the first digits of their SHA-256, which are part of the file
@@ -62,6 +63,8 @@ impl Loaded {
             Some(run) => Some(run.config.data.set.clone()),
             None => weights.metadata.get(DATA_SET).cloned(),
         };
+        // Another name may be a path, which a file must not choose.
+        let data_set = data_set.filter(|set| program().data_sets.iter().any(|known| known.name == set));
         let asked = origin.preprocessing.as_deref().map(preparation).transpose()?;
         let mut known = match &run {
             Some(run) => run.known(asked)?,
@@ -97,8 +100,7 @@ impl Loaded {
     /// Returns the name of the data set to use: the requested one, or else that of the training, unless the images are
     /// given.
     pub(crate) fn data_set_or<'a>(&'a self, data: Option<&Path>, asked: Option<&'a str>) -> Option<&'a str> {
-        let known = |set: &&str| data.is_none() && manifest(set).is_ok();
-        asked.or_else(|| self.data_set().filter(known))
+        asked.or_else(|| self.data_set().filter(|_| data.is_none()))
     }
 
     /// Returns the output for each class of the data.
@@ -281,6 +283,15 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf> {
         return Ok(trained);
     }
     if name != Path::new("torchvision") {
+        let is_name = name.components().count() == 1 && name.extension().is_none();
+        let known = trained::names();
+        if is_name && !known.is_empty() {
+            bail!(
+                "`{}` is no file or folder here, and no weights have this name: there are {}, torchvision",
+                name.display(),
+                known.join(", ")
+            );
+        }
         return Ok(name.to_owned());
     }
     let (url, hash) = TORCHVISION;

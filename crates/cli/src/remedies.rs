@@ -53,6 +53,7 @@ fn remedy(error: &(dyn std::error::Error + 'static)) -> Option<String> {
 fn of_training(error: &TrainError) -> Option<String> {
     let text = match error {
         TrainError::Damaged { .. } => "`--fresh` trains this run from the start",
+        TrainError::DamagedLabel { .. } => "remove the file; it has only a name and tags",
         TrainError::Locked { .. } => "wait for it or choose another `--out`",
         TrainError::Interrupted { .. } => "the same command resumes (without `--fresh`)",
         TrainError::Classes { data, layer, .. } => {

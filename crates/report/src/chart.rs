@@ -9,7 +9,7 @@ pub(crate) use axis::Axis;
 pub(crate) const WIDTH: f64 = 720.0;
 
 /// Colours that most colour-blind readers can distinguish (Okabe & Ito, with a darker orange).
-pub(crate) const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"];
+pub const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"];
 
 /// Dashes distinguish series of the same colour.
 const DASHES: [&str; 4] = ["none", "6 3", "2 3", "8 3 2 3"];

@@ -137,11 +137,12 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
         _ => "training top-1 error, %",
     };
     let subject = format!(
-        "`{}` at scale `{}` on {}; mean and standard deviation of {} seed(s)",
+        "`{}` at scale `{}` on {}; mean and standard deviation of {} seed(s){}",
         report.ablation,
         report.scale,
         report.data,
         report.seeds.len(),
+        if both { "; dotted: training images" } else { "" },
     );
     let mut chart = Chart::new(Frame {
         class: &format!("curves {} {} {}", view.split, view.x, view.y),
@@ -161,7 +162,7 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
         points.iter().map(|point| point.0).reduce(f64::max),
     ) {
         let style = "class='threshold' stroke='#5b6168' stroke-width='1.5' stroke-dasharray='2 4'";
-        chart.line(&[(left, at), (right, at)], style, &format!("{at:.0} % training error"));
+        chart.line(&[(left, at), (right, at)], style, &format!("{at} % training error"));
     }
     for (index, (arm, curves)) in report.arms.iter().zip(&arms).enumerate() {
         let note = if curves.mean.is_empty() { " (not trained)" } else { "" };
@@ -178,7 +179,7 @@ pub(crate) fn chart(report: &Report, view: View, section: Option<&str>) -> Strin
             if curves.mean.len() > 1 || section.is_none() {
                 chart.line(&curves.mean, &style, "");
             }
-            if let Some(training) = beside.get(index) {
+            if let Some(training) = beside.get(index).filter(|training| training.mean.len() > 1) {
                 chart.line(
                     &training.mean,
                     "stroke-width='2' stroke-dasharray='2 3' pointer-events='none'",
@@ -281,14 +282,15 @@ pub(crate) mod tests {
 
     fn views() -> impl Iterator<Item = View> {
         let axes = [("epochs", "linear"), ("time", "log"), ("images", "linear")];
-        axes.into_iter().flat_map(|(x, y)| ["validation", "train"].map(|split| View { split, x, y }))
+        axes.into_iter().flat_map(|(x, y)| [BOTH, "validation", "train"].map(|split| View { split, x, y }))
     }
 
     #[test]
     fn a_chart_has_a_line_for_each_run_and_mean() {
         for view in views() {
             let svg = chart(&report(&["on", "off"], 4), view, Some("run-0"));
-            assert_eq!(svg.matches("<polyline").count(), 2 * 3, "{view:?}");
+            let lines = if view.split == BOTH { 2 * 4 } else { 2 * 3 };
+            assert_eq!(svg.matches("<polyline").count(), lines, "{view:?}");
             assert!(svg.contains("href='#run-0-1-1'") && svg.contains("off, seed 1: 12.50 %"), "{svg}");
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }

@@ -21,8 +21,7 @@ const LINE: f64 = 22.0;
 /// The mean width of a letter, as a share of the text's size.
 const LETTER: f64 = 0.56;
 
-/// Colours that the colour-blind tell apart (Okabe & Ito 2008).
-pub const FIGURE_COLOURS: [&str; 6] = crate::chart::COLOURS;
+pub use crate::chart::COLOURS as FIGURE_COLOURS;
 
 /// The side of a text at which its position is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,7 +171,7 @@ impl Figure {
         self.bottom = self.bottom.max(y + height);
     }
 
-    /// Draws a point of one of six shapes and colours.
+    /// Draws a point: a circle in one of six colours for the first six series, a square for the next six.
     pub fn point(&mut self, [x, y]: [f64; 2], radius: f64, series: usize) {
         let colour = FIGURE_COLOURS[series % FIGURE_COLOURS.len()];
         let style = format!("fill='{colour}' fill-opacity='0.7'");

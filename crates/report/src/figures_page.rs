@@ -11,8 +11,10 @@ pub fn figures_page(figures: &[(String, FinishedFigure)]) -> String {
     let item = |(name, figure): &(String, FinishedFigure)| {
         let (file, title) = (encoded(name), escaped(&figure.title));
         format!(
-            "<figure id='{}'>\n<a href='{file}.svg'><img src='{file}.svg' alt='{title}' loading='lazy'></a>\n\
-             <figcaption><a href='{file}.svg'>SVG</a> · <a href='{file}.png'>PNG</a></figcaption>\n</figure>\n",
+            "<figure id='{}'>\n<a href='{file}.svg'><img src='{file}.svg' alt='{title}: {}' loading='lazy'></a>\n\
+             <figcaption>{}. <a href='{file}.svg'>SVG</a> · <a href='{file}.png'>PNG</a></figcaption>\n</figure>\n",
+            escaped(name),
+            escaped(&figure.caption),
             escaped(name)
         )
     };
@@ -30,6 +32,6 @@ mod tests {
         let figure = crate::Figure::new("a <b>").finish("caption");
         let page = figures_page(&[("one two".to_owned(), figure)]);
         assert!(page.contains("src='one%20two.svg'") && page.contains("href='one%20two.png'"), "{page}");
-        assert!(page.contains("alt='a &lt;b&gt;'") && !page.contains("<b>"), "{page}");
+        assert!(page.contains("alt='a &lt;b&gt;: caption'") && !page.contains("<b>"), "{page}");
     }
 }

@@ -122,14 +122,17 @@ impl Page {
 /// Returns a whole page. `title` is escaped; `style` is added to the style sheet, `contents` are the items of the
 /// navigation.
 pub(crate) fn document(title: &str, style: &str, contents: &str, main: &str) -> String {
+    let navigation = match contents {
+        "" => String::new(),
+        contents => format!("<nav aria-label='Ablations'><ul>\n{contents}</ul></nav>\n"),
+    };
     format!(
         "<!doctype html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n\
          <meta name='viewport' content='width=device-width, initial-scale=1'>\n\
          <meta name='color-scheme' content='light dark'>\n<title>{title} · alexnet-burn</title>\n\
          <link rel='icon' href='data:,'>\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n\
          <a class='skip' href='#main'>To the results</a>\n\
-         <header>\n<p class='project'>alexnet-burn</p>\n\
-         <nav aria-label='Ablations'><ul>\n{contents}</ul></nav>\n</header>\n\
+         <header>\n<p class='project'>alexnet-burn</p>\n{navigation}</header>\n\
          <main id='main'>\n{main}</main>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n"
     )
 }

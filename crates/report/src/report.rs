@@ -162,8 +162,11 @@ impl Report {
             design: study.design.clone(),
             mixed_versions,
             varies_lrn: study.varies_lrn(),
-            threshold: Some(100.0 * study.arms[0].config.recipe.training_error.stop_at)
-                .filter(|at| *at > 0.0),
+            threshold: {
+                let mut ends = study.arms.iter().map(|arm| arm.config.recipe.training_error.stop_at);
+                let first = ends.next().unwrap_or(0.0);
+                (first > 0.0 && ends.all(|end| end == first)).then_some(100.0 * first)
+            },
             arms,
         }
     }

@@ -43,6 +43,14 @@ pub enum TrainError {
         /// The problem.
         problem: String,
     },
+    /// The name and tags of a run are damaged. Nothing else depends on them.
+    #[error("{} is damaged ({problem})", path.display())]
+    DamagedLabel {
+        /// The file.
+        path: PathBuf,
+        /// The problem.
+        problem: String,
+    },
     /// A checkpoint is damaged. An older one may be usable.
     #[error("the checkpoint {} is damaged ({problem})", path.display())]
     DamagedCheckpoint {

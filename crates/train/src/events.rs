@@ -9,6 +9,7 @@ mod histogram;
 mod kernels;
 mod messages;
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,11 +50,14 @@ impl Events {
         if let Some(graph) = graph::of(network) {
             bytes.extend(record(&Event { wall_time: now, step: 0, what: Some(What::Graph(graph)) }));
         }
-        for event in stale.iter().flat_map(|file| events(file)) {
-            if event.step <= last && event.is_of_parameters() {
-                bytes.extend(record(&event));
-            }
-        }
+        // A kill while the old files are removed leaves two files with the same events.
+        let kept: BTreeMap<i64, Event> = stale
+            .iter()
+            .flat_map(|file| events(file))
+            .filter(|event| event.step <= last && event.is_of_parameters())
+            .map(|event| (event.step, event))
+            .collect();
+        kept.values().for_each(|event| bytes.extend(record(event)));
         atomic_write(&path, &bytes)?;
         stale.iter().filter(|old| **old != path).for_each(|old| drop(fs::remove_file(old)));
         Ok(Self { path })
@@ -70,7 +74,7 @@ impl Events {
             .iter()
             .map(|(name, _, values)| Value::histogram(name, histogram::of(values)))
             .collect();
-        if let Some((layer, picture)) = kernels::picture(model.network(), &parameters) {
+        if let Some((layer, picture)) = kernels::picture(model) {
             values.push(Value::image(&layer, picture));
         }
         let summary = Some(What::Summary(Summary { values }));

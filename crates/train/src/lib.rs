@@ -13,6 +13,7 @@ mod environment;
 mod error;
 mod evaluate;
 mod events;
+mod first_kernels;
 mod gradients;
 mod memory;
 mod observer;
@@ -37,11 +38,12 @@ pub use error::TrainError;
 pub use evaluate::{
     EvaluationResult, PredictedClasses, Predictions, evaluate, evaluation_loader, for_each_image,
 };
+pub use first_kernels::first_kernels;
 pub use memory::{LeastMemory, peak as peak_memory};
 pub use observer::Observer;
 pub use placement::{Placement, Reduction};
 pub use provenance::RESULTS;
-pub use range_test::{RatePoint, RateRange, suggested_rate};
+pub use range_test::{RatePoint, RateRange, SuggestedRate};
 pub use record::EpochRow;
 pub use response::LrnResponse;
 pub use run::{KeptRun, Label, Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};

@@ -114,12 +114,32 @@ impl RateRange {
     }
 }
 
-/// Suggests a rate: a third of the one at which the smoothed loss is smallest, which is the last at which it still falls. `None` if
-/// the loss does not fall.
-pub fn suggested_rate(points: &[RatePoint]) -> Option<f64> {
-    let least = points.iter().min_by(|a, b| a.smoothed.total_cmp(&b.smoothed))?;
-    let first = points.first()?;
-    (least.smoothed < 0.98 * first.smoothed).then_some(least.rate / 3.0)
+/// What a test suggests.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuggestedRate {
+    /// A third of the rate at which the smoothed loss is smallest, which is the last at which it still falls.
+    Rate(f64),
+    /// The loss falls at no rate of the range.
+    NoFall,
+    /// The loss still falls at the end of the range.
+    StillFalls,
+}
+
+impl SuggestedRate {
+    /// Reads the suggestion off the steps of a test.
+    pub fn of(points: &[RatePoint]) -> Self {
+        let least = points.iter().enumerate().min_by(|(_, a), (_, b)| a.smoothed.total_cmp(&b.smoothed));
+        let (Some((at, least)), Some(first)) = (least, points.first()) else { return Self::NoFall };
+        if least.smoothed >= 0.98 * first.smoothed {
+            return Self::NoFall;
+        }
+        // The smoothed loss is some steps behind.
+        match at + 1 + points.len() / 20 >= points.len() {
+            true => Self::StillFalls,
+            false => Self::Rate(least.rate / 3.0),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -144,8 +164,9 @@ mod tests {
             };
             losses.iter().enumerate().map(point).collect()
         };
-        assert_eq!(suggested_rate(&points(&[2.3, 2.0, 1.0, 3.0])), Some(0.001));
-        assert_eq!(suggested_rate(&points(&[2.3, 2.3, 2.4])), None);
-        assert_eq!(suggested_rate(&[]), None);
+        assert_eq!(SuggestedRate::of(&points(&[2.3, 2.0, 1.0, 3.0])), SuggestedRate::Rate(0.001));
+        assert_eq!(SuggestedRate::of(&points(&[2.3, 2.0, 1.5, 1.0])), SuggestedRate::StillFalls);
+        assert_eq!(SuggestedRate::of(&points(&[2.3, 2.3, 2.4])), SuggestedRate::NoFall);
+        assert_eq!(SuggestedRate::of(&[]), SuggestedRate::NoFall);
     }
 }

@@ -172,7 +172,8 @@ impl Loaded {
     pub fn labels(&self) -> Vec<String> {
         let names: HashMap<String, String> =
             imagenet_classes().into_iter().map(|class| (class.id, class.name)).collect();
-        let label = |class: &String| names.get(class).unwrap_or(class).clone();
+        // Names come from a file, and may hold what breaks lines and terminals.
+        let label = |class: &String| names.get(class).unwrap_or(class).replace(char::is_control, "\u{fffd}");
         match &self.classes {
             Some(classes) if classes.len() == self.network.classes => classes.iter().map(label).collect(),
             _ => (0..self.network.classes).map(|class| format!("class {class}")).collect(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::groups::{BackendArgs, Origin, SetArgs};
-use super::values::{at_least_one, bits, finite};
+use super::values::{at_least_one, bits, finite, zoom};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AnalyzeCommand {
@@ -157,8 +157,8 @@ pub(crate) struct MapsArgs {
     /// Draw all maps of a layer, not only 64
     #[arg(long)]
     pub(crate) all: bool,
-    /// Side of a map's pixel in pixels of the picture [default: maps of at least 40 pixels]
-    #[arg(long, value_name = "PIXELS", value_parser = at_least_one)]
+    /// Side of a map's pixel in pixels of the picture, up to 256 [default: maps of at least 40 pixels]
+    #[arg(long, value_name = "PIXELS", value_parser = zoom)]
     pub(crate) zoom: Option<usize>,
 }
 

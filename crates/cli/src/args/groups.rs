@@ -155,7 +155,7 @@ impl Origin {
 pub(crate) struct SetArgs {
     /// Folder or archive of the data set [default: where `list` finds it]
     ///
-    /// For weights that no run belongs to, `list` finds the data set of `--set`.
+    /// Without it, the data set of `--set` or else that of the training is looked for where `list` finds it.
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub(crate) data: Option<PathBuf>,
     /// Name of the data set, if its files do not tell: cifar10, fashion-mnist

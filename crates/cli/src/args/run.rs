@@ -6,7 +6,7 @@ use alexnet_data::Views;
 use clap::{Args, Subcommand};
 
 use super::groups::{BackendArgs, CommonArgs, ExecutionArgs, FormatArgs, Origin, OwnArgs, SetArgs};
-use super::values::{at_least_one, rate, views};
+use super::values::{at_least_one, rate, some_steps, views};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n\
@@ -70,7 +70,7 @@ pub(crate) struct FindRateArgs {
     #[arg(long, value_name = "RATE", value_parser = rate, default_value_t = 1.0)]
     pub(crate) to: f64,
     /// Number of steps
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 300)]
+    #[arg(long, value_name = "N", value_parser = some_steps, default_value_t = 300)]
     pub(crate) steps: usize,
     /// Seed for weights, order of images, augmentation and dropout
     #[arg(long, default_value_t = 0)]

@@ -92,10 +92,22 @@ pub(crate) fn bits(text: &str) -> Result<usize, String> {
     if bits > 4096 { Err("at most 4096 bits".to_owned()) } else { Ok(bits) }
 }
 
+/// A side of up to 256 pixels.
+pub(crate) fn zoom(text: &str) -> Result<usize, String> {
+    let side: usize = text.parse().map_err(|_| "not a number of pixels".to_owned())?;
+    if (1..=256).contains(&side) { Ok(side) } else { Err("1 to 256 pixels".to_owned()) }
+}
+
+/// A number of steps from which a rate can be read.
+pub(crate) fn some_steps(text: &str) -> Result<usize, String> {
+    let steps: usize = text.parse().map_err(|_| "not a number of steps".to_owned())?;
+    if steps >= 20 { Ok(steps) } else { Err("at least 20 steps".to_owned()) }
+}
+
 /// A learning rate.
 pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    finite(text)?;
-    text.parse().ok().filter(|rate| *rate > 0.0).ok_or_else(|| "a number above 0".to_owned())
+    let rate: Option<f64> = text.parse().ok();
+    rate.filter(|rate| *rate > 0.0 && rate.is_finite()).ok_or_else(|| "a number above 0".to_owned())
 }
 
 /// A finite number of at least 0.

@@ -69,7 +69,6 @@ impl Inspector {
         let loaded = Loaded::open(&args.weights, &args.origin)?;
         let device = backend(args.machine.backend)?.device()?;
         let model = loaded.model(&device)?;
-        std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
         Ok(Self { loaded, model, device, out: args.out.clone() })
     }
 
@@ -83,9 +82,13 @@ impl Inspector {
     }
 
     /// Opens the test images of the requested data, or of the data set of the training.
-    fn test_images(&self, args: &LookArgs, data: &SetArgs) -> Result<(Split, Vec<Class>, &'static str)> {
+    pub(crate) fn test_images(
+        &self,
+        weights: &Path,
+        data: &SetArgs,
+    ) -> Result<(Split, Vec<Class>, &'static str)> {
         let set = self.loaded.data_set_or(data.data.as_deref(), data.set.as_deref());
-        open_test(run_of(&args.weights)?.as_ref(), data.data.as_deref(), set)
+        open_test(run_of(weights)?.as_ref(), data.data.as_deref(), set)
     }
 
     /// Returns the name of the data set to search, if it has one.
@@ -133,6 +136,11 @@ impl Inspector {
         Ok(averaged_softmax(scores, scores.len()).into_iter().map(|it| it as f32).collect())
     }
 
+    /// Runs the network on one input and passes the maps on the way to `observe`.
+    pub(crate) fn observe(&self, view: &[f32], observe: alexnet_model::Observe) {
+        let _ = self.model.forward_observed(self.tensor(view.to_vec()), Mode::Evaluation, observe);
+    }
+
     /// Computes the class probabilities of some inputs, `[inputs, classes]`.
     pub(crate) fn probabilities(&self, inputs: Vec<f32>) -> Result<Vec<f32>> {
         let scores = values(self.model.forward(self.tensor(inputs), Mode::Evaluation));
@@ -140,8 +148,14 @@ impl Inspector {
         Ok(each.collect::<Result<Vec<_>>>()?.concat())
     }
 
+    /// Returns the path of a file in the output folder, which is created.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        std::fs::create_dir_all(&self.out).with_context(|| format!("cannot write {}", self.out.display()))?;
+        Ok(self.out.join(name))
+    }
+
     fn write(&self, name: &str, found: &impl Serialize) -> Result<()> {
-        let path = self.out.join(name);
+        let path = self.path(name)?;
         let text = serde_json::to_vec_pretty(found)?;
         atomic_write(&path, &text).with_context(|| format!("cannot write {}", path.display()))?;
         print(&path.display().to_string());
@@ -154,7 +168,7 @@ impl Inspector {
     }
 
     fn draw(&self, name: &str, canvas: &Canvas) -> Result<()> {
-        let path = self.out.join(name);
+        let path = self.path(name)?;
         canvas.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
         print(&path.display().to_string());
         Ok(())
@@ -163,6 +177,7 @@ impl Inspector {
 
 /// Writes a figure as SVG, and as PNG of two pixels a unit.
 pub(crate) fn write_figure(folder: &Path, name: &str, figure: &FinishedFigure) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot write {}", folder.display()))?;
     for (ending, bytes) in [("svg", figure.svg.clone().into_bytes()), ("png", figure.png(2.0)?)] {
         let path = folder.join(format!("{name}.{ending}"));
         atomic_write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,6 +1,5 @@
 //! `experiments evaluate`: evaluates finished runs, alone or as an ensemble, or weights from elsewhere.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,18 +13,16 @@ use crate::args::{EvaluateArgs, Format, MachineArgs};
 use crate::data_sets::load_data;
 use crate::environment::environment;
 use crate::interrupted::Interrupted;
+use crate::loaded;
 use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::{note, print};
 use crate::remedies::describe_training;
-use crate::trained;
 
 /// `experiments evaluate`.
 pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let [one] = args.runs.as_slice()
-        && (one.is_file()
-            || one == Path::new("torchvision")
-            || (!one.exists() && trained::find(one).is_some()))
+        && (one.is_file() || (!one.exists() && loaded::find(one).is_ok_and(|found| found.is_file())))
     {
         return evaluate_weights::evaluate_weights(args, one, &stop);
     }

@@ -6,6 +6,7 @@ mod images;
 mod layers;
 mod search;
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -25,59 +26,85 @@ use crate::trained;
 /// A network with the images that it is shown.
 struct Studio<'a> {
     look: Inspector,
+    /// The images that are shown, and what they are.
     test: Split,
-    train: Split,
+    split: &'static str,
+    /// The images that are searched, if they are others.
+    train: Option<Split>,
     /// Names of the network's outputs.
     names: Vec<String>,
     /// The output of each class of the data.
     outputs: Vec<usize>,
+    gallery: OnceCell<search::Gallery>,
     args: &'a FiguresArgs,
     stop: &'a AtomicBool,
 }
 
-/// A figure by its name.
-type Draw = fn(&Studio) -> Result<Option<FinishedFigure>>;
+/// A figure, or why there is none.
+enum Drawn {
+    Figure(FinishedFigure),
+    LeftOut(&'static str),
+}
+
+impl From<FinishedFigure> for Drawn {
+    fn from(figure: FinishedFigure) -> Self {
+        Self::Figure(figure)
+    }
+}
+
+/// Draws a figure.
+type Draw = fn(&Studio) -> Result<Drawn>;
 
 /// The figures, in the order of the paper.
 const FIGURES: [(&str, Draw); 15] = [
     ("activation", |_| curves::figure("activation")),
-    ("lrn", |studio| layers::lrn(studio).map(Some)),
-    ("pooling", |studio| layers::pooling(studio).map(Some)),
-    ("views", |studio| images::views(studio).map(Some)),
+    ("lrn", layers::lrn),
+    ("pooling", layers::pooling),
+    ("views", |studio| images::views(studio).map(Drawn::from)),
     ("dropout", |_| curves::figure("dropout")),
-    ("kernels", |studio| layers::kernels(studio).map(Some)),
+    ("kernels", layers::kernels),
     ("kernels-over-epochs", |_| curves::kernels()),
-    ("predictions", |studio| images::predictions(studio).map(Some)),
-    ("retrieval", |studio| search::retrieval(studio).map(Some)),
-    ("codes", |studio| search::codes(studio).map(Some)),
-    ("evidence", |studio| evidence::evidence(studio).map(Some)),
-    ("maps", |studio| layers::maps(studio).map(Some)),
-    ("embedding", |studio| studio.embedding().map(Some)),
-    ("confusion", |studio| studio.confusion().map(Some)),
+    ("predictions", |studio| images::predictions(studio).map(Drawn::from)),
+    ("retrieval", search::retrieval),
+    ("codes", search::codes),
+    ("evidence", evidence::evidence),
+    ("maps", layers::maps),
+    ("embedding", |studio| studio.embedding().map(Drawn::from)),
+    ("confusion", |studio| studio.confusion().map(Drawn::from)),
     ("audit", |_| audit()),
 ];
 
 /// `experiments figures`.
 pub(crate) fn figures(args: &FiguresArgs, stop: &AtomicBool) -> Result<()> {
     let all: Vec<&str> = FIGURES.iter().map(|(name, _)| *name).collect();
-    if let Some(unknown) = args.only.iter().find(|name| !all.contains(&name.as_str())) {
+    let only: Vec<&str> = args.only.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+    if let Some(unknown) = only.iter().find(|name| !all.contains(*name)) {
         bail!("`--only {unknown}`: no such figure; there are {}", all.join(", "));
     }
     let studio = Studio::open(args, stop)?;
-    let chosen =
-        FIGURES.iter().filter(|(name, _)| args.only.is_empty() || args.only.iter().any(|it| it == name));
+    let chosen = FIGURES.iter().filter(|(name, _)| only.is_empty() || only.contains(name));
     let mut drawn = Vec::new();
     for (name, draw) in chosen {
         check_stop(stop)?;
         match draw(&studio).with_context(|| format!("figure `{name}`"))? {
-            Some(figure) => {
+            Drawn::Figure(figure) => {
                 write_figure(&args.out, name, &figure)?;
                 drawn.push(((*name).to_owned(), figure));
             }
-            None => {
-                note(&format!("note: `{name}` is left out: the repository has no finished results for it"));
-            }
+            Drawn::LeftOut(why) => note(&format!("note: `{name}` is left out: {why}")),
         }
+    }
+    if drawn.is_empty() {
+        bail!("there is none of these figures to draw");
+    }
+    if !only.is_empty() {
+        // The page of all figures stays.
+        print(&format!(
+            "{} in {}",
+            drawn.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            args.out.display()
+        ));
+        return Ok(());
     }
     let page = args.out.join("index.html");
     atomic_write(&page, figures_page(&drawn).as_bytes())
@@ -90,12 +117,16 @@ impl<'a> Studio<'a> {
     fn open(args: &'a FiguresArgs, stop: &'a AtomicBool) -> Result<Self> {
         let look = inspector(args, &args.weights)?;
         let (data, set) = (args.data.data.as_deref(), args.data.set.as_deref());
-        let set = set.or_else(|| look.loaded.data_set());
-        let (test, classes, _) = open_split(data, set, false)?;
-        let (train, ..) = open_split(data, set, true)?;
+        let (test, classes, split) = look.test_images(&args.weights, &args.data)?;
+        if test.is_empty() {
+            bail!("there are no test images to show");
+        }
+        // Images without splits are all shown: there are no others to search.
+        let train = open_split(data, look.loaded.data_set_or(data, set), true)?;
+        let train = (train.2 != split).then_some(train.0);
         let outputs = look.loaded.outputs(&classes)?;
         let names = names(&look.loaded, &classes, &outputs);
-        Ok(Self { look, test, train, names, outputs, args, stop })
+        Ok(Self { look, test, split, train, names, outputs, gallery: OnceCell::new(), args, stop })
     }
 
     /// Returns some test images in random order.
@@ -123,7 +154,7 @@ impl<'a> Studio<'a> {
         let layer = layer(&self.look, None, None)?;
         let mut found = Embedding {
             layer,
-            split: "the test images",
+            split: self.split,
             classes: self.names.clone(),
             explained: [0.0; 2],
             images: Vec::new(),
@@ -141,11 +172,7 @@ impl<'a> Studio<'a> {
 
     fn confusion(&self) -> Result<FinishedFigure> {
         let counts = confusion::count(&self.look, &self.test, &self.outputs, self.stop)?;
-        Ok(drawings::confusions(&Confusions {
-            split: "the test images",
-            classes: self.names.clone(),
-            counts,
-        }))
+        Ok(drawings::confusions(&Confusions { split: self.split, classes: self.names.clone(), counts }))
     }
 }
 
@@ -160,9 +187,11 @@ fn inspector(args: &FiguresArgs, weights: &Path) -> Result<Inspector> {
 }
 
 /// Draws the statements of the audit in the repository.
-fn audit() -> Result<Option<FinishedFigure>> {
-    let Some(path) = trained::in_repository("docs/audit.json") else { return Ok(None) };
+fn audit() -> Result<Drawn> {
+    let Some(path) = trained::in_repository("docs/audit.json") else {
+        return Ok(Drawn::LeftOut("the repository is not here"));
+    };
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let report: AuditReport = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    Ok(report.figure())
+    Ok(report.figure().map_or(Drawn::LeftOut("no design of the audit is complete yet"), Drawn::from))
 }

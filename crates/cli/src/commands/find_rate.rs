@@ -7,7 +7,7 @@ use std::time::Instant;
 use alexnet_config::Diff;
 use alexnet_data::atomic_write;
 use alexnet_report::{Curve, Figure};
-use alexnet_train::{RatePoint, RateRange, suggested_rate};
+use alexnet_train::{RatePoint, RateRange, SuggestedRate};
 use anyhow::{Context, Result, bail};
 
 use super::analyze::write_figure;
@@ -36,7 +36,6 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let mut said = Instant::now();
     let mut heard = |step: usize, point: &RatePoint| {
@@ -55,7 +54,11 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
         Err(error) if error.is_interruption() => return Err(Interrupted(describe_training(&error)).into()),
         other => other?,
     };
-    let suggestion = suggested_rate(&points);
+    let suggested = SuggestedRate::of(&points);
+    let suggestion = match suggested {
+        SuggestedRate::Rate(rate) => Some(rate),
+        _ => None,
+    };
     let found = serde_json::json!({
         "scale": scale.name, "seed": args.seed, "suggestion": suggestion, "recipe": config.recipe.learning_rate, "points": points,
     });
@@ -70,15 +73,18 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     if let (Some(last), true) = (points.last(), points.len() < args.steps) {
         print(&format!("the loss blew up at a rate of {:.1e}, after {} steps", last.rate, points.len()));
     }
-    print(&match suggestion {
-        Some(rate) => format!(
+    print(&match suggested {
+        SuggestedRate::Rate(rate) => format!(
             "suggested: recipe.learning_rate={} (the scale has {}); compare the two on validation before you rely on it",
             short(rate),
             config.recipe.learning_rate
         ),
-        None => {
-            "the loss does not fall at any of these rates: try others (`--from`, `--to`), or more `--steps`"
+        SuggestedRate::NoFall => {
+            "the loss falls at none of these rates: try others (`--from`, `--to`), or more `--steps`"
                 .to_owned()
+        }
+        SuggestedRate::StillFalls => {
+            format!("the loss still falls at the end of the range: go beyond {} with `--to`", args.to)
         }
     });
     Ok(())
@@ -86,6 +92,9 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
 
 /// Rounds a rate to one digit, down.
 fn short(rate: f64) -> String {
+    if rate < 1e-6 {
+        return format!("{rate:.0e}");
+    }
     let unit = 10f64.powi(rate.log10().floor() as i32);
     let digit = (rate / unit + 1e-9).floor().max(1.0);
     format!("{}", ((digit * unit) * 1e12).round() / 1e12)
@@ -99,14 +108,14 @@ fn drawn(scale: &str, points: &[RatePoint], suggestion: Option<f64>) -> alexnet_
         points.collect()
     };
     let curves = [
-        Curve { name: "loss".to_owned(), dashed: true, points: line(|point| point.loss) },
+        Curve { name: "loss".to_owned(), dashed: false, points: line(|point| point.loss) },
         Curve { name: "smoothed".to_owned(), dashed: false, points: line(|point| point.smoothed) },
     ];
     let mut figure = Figure::new("Learning rate range test");
     figure.curves_over_rates(0.0, "loss of a batch", &curves, suggestion);
     figure.finish(&format!(
-        "Scale `{scale}`: each step has a higher rate than the one before (Smith 2017, §3.3). The dotted line is the suggestion, a \
-         third of the rate of the smallest smoothed loss.{}",
+        "{scale}: each step has a higher rate than the one before (Smith 2017, §3.3). Dotted: the suggestion, a third of the rate of the \
+         smallest smoothed loss.{} Losses above twice the first are drawn there.",
         if suggestion.is_none() { " There is none here." } else { "" }
     ))
 }

@@ -84,7 +84,7 @@ impl Summary {
             .and_then(|data| data.modified());
         Ok(Self {
             run: name(folder),
-            label: Label::of(folder)?,
+            label: Label::of(folder).unwrap_or_default(),
             settings: BTreeMap::new(),
             state,
             seed: run.seed,
@@ -128,9 +128,13 @@ pub(crate) fn label(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
 
 /// Adds a name or tags to runs, also to those that have not begun.
 pub(crate) fn write_labels(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
-    let bad = |text: &&String| text.trim().is_empty() || text.contains(char::is_control);
+    const LONGEST: usize = 80;
+    let bad = |text: &&String| {
+        text.trim().is_empty() || text.contains(char::is_control) || text.chars().count() > LONGEST
+    };
     if let Some(text) = args.name.iter().chain(&args.tag).find(bad) {
-        bail!("`{}` is neither a name nor a tag", text.escape_debug());
+        let text: String = text.chars().take(LONGEST).collect();
+        bail!("`{}` is neither a name nor a tag: one line of up to {LONGEST} letters", text.escape_debug());
     }
     for folder in runs {
         let mut label = Label::of(folder)?;
@@ -147,14 +151,22 @@ fn differing(folders: &[PathBuf]) -> Vec<BTreeMap<String, String>> {
         let values = diff::plain_values(&run.config).ok()?.into_iter().collect();
         Some((format!("{} {}", run.config.network.name, run.config.data.set), values))
     };
-    let all: Vec<Option<(String, BTreeMap<String, String>)>> = folders.iter().map(values).collect();
-    let of = |(kind, values): &(String, BTreeMap<String, String>)| {
-        let others = || all.iter().flatten().filter(|(other, _)| other == kind);
-        let mut settings = values.clone();
-        settings.retain(|key, value| others().any(|(_, other)| other.get(key) != Some(value)));
-        settings
-    };
-    all.iter().map(|run| run.as_ref().map(of).unwrap_or_default()).collect()
+    let mut all: Vec<(String, BTreeMap<String, String>)> =
+        folders.iter().map(|folder| values(folder).unwrap_or_default()).collect();
+    // The values of each key, by kind; a run without the key counts too.
+    let mut kinds: BTreeMap<String, (usize, BTreeMap<String, BTreeMap<String, usize>>)> = BTreeMap::new();
+    for (kind, values) in &all {
+        let (runs, keys) = kinds.entry(kind.clone()).or_default();
+        *runs += 1;
+        for (key, value) in values {
+            *keys.entry(key.clone()).or_default().entry(value.clone()).or_default() += 1;
+        }
+    }
+    for (kind, values) in &mut all {
+        let (runs, keys) = &kinds[kind];
+        values.retain(|key, value| keys[key][value] < *runs);
+    }
+    all.into_iter().map(|(_, values)| values).collect()
 }
 
 /// Prints the runs in a folder.
@@ -216,10 +228,17 @@ pub(crate) fn table(folders: &[PathBuf]) -> String {
 
 /// Returns the name, the tags and the changed settings of a run, if it has any.
 fn described(label: &Label, settings: &BTreeMap<String, String>) -> Option<String> {
-    const SHOWN: usize = 4;
+    const SHOWN: usize = 3;
     let mut parts: Vec<String> = label.name.iter().cloned().collect();
     parts.extend(label.tags.iter().map(|tag| format!("#{tag}")));
-    parts.extend(settings.iter().take(SHOWN).map(|(key, value)| format!("{key}={value}")));
+    // What people change first comes first.
+    let mut keys: Vec<(&String, &String)> = settings.iter().collect();
+    keys.sort_by_key(|(key, _)| (!key.starts_with("recipe."), !key.starts_with("data.")));
+    let cut = |value: &str| match value.chars().count() > 24 {
+        true => value.chars().take(23).chain(['…']).collect(),
+        false => value.to_owned(),
+    };
+    parts.extend(keys.into_iter().take(SHOWN).map(|(key, value)| format!("{key}={}", cut(value))));
     if settings.len() > SHOWN {
         parts.push(format!("and {} more settings (`runs show`)", settings.len() - SHOWN));
     }

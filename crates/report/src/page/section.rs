@@ -143,11 +143,17 @@ fn views(report: &Report, rows: &str) -> String {
          <div class='controls' role='group' aria-label='Arms shown'>\n{arms}</div>\n\
          <figure>\n{charts}</figure>\n</div>\n\
          <p class='note'>Thick lines are means, bands one standard deviation, over the seeds still in \
-         training. An end leads to its run. Dotted: training images, where both are shown{}.</p>\n",
+         training. An end leads to its run. Dotted: training images, {}, where both are shown{}.</p>\n",
         select("Top-1 error on", &splits, first.split),
         select("by", &axes, first.x),
         select("scale", &scales, first.y),
-        report.threshold.map_or_else(String::new, |at| format!("; dotted across: {at:.0} % training error")),
+        match splits.len() {
+            4.. => "in evaluation mode",
+            _ => "as seen in training, with augmentation and dropout",
+        },
+        report
+            .threshold
+            .map_or_else(String::new, |at| format!("; across, where training errors are alone: {at} %")),
     )
 }
 

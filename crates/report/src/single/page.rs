@@ -102,10 +102,10 @@ impl RunsPage {
             class: "rates",
             label: "Learning rate of the last step, by epoch",
             title: None,
-            margins: [64.0, 200.0],
+            margins: [84.0, 200.0],
             height: 140.0,
             x: (x, "epoch"),
-            y: (Axis::logarithmic(all.iter().map(|point| point.1)), "logarithmic"),
+            y: (Axis::logarithmic(all.iter().map(|point| point.1)), "rate"),
         });
         for (index, run) in self.runs.iter().enumerate() {
             chart.series(index, None, |chart| chart.line(&points(run), "stroke-width='2'", &run.name));

@@ -46,8 +46,12 @@ pub(super) fn of(network: &Network) -> Option<Vec<u8>> {
             };
             let mut end = within(op);
             nodes.push(node(end.clone(), op, inputs));
-            for stage in &layer.stages {
-                let name = within(stage.name);
+            for (at, stage) in layer.stages.iter().enumerate() {
+                let before = layer.stages[..at].iter().filter(|other| other.name == stage.name).count();
+                let name = match before {
+                    0 => within(stage.name),
+                    _ => within(&format!("{}-{}", stage.name, before + 1)),
+                };
                 nodes.push(node(name.clone(), stage.name, vec![end]));
                 end = name;
             }

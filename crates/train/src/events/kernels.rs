@@ -1,22 +1,15 @@
 //! A picture of the first layer's kernels.
 
-use alexnet_analysis::kernels::{self, Range, Tower};
-use alexnet_model::Network;
+use alexnet_analysis::kernels::{self, Range};
+use alexnet_model::AlexNet;
 
 use super::messages::Image;
+use crate::first_kernels::first_kernels;
 
 /// Returns the first layer's name and a picture of its kernels by tower, if the layer has kernels.
-pub(super) fn picture(
-    network: &Network,
-    parameters: &[(String, Vec<usize>, Vec<f32>)],
-) -> Option<(String, Image)> {
-    let first = network.conv.first().filter(|first| first.shared)?;
-    let own = |name: &str| name.starts_with(&format!("{}.", first.name)) && name.ends_with(".weight");
-    let towers: Vec<Tower> = parameters
-        .iter()
-        .filter(|(name, ..)| own(name))
-        .map(|(_, shape, values)| Tower { values: values.clone(), channels: shape[1], side: shape[2] })
-        .collect();
+pub(super) fn picture(model: &AlexNet) -> Option<(String, Image)> {
+    let towers = first_kernels(model)?;
+    let first = &model.network().conv[0];
     let picture = kernels::picture(&towers, Range::Global, (64 / first.kernel).max(1));
     let mut png = Vec::new();
     let mut encoder = png::Encoder::new(&mut png, picture.width as u32, picture.height as u32);

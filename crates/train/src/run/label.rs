@@ -36,7 +36,7 @@ impl Label {
             other => other.map_err(TrainError::read(&path))?,
         };
         serde_json::from_slice(&text)
-            .map_err(|error| TrainError::Damaged { path, problem: error.to_string() })
+            .map_err(|error| TrainError::DamagedLabel { path, problem: error.to_string() })
     }
 
     /// Adds a name, which replaces the old one, and tags.

@@ -191,7 +191,7 @@ fn draw(look: &Inspector, gallery: &Gallery, asked: &Asked, near: &[Vec<usize>],
             sheet.tile(number * columns + place + 1, &picture, channels, side, &class);
         }
     }
-    let path = look.out.join(name);
+    let path = look.path(name)?;
     sheet.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
     print(&path.display().to_string());
     Ok(())

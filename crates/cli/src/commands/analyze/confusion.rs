@@ -30,7 +30,7 @@ pub(crate) fn count(
 /// `experiments analyze confusion`.
 pub(super) fn confusion(args: &ConfusionArgs, stop: &AtomicBool) -> Result<()> {
     let look = Inspector::open(&args.look)?;
-    let (split, classes, name) = look.test_images(&args.look, &args.data)?;
+    let (split, classes, name) = look.test_images(&args.look.weights, &args.data)?;
     let outputs = look.loaded.outputs(&classes)?;
     let names = names(&look.loaded, &classes, &outputs);
     let counts = count(&look, &split, &outputs, stop)?;

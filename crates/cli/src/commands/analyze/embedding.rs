@@ -16,7 +16,7 @@ use crate::output::print;
 /// `experiments analyze embedding`.
 pub(super) fn embedding(args: &EmbeddingArgs, stop: &AtomicBool) -> Result<()> {
     let look = Inspector::open(&args.look)?;
-    let (split, classes, name) = look.test_images(&args.look, &args.data)?;
+    let (split, classes, name) = look.test_images(&args.look.weights, &args.data)?;
     let outputs = look.loaded.outputs(&classes)?;
     let layer = layer(&look, args.layer.as_deref(), None)?;
     let chosen: Vec<usize> = shuffled(split.len(), args.seed).into_iter().take(args.images).collect();

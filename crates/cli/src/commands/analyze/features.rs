@@ -123,7 +123,7 @@ pub(super) fn extracted(
     of: &str,
     stop: &AtomicBool,
 ) -> Result<FeatureFile> {
-    let path = look.out.join(file);
+    let path = look.path(file)?;
     let one = values(look.model.features(look.tensor(look.views(split, &[0])?), layer));
     let mut file = FeatureFile::open(&path, of, one.len())?;
     let (begun, first, mut said, mut network) = (Instant::now(), file.rows(), Instant::now(), Duration::ZERO);

@@ -10,7 +10,7 @@ use super::{Inspector, check_stop, photograph, shuffled};
 use crate::args::MapsArgs;
 use crate::batch::{BATCH, values};
 use crate::contact_sheet::Canvas;
-use crate::data_sets::open_split;
+use crate::data_sets::{find_data, manifest, open_split};
 use crate::output::print;
 
 /// The maximum number of maps drawn per layer, and the number of columns.
@@ -99,8 +99,13 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
     let hidden = layers.len().saturating_sub(1);
     let mut awake: Vec<Vec<bool>> = layers[..hidden].iter().map(|layer| vec![false; layer.maps]).collect();
     let mut watched = 0;
+    // Units are watched on the images that are asked for; those of the training only if they are here.
     let set = look.loaded.data_set_or(args.data.data.as_deref(), args.data.set.as_deref());
-    let data = args.data.data.is_some() || set.is_some();
+    let asked = args.data.data.is_some() || args.data.set.is_some() || args.images.is_some();
+    let here = set.is_some_and(|set| {
+        manifest(set).is_ok_and(|set| set.held_out.is_none() && find_data(&set).is_some())
+    });
+    let data = asked && (args.data.data.is_some() || set.is_some()) || here;
     if !data && args.images.is_some() {
         bail!("give the images to watch units on with `--data` or `--set`");
     }

@@ -147,7 +147,7 @@ pub(super) fn nearest(args: &NearestArgs, stop: &AtomicBool) -> Result<()> {
         }
         shown.push(ShownNeighbours { query, neighbours });
     }
-    let path = look.out.join("nearest.png");
+    let path = look.path("nearest.png")?;
     sheet.save(&path).with_context(|| format!("cannot write {}", path.display()))?;
     print(&path.display().to_string());
     let layer = layer.clone();

@@ -48,7 +48,7 @@ struct Shown {
 pub(crate) fn predictions(args: &PredictionsArgs, stop: &AtomicBool) -> Result<()> {
     const TOP: usize = 5;
     let look = Inspector::open(&args.look)?;
-    let (split, classes, split_name) = look.test_images(&args.look, &args.data)?;
+    let (split, classes, split_name) = look.test_images(&args.look.weights, &args.data)?;
     let outputs = look.loaded.outputs(&classes)?;
     let names = names(&look.loaded, &classes, &outputs);
     let count = look.loaded.network.classes;

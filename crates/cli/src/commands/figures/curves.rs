@@ -1,15 +1,17 @@
 //! Figures of trainings, whose curves are in the repository.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use alexnet_analysis::kernels::{self, Range, Tower};
 use alexnet_report::{Anchor, Curve, Figure, FinishedFigure, Picture};
 use alexnet_weights::Weights;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use super::Drawn;
 use crate::trained;
+
+/// Why a figure is left out whose data lie beside the weights.
+const ABSENT: &str = "the repository's experiments/weights is not here";
 
 /// Curves of some trainings, as `experiments/weights/make.py` writes them.
 #[derive(Debug, Deserialize)]
@@ -19,11 +21,11 @@ struct Trainings {
     across: String,
     up: String,
     threshold: Option<f64>,
-    curves: Vec<Drawn>,
+    curves: Vec<Line>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Drawn {
+struct Line {
     name: String,
     #[serde(default)]
     dashed: bool,
@@ -31,23 +33,30 @@ struct Drawn {
 }
 
 /// Draws the curves of this name, if they are in the repository.
-pub(super) fn figure(name: &str) -> Result<Option<FinishedFigure>> {
-    let Some(path) = trained::beside("curves.json") else { return Ok(None) };
+pub(super) fn figure(name: &str) -> Result<Drawn> {
+    let Some(path) = trained::beside("curves.json") else { return Ok(Drawn::LeftOut(ABSENT)) };
     let text = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut all: BTreeMap<String, Trainings> =
         serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    let Some(found) = all.remove(name) else { return Ok(None) };
-    let curves =
-        found.curves.into_iter().map(|Drawn { name, dashed, points }| Curve { name, dashed, points });
+    let Some(found) = all.remove(name) else { return Ok(Drawn::LeftOut("its runs have not been made")) };
+    let curves = found.curves.into_iter().map(|Line { name, dashed, points }| Curve { name, dashed, points });
     let mut figure = Figure::new(&found.title);
     figure.curves(0.0, [&found.across, &found.up], &curves.collect::<Vec<_>>(), found.threshold);
-    Ok(Some(figure.finish(&found.caption)))
+    Ok(figure.finish(&found.caption).into())
 }
 
 /// Draws the first layer's kernels of `mini` after some epochs, a row for each.
-pub(super) fn kernels() -> Result<Option<FinishedFigure>> {
-    let Some(path) = trained::beside("kernels/mini.safetensors") else { return Ok(None) };
-    Ok(Some(rows(&Weights::read(&path)?)))
+pub(super) fn kernels() -> Result<Drawn> {
+    let Some(path) = trained::beside("kernels/mini.safetensors") else { return Ok(Drawn::LeftOut(ABSENT)) };
+    let weights = Weights::read(&path)?;
+    if weights
+        .tensors
+        .values()
+        .any(|tensor| tensor.shape.len() != 4 || tensor.values.is_empty() || tensor.shape[1] % 2 == 0)
+    {
+        bail!("{}: these are no kernels of grey or coloured images", path.display());
+    }
+    Ok(rows(&weights).into())
 }
 
 fn rows(weights: &Weights) -> FinishedFigure {
@@ -74,31 +83,7 @@ fn rows(weights: &Weights) -> FinishedFigure {
         }
     }
     figure.finish(
-        "The network `mini`, seed 0; grey is 0, black and white the largest weight of all rows. The left half belongs to one \
+        "The network mini, seed 0; grey is 0, black and white the largest weight of all rows. The left half belongs to one \
          tower, the right half to the other.",
     )
-}
-
-/// Draws the kernels of each tower.
-pub(super) fn by_tower(towers: &[Tower], network: &str, path: &Path) -> FinishedFigure {
-    let mut figure = Figure::new("The first layer's kernels, tower by tower");
-    let (colour, whole) = (kernels::colourfulness(towers), Figure::width());
-    let mut top = 0.0;
-    for (index, tower) in towers.iter().enumerate() {
-        let picture = kernels::picture(std::slice::from_ref(tower), Range::Global, 8);
-        let tall = whole * picture.height as f64 / picture.width as f64;
-        let share = match tower.channels {
-            1 => String::new(),
-            _ => format!(": {:.0} % of the energy is colour", 100.0 * colour.means[index]),
-        };
-        figure.text([0.0, top + 10.0], Anchor::Start, &format!("tower {}{share}", index + 1));
-        let shown = Picture { width: picture.width, height: picture.height, pixels: picture.pixels };
-        figure.picture([0.0, top + 26.0], [whole, tall], &shown);
-        top += tall + 44.0;
-    }
-    figure.finish(&format!(
-        "Krizhevsky et al. 2012, figure 3, for the network `{network}`. Whether the towers differ by more than random halves of their \
-         kernels would: `experiments analyze kernels {}`.",
-        path.display()
-    ))
 }

@@ -1,14 +1,17 @@
 //! Where in an image the evidence for its class is, by three methods.
 
-use alexnet_report::{Anchor, Figure, FinishedFigure, Picture};
+use alexnet_report::{Anchor, Figure, Picture};
 use anyhow::Result;
 
-use super::Studio;
+use super::{Drawn, Studio};
 use crate::commands::analyze::evidence::{Seen, grad_cam, occlusion, overlaid, saliency};
 use crate::commands::analyze::largest;
 
 /// Draws occlusion, saliency and Grad-CAM on some images.
-pub(super) fn evidence(studio: &Studio) -> Result<FinishedFigure> {
+pub(super) fn evidence(studio: &Studio) -> Result<Drawn> {
+    if studio.look.loaded.network.conv.is_empty() {
+        return Ok(Drawn::LeftOut("Grad-CAM needs a convolutional layer"));
+    }
     const SHOWN: usize = 5;
     let look = &studio.look;
     let model = look.loaded.model(&look.device.clone().autodiff())?;
@@ -40,11 +43,12 @@ pub(super) fn evidence(studio: &Studio) -> Result<FinishedFigure> {
             figure.picture(at, inner, &Picture::planar(&over, 3, side));
         }
     }
-    Ok(figure.finish(&format!(
-        "For the most probable class of each image (its name above), by `{}`. Occlusion: the probability lost where a grey \
-         square covers the image (Zeiler & Fergus 2013). Saliency: the gradient of the class's logit with respect to the pixels \
-         (Simonyan et al. 2013). Grad-CAM: the maps of the last convolutional layer, weighted by their gradients (Selvaraju et \
-         al. 2017).",
+    let figure = figure.finish(&format!(
+        "The evidence, in red, for the most probable class of each image (above), by the network {}. Occlusion: the probability lost where \
+         a grey square of a fifth of the side covers the image (Zeiler & Fergus 2013). Saliency: the gradient of the class's logit with \
+         respect to the pixels (Simonyan et al. 2013). Grad-CAM: the maps of the last convolutional layer, weighted by their gradients \
+         (Selvaraju et al. 2017).",
         look.loaded.network.name
-    )))
+    ));
+    Ok(figure.into())
 }

@@ -22,8 +22,8 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
     }
     wrong.truncate(1);
     right.truncate(SHOWN - wrong.len());
-    let last = if wrong.is_empty() { "" } else { " The last image is a mistake." };
-    let mut figure = Figure::new("Four test images with the five most probable classes");
+    let (recognized, mistakes) = (right.len(), wrong.len());
+    let mut figure = Figure::new("Images with the five most probable classes");
     let wide = Figure::width() / SHOWN as f64;
     for (column, (image, all)) in right.into_iter().chain(wrong).enumerate() {
         let (left, truth) = (column as f64 * wide, studio.outputs[studio.test.label(image)]);
@@ -44,9 +44,10 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
         }
     }
     Ok(figure.finish(&format!(
-        "Krizhevsky et al. 2012, figure 4, left, for the network `{}`: random test images with their class below. Blue: the \
-         right class.{last}",
-        studio.look.loaded.network.name
+        "Krizhevsky et al. 2012, figure 4, left, for the network {}: of the {}, at random {recognized} that the network recognizes and \
+         {mistakes} that it does not, with their class below. Blue: the right class.",
+        studio.look.loaded.network.name,
+        studio.split,
     )))
 }
 

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use alexnet_model::{Mode, Stage};
+use alexnet_analysis::kernels::{self, Range, Tower};
+use alexnet_model::Stage;
 use alexnet_ops::Pool;
 use alexnet_report::{Anchor, FIGURE_COLOURS, Figure, FinishedFigure, Picture};
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::{Studio, curves, inspector};
+use super::{Drawn, Studio, inspector};
 use crate::batch::values;
 use crate::first_layer::towers;
 use crate::trained;
@@ -32,7 +33,7 @@ impl Maps {
     }
 }
 
-/// A stage of a layer with the maps of both towers that enter and leave it.
+/// A stage of a layer with the maps of its towers that enter and leave it.
 struct Around {
     layer: String,
     stage: Stage,
@@ -40,54 +41,57 @@ struct Around {
     after: Maps,
 }
 
-/// Returns what the first stage that is `wanted` does to an image.
-fn around(studio: &Studio, view: &[f32], wanted: fn(&Stage) -> bool) -> Result<Around> {
-    let mut found: Option<Around> = None;
-    // Whether the maps that are seen next left the stage.
-    let mut left = false;
-    studio.look.forward_observed(view.to_vec(), &mut |layer, stage, _, maps| {
-        let side = maps.dims()[3];
-        let numbers = || values(maps.clone().flatten::<2>(1, 3));
-        if let Some(found) = found.as_mut().filter(|_| std::mem::take(&mut left)) {
-            found.after.side = side;
-            found.after.values.extend(numbers());
+/// Returns what the first stage that is `wanted` does to an image, if there is one.
+fn around(studio: &Studio, view: &[f32], wanted: fn(&Stage) -> bool) -> Option<Around> {
+    let layers = studio.look.loaded.network.conv.iter();
+    let mut places =
+        layers.flat_map(|layer| layer.stages.iter().enumerate().map(move |(at, stage)| (layer, at, stage)));
+    let (layer, place, stage) = places.find(|(.., stage)| wanted(stage))?;
+    let empty = || Maps { side: 1, values: Vec::new() };
+    let mut around = Around { layer: layer.name.clone(), stage: *stage, before: empty(), after: empty() };
+    // Each tower goes through the layer's stages in order, and at last through the layer's end.
+    let (mut seen, all) = (0, layer.stages.len() + 1);
+    studio.look.observe(view, &mut |name, _, _, maps| {
+        if name != layer.name {
+            return maps;
         }
-        if let Some(stage) = stage.filter(|stage| wanted(stage)) {
-            let around = found.get_or_insert_with(|| Around {
-                layer: layer.to_owned(),
-                stage: *stage,
-                before: Maps { side, values: Vec::new() },
-                after: Maps { side, values: Vec::new() },
-            });
-            if around.layer == layer {
-                around.before.values.extend(numbers());
-                left = true;
-            }
+        let into = match seen % all {
+            at if at == place => Some(&mut around.before),
+            at if at == place + 1 => Some(&mut around.after),
+            _ => None,
+        };
+        if let Some(into) = into {
+            into.side = maps.dims()[3];
+            into.values.extend(values(maps.clone().flatten::<2>(1, 3)));
         }
+        seen += 1;
         maps
     });
-    found.context("the network has no such stage")
+    Some(around)
 }
 
-/// Draws the first layer's kernels: of `cifar10`, whose images have colour, if its weights are there.
-pub(super) fn kernels(studio: &Studio) -> Result<FinishedFigure> {
-    let colour = Path::new("cifar10");
-    let weights = if trained::find(colour).is_some() { colour } else { studio.args.weights.as_path() };
+/// Draws the first layer's kernels: of `cifar10`, whose images have colour, in place of those of `mini`.
+pub(super) fn kernels(studio: &Studio) -> Result<Drawn> {
+    let (asked, colour) = (studio.args.weights.as_path(), Path::new("cifar10"));
+    let weights = if asked == Path::new("mini") && trained::find(colour).is_some() { colour } else { asked };
     let look = inspector(studio.args, weights)?;
-    let towers = towers(&look.loaded.network, &look.model)?;
-    Ok(curves::by_tower(&towers, &look.loaded.network.name, weights))
+    match towers(&look.loaded.network, &look.model) {
+        Ok(towers) => Ok(by_tower(&towers, &look.loaded.network.name, weights).into()),
+        Err(_) => Ok(Drawn::LeftOut("the network's first layer has no kernels")),
+    }
 }
 
 /// Draws some maps before and after local response normalization, and one place of all maps.
-pub(super) fn lrn(studio: &Studio) -> Result<FinishedFigure> {
+pub(super) fn lrn(studio: &Studio) -> Result<Drawn> {
     const SHOWN: usize = 8;
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
-    let Around { layer, stage, before: maps, after } =
-        around(studio, &view, |stage| matches!(stage, Stage::Lrn(_)))?;
-    let Stage::Lrn(config) = &stage else { unreachable!("the stage that was asked for") };
+    let found = around(studio, &view, |stage| matches!(stage, Stage::Lrn(_)));
+    let Some(Around { layer, stage: Stage::Lrn(config), before: maps, after }) = found else {
+        return Ok(Drawn::LeftOut("the network has no local response normalization over maps"));
+    };
     let area = maps.side * maps.side;
-    // What is left of an activity whose neighbours are all 0.
+    // What is left of small activities.
     let gain = config.k.powf(-config.beta) as f32;
     let scaled = |map: usize, place: usize| after.values[map * area + place] / gain;
     let mut order: Vec<usize> = (0..maps.count()).collect();
@@ -125,30 +129,38 @@ pub(super) fn lrn(studio: &Studio) -> Result<FinishedFigure> {
     figure.text([0.0, base - tall / 2.0], Anchor::Start, "one place");
     for map in 0..maps.count() {
         let left = name + map as f64 * bar;
+        if maps.count() <= 32 {
+            figure.plain_text([left + (bar - 3.0) / 2.0, base + 14.0], &(map + 1).to_string());
+        }
         for (value, colour) in
             [(maps.values[map * area + place], "#c9ced4"), (scaled(map, place), FIGURE_COLOURS[0])]
         {
-            let height = tall * f64::from(value / highest);
+            let height = tall * f64::from(value / highest).max(0.0);
             figure.fill([left, base - height], [(bar - 3.0).max(1.0), height], colour);
         }
     }
     figure.fill([name, base], [Figure::width() - name, 1.5], "#5b6168");
-    Ok(figure.finish(&format!(
-        "{layer} of `{}` for an image of class {}: the eight strongest maps, before and after normalization over {} \
-         neighbouring maps of a tower (the constant factor k^-β = {gain:.2} is taken out), and what it takes away, all on one \
-         scale. Below: the {} maps at the place of most activity; grey before, blue after. Strong neighbours inhibit each other.",
+    let figure = figure.finish(&format!(
+        "{layer} of the network {} for an image of class {}: the {} strongest maps, before and after normalization over {} \
+         neighbouring maps (without the constant factor, {gain:.2}), and what it takes away, all on one scale. Below: all {} maps at the \
+         place of most activity; grey before, blue after. Strong neighbours inhibit each other.",
         studio.look.loaded.network.name,
         studio.class(image),
+        chosen.len(),
         config.size,
         maps.count(),
-    )))
+    ));
+    Ok(figure.into())
 }
 
 /// Draws pooling by windows that overlap and by windows that do not.
-pub(super) fn pooling(studio: &Studio) -> Result<FinishedFigure> {
+pub(super) fn pooling(studio: &Studio) -> Result<Drawn> {
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
-    let Around { before: maps, .. } = around(studio, &view, |stage| matches!(stage, Stage::MaxPool(_)))?;
+    let found = around(studio, &view, |stage| matches!(stage, Stage::MaxPool(_)));
+    let Some(Around { layer, before: maps, .. }) = found else {
+        return Ok(Drawn::LeftOut("the network has no max pooling"));
+    };
     let strongest =
         (0..maps.count()).max_by(|a, b| maps.largest(*a).total_cmp(&maps.largest(*b))).unwrap_or(0);
     let (map, side, most) = (maps.map(strongest), maps.side, maps.largest(strongest));
@@ -163,10 +175,6 @@ pub(super) fn pooling(studio: &Studio) -> Result<FinishedFigure> {
         let out = pool.output_side(side).unwrap_or(1);
         figure.text([left, 8.0], Anchor::Start, title);
         figure.picture([left, 28.0], [wide, wide], &Picture::grey(map, side, most));
-        for (window, colour) in [1, 2].into_iter().zip(["#e69f00", "#56b4e9"]) {
-            let at = [left + 2.0 * window as f64 * pixel, 28.0 + 2.0 * pixel];
-            figure.frame(at, [size as f64 * pixel, size as f64 * pixel], colour, "none");
-        }
         let pooled: Vec<f32> = (0..out * out)
             .map(|at| {
                 let (top, left) = (at / out * 2, at % out * 2);
@@ -177,20 +185,29 @@ pub(super) fn pooling(studio: &Studio) -> Result<FinishedFigure> {
             .collect();
         let small = out as f64 * pixel;
         figure.picture([left + wide + 20.0, 28.0], [small, small], &Picture::grey(&pooled, out, most));
+        // Two windows, and the pixels that they give.
+        for (window, colour) in [1, 2].into_iter().zip(["#e69f00", "#56b4e9"]) {
+            let at = [left + 2.0 * window as f64 * pixel, 28.0 + 2.0 * pixel];
+            figure.frame(at, [size as f64 * pixel, size as f64 * pixel], colour, "none");
+            let at = [left + wide + 20.0 + window as f64 * pixel, 28.0 + pixel];
+            figure.frame(at, [pixel, pixel], colour, "none");
+        }
     }
-    Ok(figure.finish(&format!(
-        "Krizhevsky et al. 2012, §3.4: a map of {side} × {side} of the first layer, and its largest values in windows that move by \
-         two pixels. Two windows are framed. Where 3 does not divide evenly, the last window is cut off at the edge.",
-    )))
+    let figure = figure.finish(&format!(
+        "Krizhevsky et al. 2012, §3.4: a map of {layer}, {side} × {side}, and its largest values in windows that move by two pixels. Two \
+         windows are framed, and the values that they give.{}",
+        if side % 2 == 0 { " With this side, windows of 3 hang over the edge at the end, and windows of 2 do not." } else { "" }
+    ));
+    Ok(figure.into())
 }
 
 /// Draws some maps of each convolutional layer.
-pub(super) fn maps(studio: &Studio) -> Result<FinishedFigure> {
+pub(super) fn maps(studio: &Studio) -> Result<Drawn> {
     const SHOWN: usize = 12;
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
     let mut layers: Vec<(String, Maps)> = Vec::new();
-    studio.look.forward_observed(view.clone(), &mut |layer, stage, _, maps| {
+    studio.look.observe(&view, &mut |layer, stage, _, maps| {
         if stage.is_none() {
             let side = maps.dims()[3];
             let numbers = values(maps.clone().flatten::<2>(1, 3));
@@ -201,17 +218,20 @@ pub(super) fn maps(studio: &Studio) -> Result<FinishedFigure> {
         }
         maps
     });
+    if layers.is_empty() {
+        return Ok(Drawn::LeftOut("the network has no convolutional layers"));
+    }
     let mut figure = Figure::new("An image on its way through the network");
     let (name, wide) = (150.0, (Figure::width() - 150.0) / SHOWN as f64);
     figure.picture([0.0, 0.0], [126.0, 126.0], &studio.picture(&view));
-    figure.text([150.0, 63.0], Anchor::Start, &format!("class {}", studio.class(image)));
+    figure.text([150.0, 63.0], Anchor::Start, &format!("an image of class {}", studio.class(image)));
     let mut top = 142.0;
     for (layer, maps) in &layers {
         figure.text([0.0, top + wide / 2.0 - 10.0], Anchor::Start, layer);
         figure.text(
             [0.0, top + wide / 2.0 + 10.0],
             Anchor::Start,
-            &format!("{} of {1} × {1}", maps.count(), maps.side),
+            &format!("{} maps, {1} × {1}", maps.count(), maps.side),
         );
         let most = (0..maps.count()).map(|map| maps.largest(map)).fold(0.0, f32::max);
         let shown = SHOWN.min(maps.count());
@@ -219,18 +239,43 @@ pub(super) fn maps(studio: &Studio) -> Result<FinishedFigure> {
             let map = maps.map(number * maps.count() / shown);
             let at = [name + number as f64 * wide, top];
             figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(map, maps.side, most));
+            figure.frame(at, [wide - 6.0, wide - 6.0], "#5b6168", "none");
         }
         top += wide + 2.0;
     }
-    Ok(figure.finish(
-        "Some feature maps of each convolutional layer after its stages, half from each tower: black is 0, white the layer's \
+    let figure = figure.finish(
+        "Some feature maps of each convolutional layer after its stages, evenly spaced over the towers: black is 0, white the layer's \
          largest value.",
-    ))
+    );
+    Ok(figure.into())
 }
 
-impl super::Inspector {
-    /// Runs the network on one input.
-    fn forward_observed(&self, view: Vec<f32>, observe: alexnet_model::Observe) {
-        let _ = self.model.forward_observed(self.tensor(view), Mode::Evaluation, observe);
+/// Draws the kernels of each tower.
+fn by_tower(towers: &[Tower], network: &str, path: &Path) -> FinishedFigure {
+    let mut figure = Figure::new("The first layer's kernels, tower by tower");
+    let (colour, whole) = (kernels::colourfulness(towers), Figure::width());
+    let mut top = 0.0;
+    for (index, tower) in towers.iter().enumerate() {
+        let picture = kernels::picture(std::slice::from_ref(tower), Range::Global, 8);
+        let tall = whole * picture.height as f64 / picture.width as f64;
+        let share = match tower.channels {
+            1 => String::new(),
+            _ => format!(": {:.0} % of the energy is colour", 100.0 * colour.means[index]),
+        };
+        figure.text([0.0, top + 10.0], Anchor::Start, &format!("tower {index}{share}"));
+        let shown = Picture { width: picture.width, height: picture.height, pixels: picture.pixels };
+        figure.picture([0.0, top + 26.0], [whole, tall], &shown);
+        top += tall + 44.0;
     }
+    let chance = match colour.difference {
+        Some(_) if towers[0].channels > 1 => {
+            let p = kernels::by_chance(&colour).p;
+            format!(" Random halves of these kernels differ in colour as much with a probability of {p:.2}.")
+        }
+        _ => String::new(),
+    };
+    figure.finish(&format!(
+        "Krizhevsky et al. 2012, figure 3, for the network {network} ({}).{chance}",
+        path.display()
+    ))
 }

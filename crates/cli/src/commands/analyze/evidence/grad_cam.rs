@@ -19,8 +19,14 @@ pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen, layer: Option
     // Each tower's maps become the beginning of the graph.
     let mut towers: Vec<Tensor<4>> = Vec::new();
     let input = batch(seen.view.to_vec(), [1, channels, side], &device);
-    let logits = model.forward_observed(input, Mode::Evaluation, &mut |name, stage, _, maps| {
-        if name != layer.name || stage != layer.before.as_ref() {
+    let mut seen_stages = 0;
+    let logits = model.forward_observed(input, Mode::Evaluation, &mut |name, _, _, maps| {
+        if name != layer.name {
+            return maps;
+        }
+        // Each tower goes through the layer's stages in order, and at last through the layer's end.
+        seen_stages += 1;
+        if (seen_stages - 1) % (layer.stages + 1) != layer.before {
             return maps;
         }
         let maps = maps.detach().require_grad();
@@ -47,10 +53,11 @@ pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen, layer: Option
     Ok(Heat { map: numbers(sum).chunks_exact(small).map(<[f32]>::to_vec).collect(), pixels })
 }
 
-/// A layer, and the stage before which its maps are taken: none for the layer's output.
+/// A layer with the number of its stages, and the one before which its maps are taken: past the last for the layer's output.
 struct Layer {
     name: String,
-    before: Option<Stage>,
+    stages: usize,
+    before: usize,
 }
 
 /// Returns the convolutional layer of this name, or the last one.
@@ -69,5 +76,7 @@ fn layer_of(network: &Network, name: Option<&str>) -> Result<Layer> {
         );
     };
     let pools = |stage: &&Stage| matches!(stage, Stage::MaxPool(_) | Stage::AvgPool(_));
-    Ok(Layer { name: layer.name.clone(), before: layer.stages.last().filter(pools).copied() })
+    let stages = layer.stages.len();
+    let before = if layer.stages.last().filter(pools).is_some() { stages - 1 } else { stages };
+    Ok(Layer { name: layer.name.clone(), stages, before })
 }
