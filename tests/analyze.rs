@@ -138,7 +138,7 @@ fn a_network_is_looked_into_with_pictures_and_numbers() {
         &["grad-cam", run, "a.png", "--layer", "fc6"],
         "has no convolutional layer `fc6`; it has conv1, conv2",
     );
-    fails(&["maps", run, "a.png", "--zoom", "9000"], "give a smaller `--zoom`");
+    fails(&["maps", run, "a.png", "--zoom", "256"], "give a smaller `--zoom`");
     fails(&["maps", run, "a.png", "--layer", "conv9"], "has no layer `conv9`");
     fails(&["saliency", run, "none.png"], "cannot read none.png");
     fails(&["kernels", "few"], "has no run.json");
