@@ -15,7 +15,7 @@ pub fn figures_page(figures: &[(String, FinishedFigure)]) -> String {
              <figcaption>{}. <a href='{file}.svg'>SVG</a> · <a href='{file}.png'>PNG</a></figcaption>\n</figure>\n",
             escaped(name),
             escaped(&figure.caption),
-            escaped(name)
+            escaped(&figure.caption),
         )
     };
     let items: String = figures.iter().map(item).collect();
