@@ -153,18 +153,18 @@ fn differing(folders: &[PathBuf]) -> Vec<BTreeMap<String, String>> {
     };
     let mut all: Vec<(String, BTreeMap<String, String>)> =
         folders.iter().map(|folder| values(folder).unwrap_or_default()).collect();
-    // The values of each key, by kind; a run without the key counts too.
-    let mut kinds: BTreeMap<String, (usize, BTreeMap<String, BTreeMap<String, usize>>)> = BTreeMap::new();
+    // How many runs of each kind have each value.
+    let mut runs: BTreeMap<String, usize> = BTreeMap::new();
+    let mut shared: BTreeMap<[String; 3], usize> = BTreeMap::new();
+    let place = |kind: &str, key: &str, value: &str| [kind, key, value].map(str::to_owned);
     for (kind, values) in &all {
-        let (runs, keys) = kinds.entry(kind.clone()).or_default();
-        *runs += 1;
+        *runs.entry(kind.clone()).or_default() += 1;
         for (key, value) in values {
-            *keys.entry(key.clone()).or_default().entry(value.clone()).or_default() += 1;
+            *shared.entry(place(kind, key, value)).or_default() += 1;
         }
     }
     for (kind, values) in &mut all {
-        let (runs, keys) = &kinds[kind];
-        values.retain(|key, value| keys[key][value] < *runs);
+        values.retain(|key, value| shared[&place(kind, key, value)] < runs[kind]);
     }
     all.into_iter().map(|(_, values)| values).collect()
 }
