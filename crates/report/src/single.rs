@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use alexnet_config::plain_values;
 use alexnet_study::proportion_interval;
 use alexnet_train::{
-    EpochRow, EvaluationResult, PredictedClasses, Run, RunRecord, RunStatus, failure, spoken,
+    EpochRow, EvaluationResult, Label, PredictedClasses, Run, RunRecord, RunStatus, failure, spoken,
 };
 
 use crate::ReportError;
@@ -23,6 +23,8 @@ pub struct SingleRun {
     pub folder: PathBuf,
     /// The name of the folder.
     pub name: String,
+    /// What people call the run, if they do.
+    called: Option<String>,
     record: RunRecord,
     rows: Vec<EpochRow>,
     /// The test of the final weights, if the run is finished.
@@ -65,6 +67,7 @@ impl SingleRun {
         let number = |class: usize| class.to_string();
         Ok(Self {
             name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            called: Label::of(folder).unwrap_or_default().name,
             folder: folder.to_owned(),
             rows: run.metrics().map_err(of_run)?,
             test: result.as_ref().and_then(|result| result.test(views).copied()),

@@ -29,6 +29,6 @@ pub use finished::FinishedRuns;
 pub use own_images::{OwnImages, SMALL, resized};
 pub use proportion::proportion_interval;
 pub use registration::Registration;
-pub use scale::Scale;
+pub use scale::{Scale, whole};
 pub use seeds::Seeds;
 pub use study::{Source, Study, StudyArm, Task};

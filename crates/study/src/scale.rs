@@ -101,11 +101,20 @@ fn complete(config: &mut Value) {
     }
 }
 
-/// Returns `config` with `changes` applied.
-pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig, ConfigError> {
+/// Returns a config as TOML with the keys that are left out at their defaults.
+///
+/// # Errors
+/// If TOML cannot hold a value.
+pub fn whole(config: &RunConfig) -> Result<Value, ConfigError> {
     let mut value = Value::try_from(config)
         .map_err(|error| ConfigError::Change(format!("a config that TOML cannot hold: {error}")))?;
     complete(&mut value);
+    Ok(value)
+}
+
+/// Returns `config` with `changes` applied.
+pub(crate) fn changed(config: &RunConfig, changes: &Diff) -> Result<RunConfig, ConfigError> {
+    let mut value = whole(config)?;
     changes.apply(&mut value)?;
     let config: RunConfig = from_value(value)?;
     check_name("network", &config.network.name)?;

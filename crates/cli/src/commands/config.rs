@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use alexnet_config::Diff;
-use alexnet_study::Scale;
+use alexnet_study::{Scale, whole};
 use anyhow::{Context, Result};
 
 use crate::args::ConfigCommand;
@@ -22,7 +22,7 @@ pub(crate) fn config(command: &ConfigCommand) -> Result<()> {
                 changes.parse_set(text).context("`--set`")?;
             }
             let config = scale.config(&changes)?;
-            put(&explained(&toml::to_string_pretty(&config)?));
+            put(&explained(&toml::to_string_pretty(&whole(&config)?)?));
         }
     }
     Ok(())

@@ -20,7 +20,7 @@ impl RunsPage {
     /// Returns the page. `pictures` are titles and file names.
     pub(super) fn html(&self, pictures: &[(String, String)]) -> String {
         let title = match self.runs.as_slice() {
-            [one] => escaped(&one.name),
+            [one] => escaped(one.called.as_ref().unwrap_or(&one.name)),
             all => format!("{} runs", all.len()),
         };
         let facts: String = self.runs.iter().map(|run| facts(run, self.runs.len() > 1)).collect();
@@ -113,9 +113,12 @@ impl RunsPage {
         chart.finish()
     }
 
-    /// Returns the name of a run in a legend: the settings in which it differs from the first, if there are several.
+    /// Returns the name of a run in a legend: what people call it, or the settings in which it differs from the first, if there are several.
     fn label(&self, index: usize) -> String {
         let run = &self.runs[index];
+        if let Some(called) = &run.called {
+            return called.clone();
+        }
         let changed = self.differing().into_iter().filter_map(|key| {
             let last = key.rmatch_indices('.').nth(1).map_or(key.as_str(), |(dot, _)| &key[dot + 1..]);
             Some(format!("{last} {}", run.values.get(key)?))
@@ -170,7 +173,11 @@ fn facts(run: &SingleRun, several: bool) -> String {
         .facts()
         .into_iter()
         .map(|(name, value)| format!("<tr>{}{}</tr>\n", head("row", "", name), cell("", &value)));
-    let title = if several { format!("<h3>{}</h3>\n", escaped(&run.name)) } else { String::new() };
+    let title = match (several, &run.called) {
+        (true, Some(called)) => format!("<h3>{} ({})</h3>\n", escaped(called), escaped(&run.name)),
+        (true, None) => format!("<h3>{}</h3>\n", escaped(&run.name)),
+        (false, _) => String::new(),
+    };
     title
         + &format!(
             "<div class='scroll'><table class='facts'><tbody>\n{}</tbody></table></div>\n",
