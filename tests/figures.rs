@@ -168,6 +168,8 @@ fn what_a_network_or_the_images_do_not_have_is_left_out() {
     let output = succeed(experiments(path).args(["figures", run, "--data"]).arg(&images));
     let said = stderr(&output);
     assert!(said.contains("`lrn` is left out: the network has no local response normalization"), "{said}");
+    assert!(said.contains("`retrieval` is left out: the images have no training split"), "{said}");
+    assert!(!path.join("figures/retrieval.svg").exists());
     let predictions = std::fs::read_to_string(path.join("figures/predictions.svg")).unwrap();
     assert!(predictions.contains("the run&#39;s test"), "the images that the run set aside");
 }

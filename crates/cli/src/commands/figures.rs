@@ -121,9 +121,9 @@ impl<'a> Studio<'a> {
         if test.is_empty() {
             bail!("there are no test images to show");
         }
-        // Images without splits are all shown: there are no others to search.
+        // Images without splits have the shown ones among them, and each would be its own neighbour.
         let train = open_split(data, look.loaded.data_set_or(data, set), true)?;
-        let train = (train.2 != split).then_some(train.0);
+        let train = (train.2 != "all" && train.2 != split).then_some(train.0);
         let outputs = look.loaded.outputs(&classes)?;
         let names = names(&look.loaded, &classes, &outputs);
         Ok(Self { look, test, split, train, names, outputs, gallery: OnceCell::new(), args, stop })

@@ -58,7 +58,7 @@ fn gallery<'a>(studio: &'a Studio) -> Result<Option<(&'a Gallery, &'a Split)>> {
 }
 
 /// Why there is nothing to search.
-const ALONE: &str = "the images have no training split, and all of them are shown";
+const ALONE: &str = "the images have no training split, and the shown ones are among them";
 
 /// Draws a row of images: a query and its neighbours.
 fn row(
