@@ -153,6 +153,13 @@ impl SingleRun {
             ("epochs", format!("{epochs} of {}", value("recipe.epochs"))),
             ("time of training", spoken(std::time::Duration::from_secs_f64(seconds))),
         ];
+        // An epoch's last batch may have fewer images.
+        let steps =
+            self.rows.iter().filter(|row| row.split == "train").map(|row| row.step).max().unwrap_or(0);
+        let images = steps * self.record.config.recipe.batch_size;
+        if seconds > 0.0 && images > 0 {
+            facts.push(("speed", format!("about {:.0} images/s", images as f64 / seconds)));
+        }
         if let Some(session) = session {
             facts.push(("computed by", format!("{}, code {}", session.backend, session.code_version)));
         }

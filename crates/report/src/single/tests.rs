@@ -70,7 +70,9 @@ fn the_page_of_a_run_has_its_curves_its_test_and_its_confusions() {
     let html = fs::read_to_string(folder.path().join("index.html")).unwrap();
     // By scipy: binomtest(3, 8).proportion_ci(method="exact") is 0.0852, 0.7551.
     assert!(html.contains("37.50 % of 8 test images, 95 % interval [8.52, 75.51]"), "{html}");
-    for expected in ["<polyline", "<rect x='", "src='kernels.png'", ">cow</th>", "guessing errs on 66.7 %"] {
+    for expected in
+        ["<polyline", "<rect x='", "src='kernels.png'", ">cow</th>", "guessing errs on 66.7 %", " images/s<"]
+    {
         assert!(html.contains(expected), "no {expected} in {html}");
     }
     // Three classes have no error among five.
