@@ -20,6 +20,6 @@ pub(crate) fn batch(
 }
 
 /// Returns the numbers of a tensor, row by row.
-pub(crate) fn values(tensor: burn::tensor::Tensor<2>) -> Vec<f32> {
+pub(crate) fn values<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Vec<f32> {
     tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
 }

@@ -112,13 +112,7 @@ impl Canvas {
 
     /// Writes the picture atomically.
     pub(crate) fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(&self.pixels)?;
-        writer.finish()?;
+        let bytes = alexnet_data::rgb_png(self.width, self.height, &self.pixels)?;
         Ok(alexnet_data::atomic_write(path, &bytes)?)
     }
 }

@@ -1,6 +1,6 @@
-//! What analyses found, and figures of it.
+//! The results of analyses, and figures of them.
 
-use alexnet_report::{Anchor, Figure, FinishedFigure, Picture};
+use alexnet_report::{Anchor, Figure, FigureError, FinishedFigure, Picture};
 use serde::Serialize;
 
 /// The number of classes up to which a matrix has names and numbers.
@@ -46,7 +46,7 @@ pub(crate) struct Placed {
 }
 
 /// Draws a matrix of confusions.
-pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
+pub(crate) fn confusions(found: &Confusions) -> Result<FinishedFigure, FigureError> {
     let (count, all) = (found.classes.len(), found.images().max(1));
     let mut figure = Figure::new("Which classes are taken for which");
     let share = |class: usize, answer: usize| {
@@ -66,7 +66,7 @@ pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
         for (class, name) in found.classes.iter().enumerate() {
             let (x, y) = (names + cell * (class as f64 + 0.5), head + tall * (class as f64 + 0.5));
             figure.label([names - 10.0, y], Anchor::End, names - 10.0, name);
-            figure.slanted([x - 8.0, head - 8.0], &shortened(name, 14));
+            figure.slanted([x - 8.0, head - 8.0], 130.0, name);
             for (answer, &images) in found.counts[class].iter().enumerate() {
                 let at = [names + cell * answer as f64, head + tall * class as f64];
                 let [red, green, blue] = colour(class, answer);
@@ -81,18 +81,18 @@ pub(crate) fn confusions(found: &Confusions) -> FinishedFigure {
         }
     } else {
         let pixels = (0..count * count).flat_map(|at| colour(at / count, at % count)).collect();
-        figure.picture([0.0, 0.0], [600.0, 600.0], &Picture { width: count, height: count, pixels });
+        figure.picture([0.0, 0.0], [600.0, 600.0], &Picture { width: count, height: count, pixels })?;
     }
     if count <= NAMED {
         figure.text([0.0, 55.0], Anchor::Start, "class ↓   answer →");
     }
     let right = found.right();
-    figure.finish(&format!(
+    Ok(figure.finish(&format!(
         "A row for each class, a column for each answer: {right} of {all} images are right ({:.2} % error; {}). Blue: right; \
          orange: wrong.",
         100.0 * (all - right) as f64 / all as f64,
         found.split,
-    ))
+    )))
 }
 
 /// Draws images as points in two dimensions, with the name of each class at the middle of its points.
@@ -139,12 +139,4 @@ pub(crate) fn embedding(found: &Embedding) -> FinishedFigure {
         100.0 * found.explained[0],
         100.0 * found.explained[1]
     ))
-}
-
-/// Shortens a name to a number of letters.
-fn shortened(name: &str, letters: usize) -> String {
-    match name.chars().count() > letters {
-        true => name.chars().take(letters - 1).chain(['…']).collect(),
-        false => name.to_owned(),
-    }
 }

@@ -9,7 +9,7 @@ use alexnet_ops::Implementation;
 use alexnet_train::Environment;
 use anyhow::{Context, Result};
 
-use crate::args::{CommonArgs, Format};
+use crate::args::Format;
 use crate::machine::Machine;
 use crate::observer::Lines;
 use crate::output::can_show_dashboard;
@@ -42,10 +42,10 @@ pub(crate) fn dashboard(plain: bool, format: Format) -> bool {
     !plain && format == Format::Text && can_show_dashboard()
 }
 
-/// Returns the config changes of the command line.
-pub(crate) fn changes(args: &CommonArgs) -> Result<Diff> {
+/// Returns the config changes of `--set`.
+pub(crate) fn changes(set: &[String]) -> Result<Diff> {
     let mut diff = Diff::default();
-    for text in &args.set {
+    for text in set {
         diff.parse_set(text).context("`--set`")?;
     }
     Ok(diff)

@@ -11,12 +11,12 @@ const FOLDER: &str = "experiments/weights";
 /// Returns the file of the weights with this name, if they are there.
 pub(crate) fn find(name: &Path) -> Option<PathBuf> {
     let name = name.to_str().filter(|name| !name.contains(['/', '\\', '.']))?;
-    folders().into_iter().map(|folder| folder.join(format!("{name}.safetensors"))).find(|file| file.is_file())
+    beside(&format!("{name}.safetensors"))
 }
 
 /// Returns the names of the weights that are there.
 pub(crate) fn names() -> Vec<String> {
-    let files = folders().into_iter().find_map(|folder| fs::read_dir(folder).ok());
+    let files = repositories().into_iter().find_map(|root| fs::read_dir(root.join(FOLDER)).ok());
     let paths = files.into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
     let weights = paths.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
     let mut names: Vec<String> =
@@ -42,10 +42,6 @@ pub(crate) fn beside(file: &str) -> Option<PathBuf> {
 /// Returns a file of the repository, if it is there.
 pub(crate) fn in_repository(file: &str) -> Option<PathBuf> {
     repositories().into_iter().map(|root| root.join(file)).find(|file| file.is_file())
-}
-
-fn folders() -> Vec<PathBuf> {
-    repositories().into_iter().map(|root| root.join(FOLDER)).collect()
 }
 
 /// Returns the folders that may be the repository: the one from which the program was built, the current one, and those above

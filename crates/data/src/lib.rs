@@ -43,6 +43,7 @@ mod prepare;
 #[cfg(feature = "tensors")]
 mod preprocess;
 mod resize;
+mod rgb_png;
 mod sample;
 mod samples;
 mod shard_index;
@@ -72,6 +73,7 @@ pub use passed_over::PassedOver;
 pub use prepare::{Preparation, Progress, prepare};
 #[cfg(feature = "tensors")]
 pub use preprocess::{Preprocessing, Resize};
+pub use rgb_png::rgb_png;
 pub use samples::{Pixels, Scratch};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};

@@ -62,9 +62,22 @@ pub enum Mode<'a> {
     Evaluation,
 }
 
-/// A callback of [`AlexNet::forward_observed`]. It receives a layer, a stage, a tower and the stage's input
-/// maps, and returns the maps with which the network goes on. No stage: the maps are the layer's output.
-pub type Observe<'a> = &'a mut dyn FnMut(&str, Option<&Stage>, usize, Tensor<4>) -> Tensor<4>;
+/// A callback of [`AlexNet::forward_observed`]. It receives a place and the maps there, and returns the maps
+/// with which the network goes on.
+pub type Observe<'a> = &'a mut dyn FnMut(Place, Tensor<4>) -> Tensor<4>;
+
+/// A place between the stages of a convolutional layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place<'a> {
+    /// The layer's name.
+    pub layer: &'a str,
+    /// The number of the layer's stages that the maps have passed.
+    pub passed: usize,
+    /// The stage that comes next; none at the layer's end.
+    pub next: Option<&'a Stage>,
+    /// The tower.
+    pub tower: usize,
+}
 
 impl AlexNet {
     /// Returns the logits: class scores before the softmax.
@@ -74,7 +87,7 @@ impl AlexNet {
     ///   minus the training mean
     /// - output: `[batch, classes]`
     pub fn forward(&self, images: Tensor<4>, mode: Mode) -> Tensor<2> {
-        self.run(&self.plan, images, mode, &mut |_, _, _, maps| maps, None)
+        self.run(&self.plan, images, mode, &mut |_, maps| maps, None)
     }
 
     /// [`forward`](Self::forward) with each stage of maps computed separately. Before each stage and at the
@@ -96,7 +109,7 @@ impl AlexNet {
         let mut names = self.network.conv.iter().map(|layer| &layer.name);
         let known = names.any(|name| name == layer) || self.network.fc.iter().any(|fc| fc.name == layer);
         assert!(known, "there is no layer `{layer}`");
-        self.run(&self.plan, images, Mode::Evaluation, &mut |_, _, _, maps| maps, Some(layer))
+        self.run(&self.plan, images, Mode::Evaluation, &mut |_, maps| maps, Some(layer))
     }
 
     /// Runs the layers in order, up to the logits or to the end of layer `until`.
@@ -147,15 +160,17 @@ impl AlexNet {
         let config = &self.network.conv[index];
         let towers = self.conv[index].towers.iter().zip(inputs).enumerate();
         let feature_maps = towers.map(|(tower, (layer, feature_maps))| {
-            let output = steps.iter().fold(feature_maps, |x, step| match step {
+            let place = |passed, next| Place { layer: &config.name, passed, next, tower };
+            let output = steps.iter().enumerate().fold(feature_maps, |x, (at, step)| match step {
                 Step::Product { relu, pool, .. } => self.convolve(index, layer, x, *relu, pool.as_ref()),
                 Step::LrnPool(lrn, pool) => self.operations.lrn_max_pool2d(x, lrn, pool),
                 Step::Stage(stage) => {
-                    let x = observe(&config.name, Some(stage), tower, x);
+                    // The product comes before the stages.
+                    let x = observe(place(at - 1, Some(stage)), x);
                     self.map_stage(stage, layer, x, &format!("{}.{tower}", config.name), mode)
                 }
             });
-            observe(&config.name, None, tower, output)
+            observe(place(config.stages.len(), None), output)
         });
         feature_maps.collect()
     }
@@ -319,7 +334,7 @@ impl AlexNet {
     /// # Panics
     /// If there is no convolutional layer `index`.
     pub fn conv_layer(&self, index: usize, inputs: Vec<Tensor<4>>, mode: Mode) -> Vec<Tensor<4>> {
-        self.run_conv(index, &self.plan.conv[index], inputs, mode, &mut |_, _, _, maps| maps)
+        self.run_conv(index, &self.plan.conv[index], inputs, mode, &mut |_, maps| maps)
     }
 
     /// Runs a fully connected layer and its stages on each tower's input and returns each tower's output.

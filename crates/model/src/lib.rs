@@ -17,7 +17,7 @@ mod tests;
 mod towers;
 mod trace;
 
-pub use alexnet::{AlexNet, Mode, Observe};
+pub use alexnet::{AlexNet, Mode, Observe, Place};
 pub use config::{
     Activation, BatchNormalization, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads,
     Stage, Update,

@@ -183,8 +183,8 @@ fn maps_that_an_observer_returns_take_their_place_and_have_gradients() {
     let observed = model.forward_observed(
         burn::tensor::Tensor::from_inner(images.clone()),
         Mode::Evaluation,
-        &mut |layer, stage, _, maps| {
-            if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) {
+        &mut |place, maps| {
+            if place.layer != "conv5" || !matches!(place.next, Some(Stage::MaxPool(_))) {
                 return maps;
             }
             cut.push(maps.detach().require_grad());
@@ -200,16 +200,16 @@ fn maps_that_an_observer_returns_take_their_place_and_have_gradients() {
     let plain = network.init(0, &device).unwrap();
     let logit = |change: f32| -> f32 {
         let mut tower = 0;
-        let logits =
-            plain.forward_observed(images.clone(), Mode::Evaluation, &mut |layer, stage, of, maps| {
-                if layer != "conv5" || !matches!(stage, Some(Stage::MaxPool(_))) || of != 1 {
-                    return maps;
-                }
-                tower += 1;
-                let mut numbers = values(maps.clone());
-                numbers[at] += change;
-                burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(numbers, maps.dims()), &device)
-            });
+        let logits = plain.forward_observed(images.clone(), Mode::Evaluation, &mut |place, maps| {
+            if place.layer != "conv5" || !matches!(place.next, Some(Stage::MaxPool(_))) || place.tower != 1 {
+                return maps;
+            }
+            assert_eq!(place.passed, 1, "the activation");
+            tower += 1;
+            let mut numbers = values(maps.clone());
+            numbers[at] += change;
+            burn::tensor::Tensor::from_data(burn::tensor::TensorData::new(numbers, maps.dims()), &device)
+        });
         assert_eq!(tower, 1);
         logits.slice([0..1, 3..4]).into_scalar()
     };

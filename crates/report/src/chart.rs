@@ -11,6 +11,10 @@ pub(crate) const WIDTH: f64 = 720.0;
 /// Colours that most colour-blind readers can distinguish (Okabe & Ito, with a darker orange).
 pub const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b58900", "#56b4e9"];
 
+/// The space above the plot of a chart without a title, and below every plot, in pixels.
+const UNTITLED: f64 = 12.0;
+const BELOW: f64 = 48.0;
+
 /// Dashes distinguish series of the same colour.
 const DASHES: [&str; 4] = ["none", "6 3", "2 3", "8 3 2 3"];
 
@@ -48,18 +52,23 @@ pub(crate) struct Chart {
     entries: usize,
 }
 
+/// Returns the height of a chart without a title, whose plot has this height.
+pub(crate) fn whole_height(plot: f64) -> f64 {
+    UNTITLED + plot + BELOW
+}
+
 impl Chart {
     /// Draws the frame: titles, axes and grid.
     pub(crate) fn new(frame: Frame<'_>) -> Self {
         let Frame { class, label, title, x: (x, across), y: (y, up), .. } = frame;
         let (left, right) = (frame.margins[0], WIDTH - frame.margins[1]);
-        let top = if title.is_some() { 48.0 } else { 12.0 };
+        let top = if title.is_some() { 48.0 } else { UNTITLED };
         let bottom = top + frame.height;
         let svg = format!(
             "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {}' class='{class}' \
              role='img' aria-label='{}' font-family='sans-serif' font-size='12'>\n\
              <rect class='background' width='100%' height='100%' fill='white'/>\n",
-            bottom + 48.0,
+            bottom + BELOW,
             escaped(label),
         );
         let (columns, rows) = (x.ticks.clone(), y.ticks.clone());

@@ -9,7 +9,7 @@ pub use raster::FigureError;
 use crate::chart::escaped;
 
 /// The width of a figure. On a slide of 1,920 pixels a unit is two pixels.
-pub const FIGURE_WIDTH: f64 = 960.0;
+const FIGURE_WIDTH: f64 = 960.0;
 
 /// The space around the content.
 const MARGIN: f64 = 24.0;
@@ -48,7 +48,7 @@ pub struct Figure {
 pub struct FinishedFigure {
     /// The title.
     pub title: String,
-    /// What the figure shows.
+    /// The text below the figure.
     pub caption: String,
     /// The figure with its title and caption.
     pub svg: String,
@@ -137,21 +137,33 @@ impl Figure {
         self.coloured_text(at, anchor, colour, &shortened(text, width));
     }
 
-    /// Writes a slanted line of text that begins at a position.
-    pub fn slanted(&mut self, [x, y]: [f64; 2], text: &str) {
-        self.body +=
-            &format!("<text transform='translate({x:.1} {y:.1}) rotate(-30)'>{}</text>\n", escaped(text));
+    /// Writes a slanted line of text that begins at a position and is shortened to a width.
+    pub fn slanted(&mut self, [x, y]: [f64; 2], width: f64, text: &str) {
+        self.body += &format!(
+            "<text transform='translate({x:.1} {y:.1}) rotate(-30)'>{}</text>\n",
+            escaped(&shortened(text, width))
+        );
         self.bottom = self.bottom.max(y);
     }
 
     /// Draws a picture.
-    pub fn picture(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2], picture: &Picture) {
+    ///
+    /// # Errors
+    /// If it has not as many pixels as its sides say, or none.
+    pub fn picture(
+        &mut self,
+        [x, y]: [f64; 2],
+        [width, height]: [f64; 2],
+        picture: &Picture,
+    ) -> Result<(), FigureError> {
+        let png = alexnet_data::rgb_png(picture.width, picture.height, &picture.pixels)?;
         self.body += &format!(
             "<image x='{x:.1}' y='{y:.1}' width='{width:.1}' height='{height:.1}' preserveAspectRatio='none' \
              style='image-rendering:pixelated' image-rendering='optimizeSpeed' href='data:image/png;base64,{}'/>\n",
-            raster::base64(&raster::encoded(picture)),
+            raster::base64(&png),
         );
         self.bottom = self.bottom.max(y + height);
+        Ok(())
     }
 
     /// Fills a rectangle with an SVG colour.
@@ -162,11 +174,11 @@ impl Figure {
         self.bottom = self.bottom.max(y + height);
     }
 
-    /// Draws the border of a rectangle. `dash` is an SVG `stroke-dasharray`.
-    pub fn frame(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2], colour: &str, dash: &str) {
+    /// Draws the border of a rectangle.
+    pub fn frame(&mut self, [x, y]: [f64; 2], [width, height]: [f64; 2], colour: &str) {
         self.body += &format!(
             "<rect x='{x:.1}' y='{y:.1}' width='{width:.1}' height='{height:.1}' fill='none' stroke='{colour}' \
-             stroke-width='3' stroke-dasharray='{dash}'/>\n"
+             stroke-width='3'/>\n"
         );
         self.bottom = self.bottom.max(y + height);
     }
@@ -245,7 +257,15 @@ mod tests {
     #[test]
     fn a_figure_is_drawn_as_svg_and_as_png() {
         let mut figure = Figure::new("α <b> & 25 %");
-        figure.picture([0.0, 0.0], [100.0, 100.0], &Picture::grey(&[0.0, 1.0, 1.0, 0.0], 2, 1.0));
+        figure.picture([0.0, 0.0], [100.0, 100.0], &Picture::grey(&[0.0, 1.0, 1.0, 0.0], 2, 1.0)).unwrap();
+        let wrong = Picture { width: 2, height: 2, pixels: vec![0; 3] };
+        assert!(
+            figure
+                .picture([0.0, 0.0], [9.0, 9.0], &wrong)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be drawn")
+        );
         figure.text([50.0, 120.0], Anchor::Middle, "<i>dress</i>");
         figure.point([300.0, 50.0], 5.0, 7);
         let done = figure.finish("Words ".repeat(60).as_str());

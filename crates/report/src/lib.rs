@@ -19,7 +19,7 @@ mod table;
 
 pub use audit::{AuditReport, Comparison, DesignFile, SettingReport, StatementReport};
 pub use error::ReportError;
-pub use figure::{Anchor, Curve, FIGURE_COLOURS, FIGURE_WIDTH, Figure, FigureError, FinishedFigure, Picture};
+pub use figure::{Anchor, Curve, FIGURE_COLOURS, Figure, FigureError, FinishedFigure, Picture};
 pub use figures_page::figures_page;
 pub use page::{Page, Section};
 pub use power::Power;

@@ -23,7 +23,7 @@ pub struct SingleRun {
     pub folder: PathBuf,
     /// The name of the folder.
     pub name: String,
-    /// What people call the run, if they do.
+    /// The name that its label gives it.
     called: Option<String>,
     record: RunRecord,
     rows: Vec<EpochRow>,

@@ -21,7 +21,7 @@ use prost::Message;
 use crate::TrainError;
 use crate::atomic_write::atomic_write;
 use crate::record::EpochRow;
-use messages::{Event, Summary, Value, What};
+use messages::{Event, Shown, Summary, Value, What};
 
 /// The event file of one session of a run.
 #[derive(Debug, Clone)]
@@ -72,10 +72,10 @@ impl Events {
         let parameters = model.parameters();
         let mut values: Vec<Value> = parameters
             .iter()
-            .map(|(name, _, values)| Value::histogram(name, histogram::of(values)))
+            .map(|(name, _, values)| Value::new(name, Shown::Histogram(histogram::of(values))))
             .collect();
         if let Some((layer, picture)) = kernels::picture(model) {
-            values.push(Value::image(&layer, picture));
+            values.push(Value::new(&layer, Shown::Image(picture)));
         }
         let summary = Some(What::Summary(Summary { values }));
         self.write(&record(&Event { wall_time: now(), step: step as i64, what: summary }))
@@ -100,14 +100,15 @@ fn now() -> f64 {
 }
 
 fn event(row: &EpochRow, wall_time: f64) -> Event {
-    let scalar = |what: &str, value: f64| Value::scalar(&format!("{what}/{}", row.split), value);
+    let scalar =
+        |what: &str, value: f64| Value::new(&format!("{what}/{}", row.split), Shown::Scalar(value as f32));
     let mut values = vec![
         scalar("loss", row.loss),
         scalar("top1_error", row.top1_error),
         scalar("top5_error", row.top5_error),
     ];
     if row.split == "train" {
-        values.push(Value::scalar("learning_rate", row.learning_rate));
+        values.push(Value::new("learning_rate", Shown::Scalar(row.learning_rate as f32)));
     }
     Event { wall_time, step: row.step as i64, what: Some(What::Summary(Summary { values })) }
 }
@@ -186,12 +187,12 @@ mod tests {
         // Two rows, the graph, the parameters after the first epoch, and the second session's row.
         assert_eq!(events[1..].iter().map(|event| event.step).collect::<Vec<_>>(), [10, 10, 0, 10, 20]);
         let Some(What::Summary(summary)) = &events[2].what else { panic!("no scalars") };
-        assert_eq!(summary.values[1], Value::scalar("top1_error/validation", 0.25));
+        assert_eq!(summary.values[1], Value::new("top1_error/validation", Shown::Scalar(0.25)));
         assert_eq!(summary.values.len(), 3, "the learning rate once");
         assert!(matches!(events[3].what, Some(What::Graph(_))));
         let Some(What::Summary(summary)) = &events[4].what else { panic!("no parameters") };
         assert_eq!(summary.values.len(), model.parameters().len() + 1);
-        // What was cut off in the middle of a write is left out.
+        // A record that was cut off in the middle of a write is left out.
         let whole = fs::read(&files[0]).unwrap();
         fs::write(&files[0], &whole[..whole.len() - 1]).unwrap();
         assert_eq!(super::events(&files[0]).len(), events.len() - 1);

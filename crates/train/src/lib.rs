@@ -26,6 +26,7 @@ mod response;
 mod run;
 mod schedule;
 mod score;
+mod smoothed;
 mod training_loop;
 mod unexpected;
 mod update;

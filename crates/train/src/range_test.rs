@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use alexnet_data::{Draws, Loader, LoaderConfig};
 use alexnet_ops::math::{exp, ln};
 use burn::data::dataloader::DataLoader;
 use burn::train::TrainStep;
@@ -12,10 +11,10 @@ use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
+use crate::run::training_loader;
+use crate::smoothed::Smoothed;
 use crate::update::{Elapsed, optimizer};
 
-/// The share of the smoothed loss that each step keeps.
-const KEPT: f64 = 0.95;
 /// The test ends when the smoothed loss is so many times its smallest value.
 const BLOWN_UP: f64 = 4.0;
 
@@ -58,28 +57,14 @@ impl RateRange {
         config.check(&data.dataset)?;
         let data = data.of(config, seed)?;
         let placement = environment.placement.autodiff();
-        let loader = Loader::new(
-            data.dataset.train.clone(),
-            &data.statistics,
-            LoaderConfig {
-                batch_size: config.recipe.batch_size,
-                side: config.network.input.size,
-                padding: config.data.augmentation.crop.padding,
-                mean: config.data.mean,
-                scale: config.data.scale,
-                upload: environment.upload,
-                draws: Draws::Training { seed, augmentation: config.data.augmentation },
-                workers: environment.workers,
-            },
-            placement.first().clone(),
-        )?;
+        let loader = training_loader(config, &data, environment, seed, placement.first())?;
         let model = Classifier::new_on(&config.network, seed, placement.towers())?;
         let mut model = model.with_operations(environment.operations);
         let recipe = &config.recipe;
         let (elapsed, operations) = (Elapsed::default(), environment.operations);
         let mut optimizer =
             optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations);
-        let (mut points, mut average, mut least) = (Vec::new(), 0.0, f64::INFINITY);
+        let (mut points, mut average, mut least) = (Vec::new(), Smoothed::default(), f64::INFINITY);
         for epoch in 1.. {
             loader.set_epoch(epoch, 0);
             for batch in loader.iter() {
@@ -89,9 +74,8 @@ impl RateRange {
                 let (step, rate) = (points.len(), self.rate(points.len()));
                 let output = TrainStep::step(&model, batch?);
                 let loss = output.item.loss_sum / output.item.images as f64;
-                average = KEPT * average + (1.0 - KEPT) * loss;
-                // The average of few steps is corrected for its beginning at 0.
-                let smoothed = average / (1.0 - KEPT.powi(i32::try_from(step + 1).unwrap_or(i32::MAX)));
+                average.add(loss);
+                let smoothed = average.value().unwrap_or(loss);
                 let point = RatePoint { rate, loss, smoothed };
                 if !loss.is_finite() {
                     return Ok(points);
@@ -114,7 +98,7 @@ impl RateRange {
     }
 }
 
-/// What a test suggests.
+/// The suggestion of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SuggestedRate {

@@ -35,12 +35,12 @@ pub(crate) fn responses(model: &Classifier, loader: &Loader) -> Result<Vec<LrnRe
     };
     let batch = batch?;
     let mut layers: Vec<(String, Vec<f32>)> = Vec::new();
-    model.network().forward_observed(batch.images, Mode::Evaluation, &mut |layer, stage, _, maps| {
-        let Some(Stage::Lrn(lrn)) = stage else { return maps };
+    model.network().forward_observed(batch.images, Mode::Evaluation, &mut |place, maps| {
+        let Some(Stage::Lrn(lrn)) = place.next else { return maps };
         let values = to_host(lrn_scale(maps.clone(), lrn).div_scalar(lrn.k));
         match layers.last_mut() {
-            Some((name, all)) if name == layer => all.extend(values),
-            _ => layers.push((layer.to_owned(), values)),
+            Some((name, all)) if name == place.layer => all.extend(values),
+            _ => layers.push((place.layer.to_owned(), values)),
         }
         maps
     });

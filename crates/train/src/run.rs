@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use alexnet_data::{Dataset, Views};
 use alexnet_ops::Implementation;
 
+pub(crate) use fit::training_loader;
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use kept::KeptRun;
 pub use label::Label;

@@ -10,6 +10,8 @@ use burn::train::metric::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::smoothed::Smoothed;
+
 /// The loss and the errors of some images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -109,13 +111,9 @@ pub(crate) struct ScoreMetric {
     unit: Option<&'static str>,
     value: fn(&Score) -> f64,
     state: NumericMetricState,
-    /// The values of this pass, averaged with weights that fall from batch to batch, and the sum of the weights. The chart has
-    /// one line for each split, and single batches would hide its course.
-    smoothed: (f64, f64),
+    /// The chart's line. It has one for each split, and single batches would hide its course.
+    smoothed: Smoothed,
 }
-
-/// The weight that each batch keeps from one to the next in the chart's line.
-const KEPT: f64 = 0.95;
 
 impl ScoreMetric {
     pub(crate) fn loss() -> Self {
@@ -136,7 +134,7 @@ impl ScoreMetric {
             unit,
             value,
             state: NumericMetricState::new(),
-            smoothed: (0.0, 0.0),
+            smoothed: Smoothed::default(),
         }
     }
 
@@ -166,8 +164,7 @@ impl Metric for ScoreMetric {
     fn update(&mut self, score: &Score, _: &MetricMetadata) -> Result<SerializedEntry, TensorReadError> {
         let value = (self.value)(score);
         self.state.update(value, score.images);
-        let (sum, weight) = self.smoothed;
-        self.smoothed = (KEPT * sum + value, KEPT * weight + 1.0);
+        self.smoothed.add(value);
         Ok(self.shown(self.state.compute_update(FormatOptions::new(self.name()))))
     }
 
@@ -177,14 +174,13 @@ impl Metric for ScoreMetric {
 
     fn clear(&mut self) {
         self.state.reset();
-        self.smoothed = (0.0, 0.0);
+        self.smoothed = Smoothed::default();
     }
 }
 
 impl Numeric for ScoreMetric {
     fn value(&self) -> Option<NumericEntry> {
-        let (sum, weight) = self.smoothed;
-        (weight > 0.0).then_some(NumericEntry::Value(sum / weight))
+        self.smoothed.value().map(NumericEntry::Value)
     }
 
     fn running_value(&self) -> Option<NumericEntry> {

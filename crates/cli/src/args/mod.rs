@@ -24,7 +24,7 @@ pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, B
 pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use figures::FiguresArgs;
-pub(crate) use groups::{CommonArgs, ExecutionArgs, MachineArgs, Origin, OwnArgs, SetArgs};
+pub(crate) use groups::{ExecutionArgs, MachineArgs, Origin, OwnArgs, SetArgs};
 pub(crate) use run::{EvaluateArgs, FindRateArgs, LabelArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};

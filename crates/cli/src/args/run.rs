@@ -45,7 +45,7 @@ pub(crate) struct TrainArgs {
     pub(crate) common: CommonArgs,
 }
 
-/// What people call a run.
+/// The name and tags of a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct LabelArgs {
     /// Name of the run in `runs list`; does not change its folder

@@ -94,14 +94,13 @@ pub(crate) fn bits(text: &str) -> Result<usize, String> {
 
 /// A side of up to 256 pixels.
 pub(crate) fn zoom(text: &str) -> Result<usize, String> {
-    let side: usize = text.parse().map_err(|_| "not a number of pixels".to_owned())?;
-    if (1..=256).contains(&side) { Ok(side) } else { Err("1 to 256 pixels".to_owned()) }
+    at_least_one(text)
+        .and_then(|side| if side <= 256 { Ok(side) } else { Err("at most 256 pixels".to_owned()) })
 }
 
 /// A number of steps from which a rate can be read.
 pub(crate) fn some_steps(text: &str) -> Result<usize, String> {
-    let steps: usize = text.parse().map_err(|_| "not a number of steps".to_owned())?;
-    if steps >= 20 { Ok(steps) } else { Err("at least 20 steps".to_owned()) }
+    at_least(20, text)
 }
 
 /// A learning rate.

@@ -162,11 +162,6 @@ impl Inspector {
         Ok(())
     }
 
-    /// Writes a figure as SVG and as PNG.
-    fn write_figure(&self, name: &str, figure: &FinishedFigure) -> Result<()> {
-        write_figure(&self.out, name, figure)
-    }
-
     fn draw(&self, name: &str, canvas: &Canvas) -> Result<()> {
         let path = self.path(name)?;
         canvas.save(&path).with_context(|| format!("cannot write {}", path.display()))?;

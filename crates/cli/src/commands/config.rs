@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use alexnet_config::Diff;
 use alexnet_study::{Scale, whole};
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::args::ConfigCommand;
 use crate::config_schema::{Types, description, schema};
+use crate::environment::changes;
 use crate::output::{print, put};
 use crate::program::program;
 
@@ -17,11 +17,7 @@ pub(crate) fn config(command: &ConfigCommand) -> Result<()> {
         ConfigCommand::Schema { kind } => print(&serde_json::to_string_pretty(&schema(*kind))?),
         ConfigCommand::Show { scale, epochs, set } => {
             let scale = Scale::load(program().scales, scale)?.with_epochs(*epochs);
-            let mut changes = Diff::default();
-            for text in set {
-                changes.parse_set(text).context("`--set`")?;
-            }
-            let config = scale.config(&changes)?;
+            let config = scale.config(&changes(set)?)?;
             put(&explained(&toml::to_string_pretty(&whole(&config)?)?));
         }
     }

@@ -13,7 +13,6 @@ use crate::args::{EvaluateArgs, Format, MachineArgs};
 use crate::data_sets::load_data;
 use crate::environment::environment;
 use crate::interrupted::Interrupted;
-use crate::loaded;
 use crate::machine::Machine;
 use crate::observer::print_test;
 use crate::output::{note, print};
@@ -22,7 +21,7 @@ use crate::remedies::describe_training;
 /// `experiments evaluate`.
 pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()> {
     if let [one] = args.runs.as_slice()
-        && (one.is_file() || (!one.exists() && loaded::find(one).is_ok_and(|found| found.is_file())))
+        && (one.is_file() || (!one.exists() && one.components().count() == 1))
     {
         return evaluate_weights::evaluate_weights(args, one, &stop);
     }

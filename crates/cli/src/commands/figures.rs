@@ -172,7 +172,7 @@ impl<'a> Studio<'a> {
 
     fn confusion(&self) -> Result<FinishedFigure> {
         let counts = confusion::count(&self.look, &self.test, &self.outputs, self.stop)?;
-        Ok(drawings::confusions(&Confusions { split: self.split, classes: self.names.clone(), counts }))
+        Ok(drawings::confusions(&Confusions { split: self.split, classes: self.names.clone(), counts })?)
     }
 }
 

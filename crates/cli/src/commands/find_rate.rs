@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use alexnet_config::Diff;
 use alexnet_data::atomic_write;
 use alexnet_report::{Curve, Figure};
 use alexnet_train::{RatePoint, RateRange, SuggestedRate};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::analyze::write_figure;
 use crate::args::{FindRateArgs, Format};
 use crate::data_sets::load_data;
-use crate::environment::environment;
+use crate::environment::{changes, environment};
 use crate::interrupted::Interrupted;
 use crate::machine::Machine;
 use crate::output::{note, print};
@@ -28,11 +27,7 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let execution = &args.execution;
     let images = execution.data.as_deref();
     let scale = own_images::scale(args.config.as_deref(), images, &args.own, None)?.scale;
-    let mut changes = Diff::default();
-    for text in &args.set {
-        changes.parse_set(text).context("`--set`")?;
-    }
-    let config = scale.config(&changes)?;
+    let config = scale.config(&changes(&args.set)?)?;
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);

@@ -13,6 +13,7 @@ mod evaluate_weights;
 pub(crate) mod fetch;
 mod figures;
 mod find_rate;
+mod label;
 mod list;
 mod model;
 mod predict;
@@ -51,7 +52,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Runs(RunsCommand::List { folder, tag, output }) => {
             runs::list(&folder, tag.as_deref(), output.format)?;
         }
-        Command::Runs(RunsCommand::Label { runs, label }) => runs::label(&runs, &label)?,
+        Command::Runs(RunsCommand::Label { runs, label }) => label::label(&runs, &label)?,
         Command::Runs(RunsCommand::Show { run, output }) => runs::show(&run, output.format)?,
         Command::Runs(RunsCommand::Diff { one, other, output }) => runs::diff(&one, &other, output.format)?,
         Command::Watch(args) => watch::watch(&args, &stop)?,

@@ -8,7 +8,7 @@ use alexnet_train::{EpochRow, Label, Run, RunResult, RunStatus, Session, failure
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use crate::args::{Format, LabelArgs};
+use crate::args::Format;
 use crate::output::print;
 use crate::remedies::describe;
 use alexnet_config::{self as diff};
@@ -43,7 +43,7 @@ impl State {
 pub(crate) struct Summary {
     /// The name of the folder.
     pub(crate) run: String,
-    /// What people call it, and its tags.
+    /// Its name and tags.
     #[serde(flatten)]
     pub(crate) label: Label,
     /// The settings that not all listed runs of this network and data set share.
@@ -111,37 +111,6 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     found.retain(|path| path.join("run.json").is_file());
     found.sort();
     Ok(found)
-}
-
-/// Names or tags runs.
-pub(crate) fn label(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
-    if args.name.is_none() && args.tag.is_empty() {
-        bail!("give `--name` or `--tag`");
-    }
-    for folder in runs {
-        if !folder.join("run.json").is_file() {
-            bail!("{} is no run folder", folder.display());
-        }
-    }
-    write_labels(runs, args)
-}
-
-/// Adds a name or tags to runs, also to those that have not begun.
-pub(crate) fn write_labels(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
-    const LONGEST: usize = 80;
-    let bad = |text: &&String| {
-        text.trim().is_empty() || text.contains(char::is_control) || text.chars().count() > LONGEST
-    };
-    if let Some(text) = args.name.iter().chain(&args.tag).find(bad) {
-        let text: String = text.chars().take(LONGEST).collect();
-        bail!("`{}` is neither a name nor a tag: one line of up to {LONGEST} letters", text.escape_debug());
-    }
-    for folder in runs {
-        let mut label = Label::of(folder)?;
-        label.add(args.name.as_deref(), &args.tag);
-        label.write(folder)?;
-    }
-    Ok(())
 }
 
 /// Returns, for each folder, the settings that not all of these runs of its network and data set share.
@@ -231,7 +200,7 @@ fn described(label: &Label, settings: &BTreeMap<String, String>) -> Option<Strin
     const SHOWN: usize = 3;
     let mut parts: Vec<String> = label.name.iter().cloned().collect();
     parts.extend(label.tags.iter().map(|tag| format!("#{tag}")));
-    // What people change first comes first.
+    // People change the recipe most, then the data.
     let mut keys: Vec<(&String, &String)> = settings.iter().collect();
     keys.sort_by_key(|(key, _)| (!key.starts_with("recipe."), !key.starts_with("data.")));
     let cut = |value: &str| match value.chars().count() > 24 {

@@ -8,7 +8,7 @@ use alexnet_report::SingleRun;
 use alexnet_train::{Initial, Run, RunStatus};
 use anyhow::{Result, bail};
 
-use super::runs;
+use super::label;
 use crate::args::{Format, TrainArgs};
 use crate::data_sets::load_data;
 use crate::environment::{changes, dashboard, environment};
@@ -44,7 +44,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     }
     let Chosen { scale, anew: new } = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
     let scale = scale.with_epochs(args.common.epochs);
-    let mut config = scale.config(&changes(&args.common)?)?;
+    let mut config = scale.config(&changes(&args.common.set)?)?;
     freeze(&mut config.network, &args.freeze)?;
     let beginning = from.map(|from| Beginning::of(from, &config.network)).transpose()?;
     let machine = Machine::of(&execution.machine)?;
@@ -93,7 +93,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let mut run = Run::new(config, args.seed, execution.ops, &data.dataset, &args.common.out);
     run.begins_with = beginning.map(|beginning| beginning.path);
     if args.label.name.is_some() || !args.label.tag.is_empty() {
-        runs::write_labels(std::slice::from_ref(&run.folder), &args.label)?;
+        label::write_labels(std::slice::from_ref(&run.folder), &args.label)?;
     }
     let label = format!("{}, seed {}", scale.name, args.seed);
     if !execution.fresh && matches!(run.status()?, RunStatus::Finished(_)) {

@@ -18,7 +18,7 @@ impl AuditReport {
         let title = escaped(&format!("audit {}", self.audit));
         let counts: Vec<String> =
             self.counts().into_iter().map(|(verdict, count)| format!("{count} {verdict}")).collect();
-        let chart = self.chart().map_or(String::new(), |svg| {
+        let chart = self.chart().map_or(String::new(), |(svg, _)| {
             format!(
                 "<figure>\n{svg}</figure>\n<p class='note'>Right of 0: as the paper says. Each difference is divided by \
                  its δ, the difference that counts as none (shaded). Squares are means over seeds, thick lines their 95 % \
@@ -59,10 +59,9 @@ impl AuditReport {
 
     /// Returns the statements that have an interval as a figure.
     pub fn figure(&self) -> Option<FinishedFigure> {
-        let tested = self.statements.iter().filter_map(|statement| statement.comparison.as_ref()?.difference);
-        let height = 30.0 * tested.count() as f64 + 60.0;
-        let mut figure = Figure::new("What is decided of the paper's statements");
-        figure.embed(0.0, &self.chart()?, height);
+        let mut figure = Figure::new("Verdicts on the paper's statements");
+        let (svg, plot) = self.chart()?;
+        figure.embed(0.0, &svg, plot);
         Some(figure.finish(&format!(
             "{}: {} statements, of which those with an interval are drawn. Right of 0: as the paper says. Each difference is divided by \
              its δ, the difference that counts as none (shaded). Squares: means over seeds; thick lines: 95 % intervals; thin lines: \
@@ -72,8 +71,8 @@ impl AuditReport {
         )))
     }
 
-    /// Draws the statements that have an interval.
-    fn chart(&self) -> Option<String> {
+    /// Draws the statements that have an interval. Also returns the height of the plot.
+    fn chart(&self) -> Option<(String, f64)> {
         let tested: Vec<(&StatementReport, &Comparison)> = self
             .statements
             .iter()
@@ -92,6 +91,7 @@ impl AuditReport {
         }
         let values = values.into_iter().map(|value| value.clamp(-FARTHEST, FARTHEST));
         let count = tested.len() as f64;
+        let plot = 30.0 * count;
         let mut rows = Axis::linear([0.0, count]);
         rows.ticks.clear();
         let mut chart = Chart::new(Frame {
@@ -99,7 +99,7 @@ impl AuditReport {
             label: "Differences in units of delta; the table below has the numbers",
             title: None,
             margins: [190.0, 130.0],
-            height: 30.0 * count,
+            height: plot,
             x: (Axis::rounded(values), "difference / δ, positive as the paper says"),
             y: (rows, ""),
         });
@@ -118,7 +118,7 @@ impl AuditReport {
             chart.series(index, None, |chart| draw(chart, statement, found, y));
             chart.aside(y, statement.verdict());
         }
-        Some(chart.finish())
+        Some((chart.finish(), plot))
     }
 }
 

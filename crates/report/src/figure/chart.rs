@@ -1,7 +1,10 @@
 //! Learning curves in a figure.
 
 use super::Figure;
-use crate::chart::{Axis, Chart, Frame};
+use crate::chart::{Axis, Chart, Frame, whole_height};
+
+/// The height of the plot.
+const PLOT: f64 = 300.0;
 
 /// A curve of a figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +50,7 @@ impl Figure {
             label: up,
             title: None,
             margins: [64.0, 200.0],
-            height: 300.0,
+            height: PLOT,
             x: (x, across),
             y: (Axis::rounded(heights.chain([0.0])), up),
         });
@@ -70,13 +73,13 @@ impl Figure {
         if let Some(dotted) = dotted {
             chart.line(&dotted, "stroke='#5b6168' stroke-width='2' stroke-dasharray='2 4'", "");
         }
-        self.embed(top, &chart.finish(), 360.0);
+        self.embed(top, &chart.finish(), PLOT);
     }
 
-    /// Draws a chart of the report's over the whole width. `height` is the chart's own.
-    pub(crate) fn embed(&mut self, top: f64, svg: &str, height: f64) {
+    /// Draws a chart without a title over the whole width. `plot` is the height of its plot.
+    pub(crate) fn embed(&mut self, top: f64, svg: &str, plot: f64) {
         let width = Self::width();
-        let scaled = height * width / crate::chart::WIDTH;
+        let scaled = whole_height(plot) * width / crate::chart::WIDTH;
         let placed = format!("<svg x='0' y='{top:.1}' width='{width}' height='{scaled:.1}' ");
         self.body += &svg.replacen("<svg ", &placed, 1);
         self.bottom = self.bottom.max(top + scaled);

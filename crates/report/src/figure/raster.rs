@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{self, Options, Tree, fontdb::Database};
 
-use super::{FinishedFigure, Picture};
+use super::FinishedFigure;
 
 /// Why a figure could not be drawn as pixels.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,9 @@ pub enum FigureError {
         /// Rows.
         height: u32,
     },
+    /// A picture in the figure has not as many pixels as its sides say.
+    #[error("a picture cannot be drawn: {0}")]
+    Picture(#[from] std::io::Error),
     /// The pixels could not be encoded.
     #[error("cannot be encoded as PNG: {0}")]
     Png(String),
@@ -34,18 +37,13 @@ impl FinishedFigure {
     /// # Errors
     /// If the figure is empty or too large.
     pub fn png(&self, scale: f32) -> Result<Vec<u8>, FigureError> {
-        png(&self.svg, scale)
+        let tree = Tree::from_str(&self.svg, &options())?;
+        let side = |side: f32| (side * scale).round() as u32;
+        let (width, height) = (side(tree.size().width()), side(tree.size().height()));
+        let mut pixels = Pixmap::new(width, height).ok_or(FigureError::Size { width, height })?;
+        resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
+        pixels.encode_png().map_err(|problem| FigureError::Png(problem.to_string()))
     }
-}
-
-/// Draws an SVG as a PNG file.
-pub(crate) fn png(svg: &str, scale: f32) -> Result<Vec<u8>, FigureError> {
-    let tree = Tree::from_str(svg, &options())?;
-    let [width, height] =
-        [tree.size().width(), tree.size().height()].map(|side| (side * scale).round() as u32);
-    let mut pixels = Pixmap::new(width, height).ok_or(FigureError::Size { width, height })?;
-    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|problem| FigureError::Png(problem.to_string()))
 }
 
 fn options() -> Options<'static> {
@@ -61,21 +59,6 @@ fn options() -> Options<'static> {
         Arc::new(fonts)
     });
     Options { font_family: "DejaVu Sans".to_owned(), fontdb: fonts.clone(), ..Options::default() }
-}
-
-/// Encodes a picture as a PNG file.
-///
-/// # Panics
-/// If there are not as many pixels as its sides say.
-pub(super) fn encoded(picture: &Picture) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, picture.width as u32, picture.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().expect("a picture with pixels");
-    writer.write_image_data(&picture.pixels).expect("as many pixels as its sides say");
-    writer.finish().expect("written to memory");
-    bytes
 }
 
 /// Encodes bytes for a `data:` address (RFC 4648).

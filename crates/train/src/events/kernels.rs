@@ -1,6 +1,7 @@
 //! A picture of the first layer's kernels.
 
 use alexnet_analysis::kernels::{self, Range};
+use alexnet_data::rgb_png;
 use alexnet_model::AlexNet;
 
 use super::messages::Image;
@@ -11,12 +12,7 @@ pub(super) fn picture(model: &AlexNet) -> Option<(String, Image)> {
     let towers = first_kernels(model)?;
     let first = &model.network().conv[0];
     let picture = kernels::picture(&towers, Range::Global, (64 / first.kernel).max(1));
-    let mut png = Vec::new();
-    let mut encoder = png::Encoder::new(&mut png, picture.width as u32, picture.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    let mut writer = encoder.write_header().ok()?;
-    writer.write_image_data(&picture.pixels).ok()?;
-    writer.finish().ok()?;
+    let png = rgb_png(picture.width, picture.height, &picture.pixels).ok()?;
     let (height, width) = (picture.height as i32, picture.width as i32);
     Some((format!("kernels/{}", first.name), Image { height, width, colorspace: 3, png }))
 }

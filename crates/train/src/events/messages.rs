@@ -47,7 +47,7 @@ pub(super) struct Value {
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-enum Shown {
+pub(super) enum Shown {
     #[prost(float, tag = "2")]
     Scalar(f32),
     #[prost(message, tag = "4")]
@@ -89,15 +89,7 @@ pub(super) struct Histogram {
 }
 
 impl Value {
-    pub(super) fn scalar(tag: &str, value: f64) -> Self {
-        Self { tag: tag.to_owned(), what: Some(Shown::Scalar(value as f32)) }
-    }
-
-    pub(super) fn image(tag: &str, image: Image) -> Self {
-        Self { tag: tag.to_owned(), what: Some(Shown::Image(image)) }
-    }
-
-    pub(super) fn histogram(tag: &str, histogram: Histogram) -> Self {
-        Self { tag: tag.to_owned(), what: Some(Shown::Histogram(histogram)) }
+    pub(super) fn new(tag: &str, shown: Shown) -> Self {
+        Self { tag: tag.to_owned(), what: Some(shown) }
     }
 }

@@ -13,10 +13,32 @@ use crate::TrainError;
 use crate::bridge::Launch;
 use crate::checkpoint::{Progress, load_model};
 use crate::classifier::Classifier;
+use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
 use crate::evaluate::evaluation_loader;
 use crate::events::Events;
 use crate::training_loop::TrainingLoop;
+
+/// Creates the loader of the training images, with their augmentation.
+pub(crate) fn training_loader(
+    config: &RunConfig,
+    data: &Data,
+    environment: &Environment,
+    seed: u64,
+    device: &Device,
+) -> Result<Loader, TrainError> {
+    let loader = LoaderConfig {
+        batch_size: config.recipe.batch_size,
+        side: config.network.input.size,
+        padding: config.data.augmentation.crop.padding,
+        mean: config.data.mean,
+        scale: config.data.scale,
+        upload: environment.upload,
+        draws: Draws::Training { seed, augmentation: config.data.augmentation },
+        workers: environment.workers,
+    };
+    Ok(Loader::new(data.dataset.train.clone(), &data.statistics, loader, device.clone())?)
+}
 
 impl Run {
     /// Trains from `start` to the end with burn-train.
@@ -31,21 +53,7 @@ impl Run {
         let (config, recipe) = (&self.config, &self.config.recipe);
         let placement = environment.placement.autodiff();
         let device = placement.first().clone();
-        let train = Loader::new(
-            data.dataset.train.clone(),
-            &data.statistics,
-            LoaderConfig {
-                batch_size: recipe.batch_size,
-                side: config.network.input.size,
-                padding: config.data.augmentation.crop.padding,
-                mean: config.data.mean,
-                scale: config.data.scale,
-                upload: environment.upload,
-                draws: Draws::Training { seed: self.seed, augmentation: config.data.augmentation },
-                workers: environment.workers,
-            },
-            device,
-        )?;
+        let train = training_loader(config, data, environment, self.seed, &device)?;
         let evaluation = |split| {
             evaluation_loader(
                 config,

@@ -1,4 +1,4 @@
-//! What people call a run: a name and tags, in a file that is not part of the run's definition.
+//! The name and tags of a run, in a file that is not part of the run's definition.
 
 use std::fs;
 use std::io::ErrorKind;

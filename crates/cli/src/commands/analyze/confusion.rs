@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use alexnet_data::Split;
 use anyhow::Result;
 
-use super::{Inspector, largest, names};
+use super::{Inspector, largest, names, write_figure};
 use crate::args::ConfusionArgs;
 use crate::drawings::{self, Confusions};
 use crate::output::print;
@@ -40,6 +40,6 @@ pub(super) fn confusion(args: &ConfusionArgs, stop: &AtomicBool) -> Result<()> {
         "{right} of {all} images right: {:.2} % error",
         100.0 * (all - right) as f64 / all.max(1) as f64
     ));
-    look.write_figure("confusion", &drawings::confusions(&found))?;
+    write_figure(&look.out, "confusion", &drawings::confusions(&found)?)?;
     look.write("confusion.json", &found)
 }

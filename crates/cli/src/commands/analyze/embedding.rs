@@ -7,7 +7,7 @@ use alexnet_data::Split;
 use anyhow::Result;
 
 use super::features::layer;
-use super::{Inspector, check_stop, names, shuffled};
+use super::{Inspector, check_stop, names, shuffled, write_figure};
 use crate::args::EmbeddingArgs;
 use crate::batch::{BATCH, values};
 use crate::drawings::{self, Embedding, Placed};
@@ -36,7 +36,7 @@ pub(super) fn embedding(args: &EmbeddingArgs, stop: &AtomicBool) -> Result<()> {
         100.0 * found.explained[1],
         found.layer
     ));
-    look.write_figure("embedding", &drawings::embedding(&found))?;
+    write_figure(&look.out, "embedding", &drawings::embedding(&found))?;
     look.write("embedding.json", &found)
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Seen<'a> {
 
 /// Where the evidence is.
 pub(crate) struct Heat {
-    /// What was computed, `[rows, columns]`.
+    /// The map that the method gives, `[rows, columns]`.
     map: Vec<Vec<f32>>,
     /// The strength of the evidence at each pixel of the input, at least 0.
     pub(crate) pixels: Vec<f32>,
@@ -109,10 +109,6 @@ fn logit(logits: Tensor<2>, class: usize) -> Tensor<1> {
     let device = logits.device();
     let index = Tensor::<2, Int>::from_data(TensorData::new(vec![class as i64], [1, 1]), &device);
     logits.gather(1, index).sum()
-}
-
-fn numbers(tensor: Tensor<4>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_to_vec().expect("converted to f32")
 }
 
 /// Draws the image, the heat map alone, and the heat map in red on the image.

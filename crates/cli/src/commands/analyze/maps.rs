@@ -101,11 +101,9 @@ pub(super) fn maps(args: &MapsArgs, stop: &AtomicBool) -> Result<()> {
     let mut watched = 0;
     // Units are watched on the images that are asked for; those of the training only if they are here.
     let set = look.loaded.data_set_or(args.data.data.as_deref(), args.data.set.as_deref());
-    let asked = args.data.data.is_some() || args.data.set.is_some() || args.images.is_some();
-    let here = set.is_some_and(|set| {
-        manifest(set).is_ok_and(|set| set.held_out.is_none() && find_data(&set).is_some())
-    });
-    let data = asked && (args.data.data.is_some() || set.is_some()) || here;
+    let asked = args.data.data.is_some() || args.data.set.is_some();
+    let here = |set| manifest(set).is_ok_and(|set| set.held_out.is_none() && find_data(&set).is_some());
+    let data = asked || set.is_some_and(here);
     if !data && args.images.is_some() {
         bail!("give the images to watch units on with `--data` or `--set`");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use alexnet_report::{Anchor, Curve, Figure, FinishedFigure, Picture};
+use alexnet_report::{Anchor, Curve, Figure, FigureError, FinishedFigure, Picture};
 use alexnet_weights::Weights;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -49,17 +49,14 @@ pub(super) fn figure(name: &str) -> Result<Drawn> {
 pub(super) fn kernels() -> Result<Drawn> {
     let Some(path) = trained::beside("kernels/mini.safetensors") else { return Ok(Drawn::LeftOut(ABSENT)) };
     let weights = Weights::read(&path)?;
-    if weights
-        .tensors
-        .values()
-        .any(|tensor| tensor.shape.len() != 4 || tensor.values.is_empty() || tensor.shape[1] % 2 == 0)
-    {
+    let wrong = |shape: &[usize]| !matches!(shape, [kernels, 1 | 3, high, wide] if high == wide && *kernels > 0 && *high > 0);
+    if weights.tensors.values().any(|tensor| wrong(&tensor.shape)) {
         bail!("{}: these are no kernels of grey or coloured images", path.display());
     }
-    Ok(rows(&weights).into())
+    Ok(rows(&weights)?.into())
 }
 
-fn rows(weights: &Weights) -> FinishedFigure {
+fn rows(weights: &Weights) -> Result<FinishedFigure, FigureError> {
     const NAME: f64 = 110.0;
     let mut figure = Figure::new("The kernels of conv1 while they learn");
     let largest = weights
@@ -79,11 +76,11 @@ fn rows(weights: &Weights) -> FinishedFigure {
             let level = |value: &f32| (127.5 + 127.5 * value / largest.max(f32::MIN_POSITIVE)) as u8;
             let pixels: Vec<u8> = values.iter().map(level).collect();
             let at = [NAME + kernel as f64 * wide, top];
-            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::planar(&pixels, channels, side));
+            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::planar(&pixels, channels, side))?;
         }
     }
-    figure.finish(
+    Ok(figure.finish(
         "The network mini, seed 0; grey is 0, black and white the largest weight of all rows. The left half belongs to one \
          tower, the right half to the other.",
-    )
+    ))
 }

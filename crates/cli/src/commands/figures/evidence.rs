@@ -36,11 +36,11 @@ pub(super) fn evidence(studio: &Studio) -> Result<Drawn> {
         let left = name + column as f64 * wide;
         let inner = [wide - 8.0, wide - 8.0];
         figure.label([left + wide / 2.0 - 4.0, 8.0], Anchor::Middle, wide - 8.0, &studio.names[class]);
-        figure.picture([left, 24.0], inner, &Picture::planar(&shown, channels, side));
+        figure.picture([left, 24.0], inner, &Picture::planar(&shown, channels, side))?;
         for (row, heat) in heats.iter().enumerate() {
             let over = overlaid(&shown, channels, &heat.pixels);
             let at = [left, 24.0 + (row + 1) as f64 * wide];
-            figure.picture(at, inner, &Picture::planar(&over, 3, side));
+            figure.picture(at, inner, &Picture::planar(&over, 3, side))?;
         }
     }
     let figure = figure.finish(&format!(

@@ -28,7 +28,7 @@ pub(super) fn predictions(studio: &Studio) -> Result<FinishedFigure> {
     for (column, (image, all)) in right.into_iter().chain(wrong).enumerate() {
         let (left, truth) = (column as f64 * wide, studio.outputs[studio.test.label(image)]);
         let inner = wide - 20.0;
-        figure.picture([left, 0.0], [inner, inner], &studio.picture(&studio.view(image)?));
+        figure.picture([left, 0.0], [inner, inner], &studio.picture(&studio.view(image)?))?;
         figure.label([left + inner / 2.0, inner + 16.0], Anchor::Middle, inner, studio.class(image));
         for (row, class) in largest(&all, 5).into_iter().enumerate() {
             let top = inner + 34.0 + 26.0 * row as f64;
@@ -65,10 +65,10 @@ pub(super) fn views(studio: &Studio) -> Result<FinishedFigure> {
     let mut figure = Figure::new("Ten views of an image");
     let wide = 280.0;
     let pixel = wide / side as f64;
-    figure.picture([0.0, 36.0], [wide, wide], &whole);
+    figure.picture([0.0, 36.0], [wide, wide], &whole)?;
     for (at, colour) in corners.iter().zip(FIGURE_COLOURS.iter().cycle()) {
         let place = [at[0] as f64 * pixel, 36.0 + at[1] as f64 * pixel];
-        figure.frame(place, [crop as f64 * pixel, crop as f64 * pixel], colour, "none");
+        figure.frame(place, [crop as f64 * pixel, crop as f64 * pixel], colour);
     }
     let small = (Figure::width() - wide - 40.0) / 5.0;
     for (column, ([x, y], name)) in corners.into_iter().zip(names).enumerate() {
@@ -85,8 +85,8 @@ pub(super) fn views(studio: &Studio) -> Result<FinishedFigure> {
         figure.label([left + small / 2.0 - 5.0, 20.0], Anchor::Middle, small + 6.0, name);
         for (row, mirrored) in [false, true].into_iter().enumerate() {
             let top = 36.0 + row as f64 * (small + 26.0);
-            figure.picture([left, top], [small - 10.0, small - 10.0], &cut(mirrored));
-            figure.frame([left, top], [small - 10.0, small - 10.0], colour, "none");
+            figure.picture([left, top], [small - 10.0, small - 10.0], &cut(mirrored))?;
+            figure.frame([left, top], [small - 10.0, small - 10.0], colour);
         }
     }
     figure.text([wide + 40.0, 36.0 + 2.0 * small + 40.0], Anchor::Start, "second row: mirrored");

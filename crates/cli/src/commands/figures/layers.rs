@@ -5,7 +5,7 @@ use std::path::Path;
 use alexnet_analysis::kernels::{self, Range, Tower};
 use alexnet_model::Stage;
 use alexnet_ops::Pool;
-use alexnet_report::{Anchor, FIGURE_COLOURS, Figure, FinishedFigure, Picture};
+use alexnet_report::{Anchor, FIGURE_COLOURS, Figure, FigureError, FinishedFigure, Picture};
 use anyhow::Result;
 
 use super::{Drawn, Studio, inspector};
@@ -49,22 +49,14 @@ fn around(studio: &Studio, view: &[f32], wanted: fn(&Stage) -> bool) -> Option<A
     let (layer, place, stage) = places.find(|(.., stage)| wanted(stage))?;
     let empty = || Maps { side: 1, values: Vec::new() };
     let mut around = Around { layer: layer.name.clone(), stage: *stage, before: empty(), after: empty() };
-    // Each tower goes through the layer's stages in order, and at last through the layer's end.
-    let (mut seen, all) = (0, layer.stages.len() + 1);
-    studio.look.observe(view, &mut |name, _, _, maps| {
-        if name != layer.name {
-            return maps;
-        }
-        let into = match seen % all {
-            at if at == place => Some(&mut around.before),
-            at if at == place + 1 => Some(&mut around.after),
-            _ => None,
+    studio.look.observe(view, &mut |at, maps| {
+        let into = match at.passed.checked_sub(place) {
+            Some(0) if at.layer == layer.name => &mut around.before,
+            Some(1) if at.layer == layer.name => &mut around.after,
+            _ => return maps,
         };
-        if let Some(into) = into {
-            into.side = maps.dims()[3];
-            into.values.extend(values(maps.clone().flatten::<2>(1, 3)));
-        }
-        seen += 1;
+        into.side = maps.dims()[3];
+        into.values.extend(values(maps.clone()));
         maps
     });
     Some(around)
@@ -76,7 +68,7 @@ pub(super) fn kernels(studio: &Studio) -> Result<Drawn> {
     let weights = if asked == Path::new("mini") && trained::find(colour).is_some() { colour } else { asked };
     let look = inspector(studio.args, weights)?;
     match towers(&look.loaded.network, &look.model) {
-        Ok(towers) => Ok(by_tower(&towers, &look.loaded.network.name, weights).into()),
+        Ok(towers) => Ok(by_tower(&towers, &look.loaded.network.name, weights)?.into()),
         Err(_) => Ok(Drawn::LeftOut("the network's first layer has no kernels")),
     }
 }
@@ -91,7 +83,7 @@ pub(super) fn lrn(studio: &Studio) -> Result<Drawn> {
         return Ok(Drawn::LeftOut("the network has no local response normalization over maps"));
     };
     let area = maps.side * maps.side;
-    // What is left of small activities.
+    // The gain of small activities.
     let gain = config.k.powf(-config.beta) as f32;
     let scaled = |map: usize, place: usize| after.values[map * area + place] / gain;
     let mut order: Vec<usize> = (0..maps.count()).collect();
@@ -113,7 +105,7 @@ pub(super) fn lrn(studio: &Studio) -> Result<Drawn> {
                 })
                 .collect();
             let at = [name + column as f64 * wide, top];
-            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(&all, maps.side, most));
+            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(&all, maps.side, most))?;
             if row == 0 {
                 figure.text([at[0] + wide / 2.0 - 3.0, 6.0], Anchor::Middle, &format!("map {}", map + 1));
             }
@@ -174,7 +166,7 @@ pub(super) fn pooling(studio: &Studio) -> Result<Drawn> {
         let pool = Pool { size, stride: 2, padding: 0, rounding: alexnet_ops::Rounding::Ceil };
         let out = pool.output_side(side).unwrap_or(1);
         figure.text([left, 8.0], Anchor::Start, title);
-        figure.picture([left, 28.0], [wide, wide], &Picture::grey(map, side, most));
+        figure.picture([left, 28.0], [wide, wide], &Picture::grey(map, side, most))?;
         let pooled: Vec<f32> = (0..out * out)
             .map(|at| {
                 let (top, left) = (at / out * 2, at % out * 2);
@@ -184,13 +176,13 @@ pub(super) fn pooling(studio: &Studio) -> Result<Drawn> {
             })
             .collect();
         let small = out as f64 * pixel;
-        figure.picture([left + wide + 20.0, 28.0], [small, small], &Picture::grey(&pooled, out, most));
+        figure.picture([left + wide + 20.0, 28.0], [small, small], &Picture::grey(&pooled, out, most))?;
         // Two windows, and the pixels that they give.
         for (window, colour) in [1, 2].into_iter().zip(["#e69f00", "#56b4e9"]) {
             let at = [left + 2.0 * window as f64 * pixel, 28.0 + 2.0 * pixel];
-            figure.frame(at, [size as f64 * pixel, size as f64 * pixel], colour, "none");
+            figure.frame(at, [size as f64 * pixel, size as f64 * pixel], colour);
             let at = [left + wide + 20.0 + window as f64 * pixel, 28.0 + pixel];
-            figure.frame(at, [pixel, pixel], colour, "none");
+            figure.frame(at, [pixel, pixel], colour);
         }
     }
     let figure = figure.finish(&format!(
@@ -207,13 +199,12 @@ pub(super) fn maps(studio: &Studio) -> Result<Drawn> {
     let image = studio.chosen(1, 11)[0];
     let view = studio.view(image)?;
     let mut layers: Vec<(String, Maps)> = Vec::new();
-    studio.look.observe(&view, &mut |layer, stage, _, maps| {
-        if stage.is_none() {
-            let side = maps.dims()[3];
-            let numbers = values(maps.clone().flatten::<2>(1, 3));
+    studio.look.observe(&view, &mut |at, maps| {
+        if at.next.is_none() {
+            let (side, numbers) = (maps.dims()[3], values(maps.clone()));
             match layers.last_mut() {
-                Some((name, all)) if name == layer => all.values.extend(numbers),
-                _ => layers.push((layer.to_owned(), Maps { side, values: numbers })),
+                Some((name, all)) if name == at.layer => all.values.extend(numbers),
+                _ => layers.push((at.layer.to_owned(), Maps { side, values: numbers })),
             }
         }
         maps
@@ -223,7 +214,7 @@ pub(super) fn maps(studio: &Studio) -> Result<Drawn> {
     }
     let mut figure = Figure::new("An image on its way through the network");
     let (name, wide) = (150.0, (Figure::width() - 150.0) / SHOWN as f64);
-    figure.picture([0.0, 0.0], [126.0, 126.0], &studio.picture(&view));
+    figure.picture([0.0, 0.0], [126.0, 126.0], &studio.picture(&view))?;
     figure.text([150.0, 63.0], Anchor::Start, &format!("an image of class {}", studio.class(image)));
     let mut top = 142.0;
     for (layer, maps) in &layers {
@@ -238,8 +229,8 @@ pub(super) fn maps(studio: &Studio) -> Result<Drawn> {
         for number in 0..shown {
             let map = maps.map(number * maps.count() / shown);
             let at = [name + number as f64 * wide, top];
-            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(map, maps.side, most));
-            figure.frame(at, [wide - 6.0, wide - 6.0], "#5b6168", "none");
+            figure.picture(at, [wide - 6.0, wide - 6.0], &Picture::grey(map, maps.side, most))?;
+            figure.frame(at, [wide - 6.0, wide - 6.0], "#5b6168");
         }
         top += wide + 2.0;
     }
@@ -251,7 +242,7 @@ pub(super) fn maps(studio: &Studio) -> Result<Drawn> {
 }
 
 /// Draws the kernels of each tower.
-fn by_tower(towers: &[Tower], network: &str, path: &Path) -> FinishedFigure {
+fn by_tower(towers: &[Tower], network: &str, path: &Path) -> Result<FinishedFigure, FigureError> {
     let mut figure = Figure::new("The first layer's kernels, tower by tower");
     let (colour, whole) = (kernels::colourfulness(towers), Figure::width());
     let mut top = 0.0;
@@ -264,7 +255,7 @@ fn by_tower(towers: &[Tower], network: &str, path: &Path) -> FinishedFigure {
         };
         figure.text([0.0, top + 10.0], Anchor::Start, &format!("tower {index}{share}"));
         let shown = Picture { width: picture.width, height: picture.height, pixels: picture.pixels };
-        figure.picture([0.0, top + 26.0], [whole, tall], &shown);
+        figure.picture([0.0, top + 26.0], [whole, tall], &shown)?;
         top += tall + 44.0;
     }
     let chance = match colour.difference {
@@ -274,8 +265,8 @@ fn by_tower(towers: &[Tower], network: &str, path: &Path) -> FinishedFigure {
         }
         _ => String::new(),
     };
-    figure.finish(&format!(
+    Ok(figure.finish(&format!(
         "Krizhevsky et al. 2012, figure 3, for the network {network} ({}).{chance}",
         path.display()
-    ))
+    )))
 }

@@ -71,12 +71,12 @@ fn row(
     near: &[usize],
 ) -> Result<()> {
     let inner = wide - 10.0;
-    figure.picture([0.0, top], [inner, inner], &studio.picture(&studio.view(query)?));
+    figure.picture([0.0, top], [inner, inner], &studio.picture(&studio.view(query)?))?;
     figure.label([inner / 2.0, top + inner + 12.0], Anchor::Middle, wide, studio.class(query));
     for (place, &image) in near.iter().enumerate() {
         let left = 24.0 + (place + 1) as f64 * wide;
         let view = studio.look.views(train, &[image])?;
-        figure.picture([left, top], [inner, inner], &studio.picture(&view));
+        figure.picture([left, top], [inner, inner], &studio.picture(&view))?;
         let (class, right) = (train.label(image), studio.test.label(query));
         let colour = if class == right { "black" } else { "#b34700" };
         let name = &studio.names[studio.outputs[class]];

@@ -7,8 +7,8 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
 use super::super::Inspector;
-use super::{Heat, Seen, logit, numbers};
-use crate::batch::batch;
+use super::{Heat, Seen, logit};
+use crate::batch::{batch, values};
 
 /// Computes the positive part of the weighted sum of a layer's maps, and enlarges it to the input's pixels. The maps are
 /// those before the layer's pooling, if it ends in one. `model` is on a device with gradients.
@@ -19,14 +19,8 @@ pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen, layer: Option
     // Each tower's maps become the beginning of the graph.
     let mut towers: Vec<Tensor<4>> = Vec::new();
     let input = batch(seen.view.to_vec(), [1, channels, side], &device);
-    let mut seen_stages = 0;
-    let logits = model.forward_observed(input, Mode::Evaluation, &mut |name, _, _, maps| {
-        if name != layer.name {
-            return maps;
-        }
-        // Each tower goes through the layer's stages in order, and at last through the layer's end.
-        seen_stages += 1;
-        if (seen_stages - 1) % (layer.stages + 1) != layer.before {
+    let logits = model.forward_observed(input, Mode::Evaluation, &mut |place, maps| {
+        if (place.layer, place.passed) != (layer.name.as_str(), layer.passed) {
             return maps;
         }
         let maps = maps.detach().require_grad();
@@ -49,15 +43,14 @@ pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen, layer: Option
     let options = InterpolateOptions::new(InterpolateMode::Bilinear)
         .with_align_corners(false)
         .with_output_size([side, side]);
-    let pixels = numbers(interpolate(sum.clone(), options));
-    Ok(Heat { map: numbers(sum).chunks_exact(small).map(<[f32]>::to_vec).collect(), pixels })
+    let pixels = values(interpolate(sum.clone(), options));
+    Ok(Heat { map: values(sum).chunks_exact(small).map(<[f32]>::to_vec).collect(), pixels })
 }
 
-/// A layer with the number of its stages, and the one before which its maps are taken: past the last for the layer's output.
+/// A layer, and the number of its stages after which its maps are taken.
 struct Layer {
     name: String,
-    stages: usize,
-    before: usize,
+    passed: usize,
 }
 
 /// Returns the convolutional layer of this name, or the last one.
@@ -75,8 +68,7 @@ fn layer_of(network: &Network, name: Option<&str>) -> Result<Layer> {
             if names.is_empty() { "none".to_owned() } else { names.join(", ") }
         );
     };
-    let pools = |stage: &&Stage| matches!(stage, Stage::MaxPool(_) | Stage::AvgPool(_));
-    let stages = layer.stages.len();
-    let before = if layer.stages.last().filter(pools).is_some() { stages - 1 } else { stages };
-    Ok(Layer { name: layer.name.clone(), stages, before })
+    let pooled =
+        layer.stages.last().is_some_and(|stage| matches!(stage, Stage::MaxPool(_) | Stage::AvgPool(_)));
+    Ok(Layer { name: layer.name.clone(), passed: layer.stages.len() - usize::from(pooled) })
 }

@@ -4,8 +4,8 @@ use alexnet_model::{AlexNet, Mode};
 use anyhow::{Context, Result};
 
 use super::super::Inspector;
-use super::{Heat, Seen, logit, numbers};
-use crate::batch::batch;
+use super::{Heat, Seen, logit};
+use crate::batch::{batch, values};
 
 /// Computes the largest magnitude of the gradient over the channels. `model` is on a device with gradients.
 pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen) -> Result<Heat> {
@@ -15,7 +15,7 @@ pub(crate) fn heat(look: &Inspector, model: &AlexNet, seen: &Seen) -> Result<Hea
     let logits = model.forward(input.clone(), Mode::Evaluation);
     let gradients = logit(logits, seen.class).backward();
     let gradient = input.grad(&gradients).context("the network's answer does not depend on its input")?;
-    let gradient = numbers(gradient);
+    let gradient = values(gradient);
     let pixels: Vec<f32> = (0..side * side)
         .map(|at| (0..channels).map(|c| gradient[c * side * side + at].abs()).fold(0.0, f32::max))
         .collect();
