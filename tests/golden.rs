@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::path::Path;
 
 use alexnet_model::{AlexNet, Mode, Network, NetworkError};
 use alexnet_ops::{AlphaConvention, Lrn, lrn};
@@ -9,7 +8,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 
-use crate::support::{devices, parameter_name, tolerance};
+use crate::support::{devices, parameter_name, repository, tolerance};
 
 #[derive(Deserialize)]
 struct TwoTowers {
@@ -46,7 +45,7 @@ struct ResponseCase {
 }
 
 fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> T {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = repository(&format!("tests/golden/{name}"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -169,7 +168,7 @@ fn weights_saved_by_pytorch_give_its_logits() {
     let golden: TwoTowers = golden("two_towers.json");
     let config: Network = toml::from_str(include_str!("golden/two_towers.toml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let files = repository("tests/golden");
     for (name, device) in devices() {
         let safe = folder.path().join("two_towers.safetensors");
         for file in [files.join("two_towers.pth"), files.join("two_towers-legacy.pth"), safe.clone()] {
@@ -197,8 +196,7 @@ fn damaged_pickles_are_errors() {
         Weights::read(&path).and_then(|weights| weights.network(&config, &device)).map(drop)
     };
     for file in ["two_towers.pth", "two_towers-legacy.pth"] {
-        let whole =
-            std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)).unwrap();
+        let whole = std::fs::read(repository(&format!("tests/golden/{file}"))).unwrap();
         assert!(read(&whole).is_ok());
         for length in (0..whole.len()).step_by(61) {
             assert!(read(&whole[..length]).is_err(), "{file}: {length} bytes");

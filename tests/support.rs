@@ -132,18 +132,18 @@ pub(crate) fn tiny_scale(folder: &Path) -> PathBuf {
         "#,
     )
     .unwrap();
-    let mini =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/scales/mini.toml"))
-            .unwrap();
+    let mini = std::fs::read_to_string(repository("experiments/scales/mini.toml")).unwrap();
     let scale = mini.replace("\"fashion-mnist-mini\"", &format!("{:?}", manifest.to_str().unwrap()));
     let path = folder.join("tiny.toml");
     std::fs::write(&path, scale).unwrap();
     path
 }
 
-/// A path that counts from the repository's root.
-pub(crate) fn repository(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+/// A path that counts from the repository's root. Tests may run on a machine that has another copy than the one they were built
+/// in.
+pub(crate) fn repository(path: &str) -> PathBuf {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(root).join(path)
 }
 
 /// Compares a text with a committed file, whose path counts from the repository's root. With `ALEXNET_BURN_WRITE` set, it is

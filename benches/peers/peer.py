@@ -11,6 +11,7 @@ import numpy
 import torch
 
 from networks import build
+from rows import PEERS
 
 
 def seconds_of(step, samples, device):
@@ -26,7 +27,17 @@ def seconds_of(step, samples, device):
     return taken[warm:]
 
 
-def training(name, batch, samples, channels_last, device):
+def products(peer, device):
+    """The precision of products: f32 weights and bf16 products for `torch-bf16`, otherwise that of the tensors."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=peer == "torch-bf16")
+
+
+def compiled(peer, network):
+    return torch.compile(network) if peer == "torch-compile" else network
+
+
+def training(name, batch, samples, peer, device):
+    channels_last = peer == "torch-channels-last"
     network, shape, classes = build(name)
     network.train().to(device)
     images = torch.randn(batch, *shape, device=device) * 60
@@ -35,24 +46,29 @@ def training(name, batch, samples, channels_last, device):
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-4, momentum=0.9, weight_decay=5e-4)
     loss = torch.nn.CrossEntropyLoss()
+    forward = compiled(peer, network)
 
     def step():
         optimizer.zero_grad()
-        loss(network(images), targets).backward()
+        with products(peer, device):
+            error = loss(forward(images), targets)
+        error.backward()
         optimizer.step()
 
     return seconds_of(step, samples, device)
 
 
-def inference(name, batch, samples, channels_last, device):
+def inference(name, batch, samples, peer, device):
+    channels_last = peer == "torch-channels-last"
     network, shape, _ = build(name)
     network.eval().to(device)
     images = torch.randn(batch, *shape, device=device) * 60
     if channels_last:
         network, images = network.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    with torch.inference_mode():
+    forward = compiled(peer, network)
+    with torch.inference_mode(), products(peer, device):
         # Logits are read back, as ours are.
-        return seconds_of(lambda: network(images).cpu(), samples, device)
+        return seconds_of(lambda: forward(images).cpu(), samples, device)
 
 
 def onnx_inference(name, batch, samples, threads):
@@ -79,7 +95,7 @@ def matmul_gflops(device):
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("network")
-    arguments.add_argument("--peer", choices=["torch", "torch-channels-last", "torch-tf32", "onnx"], default="torch")
+    arguments.add_argument("--peer", choices=PEERS, default="torch")
     arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments.add_argument("--batch", type=int, default=128)
     arguments.add_argument("--threads", type=int, default=2)
@@ -88,16 +104,15 @@ def main():
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
-    last = given.peer == "torch-channels-last"
-    if given.peer == "torch-tf32":
+    if given.peer in ("torch-tf32", "torch-compile"):
         # All that PyTorch can do for such a network in f32: matrix units everywhere, the fastest algorithm found by trial.
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     if given.peer == "onnx":
         taken = onnx_inference(given.network, given.batch, given.samples, given.threads)
     elif given.infer:
-        taken = inference(given.network, given.batch, given.samples, last, given.device)
+        taken = inference(given.network, given.batch, given.samples, given.peer, given.device)
     else:
-        taken = training(given.network, given.batch, given.samples, last, given.device)
+        taken = training(given.network, given.batch, given.samples, given.peer, given.device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     median = statistics.median(taken)
     print(json.dumps({

@@ -28,7 +28,7 @@ class Row:
 
 # Forms of this project's operations: values of `--ops`.
 FORMS = ["direct", "composed"]
-PEERS = ["torch", "torch-channels-last", "torch-tf32", "onnx"]
+PEERS = ["torch", "torch-channels-last", "torch-tf32", "torch-bf16", "torch-compile", "onnx"]
 ONE_IMAGE = ["--infer", "--batch", "1"]
 COMPARISONS = [
     Row("train-2012", "alexnet-2012", ["--train"], ["torch", "torch-channels-last", "direct", "composed"], 2.9),

@@ -8,6 +8,7 @@ use alexnet_study::resized;
 use alexnet_train::{Data, Run, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
+use crate::cache::user_cache;
 use crate::output::note;
 use crate::program::program;
 
@@ -172,9 +173,7 @@ pub(crate) fn fetched() -> PathBuf {
     if let Some(folder) = std::env::var_os("ALEXNET_BURN_DATA") {
         return folder.into();
     }
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(std::env::home_dir()?.join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("alexnet-burn")
+    user_cache().join("alexnet-burn")
 }
 
 /// Returns the manifest of the data set whose files a data set consists of.

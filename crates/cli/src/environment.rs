@@ -30,10 +30,11 @@ pub(crate) fn environment(
         operations,
         workers,
         upload,
+        warms_up: machine.tunes_kernels(),
         dashboard,
         code_version: program().version.clone(),
         stop,
-        observer: Arc::new(Lines { clock: None, dashboard, log: None }),
+        observer: Arc::new(Lines::new(None, dashboard, None)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod batch;
+mod cache;
 mod classes;
 mod commands;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod data_sets;
 mod drawings;
 mod environment;
 mod first_layer;
+mod gpu_kernels;
 mod interrupted;
 mod loaded;
 mod machine;

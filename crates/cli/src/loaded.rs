@@ -15,6 +15,7 @@ use burn::tensor::Device;
 use sha2::{Digest, Sha256};
 
 use crate::args::Origin;
+use crate::cache::user_cache;
 use crate::classes::outputs;
 use crate::commands::fetch;
 use crate::data_sets::fetched;
@@ -296,13 +297,9 @@ pub(crate) fn find(name: &Path) -> Result<PathBuf> {
     }
     let (url, hash) = TORCHVISION;
     let file = url.rsplit('/').next().unwrap_or(url);
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let home = std::env::home_dir();
-    let cache = variable("XDG_CACHE_HOME").or_else(|| Some(home?.join(".cache")));
-    let torch = variable("TORCH_HOME").or_else(|| Some(cache?.join("torch")));
+    let torch = std::env::var_os("TORCH_HOME").map_or_else(|| user_cache().join("torch"), PathBuf::from);
     let ours = fetched().join("weights");
-    let checkpoints = torch.map(|torch| torch.join("hub/checkpoints"));
-    let mut found = checkpoints.into_iter().chain([ours.clone()]).map(|folder| folder.join(file));
+    let mut found = [torch.join("hub/checkpoints"), ours.clone()].map(|folder| folder.join(file)).into_iter();
     if let Some(path) = found.find(|path| path.is_file()) {
         let sum = file_sha256(&path)?;
         if !sum.starts_with(hash) {

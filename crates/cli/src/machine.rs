@@ -1,13 +1,15 @@
 use alexnet_model::{Network, Stage};
-use alexnet_ops::{Backend, fits, fits_memory};
+use alexnet_ops::{Backend, Tuning, fits, fits_memory};
 use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::args::MachineArgs;
+use crate::gpu_kernels;
 
 /// Returns the chosen backend, or the first of this build.
 pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
     let none = || anyhow!("this build has no backend; build with `--features flex`");
+    gpu_kernels::keep(Tuning::default());
     match chosen {
         Some(backend) => Ok(backend),
         None => Backend::in_this_build().first().copied().ok_or_else(none),
@@ -30,11 +32,13 @@ fn longest_lrn(network: &Network) -> Option<(&str, usize)> {
 /// The hardware for training: one backend, or several devices.
 pub(crate) struct Machine {
     backends: Vec<Backend>,
+    tuning: Tuning,
     pub(crate) placement: Placement,
 }
 
 impl Machine {
     pub(crate) fn of(args: &MachineArgs) -> Result<Self> {
+        gpu_kernels::keep(args.tune);
         let backends = match args.devices.as_slice() {
             [] => vec![backend(args.one.backend)?],
             several => several.to_vec(),
@@ -58,7 +62,7 @@ impl Machine {
                 Placement::DataParallel(devices, Reduction::AllReduce)
             }
         };
-        Ok(Self { backends, placement })
+        Ok(Self { backends, tuning: args.tune, placement })
     }
 
     pub(crate) fn names(&self) -> String {
@@ -73,15 +77,14 @@ impl Machine {
         matches!(self.backends.as_slice(), [backend] if backend.is_processor())
     }
 
-    /// Returns a note about the wait for the first step.
-    pub(crate) fn note(&self) -> Option<&'static str> {
-        let tunes = self.backends.iter().any(Backend::tunes_kernels);
-        tunes.then_some("Burn tries out the GPU's kernels first; the first steps may take minutes, and so does Ctrl-C there")
+    /// Returns whether kernels are tried out before the first step.
+    pub(crate) fn tunes_kernels(&self) -> bool {
+        self.backends.iter().any(Backend::tunes_kernels)
     }
 
     /// Returns the arguments that give another process the same machine.
     pub(crate) fn arguments(&self) -> Vec<String> {
-        match &self.placement {
+        let mut arguments = match &self.placement {
             Placement::Towers(_) if self.backends.len() == 1 => vec!["--backend".to_owned(), self.names()],
             Placement::Towers(_) => vec!["--devices".to_owned(), self.names()],
             Placement::DataParallel(_, reduction) => {
@@ -91,7 +94,11 @@ impl Machine {
                 };
                 vec!["--devices".to_owned(), self.names(), how.to_owned()]
             }
+        };
+        if self.tuning != Tuning::default() {
+            arguments.extend(["--tune".to_owned(), self.tuning.to_string()]);
         }
+        arguments
     }
 
     /// Checks before the first step that the memory that training and testing need at least is available.

@@ -2,23 +2,29 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alexnet_study::{Clock, proportion_interval};
 use alexnet_train::{EpochRow, EvaluationResult, Observer, spoken};
 
+use crate::gpu_kernels::Trial;
 use crate::output::{note, print};
 
 /// Reports the events of runs as plain lines with the time left. If there is a dashboard, which shows epochs
 /// itself, it reports only notes. It also writes everything to the log, if there is one.
 pub(crate) struct Lines {
-    pub(crate) clock: Option<Arc<Clock>>,
-    pub(crate) dashboard: bool,
-    pub(crate) log: Option<File>,
+    clock: Option<Arc<Clock>>,
+    dashboard: bool,
+    log: Option<File>,
+    trial: Mutex<Option<Trial>>,
 }
 
 impl Lines {
+    pub(crate) fn new(clock: Option<Arc<Clock>>, dashboard: bool, log: Option<File>) -> Self {
+        Self { clock, dashboard, log, trial: Mutex::default() }
+    }
+
     fn keep(&self, line: &str) {
         if let Some(mut log) = self.log.as_ref() {
             let _ = writeln!(log, "{line}"); // a lost log line is harmless
@@ -29,6 +35,14 @@ impl Lines {
 impl Observer for Lines {
     fn progress(&self, label: &str, done: f64) -> Option<Duration> {
         self.clock.as_ref()?.update(label, done)
+    }
+
+    fn warming_up(&self, what: &str, done: f64) {
+        let mut trial = self.trial.lock().unwrap_or_else(PoisonError::into_inner);
+        match done < 1.0 {
+            true => trial.get_or_insert_with(Trial::begin).shows(what, done),
+            false => *trial = None,
+        }
     }
 
     fn epoch(&self, label: &str, rows: &[EpochRow]) {

@@ -108,6 +108,16 @@ impl Backend {
         compiled.map(|&(kind, _, _)| Backend { kind, index: 0 }).collect()
     }
 
+    /// Returns the names of all backends that the project supports, also as cargo features.
+    pub fn names() -> Vec<&'static str> {
+        KINDS.iter().map(|(_, name, _)| *name).collect()
+    }
+
+    /// Returns the names of this backend's GPUs in the order of their numbers. Opens them.
+    pub fn devices(&self) -> Vec<String> {
+        self.gpus().iter().map(|device| name_of(device)).collect()
+    }
+
     /// Returns the backend's name, without the device's index.
     pub fn name(&self) -> &'static str {
         KINDS[KINDS.iter().position(|(kind, _, _)| *kind == self.kind).unwrap_or_default()].1
@@ -124,9 +134,9 @@ impl Backend {
         matches!(self.kind, Kind::Flex | Kind::NdArray)
     }
 
-    /// Returns whether Burn tunes kernels for every new shape. Tuning takes minutes in each process.
+    /// Returns whether Burn tries out kernels for every new shape.
     pub fn tunes_kernels(&self) -> bool {
-        matches!(self.kind, Kind::Cuda | Kind::Rocm)
+        cfg!(feature = "autotune") && !self.is_processor()
     }
 
     /// Returns the device, without automatic differentiation.
@@ -144,14 +154,11 @@ impl Backend {
             #[cfg(feature = "wgpu")]
             Kind::Wgpu if self.index == 0 => wgpu_adapter().map(|(device, _)| device),
             #[cfg(feature = "wgpu")]
-            Kind::Wgpu => self.listed(
-                burn::tensor::DeviceType::Wgpu,
-                "set CUBECL_WGPU_DEFAULT_DEVICE to choose an adapter",
-            ),
+            Kind::Wgpu => self.listed("set CUBECL_WGPU_DEFAULT_DEVICE to choose an adapter"),
             #[cfg(feature = "cuda")]
-            Kind::Cuda => self.listed(burn::tensor::DeviceType::Cuda, "check that `nvidia-smi` lists it"),
+            Kind::Cuda => self.listed("check that `nvidia-smi` lists it"),
             #[cfg(feature = "rocm")]
-            Kind::Rocm => self.listed(burn::tensor::DeviceType::Rocm, "check that `rocminfo` lists it"),
+            Kind::Rocm => self.listed("check that `rocminfo` lists it"),
             #[allow(unreachable_patterns)] // reachable unless every feature is on
             _ => Err(BackendError::NotInThisBuild { name: self.name() }),
         }
@@ -172,8 +179,8 @@ impl Backend {
 
     /// GPU devices are created lazily and panic at first use, so list the existing ones before using one.
     #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
-    fn listed(&self, kind: burn::tensor::DeviceType, advice: &'static str) -> Result<Device, BackendError> {
-        let mut devices = Device::enumerate(kind).into_vec();
+    fn listed(&self, advice: &'static str) -> Result<Device, BackendError> {
+        let mut devices = self.gpus();
         if self.index < devices.len() {
             return Ok(devices.swap_remove(self.index));
         }
@@ -184,6 +191,35 @@ impl Backend {
             advice,
         })
     }
+}
+
+impl Backend {
+    /// Returns the GPUs of this kind.
+    fn gpus(&self) -> Vec<Device> {
+        match self.kind {
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu => {
+                // The first has its limits read, which is possible only when it is opened.
+                let _ = wgpu_adapter();
+                Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
+            }
+            #[cfg(feature = "cuda")]
+            Kind::Cuda => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),
+            #[cfg(feature = "rocm")]
+            Kind::Rocm => Device::enumerate(burn::tensor::DeviceType::Rocm).into_vec(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn name_of(device: &Device) -> String {
+    device.identity().map_or_else(|| format!("{device:?}"), |identity| identity.name)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn name_of(device: &Device) -> String {
+    format!("{device:?}")
 }
 
 impl fmt::Display for Backend {

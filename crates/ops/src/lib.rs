@@ -17,6 +17,7 @@
 //! - [`SimdLevel`]: the instruction set that kernels run with
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
+//! - [`count_launches`]: the kernels that a GPU backend launches; [`KeptKernels`]: those it keeps
 //! - [`Backend`]: the backends of this build, and the device that `--backend` selects
 
 mod activation;
@@ -29,6 +30,7 @@ mod cross_entropy;
 mod dropout;
 #[cfg(feature = "flex")]
 mod flex;
+mod gpu;
 mod implementation;
 mod key;
 mod level;
@@ -54,6 +56,7 @@ pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use dropout::DropoutMask;
+pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};
 pub use implementation::Implementation;
 pub use key::Key;
 pub use level::{SimdError, SimdLevel};
@@ -61,7 +64,7 @@ pub use linear::linear;
 pub use local::locally_connected2d;
 pub use lrn::lrn;
 pub use lrn_pool::lrn_max_pool2d;
-pub use memory::{keep_memory, release_memory};
+pub use memory::{keep_memory, machine_memory, release_memory};
 pub use pool::{avg_pool2d, max_pool2d};
 pub use sgd::sgd_step;
 pub use spatial_lrn::spatial_lrn;

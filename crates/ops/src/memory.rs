@@ -33,7 +33,7 @@ pub fn release_memory() {
 
 /// Returns the bytes of memory and swap that this process may use, if Linux reports them. The limit is the
 /// machine's or the control group's.
-pub(crate) fn machine_memory() -> Option<u64> {
+pub fn machine_memory() -> Option<u64> {
     let table = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes = |key: &str| -> Option<u64> {
         let line = table.lines().find_map(|line| line.strip_prefix(key))?;

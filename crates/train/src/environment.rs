@@ -49,6 +49,8 @@ pub struct Environment {
     pub workers: usize,
     /// The form in which training images are uploaded to the device.
     pub upload: Upload,
+    /// Whether to try out the devices' kernels before the first step.
+    pub warms_up: bool,
     /// Whether to show burn-train's dashboard.
     pub dashboard: bool,
     /// The version of this code.
@@ -81,6 +83,7 @@ impl Environment {
             operations: Implementation::Fast,
             workers: 1,
             upload: Upload::Floats,
+            warms_up: false,
             dashboard: false,
             code_version: env!("CARGO_PKG_VERSION").to_owned(),
             stop: Arc::default(),

@@ -141,6 +141,9 @@ pub enum TrainError {
     /// A test of final weights was asked to stop.
     #[error("interrupted in testing, of which nothing is kept; the same command tests again")]
     InterruptedTest,
+    /// The trying out of kernels was asked to stop.
+    #[error("interrupted before the first step; the same command begins again")]
+    InterruptedWarmUp,
     /// Burn restores an optimizer on the first GPU backend of the build, if there is one, whatever the run's
     /// backend is.
     #[error(
@@ -174,7 +177,10 @@ pub enum TrainError {
 impl TrainError {
     /// Returns whether the error is a requested stop. The same command then resumes the run.
     pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted { .. } | Self::InterruptedTest | Self::Killed)
+        matches!(
+            self,
+            Self::Interrupted { .. } | Self::InterruptedTest | Self::InterruptedWarmUp | Self::Killed
+        )
     }
 
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -30,6 +30,7 @@ mod smoothed;
 mod training_loop;
 mod unexpected;
 mod update;
+mod warm_up;
 
 pub use classifier::Classifier;
 pub use config::{DataConfig, Evaluation, FinalWeights, Initial, Recipe, RunConfig, TrainingError};
@@ -52,6 +53,7 @@ pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::{Score, averaged_softmax};
 pub use unexpected::{Unexpected, catch, keep_panics};
 pub use update::{Elapsed, PaperSgd, optimizer};
+pub use warm_up::WarmUp;
 
 // `derive(RecordState)` outside Burn expands to these names at the crate root.
 #[allow(unused_imports)]

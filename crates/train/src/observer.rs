@@ -11,6 +11,8 @@ pub trait Observer: Send + Sync {
     fn progress(&self, _label: &str, _done: f64) -> Option<Duration> {
         None
     }
+    /// Reports that GPU kernels are tried out for `what` and the fraction that is done; at the end an empty text and 1.
+    fn warming_up(&self, _what: &str, _done: f64) {}
     /// Reports an epoch's rows, after its checkpoint is written.
     fn epoch(&self, label: &str, rows: &[EpochRow]);
     /// Reports a note of one line.

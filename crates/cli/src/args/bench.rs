@@ -5,7 +5,7 @@ use alexnet_ops::Implementation;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::data::DataArgs;
-use super::groups::{BackendArgs, FormatArgs};
+use super::groups::{BackendArgs, FormatArgs, MachineArgs};
 use super::values::{at_least_one, bits, operations, upload};
 
 #[derive(Debug, Subcommand)]
@@ -89,6 +89,18 @@ pub(crate) struct BenchDataArgs {
     pub(crate) machine: BackendArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = "Example: experiments tune alexnet-2012 --backend cuda --tune full")]
+pub(crate) struct TuneArgs {
+    /// Network: name of a preset (see `list`) or path of a TOML file
+    pub(crate) preset: String,
+    /// Batch size
+    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
+    pub(crate) batch: usize,
+    #[command(flatten)]
+    pub(crate) machine: MachineArgs,
+}
+
 /// The view that `bench data` takes of each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BenchView {
@@ -152,6 +164,9 @@ pub(crate) struct BenchArgs {
     /// Measure the forward pass in evaluation mode
     #[arg(long)]
     pub(crate) infer: bool,
+    /// Leave out the single layers
+    #[arg(long)]
+    pub(crate) whole: bool,
     #[command(flatten)]
     pub(crate) output: FormatArgs,
 }

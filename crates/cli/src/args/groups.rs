@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use alexnet_data::Upload;
-use alexnet_ops::{Backend, Implementation};
+use alexnet_ops::{Backend, Implementation, Tuning};
 use alexnet_train::Reduction;
 use clap::Args;
 
-use super::values::{Format, at_least_one, operations, reduction, upload};
+use super::values::{Format, at_least_one, operations, reduction, tuning, upload};
 
 /// The output format.
 #[derive(Debug, Args)]
@@ -48,6 +48,11 @@ pub(crate) struct BackendArgs {
 pub(crate) struct MachineArgs {
     #[command(flatten)]
     pub(crate) one: BackendArgs,
+    /// How thoroughly GPU kernels are tried out: minimal, balanced or full
+    ///
+    /// The choices are kept for the next process, see `tune`.
+    #[arg(long, value_name = "LEVEL", value_parser = tuning(), hide_possible_values = true, default_value = "minimal")]
+    pub(crate) tune: Tuning,
     /// Devices of the towers, one per tower, e.g. cuda:0,cuda:1
     ///
     /// Backends may differ, as in `flex,ndarray`. Only images and the activations that towers exchange are

@@ -20,11 +20,13 @@ pub(crate) use analyze::{
     KernelsArgs, LocalizeArgs, LookArgs, MapsArgs, NearestArgs, OcclusionArgs, PredictionsArgs,
 };
 pub(crate) use audit::AuditArgs;
-pub(crate) use bench::{BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView};
+pub(crate) use bench::{
+    BenchArgs, BenchCodesArgs, BenchCommand, BenchDataArgs, BenchNearestArgs, BenchView, TuneArgs,
+};
 pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use figures::FiguresArgs;
-pub(crate) use groups::{ExecutionArgs, MachineArgs, Origin, OwnArgs, SetArgs};
+pub(crate) use groups::{ExecutionArgs, FormatArgs, MachineArgs, Origin, OwnArgs, SetArgs};
 pub(crate) use run::{EvaluateArgs, FindRateArgs, LabelArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};
@@ -98,6 +100,16 @@ pub(crate) enum Command {
     Figures(FiguresArgs),
     /// Measure training or inference speed, layer by layer, with synthetic images
     Bench(BenchArgs),
+    /// Try out the GPU kernels of a network, once for all later processes
+    ///
+    /// Each command that trains on a GPU does so before its first step. What was chosen is kept in a folder, which can be copied
+    /// to machines of the same kind.
+    Tune(TuneArgs),
+    /// Show what this build and this machine can do, and how to get the rest
+    Doctor {
+        #[command(flatten)]
+        output: FormatArgs,
+    },
     /// Print a shell completion script
     Completions {
         /// Shell

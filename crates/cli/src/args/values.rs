@@ -1,7 +1,7 @@
 //! Values that several options take, and their parsers.
 
 use alexnet_data::{Encoding, Upload, Views};
-use alexnet_ops::Implementation;
+use alexnet_ops::{Implementation, Tuning};
 use alexnet_train::Reduction;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -53,6 +53,10 @@ pub(crate) fn upload() -> impl TypedValueParser<Value = Upload> {
 
 pub(crate) fn reduction() -> impl TypedValueParser<Value = Reduction> {
     either([("first", Reduction::First), ("ddp", Reduction::AllReduce)])
+}
+
+pub(crate) fn tuning() -> impl TypedValueParser<Value = Tuning> {
+    either([("minimal", Tuning::Minimal), ("balanced", Tuning::Balanced), ("full", Tuning::Full)])
 }
 
 pub(crate) fn views() -> impl TypedValueParser<Value = Views> {

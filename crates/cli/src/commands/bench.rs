@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network, Preset};
-use alexnet_ops::{Backend, Implementation, Key, fits};
+use alexnet_ops::{Backend, Implementation, Key, LaunchCount, count_launches, fits};
 use alexnet_train::{Classifier, Elapsed, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -35,7 +35,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or_default());
     pool.use_current_thread().build_global()?;
     let (batch, samples) = (args.batch, args.samples);
-    let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, samples };
+    let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, whole: args.whole, samples };
     let measurement = measure(&network, plan)?;
     match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&measurement)?),
@@ -52,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) batch: usize,
     /// Whether to measure training steps; otherwise inference.
     pub(crate) train: bool,
+    /// Whether to leave out the single layers.
+    pub(crate) whole: bool,
     /// The number of timed steps.
     pub(crate) samples: usize,
 }
@@ -67,6 +69,8 @@ pub(crate) struct Measurement {
     threads: usize,
     /// The rate of the median step.
     images_per_second: f64,
+    /// The step before those that are timed: memory is allocated, and a GPU's kernels are compiled and tried out.
+    first_step_seconds: f64,
     seconds_per_step: Steps,
     /// The peak resident set size of the process; not known on every system.
     peak_rss_bytes: Option<u64>,
@@ -75,6 +79,12 @@ pub(crate) struct Measurement {
     /// The rate of the whole network, with two operations per multiply-add of convolutions and fully
     /// connected layers. The gradient of the image is not computed.
     gflops: f64,
+    /// The number of kernels that a step launches on a GPU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launches_per_step: Option<usize>,
+    /// The same by kernel, the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kernels: Vec<LaunchCount>,
     layers: Vec<Layer>,
 }
 
@@ -99,7 +109,7 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
     let Plan { backend, batch, train, .. } = plan;
     let trace = network.trace()?;
     let device = backend.device()?;
-    let steps = if train {
+    let Timed { first, seconds: steps, kernels } = if train {
         training(network, plan, &device.clone().autodiff())?
     } else {
         inference(network, plan, &device)?
@@ -115,11 +125,15 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
         batch,
         threads: rayon::current_num_threads(),
         images_per_second: batch as f64 / median,
+        first_step_seconds: first,
         seconds_per_step: Steps { median, samples: steps },
         peak_rss_bytes,
         matmul_gflops: matmul_rate(&device)?,
         gflops: (batch * flop) as f64 / median / 1e9,
-        layers: layers(network, &trace.layers, plan)?,
+        launches_per_step: (!backend.is_processor())
+            .then(|| kernels.iter().map(|count| count.launches).sum()),
+        kernels,
+        layers: if plan.whole { Vec::new() } else { layers(network, &trace.layers, plan)? },
     })
 }
 
@@ -148,9 +162,19 @@ fn keys(step: usize, batch: usize) -> Vec<Key> {
     (0..batch).map(|sample| Key::new([0, step as u64, sample as u64, 0])).collect()
 }
 
-/// Returns the seconds of each of `samples` calls, after one that is not counted.
+/// The times of a step.
+struct Timed {
+    /// The seconds of the first call.
+    first: f64,
+    /// The seconds of each call after it.
+    seconds: Vec<f64>,
+    /// The kernels that one more call launches.
+    kernels: Vec<LaunchCount>,
+}
+
+/// Returns the seconds of `samples` calls, after one that is not counted and stands first.
 fn timed(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result<Vec<f64>> {
-    let mut seconds = Vec::with_capacity(samples);
+    let mut seconds = Vec::with_capacity(samples + 1);
     for index in 0..=samples {
         if crate::STOP.load(Ordering::SeqCst) {
             return Err(Interrupted("interrupted; nothing was measured".to_owned()).into());
@@ -160,7 +184,24 @@ fn timed(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result
         device.sync().map_err(|error| anyhow::anyhow!("{error:?}")).context("the device failed")?;
         seconds.push(begun.elapsed().as_secs_f64());
     }
-    Ok(seconds.split_off(1))
+    Ok(seconds)
+}
+
+/// Returns the median of the seconds of `samples` calls, after one that is not counted.
+fn median_of(samples: usize, device: &Device, step: impl FnMut(usize)) -> Result<f64> {
+    Ok(median(&timed(samples, device, step)?[1..]))
+}
+
+/// Times `samples` calls after the first, and counts the kernels of one more.
+fn timed_and_counted(samples: usize, device: &Device, mut step: impl FnMut(usize)) -> Result<Timed> {
+    let mut seconds = timed(samples, device, &mut step)?;
+    let (waited, kernels) = count_launches(|| {
+        step(samples + 1);
+        device.sync()
+    });
+    waited.map_err(|error| anyhow::anyhow!("{error:?}")).context("the device failed")?;
+    let first = seconds.remove(0);
+    Ok(Timed { first, seconds, kernels })
 }
 
 fn median(samples: &[f64]) -> f64 {
@@ -171,7 +212,7 @@ fn median(samples: &[f64]) -> f64 {
 }
 
 /// Measures whole steps as in a run: forward, backward and update.
-fn training(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> {
+fn training(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
     let Plan { ops: operations, batch, samples, .. } = plan;
     // The constants do not affect the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
@@ -179,7 +220,7 @@ fn training(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> 
     let mut model = Some(Classifier::new(network, 0, device)?.with_operations(operations));
     let images = images(network, batch, &device.clone().inner());
     let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();
-    timed(samples, device, |step| {
+    timed_and_counted(samples, device, |step| {
         let images = Tensor::from_inner(images.clone());
         let batch = Batch { images, targets: targets.clone(), keys: keys(step, batch) };
         model = model.take().map(|model| {
@@ -189,19 +230,19 @@ fn training(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> 
     })
 }
 
-fn inference(network: &Network, plan: Plan, device: &Device) -> Result<Vec<f64>> {
+fn inference(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
     let Plan { ops: operations, batch, samples, .. } = plan;
     let model = network.init(0, device)?.with_operations(operations);
     let images = images(network, batch, device);
-    timed(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
+    timed_and_counted(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
 }
 
 /// Returns the GFLOP/s of a product of two matrices of 2048 × 2048.
 fn matmul_rate(device: &Device) -> Result<f64> {
     const SIDE: usize = 2048;
     let (left, right) = (random([SIDE, SIDE], 1.0, device), random([SIDE, SIDE], 1.0, device));
-    let seconds = timed(7, device, |_| drop(left.clone().matmul(right.clone())))?;
-    Ok(2.0 * (SIDE as f64).powi(3) / median(&seconds) / 1e9)
+    let seconds = median_of(7, device, |_| drop(left.clone().matmul(right.clone())))?;
+    Ok(2.0 * (SIDE as f64).powi(3) / seconds / 1e9)
 }
 
 /// Measures each layer alone, on inputs of its shape.
@@ -246,10 +287,10 @@ fn layer(
             model.fc_layer(index, units, mode)
         }
     };
-    let forward_seconds = median(&timed(SAMPLES, device, |_| drop(forward()))?);
-    let both =
-        train.then(|| timed(SAMPLES, device, |_| forward().into_iter().for_each(|out| drop(out.backward()))));
-    let backward_seconds = both.transpose()?.map(|seconds| (median(&seconds) - forward_seconds).max(0.0));
+    let forward_seconds = median_of(SAMPLES, device, |_| drop(forward()))?;
+    let both = train
+        .then(|| median_of(SAMPLES, device, |_| forward().into_iter().for_each(|out| drop(out.backward()))));
+    let backward_seconds = both.transpose()?.map(|seconds| (seconds - forward_seconds).max(0.0));
     let seconds = forward_seconds + backward_seconds.unwrap_or(0.0);
     let gflops = (batch * flop(trace, index, train)) as f64 / seconds / 1e9;
     Ok(Layer { name: trace.name.clone(), forward_seconds, backward_seconds, gflops })
@@ -278,8 +319,20 @@ impl Measurement {
             share(self.gflops),
             self.matmul_gflops
         );
+        if self.launches_per_step.is_some() {
+            let _ = writeln!(text, "  {:.1} s for the first step, with its kernels", self.first_step_seconds);
+        }
+        if let Some(launches) = self.launches_per_step {
+            let most = self.kernels.iter().take(3);
+            let most: Vec<String> =
+                most.map(|count| format!("{} {}", count.launches, count.kernel)).collect();
+            let _ = writeln!(text, "  {launches} kernel launches a step, most of all {}", most.join(", "));
+        }
         if let Some(bytes) = self.peak_rss_bytes {
             let _ = writeln!(text, "  {:.2} GB of memory at most", bytes as f64 / 1e9);
+        }
+        if self.layers.is_empty() {
+            return text;
         }
         let _ = writeln!(
             text,

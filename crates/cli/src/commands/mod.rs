@@ -8,6 +8,7 @@ mod bench_data;
 mod config;
 mod data;
 mod data_show;
+mod doctor;
 mod evaluate;
 mod evaluate_weights;
 pub(crate) mod fetch;
@@ -22,6 +23,7 @@ mod report;
 mod runs;
 mod slurm;
 mod train;
+mod tune;
 mod watch;
 mod weights;
 mod work;
@@ -72,6 +74,8 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Figures(args) => figures::figures(&args, &stop)?,
         Command::Predict(args) => predict::predict(&args, &stop)?,
         Command::Bench(args) => bench::bench(&args)?,
+        Command::Tune(args) => tune::tune(&args, &stop)?,
+        Command::Doctor { output } => doctor::doctor(output.format)?,
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,
         Command::Data(DataCommand::Check(args)) => data::run_check(&args, &stop)?,

@@ -85,10 +85,6 @@ impl Prepared {
     pub(super) fn train(&mut self, jobs: Option<usize>, mixed_versions: bool) -> Result<usize> {
         let jobs = jobs.unwrap_or_else(|| default_jobs(&self.place.machine, &self.study));
         let all = self.study.tasks();
-        if let Some(note) = self.place.machine.note().filter(|_| all.iter().any(|task| self.done(task) < 1.0))
-        {
-            self.place.environment.observer.note(note);
-        }
         // Without a design, there is one look, at all seeds.
         let looks = self.study.design.as_ref().map(|design| design.looks.clone());
         let looks: Vec<usize> =
@@ -112,11 +108,8 @@ impl Prepared {
                 1 => None,
                 _ => Some(work::begin_log(&self.folder, 1)?),
             };
-            self.place.environment.observer = Arc::new(Lines {
-                clock: Some(clock.clone()),
-                dashboard: self.place.environment.dashboard,
-                log,
-            });
+            self.place.environment.observer =
+                Arc::new(Lines::new(Some(clock.clone()), self.place.environment.dashboard, log));
             failed += work::train(&Plan {
                 study: &self.study,
                 tasks,

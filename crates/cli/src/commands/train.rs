@@ -98,8 +98,6 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     let label = format!("{}, seed {}", scale.name, args.seed);
     if !execution.fresh && matches!(run.status()?, RunStatus::Finished(_)) {
         environment.observer.note(&format!("{label}: finished before, not trained again (`--fresh` would)"));
-    } else if let Some(note) = machine.note() {
-        environment.observer.note(note);
     }
     let result = match run.complete(&data, &environment, &label, execution.fresh) {
         Err(error) if error.is_interruption() => return Err(Interrupted(describe_training(&error)).into()),

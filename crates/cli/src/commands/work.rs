@@ -303,6 +303,12 @@ impl Observer for Reporter {
         None
     }
 
+    fn warming_up(&self, what: &str, done: f64) {
+        if done < 1.0 {
+            self.note(&format!("trying out the GPU kernels of {what}"));
+        }
+    }
+
     fn epoch(&self, label: &str, rows: &[EpochRow]) {
         self.note(&epoch_line(label, rows));
     }

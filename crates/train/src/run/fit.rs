@@ -18,6 +18,7 @@ use crate::environment::{Data, Environment};
 use crate::evaluate::evaluation_loader;
 use crate::events::Events;
 use crate::training_loop::TrainingLoop;
+use crate::warm_up::WarmUp;
 
 /// Creates the loader of the training images, with their augmentation.
 pub(crate) fn training_loader(
@@ -69,6 +70,19 @@ impl Run {
             0 => None,
             images => Some(evaluation(data.dataset.train.first(images))?),
         };
+        if environment.warms_up {
+            let size = |images: usize| [images.min(recipe.batch_size), images % recipe.batch_size];
+            let evaluated = [data.dataset.validation.len(), recipe.training_error.images];
+            let warm_up = WarmUp {
+                network: &config.network,
+                placement: &environment.placement,
+                operations: environment.operations,
+                training: size(data.dataset.train.len()).to_vec(),
+                evaluation: evaluated.map(size).concat(),
+            };
+            let observer = &environment.observer;
+            warm_up.run(&environment.stop, &|what, done| observer.warming_up(what, done))?;
+        }
         let model = match start.step {
             0 => self.begin(placement.towers())?,
             _ => Classifier::new_on(&config.network, self.seed, placement.towers())?,
