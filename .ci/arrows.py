@@ -21,7 +21,7 @@ ARROWS = {
     "alexnet-model": {"config", "ops"},
     "alexnet-data": {"ops"},
     "alexnet-analysis": {"ops"},
-    "alexnet-weights": {"config", "data", "model"},
+    "alexnet-weights": {"config", "data", "model", "ops"},
     "alexnet-train": {"analysis", "data", "model", "ops", "weights"},
     "alexnet-study": {"config", "data", "model", "ops", "train"},
     "alexnet-report": {"config", "data", "study", "train"},

@@ -249,3 +249,50 @@ for tower in range(2):
 put("burnpack", "towers.bpk", burnpack(dict(sorted(towers.items()))))
 one = {"conv.0.towers.0.bias": ("BF16", [2], bytes(4))}
 put("burnpack", "metadata.bpk", burnpack(one, metadata={"a": "b"}, scalars={"steps": {"Int": 3}}))
+
+# ONNX: messages of protobuf.
+def varint(number):
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def onnx_tensor(name, shape, raw=True, form="f", kind=1):
+    count = _product(shape)
+    data = struct.pack(f"<{count}{form}", *range(count))
+    dims = b"".join(field(1, extent) for extent in shape)
+    return dims + field(2, kind) + field(9 if raw else 4, data) + field(8, name)
+
+
+def onnx_node(operator, inputs, output, **attributes):
+    made = b"".join(field(1, name) for name in inputs) + field(2, output) + field(4, operator)
+    return made + b"".join(field(5, field(1, name) + field(3, value) + field(20, 2)) for name, value in attributes.items())
+
+
+def onnx_model(nodes, tensors, producer="pytorch", metadata=()):
+    graph = b"".join(field(1, node) for node in nodes) + field(2, "g") + b"".join(field(5, tensor) for tensor in tensors)
+    props = b"".join(field(14, field(1, key) + field(2, value)) for key, value in metadata)
+    return field(1, 8) + field(2, producer) + field(7, graph) + field(8, field(2, 17)) + props
+
+
+GEMM = onnx_node("Gemm", ["f", "g", "gb"], "y", transB=1)
+put("onnx", "gemm.onnx", onnx_model(
+    [onnx_node("Conv", ["x", "k", "kb"], "c", group=1), onnx_node("Flatten", ["c"], "f"), GEMM],
+    [onnx_tensor("k", [2, 1, 3, 3]), onnx_tensor("kb", [2], raw=False), onnx_tensor("g", [3, 2]), onnx_tensor("gb", [3])]))
+put("onnx", "matmul.onnx", onnx_model(
+    [onnx_node("MatMul", ["x", "m"], "mm"), onnx_node("Add", ["mm", "mb"], "y")],
+    [onnx_tensor("m", [2, 3], form="e", kind=10), onnx_tensor("mb", [3], form="d", kind=11)]))
+put("onnx", "caffe2.onnx", onnx_model(
+    [onnx_node("Conv", ["data_0", "conv1_w_0", "conv1_b_0"], "conv1_1"), onnx_node("LRN", ["conv1_1"], "norm1_1", size=5)],
+    [onnx_tensor("conv1_w_0", [2, 3, 1, 1]), onnx_tensor("conv1_b_0", [2])]))
+put("onnx", "ours.onnx", onnx_model(
+    [], [onnx_tensor("conv1.weight", [2, 1, 1, 1]), onnx_tensor("fc6.0.weight", [1, 2]), onnx_tensor("fc6.1.weight", [1, 2])],
+    "alexnet-burn", [("dropout_folded", "yes"), ("entries", "3"), ("network", "name = 1")]))

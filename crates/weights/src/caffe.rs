@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use prost::Message;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
+use crate::protobuf::{MANY, messages};
 use crate::tensors::problem;
 use crate::{Tensor, Weights, WeightsError};
 
@@ -131,28 +131,6 @@ impl Blob {
 /// The fields that are repeated messages: those of a net, of a layer, and of a layer of 2013.
 const MESSAGES: [&[u32]; 3] = [&[2, 100], &[1, 6, 7], &[50]];
 
-/// The largest number of layers and blobs in a net. An empty one takes two bytes in a file and a hundred in memory.
-const MANY: usize = 100_000;
-
-/// Counts these messages up to the point where the bytes are damaged.
-fn messages(mut bytes: &[u8], levels: &[&[u32]]) -> usize {
-    let [fields, inner @ ..] = levels else { return 0 };
-    let mut count = 0;
-    while let Ok((tag, wire)) = decode_key(&mut bytes) {
-        if wire == WireType::LengthDelimited && fields.contains(&tag) {
-            let length = decode_varint(&mut bytes).ok().and_then(|length| usize::try_from(length).ok());
-            let Some((message, rest)) = length.and_then(|length| bytes.split_at_checked(length)) else {
-                break;
-            };
-            count += 1 + messages(message, inner);
-            bytes = rest;
-        } else if skip_field(wire, tag, &mut bytes, DecodeContext::default()).is_err() {
-            break;
-        }
-    }
-    count
-}
-
 /// Reads a `.caffemodel`. Its first layer is converted from blue, green, red to red, green, blue.
 pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let damaged =
@@ -215,7 +193,7 @@ pub(crate) fn mean(path: &Path, bytes: &[u8]) -> Result<Vec<f32>, WeightsError> 
 }
 
 /// Reverses the second extent of `[filters, 3, height, width]`.
-fn reverse_channels(tensor: &mut Tensor) {
+pub(crate) fn reverse_channels(tensor: &mut Tensor) {
     let [_, 3, height, width] = tensor.shape[..] else { return };
     let area = height * width;
     for filter in tensor.values.chunks_exact_mut(3 * area) {

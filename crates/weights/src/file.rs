@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use crate::tensors::problem;
-use crate::{Weights, WeightsError, caffe, foreign, pytorch, record, safetensors};
+use crate::{Weights, WeightsError, caffe, foreign, onnx, pytorch, record, safetensors};
 
 /// The number of first bytes by which a file's format is recognised.
 const START: u64 = 512;
 
 impl Weights {
-    /// Reads a file of PyTorch, safetensors, Caffe or this project. The format is recognised by its contents.
+    /// Reads a file of PyTorch, safetensors, Caffe, ONNX or this project. The format is recognised by its contents.
     ///
     /// A pickle is treated as data: names, shapes and the positions of the numbers. Tensors without floating-point
     /// numbers, such as counters, are left out.
@@ -36,11 +36,12 @@ impl Weights {
             // A zip archive, or a bare pickle.
             [b'P', b'K', ..] | [0x80, ..] => pytorch::read(path),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, whole()?),
+            start if foreign::is_onnx(start) => onnx::read(path, &whole()?),
             start => match (foreign::file(start), start) {
                 (Some(what), _) => Err(problem(path, what)),
                 // The name of a net, or its first layer in either form. Caffe's files have no other beginning.
                 (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &whole()?),
-                (None, _) => Err(problem(path, "neither PyTorch's, safetensors, Caffe's nor this project's")),
+                (None, _) => Err(problem(path, "neither PyTorch's, safetensors, Caffe's, ONNX nor this project's")),
             },
         }?;
         match weights.tensors.is_empty() {

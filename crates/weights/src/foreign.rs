@@ -34,6 +34,12 @@ pub(crate) fn is_tar(start: &[u8]) -> bool {
     start.get(257..262) == Some(b"ustar")
 }
 
+/// Returns whether a file begins as an ONNX model does: with `ir_version`, then one of the fields that name the producer, or the
+/// graph.
+pub(crate) fn is_onnx(start: &[u8]) -> bool {
+    matches!(start, [0x08, 2..=32, 0x12 | 0x1a | 0x22 | 0x32 | 0x3a | 0x42, ..])
+}
+
 /// Returns a description of a file that begins with `start`, if it is known not to hold weights.
 pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     if start.is_empty() {
@@ -54,10 +60,6 @@ pub(crate) fn file(start: &[u8]) -> Option<&'static str> {
     }
     if start.get(4..8) == Some(b"TFL3") {
         return Some("is a TensorFlow Lite model; TensorFlow's files are not read");
-    }
-    // `ir_version`, then one of the fields that name the producer, or the graph.
-    if let [0x08, 2..=32, 0x12 | 0x1a | 0x22 | 0x32 | 0x3a | 0x42, ..] = start {
-        return Some("is an ONNX model; ONNX is not read");
     }
     text(start)
 }
@@ -128,7 +130,6 @@ mod tests {
             (b"\x89HDF\r\n\x1a\n\0", "HDF5"),
             (b"\x93NUMPY\x01\0v\0{'descr'", "NumPy"),
             (b"GGUF\x03\0\0\0", "GGUF"),
-            (b"\x08\x08\x12\x07pytorch", "ONNX"),
             (b"\x08\x01\x12\xa0\x01", "TensorFlow"),
             (b"\x08\x01\x10\x03\x18\x80\x02", "mean image"),
         ] {

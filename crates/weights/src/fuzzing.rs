@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::{Weights, WeightsError, caffe, pytorch, record, safetensors};
+use crate::{Weights, WeightsError, caffe, onnx, pytorch, record, safetensors};
 
 /// A function that reads bytes.
 pub type Reader = fn(&[u8]);
@@ -20,6 +20,7 @@ pub const READERS: &[(&str, Reader)] = &[
     ("safetensors", safetensors),
     ("caffemodel", caffemodel),
     ("burnpack", burnpack),
+    ("onnx", onnx),
 ];
 
 /// Runs the reader of this name on these bytes.
@@ -54,6 +55,10 @@ fn safetensors(bytes: &[u8]) {
 fn caffemodel(bytes: &[u8]) {
     consistent(caffe::read(Path::new("fuzz"), bytes));
     let _ = caffe::mean(Path::new("fuzz"), bytes);
+}
+
+fn onnx(bytes: &[u8]) {
+    consistent(onnx::read(Path::new("fuzz"), bytes));
 }
 
 fn burnpack(bytes: &[u8]) {
@@ -130,7 +135,7 @@ mod tests {
     fn the_corpus_begins_with_files_that_are_read() {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in READERS.iter().flat_map(|(name, _)| corpus(name)) {
-            let whole = [".pth", ".safetensors", ".caffemodel", ".bpk"];
+            let whole = [".pth", ".safetensors", ".caffemodel", ".bpk", ".onnx"];
             if name.starts_with("found-") || !whole.iter().any(|ending| name.ends_with(ending)) {
                 continue;
             }

@@ -2,8 +2,9 @@
 //!
 //! [`load`] reads a file and determines the network, the preparation of images and the classes that go with it.
 //! [`Weights`] holds a file's tensors by name, in any supported format: PyTorch (`.pth`, either format; no code in
-//! it is executed), safetensors, Caffe, and this project's own records. `Weights::network` builds a network from
-//! them, and `Weights::of` takes them from a network. `Names` are the names that libraries give AlexNet's layers.
+//! it is executed), safetensors, Caffe, ONNX, and this project's own records. `Weights::network` builds a network from
+//! them, `Weights::of` takes them from a network, and `Weights::to_onnx` writes a whole network as a graph. `Names` are the
+//! names that libraries give AlexNet's layers.
 //! In files a layer is whole, as in every library: towers are rows of one matrix, a convolution's `[filters,
 //! channels / groups, height, width]`, a fully connected layer's `[units, inputs]`.
 
@@ -21,8 +22,10 @@ mod load;
 mod load_error;
 #[cfg(feature = "network")]
 mod names;
+mod onnx;
 #[cfg(feature = "network")]
 mod preprocessing_source;
+mod protobuf;
 mod pytorch;
 mod record;
 mod safetensors;
@@ -39,6 +42,8 @@ pub use load::{Assumption, Known, Loaded, NETWORK, load, metadata_beside};
 pub use load_error::{LoadError, Unresolved};
 #[cfg(feature = "network")]
 pub use names::Names;
+#[cfg(feature = "network")]
+pub use onnx::OnnxError;
 #[cfg(feature = "network")]
 pub use preprocessing_source::PreprocessingSource;
 pub use tensors::{Checkpoint, Tensor, Weights};

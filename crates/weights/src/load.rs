@@ -12,6 +12,7 @@ use burn::tensor::Device;
 
 use crate::imagenet::imagenet_classes;
 use crate::load_error::{LoadError, Unresolved};
+use crate::onnx::INPUT_SIDE;
 use crate::preprocessing_source::PreprocessingSource;
 use crate::{Names, Weights, WeightsError};
 
@@ -55,6 +56,15 @@ pub struct Known {
 pub enum Assumption {
     /// The network is this preset, whose shapes the tensors have.
     Network(String),
+    /// The input has another size than the preset's.
+    Input {
+        /// The preset.
+        network: String,
+        /// Its size in pixels.
+        preset: usize,
+        /// The file's.
+        file: usize,
+    },
     /// Images are prepared as in the paper.
     Preprocessing {
         /// The number of the network's input channels.
@@ -67,6 +77,9 @@ impl fmt::Display for Assumption {
         match self {
             Self::Network(name) => {
                 write!(f, "does not say which network it is of; taken for `{name}`, whose shapes it has")
+            }
+            Self::Input { network, preset, file } => {
+                write!(f, "takes inputs of {file} pixels, where `{network}` takes {preset}; the file's are taken")
             }
             Self::Preprocessing { channels } => {
                 let less = if *channels == 1 { "with no mean taken off" } else { "less ImageNet's mean" };
@@ -203,6 +216,20 @@ impl Weights {
         }
     }
 
+    /// Returns the network with inputs of the size that a file of a graph states, if the weights fit it as well.
+    fn resized(&self, network: Network, assumptions: &mut Vec<Assumption>) -> Network {
+        let stated = self.metadata.get(INPUT_SIDE).and_then(|side| side.parse().ok());
+        let Some(size) = stated.filter(|size| *size != network.input.size) else { return network };
+        let mut other = network.clone();
+        other.input.size = size;
+        if self.check(&other).is_err() {
+            return network;
+        }
+        let (name, preset) = (network.name.clone(), network.input.size);
+        assumptions.push(Assumption::Input { network: name, preset, file: size });
+        other
+    }
+
     /// Returns the presets that these weights fit, each with as many outputs as they have.
     pub fn fitting_presets(&self) -> Vec<Network> {
         let presets = presets().map(|network| self.adapt(network));
@@ -277,10 +304,10 @@ fn network(weights: &Weights, assumptions: &mut Vec<Assumption>) -> Result<Netwo
     if let Some(name) = caffe {
         let network = weights.adapt(Preset::load(name)?);
         if weights.check(&network).is_ok() {
-            return Ok(network);
+            return Ok(weights.resized(network, assumptions));
         }
     }
-    let network = weights.fitting_preset()?;
+    let network = weights.resized(weights.fitting_preset()?, assumptions);
     // torchvision's tensor names identify the network; others do not.
     if Names::of(weights, &network)? != Names::Torchvision {
         assumptions.push(Assumption::Network(network.name.clone()));

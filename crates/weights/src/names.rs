@@ -27,7 +27,7 @@ impl Names {
     pub const ALL: [Names; 3] = [Names::Ours, Names::Torchvision, Names::Record];
 
     /// Returns the name of layer number `index` of a network, or `None` if the library's network has no such layer.
-    fn layer(self, network: &Network, index: usize) -> Option<String> {
+    pub(crate) fn layer(self, network: &Network, index: usize) -> Option<String> {
         let convolutions = network.conv.len();
         match (self, index.checked_sub(convolutions)) {
             (Names::Ours, None) => Some(network.conv[index].name.clone()),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn_pack::Reader;
 
-use crate::tensors::{Budget, Kind, problem, transpose};
+use crate::tensors::{Budget, Kind, joined, problem, transpose};
 use crate::{Tensor, Weights, WeightsError};
 
 /// The first bytes of the file.
@@ -50,25 +50,7 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         }
         parts.entry(whole).or_default().insert(tower, tensor);
     }
-    let mut tensors = BTreeMap::new();
-    for (name, towers) in parts {
-        let error =
-            |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
-        let mut whole: Option<Tensor> = None;
-        for (at, (number, tower)) in towers.into_iter().enumerate() {
-            match &mut whole {
-                _ if number != at => return Err(error("lacks a tower")),
-                None => whole = Some(tower),
-                Some(whole) if whole.shape.get(1..) == tower.shape.get(1..) => {
-                    whole.shape[0] += tower.shape[0];
-                    whole.values.extend(tower.values);
-                }
-                Some(_) => return Err(error("has towers of different shapes")),
-            }
-        }
-        tensors.extend(whole.map(|whole| (name, whole)));
-    }
-    Ok(Weights { tensors, ..Weights::default() })
+    Ok(Weights { tensors: joined(parts)?, ..Weights::default() })
 }
 
 #[cfg(test)]

@@ -64,6 +64,11 @@ impl Budget {
         Self { size, read: 0 }
     }
 
+    /// Adds the size of another file from which tensors are read. The same file is added once.
+    pub(crate) fn allow(&mut self, size: u64) {
+        self.size = self.size.max(size);
+    }
+
     /// Rejects a tensor if too much would be read for it.
     pub(crate) fn spend(&mut self, tensor: &str, bytes: usize) -> Result<(), WeightsError> {
         self.read = self.read.saturating_add(bytes as u64);
@@ -144,4 +149,29 @@ pub(crate) fn named<T>(
         }
     }
     Ok(named)
+}
+
+/// Joins the towers of layers, which are rows of one tensor.
+pub(crate) fn joined(
+    parts: BTreeMap<String, BTreeMap<usize, Tensor>>,
+) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+    let mut tensors = BTreeMap::new();
+    for (name, towers) in parts {
+        let error =
+            |problem: &str| WeightsError::Tensor { tensor: name.clone(), problem: problem.to_owned() };
+        let mut whole: Option<Tensor> = None;
+        for (at, (number, tower)) in towers.into_iter().enumerate() {
+            match &mut whole {
+                _ if number != at => return Err(error("lacks a tower")),
+                None => whole = Some(tower),
+                Some(whole) if whole.shape.get(1..) == tower.shape.get(1..) => {
+                    whole.shape[0] += tower.shape[0];
+                    whole.values.extend(tower.values);
+                }
+                Some(_) => return Err(error("has towers of different shapes")),
+            }
+        }
+        tensors.extend(whole.map(|whole| (name, whole)));
+    }
+    Ok(tensors)
 }

@@ -12,14 +12,14 @@ use super::values::{PredictFormat, at_least_one, views};
 pub(crate) enum WeightsCommand {
     /// List the tensors of a weights file and the networks that fit them
     Inspect {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
+        /// PyTorch, ONNX, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         output: FormatArgs,
     },
     /// Convert weights to burnpack (`.bpk`), the format of this project
     Import {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
+        /// PyTorch, ONNX, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
@@ -34,13 +34,14 @@ pub(crate) enum WeightsCommand {
     /// The metadata holds the network and the preprocessing.
     #[command(after_help = "Examples:\n\
         \x20 experiments weights export RUN --out weights.safetensors\n\
-        \x20 experiments weights export RUN --names torchvision --out for-pytorch.safetensors")]
+        \x20 experiments weights export RUN --names torchvision --out for-pytorch.safetensors\n\
+        \x20 experiments weights export torchvision --out alexnet.onnx")]
     Export {
-        /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
+        /// PyTorch, ONNX, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
         file: PathBuf,
         #[command(flatten)]
         origin: Origin,
-        /// Output file
+        /// Output file: the ending `.onnx` writes the whole network as a graph, `.safetensors` the weights
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
         /// Tensor names: ours or torchvision
@@ -51,6 +52,12 @@ pub(crate) enum WeightsCommand {
         /// Store 16-bit numbers, rounded, in half the space
         #[arg(long)]
         half: bool,
+        /// ONNX: begin with the preparation of images, so that the input is pixels of 0-255
+        ///
+        /// The graph scales images of any size, cuts the centre, subtracts the mean and multiplies by the gain. Scaled pixels may differ
+        /// by a level from those of `predict`.
+        #[arg(long)]
+        prepare: bool,
     },
 }
 
@@ -70,7 +77,7 @@ pub(crate) enum NamesArg {
     \x20 experiments predict bvlc_alexnet.caffemodel photograph.jpg --mean imagenet_mean.binaryproto\n\
     \x20 experiments predict torchvision photograph.jpg --logits out.safetensors --features fc7")]
 pub(crate) struct PredictArgs {
-    /// PyTorch, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
+    /// PyTorch, ONNX, Caffe, safetensors or burnpack (`.bpk`) file, run folder, or a name: `torchvision` or trained here
     ///
     /// `torchvision` is taken from PyTorch's cache or downloaded.
     pub(crate) weights: PathBuf,

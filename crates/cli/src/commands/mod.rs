@@ -67,8 +67,9 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Weights(WeightsCommand::Import { file, origin, out }) => {
             weights::import(&file, &origin, &out)?;
         }
-        Command::Weights(WeightsCommand::Export { file, origin, out, names, half }) => {
-            weights::export(&file, &origin, &out, names, half)?;
+        Command::Weights(WeightsCommand::Export { file, origin, out, names, half, prepare }) => {
+            let how = weights::Written { names, half, prepare };
+            weights::export(&file, &origin, &out, how)?;
         }
         Command::Analyze(command) => analyze::analyze(command, &stop)?,
         Command::Figures(args) => figures::figures(&args, &stop)?,

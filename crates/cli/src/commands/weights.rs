@@ -78,12 +78,33 @@ fn not_finite(values: &[f32]) -> usize {
     values.iter().filter(|value| !value.is_finite()).count()
 }
 
+/// The options of an export.
+pub(crate) struct Written {
+    pub(crate) names: NamesArg,
+    pub(crate) half: bool,
+    pub(crate) prepare: bool,
+}
+
+/// Endings of formats that are read and not written.
+const READ_ONLY: [&str; 6] = ["pth", "pt", "pkl", "bpk", "caffemodel", "bin"];
+
 /// `experiments weights export`.
-pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg, half: bool) -> Result<()> {
+pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, how: Written) -> Result<()> {
     refuse_input("--out", out, [&file.to_owned()])?;
+    let ending = out.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if READ_ONLY.contains(&ending.as_str()) {
+        bail!("`--out {}`: exports are `.safetensors` or `.onnx`; `weights import` writes `.bpk`", out.display());
+    }
+    let as_graph = ending == "onnx";
+    match (as_graph, how.half, how.prepare) {
+        (true, true, _) => bail!("`--half` stores weights alone; an ONNX graph has 32-bit numbers"),
+        (false, _, true) => bail!("`--prepare` is for ONNX: `--out` must end in `.onnx`"),
+        _ => {}
+    }
     let loaded = Loaded::open(file, origin)?;
-    let names = match names {
+    let names = match how.names {
         NamesArg::Ours => Names::Ours,
+        NamesArg::Torchvision if as_graph => bail!("`--names` is for weights alone; a graph has our names"),
         NamesArg::Torchvision => Names::Torchvision,
     };
     let mut weights = Weights::of(&loaded.model(&backend(None)?.device()?)?, names)?;
@@ -94,7 +115,13 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, names: NamesArg, 
     if let Some(set) = loaded.data_set() {
         weights.metadata.insert(DATA_SET.to_owned(), set.to_owned());
     }
-    write(out, &if half { weights.to_half_bytes()? } else { weights.to_bytes()? })?;
+    if as_graph {
+        weights.metadata.insert("labels".to_owned(), serde_json::to_string(&loaded.labels())?);
+        write(out, &weights.to_onnx(&loaded.network, how.prepare.then_some(&loaded.preprocessing))?)?;
+        print(&format!("{}: `{}` as an ONNX graph", out.display(), loaded.network.name));
+        return Ok(());
+    }
+    write(out, &if how.half { weights.to_half_bytes()? } else { weights.to_bytes()? })?;
     print(&format!("{}: the weights of `{}`", out.display(), loaded.network.name));
     Ok(())
 }
