@@ -24,11 +24,11 @@ fn main() -> ExitCode {
             "normalization", "weight-decay", "biases", "transfer", "figure-1"),
         audits: built_in!("audits": "paper"),
         designs: built_in!("designs":
-            "fashion-lrn", "fashion-pooling", "fashion-towers", "fashion-augmentation", "fashion-dropout", "fashion-weight-decay",
-            "fashion-depth"),
+            "fashion-lrn", "fashion-pooling", "fashion-towers", "figure-1", "overfit-augmentation", "overfit-dropout",
+            "fashion-weight-decay", "fashion-depth"),
         design_commits: option_env!("ALEXNET_BURN_DESIGNS").unwrap_or_default(),
         scales: built_in!("scales":
-            "mini", "fashion", "figure-1", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
+            "mini", "fashion", "figure-1", "overfit", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",
             "cifar10-conv-local-11pct", "tiny-imagenet", "imagenet"),
         data_sets: built_in!("../datasets":
             "fashion-mnist-mini", "fashion-mnist", "fashion-mnist-held-out", "cifar10", "cifar100", "tiny-imagenet-200", "imagenet",

@@ -29,7 +29,7 @@
 //! fc8    4096 inputs, of both towers                          1000  §3.5
 //! ```
 
-use alexnet_ops::{Conv2d, ConvMethod, DropoutMask, Finish, Implementation, Key};
+use alexnet_ops::{Conv2d, ConvMethod, DropoutMask, Finish, Implementation, Key, Pool};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -158,18 +158,22 @@ impl AlexNet {
         observe: Observe,
     ) -> Vec<Tensor<4>> {
         let config = &self.network.conv[index];
+        let activation = config.activation.unwrap_or(self.network.activation);
         let towers = self.conv[index].towers.iter().zip(inputs).enumerate();
         let feature_maps = towers.map(|(tower, (layer, feature_maps))| {
             let place = |passed, next| Place { layer: &config.name, passed, next, tower };
+            let input = config.residual.then(|| feature_maps.clone());
             let output = steps.iter().enumerate().fold(feature_maps, |x, (at, step)| match step {
                 Step::Product { relu, pool, .. } => self.convolve(index, layer, x, *relu, pool.as_ref()),
                 Step::LrnPool(lrn, pool) => self.operations.lrn_max_pool2d(x, lrn, pool),
                 Step::Stage(stage) => {
                     // The product comes before the stages.
                     let x = observe(place(at - 1, Some(stage)), x);
-                    self.map_stage(stage, layer, x, &format!("{}.{tower}", config.name), mode)
+                    let name = format!("{}.{tower}", config.name);
+                    self.map_stage(stage, layer, activation, x, &name, mode)
                 }
             });
+            let output = input.map_or(output.clone(), |input| input + output);
             observe(place(config.stages.len(), None), output)
         });
         feature_maps.collect()
@@ -178,12 +182,13 @@ impl AlexNet {
     /// Runs a fully connected layer on each tower's input and returns each tower's output.
     fn run_fc(&self, index: usize, steps: &[Step], inputs: Vec<Tensor<2>>, mode: Mode) -> Vec<Tensor<2>> {
         let config = &self.network.fc[index];
+        let activation = config.activation.unwrap_or(self.network.activation);
         let towers = self.fc[index].towers.iter().zip(inputs).enumerate();
         let features = towers.map(|(tower, (layer, features))| {
             let name = format!("{}.{tower}", config.name);
             steps.iter().fold(features, |x, step| match step {
                 Step::Product { relu, dropout, .. } => self.connect(layer, x, *relu, *dropout, &name, mode),
-                Step::Stage(stage) => self.feature_stage(stage, x, &name, mode),
+                Step::Stage(stage) => self.feature_stage(stage, activation, x, &name, mode),
                 Step::LrnPool(..) => {
                     unreachable!("stages of maps are refused here when the network is checked")
                 }
@@ -197,19 +202,25 @@ impl AlexNet {
         &self,
         stage: &Stage,
         layer: &Conv,
+        activation: Activation,
         feature_maps: Tensor<4>,
         name: &str,
         mode: Mode,
     ) -> Tensor<4> {
         match stage {
-            Stage::Activation => self.activation(feature_maps), // §3.1
-            Stage::Lrn(lrn) => self.operations.lrn(feature_maps, lrn), // §3.3
+            Stage::Activation => self.activation(activation, feature_maps), // §3.1
+            Stage::Lrn(lrn) => self.operations.lrn(feature_maps, lrn),      // §3.3
             Stage::MaxPool(pool) => self.operations.max_pool2d(feature_maps, pool), // §3.4
             Stage::AvgPool(pool) => self.operations.avg_pool2d(feature_maps, pool),
+            Stage::GlobalAvgPool => {
+                let whole = Pool::whole(feature_maps.dims()[2]);
+                self.operations.avg_pool2d(feature_maps, &whole)
+            }
             Stage::SpatialLrn(lrn) => self.operations.spatial_lrn(feature_maps, lrn),
             Stage::BatchNorm(_) => {
                 layer.batch_norm(feature_maps, matches!(mode, Mode::Training(_)), self.operations)
             }
+            Stage::GroupNorm(norm) => layer.group_norm(feature_maps, norm, self.operations),
             Stage::Dropout(drop) => {
                 let shape = feature_maps.dims();
                 self.dropout(feature_maps.flatten(1, 3), name, *drop, mode).reshape(shape)
@@ -218,19 +229,30 @@ impl AlexNet {
     }
 
     /// Runs a stage on features.
-    fn feature_stage(&self, stage: &Stage, features: Tensor<2>, name: &str, mode: Mode) -> Tensor<2> {
+    fn feature_stage(
+        &self,
+        stage: &Stage,
+        activation: Activation,
+        features: Tensor<2>,
+        name: &str,
+        mode: Mode,
+    ) -> Tensor<2> {
         match stage {
-            Stage::Activation => self.activation(features), // §3.1
+            Stage::Activation => self.activation(activation, features), // §3.1
             Stage::Dropout(drop) => self.dropout(features, name, *drop, mode), // §4.2
             _ => unreachable!("stages of maps are refused here when the network is checked"),
         }
     }
 
-    fn activation<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        match self.network.activation {
+    fn activation<const D: usize>(&self, activation: Activation, x: Tensor<D>) -> Tensor<D> {
+        match activation {
             Activation::Relu => self.operations.relu(x),
             Activation::Tanh => self.operations.tanh(x),
             Activation::Sigmoid => self.operations.sigmoid(x),
+            Activation::LeakyRelu(slope) => self.operations.leaky_relu(x, slope),
+            Activation::Elu(alpha) => self.operations.elu(x, alpha),
+            Activation::Gelu => self.operations.gelu(x),
+            Activation::Silu => self.operations.silu(x),
         }
     }
 
@@ -262,7 +284,7 @@ impl AlexNet {
         layer: &Conv,
         feature_maps: Tensor<4>,
         relu: bool,
-        pool: Option<&alexnet_ops::Pool>,
+        pool: Option<&Pool>,
     ) -> Tensor<4> {
         let config = &self.network.conv[index];
         let options = Conv2d {

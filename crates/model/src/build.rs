@@ -58,14 +58,14 @@ impl Network {
         let (conv, fc) = trace.layers.split_at(self.conv.len());
         let conv = self.conv.iter().zip(conv).map(|(layer, trace)| {
             let towers = (0..trace.towers).map(|tower| {
-                layer.build(tower, trace, &mut Source { values: &mut *values, device: device(tower) })
+                layer.build(self, tower, trace, &mut Source { values: &mut *values, device: device(tower) })
             });
             Ok(ConvLayer { towers: towers.collect::<Result<_, E>>()? })
         });
         let conv = conv.collect::<Result<_, E>>()?;
         let fc = self.fc.iter().zip(fc).map(|(layer, trace)| {
             let towers = (0..trace.towers).map(|tower| {
-                layer.build(tower, trace, &mut Source { values: &mut *values, device: device(tower) })
+                layer.build(self, tower, trace, &mut Source { values: &mut *values, device: device(tower) })
             });
             Ok(FcLayer { towers: towers.collect::<Result<_, E>>()? })
         });

@@ -20,6 +20,9 @@ pub struct Network {
     pub towers: usize,
     /// The nonlinearity of every `activation` stage.
     pub activation: Activation,
+    /// How weights are drawn.
+    #[serde(default, skip_serializing_if = "is_gaussian")]
+    pub initial_weights: InitialWeights,
     /// The dropout convention that keeps the expected activation equal in training and test.
     pub dropout: DropoutConvention,
     /// The convolutional layers, first to last.
@@ -71,7 +74,13 @@ pub struct Convolution {
     /// Whether the kernels are the same at every position. If not, the layer is locally connected.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub shared: bool,
-    /// Standard deviation of the Gaussian that initializes the weights.
+    /// Whether the layer's input is added to what its stages give (He et al. 2015). Both must have the same shape.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub residual: bool,
+    /// The nonlinearity of this layer's `activation` stages instead of the network's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Standard deviation of the Gaussian that initializes the weights, unless `initial_weights` says otherwise.
     pub weight_std: f64,
     /// The biases' initial value.
     pub bias: f64,
@@ -109,7 +118,10 @@ pub struct FullyConnected {
     pub units: usize,
     /// The towers whose units each unit reads.
     pub reads: Reads,
-    /// Standard deviation of the Gaussian that initializes the weights.
+    /// The nonlinearity of this layer's `activation` stages instead of the network's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Standard deviation of the Gaussian that initializes the weights, unless `initial_weights` says otherwise.
     pub weight_std: f64,
     /// The biases' initial value.
     pub bias: f64,
@@ -170,10 +182,14 @@ pub enum Stage {
     SpatialLrn(Lrn),
     /// Batch normalization of each map (Ioffe & Szegedy 2015), at most once per layer.
     BatchNorm(BatchNormalization),
+    /// Group normalization of each map (Wu & He 2018), at most once per layer and not beside batch normalization.
+    GroupNorm(GroupNormalization),
     /// Max pooling (§3.4).
     MaxPool(Pool),
     /// Average pooling.
     AvgPool(Pool),
+    /// The average of each map (Lin, Chen & Yan 2013).
+    GlobalAvgPool,
     /// Dropout of this share of the units in training (§4.2).
     Dropout(f64),
 }
@@ -186,8 +202,10 @@ impl Stage {
             Stage::Lrn(_) => "lrn",
             Stage::SpatialLrn(_) => "spatial-lrn",
             Stage::BatchNorm(_) => "batch-norm",
+            Stage::GroupNorm(_) => "group-norm",
             Stage::MaxPool(_) => "max-pool",
             Stage::AvgPool(_) => "avg-pool",
+            Stage::GlobalAvgPool => "global-avg-pool",
             Stage::Dropout(_) => "dropout",
         }
     }
@@ -205,8 +223,43 @@ pub struct BatchNormalization {
     pub momentum: f64,
 }
 
+/// Group normalization: as batch normalization, but over the pixels of a group of maps of one image. Training and evaluation do the
+/// same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GroupNormalization {
+    /// The number of groups that a tower's maps are split into.
+    pub groups: usize,
+    /// The number added to the variance.
+    pub epsilon: f64,
+}
+
+/// How weights are drawn. Biases have their layer's value in any case. A normal draw takes the same random numbers as the
+/// Gaussian, on another scale.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitialWeights {
+    /// From a Gaussian of each layer's `weight_std` (Krizhevsky et al. 2012, §5).
+    #[default]
+    Gaussian,
+    /// From a Gaussian of variance gain² / inputs of a unit (He et al. 2015, equation 10). The gain is that of the layer's
+    /// activation, as in PyTorch.
+    KaimingNormal,
+    /// Uniformly, with the same variance.
+    KaimingUniform,
+    /// From a Gaussian of variance 2 · gain² / (inputs + outputs) (Glorot & Bengio 2010, equation 12).
+    XavierNormal,
+    /// Uniformly, with the same variance (equation 16).
+    XavierUniform,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
+fn is_gaussian(weights: &InitialWeights) -> bool {
+    *weights == InitialWeights::Gaussian
+}
+
 /// The nonlinearity (Krizhevsky et al. 2012, §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
     /// max(0, x).
@@ -215,6 +268,27 @@ pub enum Activation {
     Tanh,
     /// 1 / (1 + e⁻ˣ).
     Sigmoid,
+    /// x above 0 and this slope times x below (Maas, Hannun & Ng 2013).
+    LeakyRelu(f64),
+    /// x above 0 and this factor times eˣ − 1 below (Clevert, Unterthiner & Hochreiter 2015).
+    Elu(f64),
+    /// The Gaussian error linear unit in its form with a tangent (Hendrycks & Gimpel 2016).
+    Gelu,
+    /// x / (1 + e⁻ˣ), also called swish (Elfwing, Uchibe & Doya 2017).
+    Silu,
+}
+
+impl Activation {
+    /// Returns the gain of initial weights before this activation, as PyTorch's `calculate_gain`; GELU and SiLU have that of
+    /// the ReLU and ELU 1.
+    pub(crate) fn gain(self) -> f64 {
+        match self {
+            Self::Relu | Self::Gelu | Self::Silu => std::f64::consts::SQRT_2,
+            Self::LeakyRelu(slope) => (2.0 / (1.0 + slope * slope)).sqrt(),
+            Self::Tanh => 5.0 / 3.0,
+            Self::Sigmoid | Self::Elu(_) => 1.0,
+        }
+    }
 }
 
 /// The dropout convention that keeps the expected activation equal in training and test.

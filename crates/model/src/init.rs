@@ -1,10 +1,11 @@
 use alexnet_ops::Key;
-use alexnet_ops::math::Gaussian;
+use alexnet_ops::math::{Gaussian, uniform};
 use burn::module::{Param, ParamId, RunningState};
 use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::config::BatchNormalization;
+use crate::config::{BatchNormalization, InitialWeights};
+use crate::layers::GroupNorm;
 
 /// A parameter that a network requests when it is built.
 #[derive(Debug, Clone)]
@@ -23,8 +24,25 @@ pub struct Parameter {
 enum Initial {
     /// Drawn from a zero-mean Gaussian with this standard deviation.
     Gaussian(f64),
+    /// Drawn uniformly from −bound to bound.
+    Uniform(f64),
     /// The same value for all elements.
     Constant(f64),
+}
+
+impl InitialWeights {
+    /// Returns how the weights of a unit with so many inputs are drawn, in a layer with so many outputs for each input.
+    fn of_layer(self, std: f64, gain: f64, [inputs, outputs]: [usize; 2]) -> Initial {
+        let kaiming = gain / (inputs as f64).sqrt();
+        let xavier = gain * (2.0 / (inputs + outputs) as f64).sqrt();
+        match self {
+            Self::Gaussian => Initial::Gaussian(std),
+            Self::KaimingNormal => Initial::Gaussian(kaiming),
+            Self::KaimingUniform => Initial::Uniform(3f64.sqrt() * kaiming),
+            Self::XavierNormal => Initial::Gaussian(xavier),
+            Self::XavierUniform => Initial::Uniform(3f64.sqrt() * xavier),
+        }
+    }
 }
 
 impl Parameter {
@@ -35,13 +53,33 @@ impl Parameter {
         match self.initial {
             Initial::Constant(value) => vec![value as f32; count],
             Initial::Gaussian(std) => {
-                let layer = self.name.trim_end_matches(".weight");
-                let rng = Key::new([seed, Key::word(layer), 0, Key::word("weights")]).rng();
-                let mut draws = Gaussian::new(rng);
+                let mut draws = Gaussian::new(self.key(seed).rng());
                 (0..count).map(|_| (draws.draw() * std) as f32).collect()
+            }
+            Initial::Uniform(bound) => {
+                let mut rng = self.key(seed).rng();
+                (0..count).map(|_| (uniform(&mut rng) * bound) as f32).collect()
             }
         }
     }
+}
+
+impl Parameter {
+    fn key(&self, seed: u64) -> Key {
+        let layer = self.name.trim_end_matches(".weight");
+        Key::new([seed, Key::word(layer), 0, Key::word("weights")])
+    }
+}
+
+/// How a layer's weights are drawn.
+pub(crate) struct Draw {
+    pub(crate) weights: InitialWeights,
+    /// The standard deviation of `gaussian`.
+    pub(crate) std: f64,
+    /// The gain of the others.
+    pub(crate) gain: f64,
+    /// Inputs of a unit, and units that an input reaches.
+    pub(crate) fans: [usize; 2],
 }
 
 /// The source of the parameters' values.
@@ -55,9 +93,10 @@ impl<E> Source<'_, E> {
         &mut self,
         name: &str,
         shape: [usize; D],
-        std: f64,
+        draw: &Draw,
     ) -> Result<Param<Tensor<D>>, E> {
-        self.parameter(format!("{name}.weight"), shape, Initial::Gaussian(std))
+        let initial = draw.weights.of_layer(draw.std, draw.gain, draw.fans);
+        self.parameter(format!("{name}.weight"), shape, initial)
     }
 
     pub(crate) fn bias(&mut self, name: &str, units: usize, value: f64) -> Result<Param<Tensor<1>>, E> {
@@ -87,6 +126,13 @@ impl<E> Source<'_, E> {
             momentum: config.momentum,
             epsilon: config.epsilon,
         })
+    }
+
+    /// Builds the gain and the shift of a layer's group normalization.
+    pub(crate) fn group_norm(&mut self, name: &str, feature_maps: usize) -> Result<GroupNorm, E> {
+        let gamma = self.parameter(format!("{name}.gain"), [feature_maps], Initial::Constant(1.0))?;
+        let beta = self.parameter(format!("{name}.shift"), [feature_maps], Initial::Constant(0.0))?;
+        Ok(GroupNorm { gamma, beta })
     }
 
     fn parameter<const D: usize>(

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 
 use alexnet_ops::Implementation;
 
-use crate::config::{Convolution, FullyConnected, Stage};
-use crate::init::Source;
+use crate::config::{Activation, Convolution, FullyConnected, GroupNormalization, Network, Stage};
+use crate::init::{Draw, Source};
 use crate::trace::LayerTrace;
 
 /// A convolutional layer: one kernel bank per tower.
@@ -28,6 +28,14 @@ pub(crate) struct Conv {
     pub(crate) weight: Param<Tensor<4>>,
     pub(crate) bias: Param<Tensor<1>>,
     pub(crate) norm: Option<BatchNorm>,
+    pub(crate) group: Option<GroupNorm>,
+}
+
+/// The gain and the shift of a group normalization, one of each for a map.
+#[derive(Module, Debug)]
+pub(crate) struct GroupNorm {
+    pub(crate) gamma: Param<Tensor<1>>,
+    pub(crate) beta: Param<Tensor<1>>,
 }
 
 #[derive(Module, Debug)]
@@ -39,6 +47,7 @@ pub(crate) struct Linear {
 impl Convolution {
     pub(crate) fn build<E>(
         &self,
+        network: &Network,
         tower: usize,
         trace: &LayerTrace,
         source: &mut Source<E>,
@@ -49,31 +58,67 @@ impl Convolution {
             false => ([trace.outputs, channels, self.kernel * self.kernel, places], trace.outputs * places),
         };
         let name = format!("{}.{tower}", self.name);
-        let weight = source.weight(&name, shape, self.weight_std)?;
+        let area = self.kernel * self.kernel;
+        let draw = Draw {
+            weights: network.initial_weights,
+            std: self.weight_std,
+            gain: gain(network, self.activation, &self.stages),
+            fans: [channels * area, self.filters * area],
+        };
+        let weight = source.weight(&name, shape, &draw)?;
         let bias = source.bias(&name, biases, self.bias)?;
         let norm = self.stages.iter().find_map(|stage| match stage {
             Stage::BatchNorm(norm) => Some(*norm),
             _ => None,
         });
         let norm = norm.map(|norm| source.batch_norm(&name, trace.outputs, norm)).transpose()?;
-        Ok(Conv { weight, bias, norm })
+        let grouped = self.stages.iter().any(|stage| matches!(stage, Stage::GroupNorm(_)));
+        let group = grouped.then(|| source.group_norm(&name, trace.outputs)).transpose()?;
+        Ok(Conv { weight, bias, norm, group })
     }
 }
 
 impl FullyConnected {
     pub(crate) fn build<E>(
         &self,
+        network: &Network,
         tower: usize,
         trace: &LayerTrace,
         source: &mut Source<E>,
     ) -> Result<Linear, E> {
         let name = format!("{}.{tower}", self.name);
-        let weight = source.weight(&name, [trace.inputs, trace.outputs], self.weight_std)?;
+        let draw = Draw {
+            weights: network.initial_weights,
+            std: self.weight_std,
+            gain: gain(network, self.activation, &self.stages),
+            fans: [trace.inputs, self.units],
+        };
+        let weight = source.weight(&name, [trace.inputs, trace.outputs], &draw)?;
         Ok(Linear { weight, bias: source.bias(&name, trace.outputs, self.bias)? })
     }
 }
 
+/// Returns the gain of a layer's initial weights: that of its activation, or 1 without one.
+fn gain(network: &Network, own: Option<Activation>, stages: &[Stage]) -> f64 {
+    let activation = own.unwrap_or(network.activation);
+    if stages.contains(&Stage::Activation) { activation.gain() } else { 1.0 }
+}
+
 impl Conv {
+    /// Normalizes the maps of each image over groups.
+    ///
+    /// # Panics
+    /// If the layer has no group normalization.
+    pub(crate) fn group_norm(
+        &self,
+        feature_maps: Tensor<4>,
+        norm: &GroupNormalization,
+        operations: Implementation,
+    ) -> Tensor<4> {
+        let own = self.group.as_ref().expect("built with the layer");
+        operations.group_norm(feature_maps, own.gamma.val(), own.beta.val(), norm.groups, norm.epsilon)
+    }
+
     /// Normalizes the maps over the batch, in training with the batch's statistics, which also update the
     /// running averages. Burn's own layer decides by the device: it would use batch statistics wherever
     /// gradients are enabled.

@@ -19,8 +19,8 @@ mod trace;
 
 pub use alexnet::{AlexNet, Mode, Observe, Place};
 pub use config::{
-    Activation, BatchNormalization, Convolution, DropoutConvention, FullyConnected, Input, Network, Reads,
-    Stage, Update,
+    Activation, BatchNormalization, Convolution, DropoutConvention, FullyConnected, GroupNormalization,
+    InitialWeights, Input, Network, Reads, Stage, Update,
 };
 pub use init::Parameter;
 pub use presets::Preset;

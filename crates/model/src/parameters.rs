@@ -20,6 +20,10 @@ impl AlexNet {
             for (tower, conv) in layer.towers.iter().enumerate() {
                 keep(&config.name, tower, "weight", conv.weight.val().into_data());
                 keep(&config.name, tower, "bias", conv.bias.val().into_data());
+                if let Some(group) = &conv.group {
+                    keep(&config.name, tower, "gain", group.gamma.val().into_data());
+                    keep(&config.name, tower, "shift", group.beta.val().into_data());
+                }
                 if let Some(norm) = &conv.norm {
                     keep(&config.name, tower, "gain", norm.gamma.val().into_data());
                     keep(&config.name, tower, "shift", norm.beta.val().into_data());
@@ -40,7 +44,8 @@ impl AlexNet {
     /// The number of learned weight and bias tensors. A training step must produce as many gradients.
     pub fn learned_tensors(&self) -> usize {
         let conv = self.conv.iter().flat_map(|layer| &layer.towers);
-        let conv: usize = conv.map(|tower| if tower.norm.is_some() { 4 } else { 2 }).sum();
+        let conv: usize =
+            conv.map(|tower| if tower.norm.is_some() || tower.group.is_some() { 4 } else { 2 }).sum();
         let fc: usize = self.fc.iter().map(|layer| layer.towers.len()).sum();
         conv + 2 * fc
     }

@@ -48,11 +48,12 @@ impl Plan {
     /// Uses as few operations as possible: intermediate results inside an operation are never written to
     /// memory.
     pub(crate) fn fused(network: &Network) -> Self {
-        let relu = |stages: &'_ [Stage]| {
-            network.activation == Activation::Relu && stages.first() == Some(&Stage::Activation)
+        let relu = |own: Option<Activation>, stages: &'_ [Stage]| {
+            let activation = own.unwrap_or(network.activation);
+            activation == Activation::Relu && stages.first() == Some(&Stage::Activation)
         };
         let conv = network.conv.iter().map(|layer| {
-            let relu = relu(&layer.stages);
+            let relu = relu(layer.activation, &layer.stages);
             let mut rest = &layer.stages[usize::from(relu)..];
             let mut pool = None;
             if let (true, [Stage::MaxPool(first), after @ ..]) = (layer.shared, rest) {
@@ -72,7 +73,7 @@ impl Plan {
             steps
         });
         let fc = network.fc.iter().map(|layer| {
-            let relu = relu(&layer.stages);
+            let relu = relu(layer.activation, &layer.stages);
             let (dropout, rest) = match &layer.stages[usize::from(relu)..] {
                 [Stage::Dropout(drop), rest @ ..] if relu => (Some(*drop), rest),
                 rest => (None, rest),

@@ -1,6 +1,6 @@
 use alexnet_ops::{Lrn, Padding, Pool};
 
-use crate::config::{BatchNormalization, Convolution, FullyConnected, Network, Reads, Stage};
+use crate::config::{Activation, BatchNormalization, Convolution, FullyConnected, Network, Reads, Stage};
 
 /// The shapes and sizes of every layer, computed from the config alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,6 +168,18 @@ impl Network {
         let last = self.fc.last().ok_or_else(|| {
             error("needs at least one fully connected layer, which gives the logits".into())
         })?;
+        let own = self
+            .conv
+            .iter()
+            .map(|layer| layer.activation)
+            .chain(self.fc.iter().map(|layer| layer.activation));
+        for activation in own.flatten().chain([self.activation]) {
+            if let Activation::LeakyRelu(constant) | Activation::Elu(constant) = activation
+                && !(constant.is_finite() && constant >= 0.0)
+            {
+                return Err(error(format!("activation: {constant} must be finite and at least 0")));
+            }
+        }
         if last.units != self.classes {
             let (name, units, classes) = (&last.name, last.units, self.classes);
             return Err(error(format!(
@@ -218,15 +230,25 @@ impl Convolution {
         let kernels = (self.kernel * self.kernel * inputs / self.groups).saturating_mul(self.filters);
         let places = side * side;
         let sets = if self.shared { 1 } else { places };
-        let norms = self.stages.iter().filter(|stage| matches!(stage, Stage::BatchNorm(_))).count();
+        let normalizes = |stage: &&Stage| matches!(stage, Stage::BatchNorm(_) | Stage::GroupNorm(_));
+        let norms = self.stages.iter().filter(normalizes).count();
         if norms > 1 {
-            return Err("batch normalization can be there once a layer".into());
+            return Err("batch or group normalization can be there once a layer".into());
         }
         let mut stages = Vec::new();
         let mut after = side;
         for stage in &self.stages {
+            if let Stage::GroupNorm(norm) = stage {
+                share("maps of a tower", outputs, norm.groups, "group(s)")?;
+            }
             after = map_stage(stage, after)?;
             stages.push(StageTrace { name: stage.name(), side: after });
+        }
+        if self.residual && (inputs, flow.side) != (outputs, after) {
+            return Err(format!(
+                "a residual connection needs equal shapes: {inputs} × {0} × {0} in, {outputs} × {after} × {after} out",
+                flow.side
+            ));
         }
         let exchanged = flow.exchanged(self.reads, flow.towers);
         *flow = Flow { channels: outputs, side: after, image: false, ..*flow };
@@ -303,6 +325,11 @@ fn map_stage(stage: &Stage, side: usize) -> Result<usize, String> {
         Stage::Activation => Ok(side),
         Stage::Lrn(lrn) | Stage::SpatialLrn(lrn) => check_lrn(lrn).map(|()| side),
         Stage::BatchNorm(norm) => check_batch_norm(norm).map(|()| side),
+        Stage::GroupNorm(norm) if !(norm.epsilon > 0.0 && norm.epsilon.is_finite()) => {
+            Err(format!("group-norm: an epsilon of {} must be above 0", norm.epsilon))
+        }
+        Stage::GroupNorm(_) => Ok(side),
+        Stage::GlobalAvgPool => Ok(1),
         Stage::MaxPool(pool) | Stage::AvgPool(pool) => pooled(pool, side),
         Stage::Dropout(drop) => check_dropout(*drop).map(|()| side),
     }

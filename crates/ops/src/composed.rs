@@ -2,10 +2,10 @@
 //!
 //! They run where a backend has no custom kernel, and serve as the reference where it has one.
 
-pub use crate::activation::composed::{relu, sigmoid, tanh};
+pub use crate::activation::composed::{elu, gelu, leaky_relu, relu, sigmoid, silu, tanh};
 pub use crate::batch_norm::composed::batch_norm;
 pub use crate::conv::composed::{conv_max_pool2d, conv2d};
-pub use crate::cross_entropy::composed::cross_entropy;
+pub use crate::cross_entropy::composed::{cross_entropy, soft_cross_entropy};
 pub use crate::linear::composed::linear;
 pub use crate::local::composed::locally_connected2d;
 pub use crate::lrn::composed::{lrn, lrn_scale};

@@ -81,6 +81,11 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Returns the window that covers a whole map of this side.
+    pub fn whole(side: usize) -> Self {
+        Self { size: side, stride: side, padding: 0, rounding: Rounding::Floor }
+    }
+
     /// Returns the output side for an input of side `input`, or `None` if no window fits.
     pub fn output_side(&self, input: usize) -> Option<usize> {
         let span = (input + 2 * self.padding).checked_sub(self.size)?;

@@ -157,6 +157,52 @@ impl Implementation {
         }
     }
 
+    /// [`leaky_relu`](crate::leaky_relu).
+    pub fn leaky_relu<const D: usize>(self, values: Tensor<D>, slope: f64) -> Tensor<D> {
+        match self {
+            Self::Fast | Self::Direct => crate::leaky_relu(values, slope),
+            Self::Composed => composed::leaky_relu(values, slope),
+        }
+    }
+
+    /// [`elu`](crate::elu).
+    pub fn elu<const D: usize>(self, values: Tensor<D>, alpha: f64) -> Tensor<D> {
+        match self {
+            Self::Fast | Self::Direct => crate::elu(values, alpha),
+            Self::Composed => composed::elu(values, alpha),
+        }
+    }
+
+    /// [`gelu`](crate::gelu).
+    pub fn gelu<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Fast | Self::Direct => crate::gelu(values),
+            Self::Composed => composed::gelu(values),
+        }
+    }
+
+    /// [`silu`](crate::silu).
+    pub fn silu<const D: usize>(self, values: Tensor<D>) -> Tensor<D> {
+        match self {
+            Self::Fast | Self::Direct => crate::silu(values),
+            Self::Composed => composed::silu(values),
+        }
+    }
+
+    /// [`group_norm`](crate::group_norm).
+    pub fn group_norm(
+        self,
+        feature_maps: Tensor<4>,
+        gain: Tensor<1>,
+        shift: Tensor<1>,
+        groups: usize,
+        epsilon: f64,
+    ) -> Tensor<4> {
+        crate::batch_norm::normalized_by_group(feature_maps, gain, shift, groups, |maps, one, zero| {
+            self.batch_norm(maps, one, zero, epsilon).output
+        })
+    }
+
     /// [`batch_norm`](crate::batch_norm).
     pub fn batch_norm(
         self,
@@ -176,6 +222,14 @@ impl Implementation {
         match self {
             Self::Fast | Self::Direct => crate::cross_entropy(logits, targets),
             Self::Composed => composed::cross_entropy(logits, targets),
+        }
+    }
+
+    /// [`soft_cross_entropy`](crate::soft_cross_entropy).
+    pub fn soft_cross_entropy(self, logits: Tensor<2>, wanted: &[f32]) -> Tensor<1> {
+        match self {
+            Self::Fast | Self::Direct => crate::soft_cross_entropy(logits, wanted),
+            Self::Composed => composed::soft_cross_entropy(logits, wanted),
         }
     }
 

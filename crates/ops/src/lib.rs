@@ -10,8 +10,9 @@
 //! - [`max_pool2d`], [`avg_pool2d`]: pooling, overlapping or not, in floor or ceil mode
 //! - [`lrn`]: local response normalization across channels; [`spatial_lrn`]: within each map
 //! - [`batch_norm`]: batch normalization with the statistics of the batch
-//! - [`relu`], [`tanh`], [`sigmoid`]: activations
-//! - [`cross_entropy`]: the loss
+//! - [`relu`], [`tanh`], [`sigmoid`], [`leaky_relu`], [`elu`], [`gelu`], [`silu`]: activations
+//! - [`group_norm`]: group normalization
+//! - [`cross_entropy`]: the loss; [`soft_cross_entropy`]: with a distribution in place of the true class
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update
 //! - [`SimdLevel`]: the instruction set that kernels run with
@@ -48,13 +49,13 @@ mod spatial_lrn;
 #[cfg(test)]
 mod testing;
 
-pub use activation::{relu, sigmoid, tanh};
+pub use activation::{elu, gelu, leaky_relu, relu, sigmoid, silu, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};
-pub use batch_norm::{BatchNormalized, batch_norm};
+pub use batch_norm::{BatchNormalized, batch_norm, group_norm};
 pub use composed::lrn_scale;
 pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
 pub use conv::{conv_max_pool2d, conv2d};
-pub use cross_entropy::cross_entropy;
+pub use cross_entropy::{cross_entropy, soft_cross_entropy};
 pub use dropout::DropoutMask;
 pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};
 pub use implementation::Implementation;

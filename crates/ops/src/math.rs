@@ -13,6 +13,11 @@ pub fn whole_power(base: f64, exponent: usize) -> f64 {
     (0..exponent).fold(1.0, |product, _| product * base)
 }
 
+/// Draws a uniform number in [−1, 1).
+pub fn uniform(rng: &mut impl Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
+
 /// Standard Gaussian numbers by Marsaglia's polar method, from a stream of random bits.
 #[derive(Debug)]
 pub struct Gaussian<R> {
@@ -27,18 +32,13 @@ impl<R: Rng> Gaussian<R> {
         Self { rng, spare: None }
     }
 
-    /// Draws a uniform number in [−1, 1).
-    fn uniform(&mut self) -> f64 {
-        (self.rng.next_u64() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-    }
-
     /// Draws the next number.
     pub fn draw(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }
         loop {
-            let (x, y) = (self.uniform(), self.uniform());
+            let (x, y) = (uniform(&mut self.rng), uniform(&mut self.rng));
             let square = x * x + y * y;
             if square > 0.0 && square < 1.0 {
                 let factor = (-2.0 * ln(square) / square).sqrt();

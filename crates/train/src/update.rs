@@ -106,8 +106,8 @@ pub fn optimizer(
     for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
         for (parameter, decay, rate) in [
             // The gain and the shift of batch normalization use the same settings.
-            ("(weight|norm\\.gamma)", update.weight_decay, update.weight_rate),
-            ("(bias|norm\\.beta)", update.bias_decay, update.bias_rate),
+            ("(weight|(norm|group)\\.gamma)", update.weight_decay, update.weight_rate),
+            ("(bias|(norm|group)\\.beta)", update.bias_decay, update.bias_rate),
         ] {
             // The pattern is anchored, because otherwise layer 1 would also match layer 10.
             let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");

@@ -41,7 +41,9 @@ impl Weights {
                 (Some(what), _) => Err(problem(path, what)),
                 // The name of a net, or its first layer in either form. Caffe's files have no other beginning.
                 (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &whole()?),
-                (None, _) => Err(problem(path, "neither PyTorch's, safetensors, Caffe's, ONNX nor this project's")),
+                (None, _) => {
+                    Err(problem(path, "neither PyTorch's, safetensors, Caffe's, ONNX nor this project's"))
+                }
             },
         }?;
         match weights.tensors.is_empty() {

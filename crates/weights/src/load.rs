@@ -79,7 +79,10 @@ impl fmt::Display for Assumption {
                 write!(f, "does not say which network it is of; taken for `{name}`, whose shapes it has")
             }
             Self::Input { network, preset, file } => {
-                write!(f, "takes inputs of {file} pixels, where `{network}` takes {preset}; the file's are taken")
+                write!(
+                    f,
+                    "takes inputs of {file} pixels, where `{network}` takes {preset}; the file's are taken"
+                )
             }
             Self::Preprocessing { channels } => {
                 let less = if *channels == 1 { "with no mean taken off" } else { "less ImageNet's mean" };

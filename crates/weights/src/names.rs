@@ -67,6 +67,10 @@ impl Names {
     }
 }
 
+fn normalization(stage: &Stage) -> Option<&Stage> {
+    matches!(stage, Stage::BatchNorm(_) | Stage::GroupNorm(_)).then_some(stage)
+}
+
 /// Returns the shape of every tensor that a file must have for a network.
 fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>>, WeightsError> {
     let trace = network.trace()?;
@@ -92,11 +96,12 @@ fn layout(network: &Network, names: Names) -> Result<BTreeMap<String, Vec<usize>
             Some(conv) => (vec![outputs, layer.inputs, conv.kernel * conv.kernel, places], outputs * places),
         };
         let stages = network.conv.get(index).map_or(&[][..], |conv| &conv.stages);
-        if stages.iter().any(|stage| matches!(stage, Stage::BatchNorm(_))) {
-            for kind in ["gain", "shift", "running_mean", "running_variance"] {
-                shapes.insert(format!("{name}.{kind}"), vec![outputs]);
-            }
-        }
+        let kinds: &[&str] = match stages.iter().find_map(normalization) {
+            Some(Stage::BatchNorm(_)) => &["gain", "shift", "running_mean", "running_variance"],
+            Some(_) => &["gain", "shift"],
+            None => &[],
+        };
+        shapes.extend(kinds.iter().map(|kind| (format!("{name}.{kind}"), vec![outputs])));
         shapes.insert(format!("{name}.weight"), weight);
         shapes.insert(format!("{name}.bias"), vec![biases]);
     }

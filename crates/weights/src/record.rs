@@ -28,8 +28,8 @@ pub(crate) fn read(path: &Path, bytes: Vec<u8>) -> Result<Weights, WeightsError>
         let place = path.split_once(".towers.").and_then(|(layer, rest)| {
             let (tower, kind) = rest.split_once('.')?;
             let kind = match kind {
-                "norm.gamma" => "gain",
-                "norm.beta" => "shift",
+                "norm.gamma" | "group.gamma" => "gain",
+                "norm.beta" | "group.beta" => "shift",
                 "norm.running_mean" => "running_mean",
                 "norm.running_var" => "running_variance",
                 other => other,

@@ -93,7 +93,10 @@ pub(crate) fn export(file: &Path, origin: &Origin, out: &Path, how: Written) -> 
     refuse_input("--out", out, [&file.to_owned()])?;
     let ending = out.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
     if READ_ONLY.contains(&ending.as_str()) {
-        bail!("`--out {}`: exports are `.safetensors` or `.onnx`; `weights import` writes `.bpk`", out.display());
+        bail!(
+            "`--out {}`: exports are `.safetensors` or `.onnx`; `weights import` writes `.bpk`",
+            out.display()
+        );
     }
     let as_graph = ending == "onnx";
     match (as_graph, how.half, how.prepare) {

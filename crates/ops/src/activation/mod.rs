@@ -1,8 +1,9 @@
-//! The activations: ReLU, hyperbolic tangent and logistic function.
+//! The activations: ReLU, hyperbolic tangent, logistic function, and later ones made of them.
 
 pub(crate) mod composed;
 #[cfg(feature = "flex")]
 mod flex;
+mod later;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
 
@@ -25,6 +26,27 @@ pub fn sigmoid<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     if on_flex(&values) { flex::sigmoid(values) } else { composed::sigmoid(values) }
 }
 
+/// The elementwise leaky ReLU: `x` above 0 and `slope · x` below (Maas, Hannun & Ng 2013).
+pub fn leaky_relu<const D: usize>(values: Tensor<D>, slope: f64) -> Tensor<D> {
+    later::leaky_relu(values, slope, relu)
+}
+
+/// The elementwise exponential linear unit: `x` above 0 and `alpha · (eˣ − 1)` below (Clevert, Unterthiner & Hochreiter 2015).
+pub fn elu<const D: usize>(values: Tensor<D>, alpha: f64) -> Tensor<D> {
+    later::elu(values, alpha, relu, tanh)
+}
+
+/// The elementwise Gaussian error linear unit in its form with a tangent (Hendrycks & Gimpel 2016, §2), PyTorch's
+/// `approximate="tanh"`.
+pub fn gelu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    later::gelu(values, tanh)
+}
+
+/// The elementwise sigmoid linear unit, or swish: `x / (1 + e⁻ˣ)` (Elfwing, Uchibe & Doya 2017).
+pub fn silu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    later::silu(values, sigmoid)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +67,28 @@ mod tests {
             &with_gradients(input(), |x| sigmoid(x[0].clone())),
             &with_gradients(input(), |x| composed::sigmoid(x[0].clone())),
         );
+    }
+
+    #[test]
+    fn later_activations_are_their_formulas_on_both_sides_of_zero() {
+        use burn::tensor::TensorData;
+        let inputs: Vec<f32> = (-60..=60).map(|at| at as f32 / 7.0).collect();
+        let tensor =
+            || Tensor::<1>::from_data(TensorData::from(inputs.as_slice()), &crate::testing::device());
+        let cases: [(&str, Tensor<1>, fn(f64) -> f64); 4] = [
+            ("leaky", leaky_relu(tensor(), 0.1), |x| if x > 0.0 { x } else { 0.1 * x }),
+            ("elu", elu(tensor(), 1.5), |x| if x > 0.0 { x } else { 1.5 * x.exp_m1() }),
+            ("gelu", gelu(tensor()), |x| {
+                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+            }),
+            ("silu", silu(tensor()), |x| x / (1.0 + (-x).exp())),
+        ];
+        for (name, found, formula) in cases {
+            for (x, y) in inputs.iter().zip(crate::testing::values(found)) {
+                let expected = formula(f64::from(*x));
+                // A few roundings of f32 of values up to 9.
+                assert!((f64::from(y) - expected).abs() < 3e-6, "{name}({x}) = {y}, not {expected}");
+            }
+        }
     }
 }

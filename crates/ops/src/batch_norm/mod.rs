@@ -40,6 +40,41 @@ pub fn batch_norm(
     }
 }
 
+/// Group normalization (Wu & He 2018): `(x − mean) / √(variance + epsilon) · gain + shift`, with the mean and the variance of each
+/// sample over the pixels of a group of channels.
+///
+/// # Shapes
+/// - `feature_maps`: `[batch, channels, height, width]`, where `groups` divides `channels`
+/// - `gain`, `shift`: `[channels]`
+pub fn group_norm(
+    feature_maps: Tensor<4>,
+    gain: Tensor<1>,
+    shift: Tensor<1>,
+    groups: usize,
+    epsilon: f64,
+) -> Tensor<4> {
+    normalized_by_group(feature_maps, gain, shift, groups, |maps, one, zero| {
+        batch_norm(maps, one, zero, epsilon).output
+    })
+}
+
+/// Group normalization by a batch normalization of one sample whose channels are the groups of all samples.
+pub(crate) fn normalized_by_group(
+    feature_maps: Tensor<4>,
+    gain: Tensor<1>,
+    shift: Tensor<1>,
+    groups: usize,
+    normalize: impl Fn(Tensor<4>, Tensor<1>, Tensor<1>) -> Tensor<4>,
+) -> Tensor<4> {
+    let [batch, channels, height, width] = feature_maps.dims();
+    let device = feature_maps.device();
+    let all = batch * groups;
+    let maps = feature_maps.reshape([1, all, channels / groups * height, width]);
+    let (one, zero) = (Tensor::ones([all], &device), Tensor::zeros([all], &device));
+    let normal = normalize(maps, one, zero).reshape([batch, channels, height, width]);
+    normal * gain.reshape([1, channels, 1, 1]) + shift.reshape([1, channels, 1, 1])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +116,25 @@ mod tests {
             let variance = own.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / 8.0;
             assert!((f64::from(means[channel]) - mean).abs() < 1e-7);
             assert!((f64::from(variances[channel]) - variance).abs() < 1e-7);
+        }
+    }
+
+    #[test]
+    fn groups_have_the_mean_and_variance_of_their_sample_alone() {
+        let maps = numbers(2 * 4 * 3 * 3, 5);
+        let data = burn::tensor::TensorData::new(maps.clone(), [2, 4, 3, 3]);
+        let device = crate::testing::device();
+        let (gain, shift) = ([1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, -1.0]);
+        let row = |values: [f32; 4]| Tensor::<1>::from_data(burn::tensor::TensorData::from(values), &device);
+        let found = values(group_norm(Tensor::from_data(data, &device), row(gain), row(shift), 2, 1e-3));
+        for (at, found) in found.iter().enumerate() {
+            let group = &maps[at / 18 * 18..at / 18 * 18 + 18];
+            let mean = group.iter().map(|value| f64::from(*value)).sum::<f64>() / 18.0;
+            let variance = group.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / 18.0;
+            let normal = (f64::from(maps[at]) - mean) / (variance + 1e-3).sqrt();
+            let channel = at / 9 % 4;
+            let expected = normal * f64::from(gain[channel]) + f64::from(shift[channel]);
+            assert!((f64::from(*found) - expected).abs() < 1e-5, "{at}: {found}, not {expected}");
         }
     }
 }

@@ -31,6 +31,26 @@ pub fn cross_entropy(logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
     }
 }
 
+/// The mean over the samples of the cross-entropy between a wanted distribution over the classes and a softmax of `logits`: for
+/// label smoothing and mixed images.
+///
+/// # Shapes
+/// - `logits`: `[batch, classes]`
+/// - `wanted`: `[batch, classes]`, row by row; each row adds up to 1
+/// - output: `[1]`
+///
+/// # Panics
+/// If there are not as many numbers as logits.
+pub fn soft_cross_entropy(logits: Tensor<2>, wanted: &[f32]) -> Tensor<1> {
+    let [batch, classes] = logits.dims();
+    assert_eq!(batch * classes, wanted.len(), "a distribution for each sample");
+    if on_flex(&logits) {
+        flex::soft_cross_entropy(logits, wanted)
+    } else {
+        composed::soft_cross_entropy(logits, wanted)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +66,27 @@ mod tests {
         assert_close(
             &with_gradients(input(), loss(cross_entropy)),
             &with_gradients(input(), loss(composed::cross_entropy)),
+        );
+    }
+
+    #[test]
+    fn a_distribution_on_one_class_is_the_class_and_others_agree_with_the_composed_form() {
+        let input = || [(numbers(3 * 4, 5).iter().map(|v| v * 8.0).collect(), [3, 1, 2, 2])];
+        let hard =
+            |x: &[Tensor<4>]| cross_entropy(x[0].clone().flatten(1, 3), &[0, 2, 3]).reshape([1, 1, 1, 1]);
+        let one: Vec<f32> =
+            [0, 2, 3].iter().flat_map(|at| (0..4).map(move |c| f32::from(u8::from(c == *at)))).collect();
+        let soft =
+            |x: &[Tensor<4>]| soft_cross_entropy(x[0].clone().flatten(1, 3), &one).reshape([1, 1, 1, 1]);
+        assert_close(&with_gradients(input(), soft), &with_gradients(input(), hard));
+        let wanted: Vec<f32> = [0.1, 0.2, 0.3, 0.4].repeat(3);
+        let of = |loss: fn(Tensor<2>, &[f32]) -> Tensor<1>| {
+            let wanted = wanted.clone();
+            move |x: &[Tensor<4>]| loss(x[0].clone().flatten(1, 3), &wanted).reshape([1, 1, 1, 1])
+        };
+        assert_close(
+            &with_gradients(input(), of(soft_cross_entropy)),
+            &with_gradients(input(), of(composed::soft_cross_entropy)),
         );
     }
 

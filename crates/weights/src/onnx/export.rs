@@ -5,13 +5,15 @@
 //! place in a test (Krizhevsky et al. 2012, §4.2) is part of the next layer's weights.
 
 use alexnet_data::Preprocessing;
-use alexnet_model::{Activation, Convolution, DropoutConvention, FullyConnected, Network, Reads, Stage, Trace};
+use alexnet_model::{
+    Activation, Convolution, DropoutConvention, FullyConnected, Network, Reads, Stage, Trace,
+};
 use alexnet_ops::{AlphaConvention, Lrn, Pool};
 use prost::Message;
 
-use super::graph::{Builder, float, int, ints};
-use super::{ENTRIES, FOLDED, INPUT_SIDE};
+use super::graph::{Builder, float, int, ints, text};
 use super::prepare::prepare;
+use super::{ENTRIES, FOLDED, INPUT_SIDE};
 use crate::{Names, Tensor, Weights, WeightsError};
 
 /// The reason why there is no ONNX graph of a network.
@@ -86,13 +88,15 @@ impl Weights {
 pub(super) fn folded(network: &Network) -> Vec<f32> {
     let mut factors = Vec::new();
     let mut factor = 1.0;
-    let conv = network.conv.iter().map(|layer| &layer.stages);
-    for stages in conv.chain(network.fc.iter().map(|layer| &layer.stages)) {
-        factors.push(factor);
+    let conv = network.conv.iter().map(|layer| (&layer.stages, layer.residual));
+    for (stages, residual) in conv.chain(network.fc.iter().map(|layer| (&layer.stages, false))) {
+        // A sum takes a factor as a node of its own.
+        factors.push(if residual { 1.0 } else { factor });
         factor = 1.0;
         for stage in stages {
             factor = passed(factor, stage, network.dropout);
         }
+        factor = if residual { 1.0 } else { factor };
     }
     factors
 }
@@ -101,7 +105,7 @@ pub(super) fn folded(network: &Network) -> Vec<f32> {
 fn passed(factor: f32, stage: &Stage, convention: DropoutConvention) -> f32 {
     match stage {
         Stage::Dropout(drop) if convention == DropoutConvention::Paper => factor * (1.0 - *drop) as f32,
-        Stage::Dropout(_) | Stage::MaxPool(_) | Stage::AvgPool(_) => factor,
+        Stage::Dropout(_) | Stage::MaxPool(_) | Stage::AvgPool(_) | Stage::GlobalAvgPool => factor,
         _ => 1.0,
     }
 }
@@ -139,18 +143,19 @@ impl Export<'_> {
         ])
     }
 
-    fn convolution(
-        &mut self,
-        index: usize,
-        layer: &Convolution,
-        maps: String,
-    ) -> Result<String, OnnxError> {
+    fn convolution(&mut self, index: usize, layer: &Convolution, maps: String) -> Result<String, OnnxError> {
         let (name, towers) = (layer.name.as_str(), self.trace.layers[index].towers);
         let reads_own = index > 0 && layer.reads == Reads::Own;
         if !reads_own && layer.groups > 1 && towers > 1 {
-            return Err(self.refuse(index, "has groups of the maps of all towers, which no group of ONNX reads"));
+            return Err(
+                self.refuse(index, "has groups of the maps of all towers, which no group of ONNX reads")
+            );
         }
         let groups = if reads_own { towers * layer.groups } else { layer.groups };
+        let maps = match layer.residual {
+            true => self.multiply_pending(&maps, &format!("{name}.input.factor")),
+            false => maps,
+        };
         let [weight, bias] = self.parameters(index, name)?;
         let padding = layer.padding;
         let attributes = vec![
@@ -159,12 +164,17 @@ impl Export<'_> {
             ints("pads", &[padding.top, padding.left, padding.bottom, padding.right]),
             int("group", groups as i64),
         ];
+        let input = maps.clone();
         let mut maps = self.graph.node(name, "Conv", &[&maps, &weight, &bias], attributes);
         let mut side = self.trace.layers[index].side;
         for (at, stage) in layer.stages.iter().enumerate() {
             let place = format!("{name}.{}.{at}", stage.name());
             maps = self.stage(index, stage, &place, maps, side)?;
             side = self.trace.layers[index].stages[at].side;
+        }
+        if layer.residual {
+            let maps = self.multiply_pending(&maps, &format!("{name}.residual.factor"));
+            return Ok(self.graph.node(&format!("{name}.residual"), "Add", &[&input, &maps], Vec::new()));
         }
         Ok(maps)
     }
@@ -180,11 +190,14 @@ impl Export<'_> {
         let transposed = || vec![int("transB", 1)];
         let mut units = match layer.reads {
             Reads::Own if towers > 1 => {
-                let (weight, bias) = (self.tensor(index, "weight")?.clone(), self.tensor(index, "bias")?.clone());
+                let (weight, bias) =
+                    (self.tensor(index, "weight")?.clone(), self.tensor(index, "bias")?.clone());
                 let factor = std::mem::replace(&mut self.factor, 1.0);
                 let rows = weight.shape[0] / towers;
                 let mut parts = Vec::new();
-                for (tower, input) in self.graph.split(&format!("{name}.towers"), units, towers).into_iter().enumerate() {
+                for (tower, input) in
+                    self.graph.split(&format!("{name}.towers"), units, towers).into_iter().enumerate()
+                {
                     let place = format!("{name}.{tower}");
                     let columns = weight.shape[1];
                     let values = &weight.values[tower * rows * columns..(tower + 1) * rows * columns];
@@ -228,20 +241,18 @@ impl Export<'_> {
     ) -> Result<String, OnnxError> {
         let pending = passed(self.factor, stage, self.network.dropout);
         let x = match stage {
-            Stage::Dropout(_) | Stage::MaxPool(_) | Stage::AvgPool(_) => x,
+            Stage::Dropout(_) | Stage::MaxPool(_) | Stage::AvgPool(_) | Stage::GlobalAvgPool => x,
             _ => self.multiply_pending(&x, &format!("{place}.factor")),
         };
         self.factor = pending;
         let towers = self.trace.layers[index].towers;
         Ok(match stage {
-            Stage::Activation => match self.network.activation {
-                Activation::Relu => self.graph.node(place, "Relu", &[&x], Vec::new()),
-                Activation::Tanh => self.graph.node(place, "Tanh", &[&x], Vec::new()),
-                Activation::Sigmoid => self.graph.node(place, "Sigmoid", &[&x], Vec::new()),
-            },
+            Stage::Activation => self.activation(index, place, &x),
             Stage::Dropout(_) => x,
             Stage::Lrn(lrn) if lrn.size.is_multiple_of(2) => {
-                return Err(self.refuse(index, "has LRN over an even number of maps, which ONNX centres otherwise"));
+                return Err(
+                    self.refuse(index, "has LRN over an even number of maps, which ONNX centres otherwise")
+                );
             }
             Stage::Lrn(lrn) if towers == 1 => self.lrn(place, &x, lrn),
             Stage::Lrn(lrn) => {
@@ -263,9 +274,41 @@ impl Export<'_> {
                 let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
                 self.graph.node(place, "BatchNormalization", &inputs, vec![float("epsilon", norm.epsilon)])
             }
+            Stage::GroupNorm(norm) => {
+                let [gain, shift] = ["gain", "shift"].map(|kind| self.tensor(index, kind).cloned());
+                let (gain, shift) = (gain?, shift?);
+                let scale = self.graph.floats(&format!("{place}.gain"), &gain.shape, &gain.values);
+                let bias = self.graph.floats(&format!("{place}.shift"), &shift.shape, &shift.values);
+                // Towers side by side have the groups of each.
+                let groups = int("num_groups", (towers * norm.groups) as i64);
+                let attributes = vec![float("epsilon", norm.epsilon), groups];
+                self.graph.node(place, "GroupNormalization", &[&x, &scale, &bias], attributes)
+            }
+            Stage::GlobalAvgPool => self.graph.node(place, "GlobalAveragePool", &[&x], Vec::new()),
             Stage::MaxPool(pool) => self.graph.node(place, "MaxPool", &[&x], windows(pool, side)),
             Stage::AvgPool(pool) => self.graph.node(place, "AveragePool", &[&x], windows(pool, side)),
         })
+    }
+
+    fn activation(&mut self, index: usize, place: &str, x: &str) -> String {
+        let convolutions = self.network.conv.len();
+        let own = match index.checked_sub(convolutions) {
+            None => self.network.conv[index].activation,
+            Some(index) => self.network.fc[index].activation,
+        };
+        let (operator, attributes) = match own.unwrap_or(self.network.activation) {
+            Activation::Relu => ("Relu", Vec::new()),
+            Activation::Tanh => ("Tanh", Vec::new()),
+            Activation::Sigmoid => ("Sigmoid", Vec::new()),
+            Activation::LeakyRelu(slope) => ("LeakyRelu", vec![float("alpha", slope)]),
+            Activation::Elu(alpha) => ("Elu", vec![float("alpha", alpha)]),
+            Activation::Gelu => ("Gelu", vec![text("approximate", "tanh")]),
+            Activation::Silu => {
+                let gate = self.graph.node(&format!("{place}.gate"), "Sigmoid", &[x], Vec::new());
+                return self.graph.node(place, "Mul", &[x, &gate], Vec::new());
+            }
+        };
+        self.graph.node(place, operator, &[x], attributes)
     }
 
     /// LRN across maps. ONNX's alpha multiplies the mean over the window.

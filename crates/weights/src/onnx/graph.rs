@@ -1,8 +1,8 @@
 //! Builds the nodes of a graph.
 
 use super::proto::{
-    Attribute, Entry, Extent, FLOAT, Graph, INT64, Model, Node, Opset, Shape, TensorProto, TensorType, TypeProto,
-    ValueInfo,
+    Attribute, Entry, Extent, FLOAT, Graph, INT64, Model, Node, Opset, Shape, TensorProto, TensorType,
+    TypeProto, ValueInfo,
 };
 
 /// The version of the operators: that of antialiased resizing, GELU and averages over clipped windows.
@@ -32,7 +32,12 @@ pub(super) fn ints(name: &str, values: &[usize]) -> Attribute {
 }
 
 pub(super) fn text(name: &str, value: &str) -> Attribute {
-    Attribute { name: name.to_owned(), text: Some(value.as_bytes().to_vec()), kind: 3, ..Attribute::default() }
+    Attribute {
+        name: name.to_owned(),
+        text: Some(value.as_bytes().to_vec()),
+        kind: 3,
+        ..Attribute::default()
+    }
 }
 
 impl Builder {

@@ -74,7 +74,8 @@ impl Constants {
         let mut budget = Budget::of(size);
         let mut found = HashMap::new();
         let of_nodes = nodes.iter().filter(|node| node.operator == "Constant").filter_map(|node| {
-            let tensor = node.attributes.iter().find(|attribute| attribute.name == "value")?.tensor.clone()?;
+            let tensor =
+                node.attributes.iter().find(|attribute| attribute.name == "value")?.tensor.clone()?;
             Some(TensorProto { name: node.outputs.first()?.clone(), ..tensor })
         });
         for tensor in initializers.into_iter().chain(of_nodes.collect::<Vec<_>>()) {
@@ -124,11 +125,7 @@ fn numbers(path: &Path, tensor: TensorProto, budget: &mut Budget) -> Result<Opti
 }
 
 /// Reads the bytes of a tensor from a file beside the model, as PyTorch's exporter writes them.
-fn beside(
-    path: &Path,
-    external: &[super::proto::Entry],
-    budget: &mut Budget,
-) -> Result<Vec<u8>, String> {
+fn beside(path: &Path, external: &[super::proto::Entry], budget: &mut Budget) -> Result<Vec<u8>, String> {
     use std::io::{Read, Seek, SeekFrom};
     let entry = |key: &str| external.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str());
     let file = entry("location").ok_or("has no file")?;
@@ -149,12 +146,17 @@ fn beside(
     let length = match (end, length) {
         (Some(_), 0) => there - offset,
         (Some(_), length) => length,
-        (None, _) => return Err(format!("ends at byte {} of a file of {there}", offset.saturating_add(length))),
+        (None, _) => {
+            return Err(format!("ends at byte {} of a file of {there}", offset.saturating_add(length)));
+        }
     };
     budget.allow(there);
     budget.spend("", length as usize).map_err(|_| "shares its numbers with too many others".to_owned())?;
     let mut bytes = vec![0; length as usize];
-    opened.seek(SeekFrom::Start(offset)).and_then(|_| opened.read_exact(&mut bytes)).map_err(|e| e.to_string())?;
+    opened
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| opened.read_exact(&mut bytes))
+        .map_err(|e| e.to_string())?;
     Ok(bytes)
 }
 
@@ -172,7 +174,9 @@ fn own(constants: Constants) -> Result<BTreeMap<String, Tensor>, WeightsError> {
                 }
             }
             // `conv1.batch-norm.1.gain`
-            [layer, "batch-norm", _, kind] => drop(tensors.insert(format!("{layer}.{kind}"), tensor)),
+            [layer, "batch-norm" | "group-norm", _, kind] => {
+                drop(tensors.insert(format!("{layer}.{kind}"), tensor))
+            }
             _ => {}
         }
     }
@@ -198,7 +202,10 @@ fn in_order(
         match node.operator.as_str() {
             "Conv" => {
                 let Some(mut weight) = constants.take(input(1)) else {
-                    return Err(problem(path, format!("convolution `{}` has no constant kernels", shown(node))));
+                    return Err(problem(
+                        path,
+                        format!("convolution `{}` has no constant kernels", shown(node)),
+                    ));
                 };
                 if layers[0].is_empty() && caffe {
                     crate::caffe::reverse_channels(&mut weight);
@@ -209,9 +216,13 @@ fn in_order(
                 let Some(weight) = constants.take(input(1)) else { continue };
                 let transposed = attribute(node, "transB") == Some(1);
                 let weight = if transposed { Some(weight) } else { rows(weight) };
-                let plain = |name: &str| node.attributes.iter().all(|a| a.name != name || a.float == Some(1.0));
+                let plain =
+                    |name: &str| node.attributes.iter().all(|a| a.name != name || a.float == Some(1.0));
                 let (Some(weight), true) = (weight, plain("alpha") && plain("beta")) else {
-                    return Err(problem(path, format!("product `{}` is none of a fully connected layer", shown(node))));
+                    return Err(problem(
+                        path,
+                        format!("product `{}` is none of a fully connected layer", shown(node)),
+                    ));
                 };
                 layers[1].push((weight, constants.take(input(2))));
             }
@@ -276,10 +287,12 @@ fn shown(node: &Node) -> String {
 fn unfold(weights: &mut Weights) {
     let folded = weights.metadata.contains_key(super::FOLDED);
     let network = weights.metadata.get(crate::NETWORK).filter(|_| folded);
-    let Some(network) = network.and_then(|toml| alexnet_config::parse::<alexnet_model::Network>(toml).ok()) else {
+    let Some(network) = network.and_then(|toml| alexnet_config::parse::<alexnet_model::Network>(toml).ok())
+    else {
         return;
     };
-    let names = network.conv.iter().map(|layer| &layer.name).chain(network.fc.iter().map(|layer| &layer.name));
+    let names =
+        network.conv.iter().map(|layer| &layer.name).chain(network.fc.iter().map(|layer| &layer.name));
     for (name, factor) in names.zip(super::export::folded(&network)) {
         if let Some(tensor) = weights.tensors.get_mut(&format!("{name}.weight")).filter(|_| factor != 1.0) {
             tensor.values.iter_mut().for_each(|value| *value /= factor);

@@ -61,7 +61,8 @@ fn weights() -> Weights {
         ("fc7.bias", &[3]),
     ];
     let tensors = shapes.into_iter().map(|(name, shape)| {
-        let values = (0..shape.iter().product()).map(|at: usize| at as f32 / 8.0 + name.len() as f32).collect();
+        let values =
+            (0..shape.iter().product()).map(|at: usize| at as f32 / 8.0 + name.len() as f32).collect();
         (name.to_owned(), Tensor { shape: shape.to_vec(), values })
     });
     let metadata = BTreeMap::from([(NETWORK.to_owned(), TOWERS.to_owned())]);
@@ -93,8 +94,8 @@ fn towers_are_split_where_a_window_or_a_product_would_cross_them() {
     assert_eq!(
         operators,
         [
-            "Conv", "Relu", "Split", "LRN", "LRN", "Concat", "MaxPool", "Flatten", "Split", "Gemm", "Gemm", "Concat",
-            "Relu", "Gemm"
+            "Conv", "Relu", "Split", "LRN", "LRN", "Concat", "MaxPool", "Flatten", "Split", "Gemm", "Gemm",
+            "Concat", "Relu", "Gemm"
         ]
     );
     assert_eq!((graph.inputs[0].name.as_str(), graph.outputs[0].name.as_str()), ("images", "logits"));
@@ -141,7 +142,13 @@ fn what_onnx_lacks_is_refused() {
 }
 
 fn constant(name: &str, shape: &[i64], values: Vec<f32>) -> TensorProto {
-    TensorProto { dims: shape.to_vec(), kind: FLOAT, name: name.to_owned(), floats: values, ..TensorProto::default() }
+    TensorProto {
+        dims: shape.to_vec(),
+        kind: FLOAT,
+        name: name.to_owned(),
+        floats: values,
+        ..TensorProto::default()
+    }
 }
 
 fn numbers(count: usize) -> Vec<f32> {
@@ -160,7 +167,8 @@ fn node(operator: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute
 
 fn foreign(nodes: Vec<Node>, initializers: Vec<TensorProto>) -> Vec<u8> {
     let graph = Graph { nodes, initializers, ..Graph::default() };
-    Model { ir_version: 8, producer: "elsewhere".to_owned(), graph: Some(graph), ..Model::default() }.encode_to_vec()
+    Model { ir_version: 8, producer: "elsewhere".to_owned(), graph: Some(graph), ..Model::default() }
+        .encode_to_vec()
 }
 
 #[test]
@@ -184,10 +192,16 @@ fn layers_are_taken_in_the_order_of_the_graph() {
     );
     let weights = read(&file(), &bytes).unwrap();
     let names: Vec<&str> = weights.tensors.keys().map(String::as_str).collect();
-    assert_eq!(names, ["conv.0.bias", "conv.0.weight", "fc.0.bias", "fc.0.weight", "fc.1.bias", "fc.1.weight"]);
+    assert_eq!(
+        names,
+        ["conv.0.bias", "conv.0.weight", "fc.0.bias", "fc.0.weight", "fc.1.bias", "fc.1.weight"]
+    );
     // A product of rows by `[inputs, units]` is stored as units by inputs.
     let first = &weights.tensors["fc.0.weight"];
-    assert_eq!((first.shape.as_slice(), first.values.as_slice()), (&[3, 2][..], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0][..]));
+    assert_eq!(
+        (first.shape.as_slice(), first.values.as_slice()),
+        (&[3, 2][..], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0][..])
+    );
     assert_eq!(weights.tensors["fc.0.bias"].values, numbers(3));
     assert_eq!(weights.tensors["fc.1.bias"].shape, [2]);
 }
@@ -212,7 +226,10 @@ fn numbers_beside_the_model_are_read_from_nowhere_else() {
         };
         read(&path, &foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![kernels]))
     };
-    assert_eq!(read("model.onnx.data", "8", "16").unwrap().tensors["conv.0.weight"].values, [2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(
+        read("model.onnx.data", "8", "16").unwrap().tensors["conv.0.weight"].values,
+        [2.0, 3.0, 4.0, 5.0]
+    );
     for (location, offset, length, expected) in [
         ("../secret", "0", "16", "no file beside the model"),
         ("/etc/passwd", "0", "16", "no file beside the model"),

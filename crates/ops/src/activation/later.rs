@@ -1,0 +1,37 @@
+//! Activations after 2012, made of those of 2012, so that they have the same bits on every processor where these have.
+
+use burn::tensor::Tensor;
+
+/// `max(0, x) − slope · max(0, −x)`.
+pub(super) fn leaky_relu<const D: usize>(
+    values: Tensor<D>,
+    slope: f64,
+    relu: impl Fn(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    relu(values.clone()) - relu(values.neg()).mul_scalar(slope)
+}
+
+/// `max(0, x) + alpha · (eᶻ − 1)` with `z = min(0, x)`. `eᶻ − 1` is `2t / (1 − t)` with `t = tanh(z / 2)`, exact near 0 too.
+pub(super) fn elu<const D: usize>(
+    values: Tensor<D>,
+    alpha: f64,
+    relu: impl Fn(Tensor<D>) -> Tensor<D>,
+    tanh: impl Fn(Tensor<D>) -> Tensor<D>,
+) -> Tensor<D> {
+    let below = tanh(relu(values.clone().neg()).mul_scalar(-0.5));
+    let grown = below.clone().mul_scalar(2.0 * alpha) / below.neg().add_scalar(1.0);
+    relu(values) + grown
+}
+
+/// `x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`.
+pub(super) fn gelu<const D: usize>(values: Tensor<D>, tanh: impl Fn(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
+    const ROOT: f64 = 0.797_884_560_802_865_4; // √(2/π)
+    let square = values.clone() * values.clone();
+    let inner = values.clone() * square.mul_scalar(0.044_715).add_scalar(1.0);
+    values.mul_scalar(0.5) * tanh(inner.mul_scalar(ROOT)).add_scalar(1.0)
+}
+
+/// `x / (1 + e⁻ˣ)`.
+pub(super) fn silu<const D: usize>(values: Tensor<D>, sigmoid: impl Fn(Tensor<D>) -> Tensor<D>) -> Tensor<D> {
+    values.clone() * sigmoid(values)
+}
