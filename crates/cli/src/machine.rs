@@ -104,6 +104,7 @@ impl Machine {
     /// Checks before the first step that the memory that training and testing need at least is available.
     pub(crate) fn check_fits(&self, config: &RunConfig) -> Result<()> {
         self.placement.check(&config.network)?;
+        self.placement.check_recipe(&config.recipe)?;
         if self.backends.iter().any(|backend| !backend.is_processor())
             && let Some((layer, size)) = longest_lrn(&config.network).filter(|(_, size)| *size > GPU_WINDOW)
         {

@@ -6,7 +6,7 @@ use std::path::Path;
 use alexnet_config::{ConfigError, check_name};
 use alexnet_data::{Augmentation, Colour, ColourReading, Crop, MeanKind, PixelScale, Views};
 use alexnet_model::Preset;
-use alexnet_train::{DataConfig, Evaluation, FinalWeights, Recipe, Schedule, TrainingError};
+use alexnet_train::{DataConfig, Evaluation, FinalWeights, OptimizerConfig, Recipe, Schedule, TrainingError};
 use toml::Value;
 
 use crate::Scale;
@@ -115,6 +115,11 @@ impl OwnImages {
             final_weights: FinalWeights::Last,
             training_error: TrainingError { images: 0, stop_at: 0.0, every_steps: 0 },
             early_stopping: 0,
+            optimizer: OptimizerConfig::Paper,
+            clip_gradients: 0.0,
+            average_weights: 0.0,
+            label_smoothing: 0.0,
+            mixing: None,
         }
     }
 }

@@ -35,16 +35,18 @@ use burn::train::{
 };
 
 use crate::TrainError;
-use crate::checkpoint::{Checkpoints, Progress};
+use crate::average::Average;
+use crate::checkpoint::{Checkpoints, Progress, Records};
 use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::dashboard::{Plain, Speed, TimeLeft};
 use crate::environment::Environment;
 use crate::parallel::DataParallel;
 use crate::placement::Placement;
+use crate::rule::optimizer;
 use crate::score::{Score, ScoreMetric};
 use crate::unexpected::catch;
-use crate::update::{Elapsed, optimizer};
+use crate::update::Elapsed;
 
 /// A training that burn-train carries out.
 pub(crate) struct Launch<'a> {
@@ -70,11 +72,15 @@ impl Launch<'_> {
         let Self { config, environment, start, .. } = self;
         let recipe = &config.recipe;
         let (rate, elapsed) = (SharedRate::default(), Elapsed::default());
-        let (momentum, decay) = (recipe.momentum, recipe.weight_decay);
-        let optimizer = optimizer(&config.network, momentum, decay, &elapsed, environment.operations);
+        let optimizer = optimizer(&config.network, &recipe.rule(), &elapsed, environment.operations);
         let mut learner = Learner::new(self.model, optimizer, rate.clone());
+        let decay = recipe.average_weights;
+        let mut average = (decay > 0.0).then(|| Average::of(decay, &learner.model()));
         if start.step > 0 {
-            let (model, optimizer) = checkpoints.load(&start)?;
+            let Records { model, optimizer, average: averaged } = checkpoints.load(&start)?;
+            if let Some(record) = averaged {
+                average = Some(Average::of(decay, &learner.model().load_record(record)));
+            }
             learner.load_model(model);
             // Burn loads the velocities to `Device::default()` before they move to the run's device.
             catch(|| learner.load_optim(optimizer)).map_err(|unexpected| TrainError::Restore {
@@ -110,7 +116,7 @@ impl Launch<'_> {
             false => supervised.renderer(Box::new(Plain::new(environment.observer.clone(), start.epoch))),
         };
         let outcome = Arc::new(Mutex::new(None));
-        let shared = Shared { rate, elapsed, left, models, optimizers };
+        let shared = Shared { rate, elapsed, left, models, optimizers, average };
         let inside: Inside = (Box::new(training), start, shared);
         let inside = Mutex::new(Some(inside));
         let strategy = Strategy { placement: self.placement, inside, outcome: outcome.clone() };
@@ -134,6 +140,7 @@ struct Shared {
     left: TimeLeft,
     models: Receiver<ModuleRecord>,
     optimizers: Receiver<OptimizerRecord>,
+    average: Option<Average>,
 }
 
 /// The loop, where it starts, and what it shares with burn-train's parts.
@@ -196,9 +203,13 @@ impl Bridge {
         self.learner.model()
     }
 
-    /// Returns the model for evaluation, without tracking of gradients.
+    /// Returns the model for evaluation, without tracking of gradients: with the average of the weights, if there is one.
     pub(crate) fn evaluated(&self) -> Classifier {
-        self.learner.model().valid()
+        let model = self.learner.model().valid();
+        match &self.shared.average {
+            Some(average) => average.model(model),
+            None => model,
+        }
     }
 
     /// Returns the training batches of the epoch that the loader is set to.
@@ -219,13 +230,16 @@ impl Bridge {
         }
     }
 
-    /// Updates the weights. `elapsed` is the fraction of the run's steps before this one.
-    pub(crate) fn update(&mut self, gradients: GradientsParams, rate: f64, elapsed: f64) {
+    /// Updates the weights. `elapsed` is the fraction of the run's steps before this one, `steps` their number with it.
+    pub(crate) fn update(&mut self, gradients: GradientsParams, rate: f64, elapsed: f64, steps: usize) {
         self.shared.rate.set(rate);
         self.shared.elapsed.set(elapsed);
         self.learner.lr_step();
         self.learner.optimizer_step(gradients);
         self.team.iter_mut().for_each(DataParallel::update);
+        if let Some(average) = &mut self.shared.average {
+            average.update(&self.learner.model(), steps);
+        }
     }
 
     /// Checks that all devices have the same weights.
@@ -233,14 +247,18 @@ impl Bridge {
         self.team.as_ref().map_or(Ok(()), |team| team.check(&self.learner.model()))
     }
 
-    /// Returns the records of the model and of the optimizer.
-    pub(crate) fn records(&mut self, epoch: usize) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
+    /// Returns the records of the model, of the optimizer and of the average.
+    pub(crate) fn records(&mut self, epoch: usize) -> Result<Records, TrainError> {
         // Burn merges the newest step's running averages only when they are read; a record does not read
         // them.
-        drop(self.evaluated());
+        let evaluated = self.evaluated();
         self.checkpointer.checkpoint(&self.learner, epoch, &self.store);
         let gone = |_| TrainError::Backend { message: "a checkpoint thread stopped".to_owned() };
-        Ok((self.shared.models.recv().map_err(gone)?, self.shared.optimizers.recv().map_err(gone)?))
+        Ok(Records {
+            model: self.shared.models.recv().map_err(gone)?,
+            optimizer: self.shared.optimizers.recv().map_err(gone)?,
+            average: self.shared.average.is_some().then(|| evaluated.into_record()),
+        })
     }
 
     /// Shows the estimate of the time left for all runs.

@@ -45,6 +45,17 @@ pub(crate) struct Progress {
 pub(crate) struct Checksums {
     model: String,
     optimizer: String,
+    /// That of the average of the weights, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    average: Option<String>,
+}
+
+/// The records of a checkpoint.
+pub(crate) struct Records {
+    pub(crate) model: ModuleRecord,
+    pub(crate) optimizer: OptimizerRecord,
+    /// The model with the average of its weights, if it is kept.
+    pub(crate) average: Option<ModuleRecord>,
 }
 
 /// The completed part of an epoch's training pass.
@@ -115,6 +126,7 @@ pub(crate) struct Checkpoints {
 
 const MODEL: &str = "model.bpk";
 const OPTIMIZER: &str = "optimizer.bpk";
+const AVERAGE: &str = "average.bpk";
 const PROGRESS: &str = "progress.json";
 
 impl Checkpoints {
@@ -130,9 +142,11 @@ impl Checkpoints {
         self.folder.join(moment.folder())
     }
 
-    /// Returns the model file of the checkpoint after an epoch.
-    pub(crate) fn model(&self, epoch: usize) -> PathBuf {
-        self.path(Moment::after(epoch)).join(MODEL)
+    /// Returns the file of the weights to evaluate in the checkpoint after an epoch: their average, if there is one.
+    pub(crate) fn evaluated(&self, epoch: usize) -> PathBuf {
+        let folder = self.path(Moment::after(epoch));
+        let average = folder.join(AVERAGE);
+        if average.exists() { average } else { folder.join(MODEL) }
     }
 
     /// Returns the progress of the newest checkpoint that has a progress file.
@@ -210,8 +224,9 @@ impl Checkpoints {
             problem: problem.to_owned(),
         };
         let progress = self.progress(moment)?.ok_or_else(|| damaged(PROGRESS, "it is missing"))?;
-        if let Some(Checksums { model, optimizer }) = &progress.checksums {
-            for (name, expected) in [(MODEL, model), (OPTIMIZER, optimizer)] {
+        if let Some(Checksums { model, optimizer, average }) = &progress.checksums {
+            let average = average.iter().map(|expected| (AVERAGE, expected));
+            for (name, expected) in [(MODEL, model), (OPTIMIZER, optimizer)].into_iter().chain(average) {
                 let found = match file_sha256(&self.path(moment).join(name)) {
                     Ok(found) => found,
                     Err(DataError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -243,8 +258,7 @@ impl Checkpoints {
         &self,
         progress: &Progress,
         best: Option<usize>,
-        model: ModuleRecord,
-        optimizer: OptimizerRecord,
+        records: Records,
     ) -> Result<(), TrainError> {
         let unfinished = self.folder.join("unfinished");
         let now = Moment::of(progress);
@@ -255,12 +269,13 @@ impl Checkpoints {
         let written: Result<(), TrainError> = (|| {
             let _ = fs::remove_dir_all(&unfinished);
             fs::create_dir_all(&unfinished).map_err(TrainError::write(&unfinished))?;
+            let Records { model, optimizer, average } = records;
+            let write = |name: &str, bytes: Bytes| write_synced(&unfinished.join(name), &bytes);
+            let average = average.map(|average| write(AVERAGE, bytes(average.into_bytes(), &target)?));
             let checksums = Checksums {
-                model: write_synced(&unfinished.join(MODEL), &bytes(model.into_bytes(), &target)?)?,
-                optimizer: write_synced(
-                    &unfinished.join(OPTIMIZER),
-                    &bytes(optimizer.into_bytes(), &target)?,
-                )?,
+                model: write(MODEL, bytes(model.into_bytes(), &target)?)?,
+                optimizer: write(OPTIMIZER, bytes(optimizer.into_bytes(), &target)?)?,
+                average: average.transpose()?,
             };
             let progress = Progress { checksums: Some(checksums), ..progress.clone() };
             let progress = serde_json::to_vec(&progress).expect("plain numbers");
@@ -297,10 +312,14 @@ impl Checkpoints {
     }
 
     /// Loads the records of the checkpoint with this progress.
-    pub(crate) fn load(&self, progress: &Progress) -> Result<(ModuleRecord, OptimizerRecord), TrainError> {
+    pub(crate) fn load(&self, progress: &Progress) -> Result<Records, TrainError> {
         let folder = self.path(Moment::of(progress));
-        let (model, optimizer) = (folder.join(MODEL), folder.join(OPTIMIZER));
-        Ok((load_model(&model)?, record(&optimizer, OptimizerRecord::from_bytes)?))
+        let average = Some(folder.join(AVERAGE)).filter(|path| path.exists());
+        Ok(Records {
+            model: load_model(&folder.join(MODEL))?,
+            optimizer: record(&folder.join(OPTIMIZER), OptimizerRecord::from_bytes)?,
+            average: average.map(|path| load_model(&path)).transpose()?,
+        })
     }
 
     pub(crate) fn delete_all(&self) -> Result<(), TrainError> {

@@ -10,6 +10,7 @@ use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
 use crate::atomic_write::atomic_write;
+use crate::mixing::Objective;
 use crate::score::Score;
 
 /// A network with its loss, the mean negative log-probability of the true class (Krizhevsky et al. 2012,
@@ -17,6 +18,8 @@ use crate::score::Score;
 #[derive(Module, Debug)]
 pub struct Classifier {
     network: AlexNet,
+    #[module(skip)]
+    objective: Objective,
 }
 
 impl Classifier {
@@ -33,12 +36,17 @@ impl Classifier {
     /// # Errors
     /// If the network's layers do not fit together.
     pub fn new_on(network: &Network, seed: u64, devices: &[Device]) -> Result<Self, TrainError> {
-        Ok(Self { network: network.init_on(seed, devices)? })
+        Ok(network.init_on(seed, devices)?.into())
     }
 
     /// Returns the same classifier with another form of the operations.
     pub fn with_operations(self, operations: Implementation) -> Self {
-        Self { network: self.network.with_operations(operations) }
+        Self { network: self.network.with_operations(operations), ..self }
+    }
+
+    /// Returns the same classifier with another objective in training.
+    pub(crate) fn with_objective(self, objective: Objective) -> Self {
+        Self { objective, ..self }
     }
 
     /// Writes the weights as a record, atomically.
@@ -63,8 +71,14 @@ impl Classifier {
     /// Makes a training step on a part of a batch, where `share` is the part's fraction of the batch. The
     /// gradients of all parts add up to those of the batch's mean loss.
     pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
-        let logits = self.network.forward(batch.images, Mode::Training(&batch.keys));
-        let loss = self.network.operations().cross_entropy(logits.clone(), &batch.targets);
+        let classes = self.network.network().classes;
+        let (images, wanted) = self.objective.apply(batch.images, &batch.targets, &batch.keys, classes);
+        let logits = self.network.forward(images, Mode::Training(&batch.keys));
+        let operations = self.network.operations();
+        let loss = match wanted {
+            None => operations.cross_entropy(logits.clone(), &batch.targets),
+            Some(wanted) => operations.soft_cross_entropy(logits.clone(), &wanted),
+        };
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
         let gradients = loss.backward();
         // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.
@@ -97,7 +111,7 @@ pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 impl From<AlexNet> for Classifier {
     fn from(network: AlexNet) -> Self {
-        Self { network }
+        Self { network, objective: Objective::default() }
     }
 }
 

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TrainError;
+use crate::mixing::{Mixing, Objective};
 use crate::provenance::RESULTS;
+use crate::rule::{OptimizerConfig, UpdateRule};
 use crate::schedule::Schedule;
 
 /// Everything that determines a run, except its seed and the images.
@@ -75,6 +77,9 @@ pub struct Recipe {
     pub batch_size: usize,
     /// The initial learning rate, before any schedule (§5: 0.01).
     pub learning_rate: f64,
+    /// The rule by which gradients change weights (§5: `paper`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub optimizer: OptimizerConfig,
     /// The momentum (§5: 0.9).
     pub momentum: f64,
     /// The weight decay (§5: 0.0005).
@@ -91,9 +96,36 @@ pub struct Recipe {
     /// "best"` the final weights are those before these epochs.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub early_stopping: usize,
+    /// The norm of all gradients together above which they are scaled down to it (Pascanu, Mikolov & Bengio 2012); 0 for never.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clip_gradients: f64,
+    /// The share of the past in an exponential moving average of the weights, which is validated and tested in their place; 0 for
+    /// none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub average_weights: f64,
+    /// The share of the target that is spread over all classes (Szegedy et al. 2015, §7); 0 for none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub label_smoothing: f64,
+    /// How training images are mixed in pairs, with their targets.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mixing: Option<Mixing>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Recipe {
+    /// Returns the rule by which gradients change weights.
+    pub fn rule(&self) -> UpdateRule {
+        let (optimizer, momentum, weight_decay) = (self.optimizer, self.momentum, self.weight_decay);
+        UpdateRule { optimizer, momentum, weight_decay }
+    }
+
+    pub(crate) fn objective(&self) -> Objective {
+        Objective { smoothing: self.label_smoothing, mixing: self.mixing }
+    }
+
     /// Returns whether training ends early after `epoch`, if the lowest validation error so far is that of epoch `best`.
     pub(crate) fn ends_early(&self, epoch: usize, best: usize) -> bool {
         self.early_stopping > 0 && epoch.saturating_sub(best) >= self.early_stopping
@@ -244,6 +276,7 @@ impl RunConfig {
             ("recipe.momentum", recipe.momentum),
             ("recipe.weight_decay", recipe.weight_decay),
             ("recipe.training_error.stop_at", recipe.training_error.stop_at),
+            ("recipe.clip_gradients", recipe.clip_gradients),
         ] {
             if !(value >= 0.0 && value.is_finite()) {
                 return Err(error(key, format!("{value} must be finite and at least 0")));
@@ -253,6 +286,16 @@ impl RunConfig {
             let key = "recipe.training_error.every_steps";
             return Err(error(key, "needs `recipe.training_error.images`, the images of a pass".to_owned()));
         }
+        for (key, share) in [
+            ("recipe.average_weights", recipe.average_weights),
+            ("recipe.label_smoothing", recipe.label_smoothing),
+        ] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(error(key, format!("{share} must be at least 0 and below 1")));
+            }
+        }
+        recipe.optimizer.check().map_err(|problem| error("recipe.optimizer", problem))?;
+        recipe.mixing.map_or(Ok(()), Mixing::check).map_err(|problem| error("recipe.mixing", problem))?;
         recipe.schedule.check().map_err(|problem| error("recipe.schedule", problem))?;
         Ok(network.trace()?)
     }

@@ -1,4 +1,4 @@
-//! Checks that gradients are finite before they change a weight.
+//! Gradients before they change a weight: checks that they are finite, and limits their norm.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -28,6 +28,47 @@ pub(crate) fn non_finite(model: &Classifier, gradients: &GradientsParams) -> Opt
         _ => None,
     };
     Some(layer.unwrap_or_else(|| path.join(".")))
+}
+
+/// Scales all gradients by the same factor if their norm, taken together, is above `norm`. The sum is computed on the host, in the
+/// order of the parameters.
+pub(crate) fn clipped(model: &Classifier, gradients: GradientsParams, norm: f64) -> GradientsParams {
+    let mut squares = Squares { gradients: &gradients, sum: 0.0 };
+    model.visit(&mut squares);
+    let found = squares.sum.sqrt();
+    if found <= norm {
+        return gradients;
+    }
+    let mut scaled = Scaled { gradients: &gradients, factor: norm / found, scaled: GradientsParams::new() };
+    model.visit(&mut scaled);
+    scaled.scaled
+}
+
+struct Squares<'a> {
+    gradients: &'a GradientsParams,
+    sum: f64,
+}
+
+impl ModuleVisitor for Squares<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.sum += to_host(gradient).iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+        }
+    }
+}
+
+struct Scaled<'a> {
+    gradients: &'a GradientsParams,
+    factor: f64,
+    scaled: GradientsParams,
+}
+
+impl ModuleVisitor for Scaled<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.scaled.register(param.id, gradient.mul_scalar(self.factor));
+        }
+    }
 }
 
 /// The sum of all gradients on each device.
@@ -115,5 +156,24 @@ mod tests {
             let found = non_finite(&model, &fill.gradients);
             assert_eq!(found.as_deref(), expected, "{value} and {other}");
         }
+    }
+
+    #[test]
+    fn gradients_are_scaled_to_the_norm_and_only_then() {
+        let device = alexnet_ops::Backend::in_this_build()[0].device().unwrap();
+        let model = Classifier::new(&alexnet_model::Preset::load("mini").unwrap(), 0, &device).unwrap();
+        let filled = || {
+            let mut fill = Fill { gradients: GradientsParams::new(), value: 0.5, other: 0.5, dimensions: 4 };
+            model.visit(&mut fill);
+            fill.gradients
+        };
+        let norm_of = |gradients: &GradientsParams| {
+            let mut squares = Squares { gradients, sum: 0.0 };
+            model.visit(&mut squares);
+            squares.sum.sqrt()
+        };
+        let whole = norm_of(&filled());
+        assert!((norm_of(&clipped(&model, filled(), 0.25 * whole)) / whole - 0.25).abs() < 1e-6);
+        assert_eq!(norm_of(&clipped(&model, filled(), 2.0 * whole)), whole);
     }
 }

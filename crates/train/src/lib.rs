@@ -4,6 +4,7 @@
 //! returns its [`RunResult`].
 
 mod atomic_write;
+mod average;
 mod bridge;
 mod checkpoint;
 mod classifier;
@@ -16,6 +17,7 @@ mod events;
 mod first_kernels;
 mod gradients;
 mod memory;
+mod mixing;
 mod observer;
 mod parallel;
 mod placement;
@@ -23,6 +25,7 @@ mod provenance;
 mod range_test;
 mod record;
 mod response;
+mod rule;
 mod run;
 mod schedule;
 mod score;
@@ -42,17 +45,19 @@ pub use evaluate::{
 };
 pub use first_kernels::first_kernels;
 pub use memory::{LeastMemory, peak as peak_memory};
+pub use mixing::Mixing;
 pub use observer::Observer;
 pub use placement::{Placement, Reduction};
 pub use provenance::RESULTS;
 pub use range_test::{RatePoint, RateRange, SuggestedRate};
 pub use record::EpochRow;
 pub use response::LrnResponse;
+pub use rule::{Moments, OptimizerConfig, UpdateRule, optimizer};
 pub use run::{KeptRun, Label, Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::{Score, averaged_softmax};
 pub use unexpected::{Unexpected, catch, keep_panics};
-pub use update::{Elapsed, PaperSgd, optimizer};
+pub use update::{Elapsed, PaperSgd};
 pub use warm_up::WarmUp;
 
 // `derive(RecordState)` outside Burn expands to these names at the crate root.

@@ -5,6 +5,7 @@ use burn::tensor::Device;
 
 use crate::TrainError;
 use crate::classifier::Classifier;
+use crate::config::Recipe;
 
 /// The devices of a training. They affect the result only by rounding, and a run can resume on other devices.
 #[derive(Debug, Clone)]
@@ -77,6 +78,21 @@ impl Placement {
                             .to_owned(),
                 })
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks whether a recipe can use this placement.
+    ///
+    /// # Errors
+    /// If batches would be divided and images are mixed within them.
+    pub fn check_recipe(&self, recipe: &Recipe) -> Result<(), TrainError> {
+        match (self, recipe.mixing) {
+            (Self::DataParallel(..), Some(_)) => Err(TrainError::Config {
+                key: "recipe.mixing",
+                problem: "images are mixed within whole batches, and these would be divided over devices"
+                    .to_owned(),
+            }),
             _ => Ok(()),
         }
     }

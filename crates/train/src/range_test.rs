@@ -11,9 +11,10 @@ use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
+use crate::rule::optimizer;
 use crate::run::training_loader;
 use crate::smoothed::Smoothed;
-use crate::update::{Elapsed, optimizer};
+use crate::update::Elapsed;
 
 /// The test ends when the smoothed loss is so many times its smallest value.
 const BLOWN_UP: f64 = 4.0;
@@ -59,11 +60,10 @@ impl RateRange {
         let placement = environment.placement.autodiff();
         let loader = training_loader(config, &data, environment, seed, placement.first())?;
         let model = Classifier::new_on(&config.network, seed, placement.towers())?;
-        let mut model = model.with_operations(environment.operations);
         let recipe = &config.recipe;
+        let mut model = model.with_operations(environment.operations).with_objective(recipe.objective());
         let (elapsed, operations) = (Elapsed::default(), environment.operations);
-        let mut optimizer =
-            optimizer(&config.network, recipe.momentum, recipe.weight_decay, &elapsed, operations);
+        let mut optimizer = optimizer(&config.network, &recipe.rule(), &elapsed, operations);
         let (mut points, mut average, mut least) = (Vec::new(), Smoothed::default(), f64::INFINITY);
         for epoch in 1.. {
             loader.set_epoch(epoch, 0);

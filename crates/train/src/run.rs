@@ -85,6 +85,7 @@ impl Run {
     ) -> Result<RunResult, TrainError> {
         self.config.check(&data.dataset)?;
         environment.placement.check(&self.config.network)?;
+        environment.placement.check_recipe(&self.config.recipe)?;
         self.check_identity(data, environment)?;
         let views = self.config.evaluation.views;
         if !fresh
@@ -239,7 +240,7 @@ impl Run {
             (FinalWeights::Best, Some((epoch, _))) => epoch,
             _ => progress.epoch,
         };
-        let path = self.checkpoints().model(final_epoch);
+        let path = self.checkpoints().evaluated(final_epoch);
         let model = self.load(&path, environment)?;
         // From here on only the final weights are used, so the test split may be read.
         let begun = std::time::Instant::now();

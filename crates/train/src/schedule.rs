@@ -22,6 +22,16 @@ pub enum Schedule {
         /// The final fraction.
         final_share: f64,
     },
+    /// The learning rate rises to its value along half a cosine, then falls along another (Smith & Topin 2017; PyTorch's
+    /// `OneCycleLR`). There is no other warm-up.
+    OneCycle {
+        /// The fraction of the steps after which the rate has risen.
+        peak_at: f64,
+        /// The rate at the start, as a fraction of the highest.
+        first_share: f64,
+        /// The rate at the end, as a fraction of the highest.
+        final_share: f64,
+    },
 }
 
 /// "Divide the learning rate by 10 when the validation error rate stopped improving" (§5).
@@ -110,6 +120,16 @@ impl Schedule {
                 let cosine = (1.0 + cos(std::f64::consts::PI * done)) / 2.0;
                 initial * (final_share + (1.0 - final_share) * cosine)
             }
+            Schedule::OneCycle { peak_at, first_share, final_share } => {
+                let last = place.steps.saturating_sub(1).max(1) as f64;
+                let (step, peak) = (place.step as f64, peak_at * last);
+                let [from, to, done] = match step <= peak {
+                    true => [*first_share, 1.0, step / peak.max(1.0)],
+                    false => [1.0, *final_share, (step - peak) / (last - peak).max(1.0)],
+                };
+                let fallen = (1.0 - cos(std::f64::consts::PI * done)) / 2.0;
+                initial * (from + (to - from) * fallen)
+            }
         }
     }
 
@@ -128,6 +148,11 @@ impl Schedule {
                 Err(format!(
                     "improvement of {improvement} and minimum of {minimum} must be finite and at least 0"
                 ))
+            }
+            Schedule::OneCycle { peak_at, first_share, final_share }
+                if ![peak_at, first_share, final_share].iter().all(|share| (0.0..=1.0).contains(*share)) =>
+            {
+                Err("peak_at, first_share and final_share must be 0 to 1".into())
             }
             Schedule::Cosine { final_share } if !(0.0..=1.0).contains(final_share) => {
                 Err(format!("final_share is {final_share} and must be 0 to 1"))
@@ -187,5 +212,15 @@ mod tests {
         assert_eq!(cosine.rate(1.0, 0, place(1, 0), &state), 1.0);
         assert!((cosine.rate(1.0, 0, place(1, 50), &state) - 0.55).abs() < 1e-12);
         assert!((cosine.rate(1.0, 0, place(1, 100), &state) - 0.1).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_cycle_rises_and_falls_as_in_pytorch() {
+        let schedule = Schedule::OneCycle { peak_at: 0.3, first_share: 0.04, final_share: 0.001 };
+        let rates = |step| schedule.rate(0.1, 0, Place { epoch: 1, step, steps: 11 }, &PlateauState::new());
+        // torch.optim.lr_scheduler.OneCycleLR(max_lr=0.1, total_steps=11, pct_start=0.4, div_factor=25, final_div_factor=40)
+        // puts the peak at step 0.4 · 11 − 1 = 3.4; here it is at step 0.3 · 10 = 3.
+        assert!((rates(0) - 0.004).abs() < 1e-12 && (rates(3) - 0.1).abs() < 1e-12);
+        assert!((rates(10) - 0.0001).abs() < 1e-12 && rates(1) < rates(2) && rates(5) > rates(6));
     }
 }

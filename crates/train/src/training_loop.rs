@@ -131,7 +131,11 @@ impl TrainingLoop {
             let output = bridge.step(batch)?;
             progress.step += 1;
             self.check_gradients(bridge, &output, progress)?;
-            bridge.update(output.grads, self.rate, elapsed);
+            let gradients = match self.recipe.clip_gradients {
+                0.0 => output.grads,
+                norm => gradients::clipped(&bridge.model(), output.grads, norm),
+            };
+            bridge.update(gradients, self.rate, elapsed, progress.step);
             progress.part.batches += 1;
             progress.part.score.join(&output.item);
             progress.part.seconds += begun.elapsed().as_secs_f64();
@@ -210,12 +214,12 @@ impl TrainingLoop {
     }
 
     fn checkpoint(&mut self, bridge: &mut Bridge, progress: &Progress) -> Result<(), TrainError> {
-        let (model, optimizer) = bridge.records(progress.epoch)?;
+        let records = bridge.records(progress.epoch)?;
         let best = match self.recipe.final_weights {
             FinalWeights::Last => None,
             FinalWeights::Best => progress.best.map(|(epoch, _)| epoch),
         };
-        self.checkpoints.save(progress, best, model, optimizer)?;
+        self.checkpoints.save(progress, best, records)?;
         self.last_checkpoint = Instant::now();
         Ok(())
     }

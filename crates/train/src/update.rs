@@ -1,10 +1,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alexnet_model::{Network, Update};
 use alexnet_ops::{Implementation, SgdStep};
-use burn::module::ParamGroup;
-use burn::optim::{LearningRate, ModuleOptimizer, Optimizer, RecordState};
+use burn::optim::{LearningRate, Optimizer, RecordState};
 use burn::tensor::{Device, Tensor};
 
 /// The update of Krizhevsky et al. 2012, §5:
@@ -42,7 +40,7 @@ impl Elapsed {
         self.0.store(share.to_bits(), Ordering::SeqCst);
     }
 
-    fn has_reached(&self, share: Option<f64>) -> bool {
+    pub(crate) fn has_reached(&self, share: Option<f64>) -> bool {
         share.is_some_and(|share| f64::from_bits(self.0.load(Ordering::SeqCst)) >= share)
     }
 }
@@ -81,41 +79,6 @@ impl Optimizer for PaperSgd {
         state.velocity = state.velocity.to_device(device);
         state
     }
-}
-
-/// Creates the optimizer of a [`Classifier`](crate::Classifier): the paper's update, with each layer's
-/// multipliers. Layers that freeze late read `elapsed`.
-pub fn optimizer(
-    network: &Network,
-    momentum: f64,
-    weight_decay: f64,
-    elapsed: &Elapsed,
-    operations: Implementation,
-) -> ModuleOptimizer {
-    let sgd = |decay: f64, rate: f64, frozen_from: Option<f64>| PaperSgd {
-        momentum,
-        weight_decay: weight_decay * decay,
-        rate,
-        frozen_from,
-        elapsed: elapsed.clone(),
-        operations,
-    };
-    let conv = network.conv.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("conv", i, u));
-    let fc = network.fc.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("fc", i, u));
-    let mut optimizer = ModuleOptimizer::from(sgd(1.0, 1.0, None));
-    for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
-        for (parameter, decay, rate) in [
-            // The gain and the shift of batch normalization use the same settings.
-            ("(weight|(norm|group)\\.gamma)", update.weight_decay, update.weight_rate),
-            ("(bias|(norm|group)\\.beta)", update.bias_decay, update.bias_rate),
-        ] {
-            // The pattern is anchored, because otherwise layer 1 would also match layer 10.
-            let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");
-            let group = ParamGroup::from_regex(path).expect("a valid expression");
-            optimizer = optimizer.with_group(group, sgd(decay, rate, update.frozen_from), None);
-        }
-    }
-    optimizer
 }
 
 #[cfg(test)]

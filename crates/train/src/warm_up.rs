@@ -12,7 +12,8 @@ use burn::train::TrainStep;
 use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::placement::Placement;
-use crate::update::{Elapsed, optimizer};
+use crate::rule::{UpdateRule, optimizer};
+use crate::update::Elapsed;
 
 /// The batches whose kernels are tried out.
 pub struct WarmUp<'a> {
@@ -20,6 +21,8 @@ pub struct WarmUp<'a> {
     pub network: &'a Network,
     /// Its devices, without automatic differentiation.
     pub placement: &'a Placement,
+    /// The rule by which gradients change weights.
+    pub rule: UpdateRule,
     /// The form of the operations.
     pub operations: Implementation,
     /// The sizes of training batches.
@@ -49,7 +52,7 @@ impl WarmUp<'_> {
             let tracked = placement.autodiff();
             let model = Classifier::new_on(self.network, 0, tracked.towers())?;
             let mut model = model.with_operations(self.operations);
-            let mut optimizer = optimizer(self.network, 0.9, 5e-4, &Elapsed::default(), self.operations);
+            let mut optimizer = optimizer(self.network, &self.rule, &Elapsed::default(), self.operations);
             for &size in &training {
                 heard(&format!("a training step of {size} images"), done / all);
                 // From the second step on there are velocities.
@@ -123,6 +126,7 @@ mod tests {
         let warm_up = WarmUp {
             network: &network,
             placement: &placement,
+            rule: UpdateRule::default(),
             operations: Implementation::Fast,
             training: vec![4, 2, 4, 0],
             evaluation: vec![4],

@@ -8,7 +8,7 @@ use std::time::Instant;
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network, Preset};
 use alexnet_ops::{Backend, Implementation, Key, LaunchCount, count_launches, fits};
-use alexnet_train::{Classifier, Elapsed, optimizer};
+use alexnet_train::{Classifier, Elapsed, UpdateRule, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
 use burn::train::TrainStep;
@@ -216,7 +216,7 @@ fn training(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
     let Plan { ops: operations, batch, samples, .. } = plan;
     // The constants do not affect the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
-    let mut optimizer = optimizer(network, 0.9, 5e-4, &Elapsed::default(), operations);
+    let mut optimizer = optimizer(network, &UpdateRule::default(), &Elapsed::default(), operations);
     let mut model = Some(Classifier::new(network, 0, device)?.with_operations(operations));
     let images = images(network, batch, &device.clone().inner());
     let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();

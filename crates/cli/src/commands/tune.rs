@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use alexnet_model::Preset;
 use alexnet_ops::{Implementation, KeptKernels};
-use alexnet_train::WarmUp;
+use alexnet_train::{UpdateRule, WarmUp};
 use anyhow::{Result, bail};
 
 use crate::args::TuneArgs;
@@ -29,6 +29,7 @@ pub(crate) fn tune(args: &TuneArgs, stop: &AtomicBool) -> Result<()> {
     let warm_up = WarmUp {
         network: &network,
         placement: &machine.placement,
+        rule: UpdateRule::default(),
         operations: Implementation::Fast,
         training: vec![args.batch],
         evaluation: vec![args.batch],

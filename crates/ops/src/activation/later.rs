@@ -2,25 +2,26 @@
 
 use burn::tensor::Tensor;
 
-/// `max(0, x) − slope · max(0, −x)`.
+/// `slope · x + (1 − slope) · max(0, x)`. At 0 its gradient is the slope, as PyTorch's.
 pub(super) fn leaky_relu<const D: usize>(
     values: Tensor<D>,
     slope: f64,
     relu: impl Fn(Tensor<D>) -> Tensor<D>,
 ) -> Tensor<D> {
-    relu(values.clone()) - relu(values.neg()).mul_scalar(slope)
+    values.clone().mul_scalar(slope) + relu(values).mul_scalar(1.0 - slope)
 }
 
-/// `max(0, x) + alpha · (eᶻ − 1)` with `z = min(0, x)`. `eᶻ − 1` is `2t / (1 − t)` with `t = tanh(z / 2)`, exact near 0 too.
+/// `max(0, x) + alpha · (eᶻ − 1)` with `z = min(0, x) = x − max(0, x)`. `eᶻ − 1` is `2t / (1 − t)` with `t = tanh(z / 2)`, exact near 0 too.
 pub(super) fn elu<const D: usize>(
     values: Tensor<D>,
     alpha: f64,
     relu: impl Fn(Tensor<D>) -> Tensor<D>,
     tanh: impl Fn(Tensor<D>) -> Tensor<D>,
 ) -> Tensor<D> {
-    let below = tanh(relu(values.clone().neg()).mul_scalar(-0.5));
+    let above = relu(values.clone());
+    let below = tanh((values - above.clone()).mul_scalar(0.5));
     let grown = below.clone().mul_scalar(2.0 * alpha) / below.neg().add_scalar(1.0);
-    relu(values) + grown
+    above + grown
 }
 
 /// `x / 2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))`.

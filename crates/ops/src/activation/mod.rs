@@ -91,4 +91,35 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn later_activations_and_their_gradients_are_pytorchs() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../../../../tests/golden/parts.json")).unwrap();
+        let inputs = || [((0..49).map(|at| -6.0 + at as f32 * 0.25).collect(), [1, 1, 7, 7])];
+        let cases: [(&str, fn(&[Tensor<4>]) -> Tensor<4>); 4] = [
+            ("leaky-relu", |x| leaky_relu(x[0].clone(), 0.1)),
+            ("elu", |x| elu(x[0].clone(), 1.5)),
+            ("gelu", |x| gelu(x[0].clone())),
+            ("silu", |x| silu(x[0].clone())),
+        ];
+        for (name, function) in cases {
+            let numbers = |key: &str| -> Vec<f32> {
+                serde_json::from_value(golden["activations"][name][key].clone()).unwrap()
+            };
+            let device = crate::testing::device().autodiff();
+            let [(values, shape)] = inputs();
+            let data = burn::tensor::TensorData::new::<f32, _>(values, shape);
+            let input = Tensor::<4>::from_data(data, &device).require_grad();
+            let output = function(&[input.clone()]);
+            let gradients = output.clone().sum().backward();
+            let gradient = input.grad(&gradients).unwrap();
+            for (key, found) in [("outputs", output.inner()), ("gradients", gradient)] {
+                let found: Vec<f32> = found.into_data().try_to_vec().unwrap();
+                for (at, (found, expected)) in found.iter().zip(numbers(key)).enumerate() {
+                    assert!((found - expected).abs() < 4e-6, "{name} {key} {at}: {found}, not {expected}");
+                }
+            }
+        }
+    }
 }

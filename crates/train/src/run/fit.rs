@@ -76,6 +76,7 @@ impl Run {
             let warm_up = WarmUp {
                 network: &config.network,
                 placement: &environment.placement,
+                rule: recipe.rule(),
                 operations: environment.operations,
                 training: size(data.dataset.train.len()).to_vec(),
                 evaluation: evaluated.map(size).concat(),
@@ -107,7 +108,7 @@ impl Run {
             config,
             environment,
             placement,
-            model: model.with_operations(environment.operations),
+            model: model.with_operations(environment.operations).with_objective(recipe.objective()),
             train,
             valid,
             start,

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alexnet_data::{Dataset, Views};
-use alexnet_model::{BatchNormalization, Preset, Stage};
+use alexnet_model::{Activation, BatchNormalization, GroupNormalization, InitialWeights, Preset, Stage};
 use alexnet_ops::{Backend, Implementation};
 
 use super::{Run, RunStatus};
-use crate::{Data, Environment, EpochRow, Observer, RunConfig, TrainError};
+use crate::{
+    Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig, TrainError,
+};
 
 const CONFIG: &str = r#"
 [data]
@@ -140,6 +142,53 @@ fn a_run_that_is_stopped_anywhere_goes_on_to_the_same_bits() {
         stopped.complete(&data, &environment, "", false).unwrap();
         assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS - after, "steps are not repeated");
         assert_eq!(outcome(&stopped), outcome(&whole), "stopped after {after} steps");
+    }
+}
+
+#[test]
+fn a_run_with_later_ideas_that_is_stopped_goes_on_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let ideas: [&dyn Fn(&mut RunConfig); 4] = [
+        &|config| {
+            config.recipe.optimizer = OptimizerConfig::Adam(toml::from_str("").unwrap());
+            config.recipe.mixing = Some(Mixing::Cutmix(1.0));
+            config.network.initial_weights = InitialWeights::KaimingUniform;
+        },
+        &|config| {
+            config.recipe.optimizer = OptimizerConfig::RmsProp { smoothing: 0.99, epsilon: 1e-8 };
+            config.recipe.average_weights = 0.9;
+            config.network.activation = Activation::Gelu;
+        },
+        &|config| {
+            config.recipe.optimizer = OptimizerConfig::Sgd { nesterov: true };
+            (config.recipe.clip_gradients, config.recipe.label_smoothing) = (0.5, 0.1);
+            config.recipe.mixing = Some(Mixing::Mixup(0.2));
+            config.network.conv[2].stages[0] =
+                Stage::GroupNorm(GroupNormalization { groups: 2, epsilon: 1e-5 });
+        },
+        &|config| {
+            config.recipe.optimizer = OptimizerConfig::AdamW(toml::from_str("").unwrap());
+            (config.recipe.average_weights, config.recipe.final_weights) = (0.9, FinalWeights::Best);
+            config.network.conv[3].residual = true;
+            config.network.conv[3].activation = Some(Activation::Elu(1.0));
+        },
+    ];
+    for (idea, change) in ideas.into_iter().enumerate() {
+        let run = |out: &str| {
+            let mut config = config();
+            change(&mut config);
+            let out = folder.path().join(format!("{idea}-{out}"));
+            Run::new(config, 3, Implementation::Fast, &data.dataset, &out)
+        };
+        let whole = run("whole");
+        whole.complete(&data, &stopping(0).0, "", false).unwrap();
+        for after in [1, 6] {
+            let stopped = run(&format!("after-{after}"));
+            stopped.complete(&data, &stopping(after).0, "", false).unwrap_err();
+            stopped.complete(&data, &stopping(0).0, "", false).unwrap();
+            assert_eq!(outcome(&stopped), outcome(&whole), "idea {idea}, stopped after {after} steps");
+        }
     }
 }
 
