@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         version,
         ablations: built_in!("ablations":
             "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views", "fine-print",
-            "normalization", "weight-decay", "biases", "transfer", "figure-1"),
+            "normalization", "weight-decay", "biases", "transfer", "figure-1", "modern"),
         audits: built_in!("audits": "paper"),
         designs: built_in!("designs":
             "fashion-lrn", "fashion-pooling", "fashion-towers", "figure-1", "overfit-augmentation", "overfit-dropout",

@@ -34,6 +34,7 @@ fn training(seed: u64) -> Draws {
         flip: 0.5,
         colour: Colour { std: 0.1, reading: ColourReading::StandardDeviation, rescale: true },
         shared_by: 1,
+        steps: Vec::new(),
     };
     Draws::Training { seed, augmentation }
 }

@@ -366,7 +366,7 @@ fn statistics_are_of_all_training_images_and_stored() {
 fn training(shared_by: usize) -> Draws {
     let colour = Colour { std: 0.1, reading: ColourReading::StandardDeviation, rescale: true };
     let crop = Crop { random: true, padding: 0 };
-    Draws::Training { seed: 5, augmentation: Augmentation { crop, flip: 0.5, colour, shared_by } }
+    Draws::Training { seed: 5, augmentation: Augmentation { crop, flip: 0.5, colour, shared_by, steps: Vec::new() } }
 }
 
 type Plain = (Vec<f32>, Vec<usize>);
@@ -435,7 +435,7 @@ fn neighbours_share_their_place_if_asked_to() {
             let crop = Crop { random: true, padding: 0 };
             config.draws = Draws::Training {
                 seed: 5,
-                augmentation: Augmentation { crop, flip: 0.5, colour, shared_by },
+                augmentation: Augmentation { crop, flip: 0.5, colour, shared_by, steps: Vec::new() },
             };
         };
         let images = batches(&set, plain, 0).into_iter().flat_map(|(pixels, _)| pixels).collect::<Vec<f32>>();

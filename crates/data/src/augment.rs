@@ -2,15 +2,15 @@
 
 use alexnet_ops::Key;
 use alexnet_ops::math::Gaussian;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Statistics;
+use crate::steps::AugmentationStep;
+use crate::uniform::{below, unit};
 
 /// The random augmentation of training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// How the input is cropped from the image.
@@ -23,6 +23,9 @@ pub struct Augmentation {
     /// 32 in the authors' loader (cuda-convnet2, convdata.py).
     #[serde(default = "one")]
     pub shared_by: usize,
+    /// Later augmentations, in order, before the image is cropped and mirrored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<AugmentationStep>,
 }
 
 fn one() -> usize {
@@ -168,16 +171,6 @@ pub(crate) fn views(views: Views, span: usize) -> Vec<Cut> {
             .flat_map(|(top, left)| [false, true].map(|flip| Cut::plain(top, left, flip)))
             .collect(),
     }
-}
-
-/// Draws a uniform integer below `count`.
-fn below(rng: &mut ChaCha8Rng, count: usize) -> usize {
-    ((u128::from(rng.next_u64()) * count as u128) >> 64) as usize
-}
-
-/// Draws a uniform number between 0 and 1.
-fn unit(rng: &mut ChaCha8Rng) -> f64 {
-    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Draws a permutation of `0..count` with the Fisher–Yates shuffle.

@@ -200,6 +200,7 @@ mod tests {
             flip: 0.0,
             colour: Colour { std: 0.0, reading: ColourReading::StandardDeviation, rescale: false },
             shared_by: 1,
+            steps: Vec::new(),
         }
     }
 

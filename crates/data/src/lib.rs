@@ -50,8 +50,12 @@ mod shard_index;
 mod shard_writer;
 mod shards;
 mod statistics;
+#[cfg(feature = "tensors")]
+mod steps;
 #[cfg(feature = "parquet")]
 mod table;
+#[cfg(feature = "tensors")]
+mod uniform;
 
 pub use atomic_write::{atomic_write, sync_folder};
 #[cfg(feature = "tensors")]
@@ -77,3 +81,5 @@ pub use rgb_png::rgb_png;
 pub use samples::{Pixels, Scratch};
 pub use shards::{Encoding, Prepared, PreparedSplit, Shard, is_prepared};
 pub use statistics::{Mean, MeanKind, PixelScale, Statistics};
+#[cfg(feature = "tensors")]
+pub use steps::AugmentationStep;

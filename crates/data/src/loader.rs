@@ -10,7 +10,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::augment::{Cut, colour_axes, draw, permutation, views};
 use crate::crop::Cutter;
-use crate::samples::Scratch;
+use crate::samples::{Pixels, Scratch};
+use crate::steps;
 use crate::{Augmentation, DataError, MeanKind, PixelScale, Preprocessing, Split, Statistics, Views};
 
 /// A batch of images, ready for the network.
@@ -102,6 +103,8 @@ enum Transform {
         upload: Upload,
         /// The noise that a factor of one causes.
         colour: Vec<[f32; 3]>,
+        /// The mean of each channel.
+        means: Vec<f32>,
     },
     /// As weights want their images, from files of any size.
     Photographs { preprocessing: Arc<Preprocessing>, views: Views },
@@ -155,7 +158,8 @@ impl Loader {
         let (mean, scale) = (statistics.mean(config.mean, size, side), config.scale.factors(statistics));
         let cutter = Cutter { channels, size: [size; 2], side, padding: config.padding, mean, scale };
         let LoaderConfig { batch_size, workers, draws, upload, .. } = config;
-        let transform = Transform::Run { cutter, draws, upload, colour };
+        let means = statistics.channel_means.iter().map(|mean| *mean as f32).collect();
+        let transform = Transform::Run { cutter, draws, upload, colour, means };
         Ok(Self::of(Shared { split, batch_size, workers, channels, side, transform }, device))
     }
 
@@ -260,7 +264,15 @@ impl Shared {
                     (cutter, vec![draw(augmentation, cutter.span(), colour, shared, key)])
                 }
             };
-            let image = self.split.pixels(index, &mut scratch.0)?;
+            let mut image = self.split.pixels(index, &mut scratch.0)?;
+            let stepped;
+            if let Transform::Run { draws: Draws::Training { augmentation, .. }, means, .. } = &self.transform
+                && let (false, Some(key)) = (augmentation.steps.is_empty(), keys.last())
+            {
+                let size = self.split.image_shape()[1];
+                stepped = steps::apply(&augmentation.steps, image, size, means, *key);
+                image = Pixels::Interleaved(&stepped);
+            }
             for cut in cuts {
                 match &mut pixels {
                     HostPixels::Floats(out) => cutter.append(image, &cut, &mut scratch.1, out),

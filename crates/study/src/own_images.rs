@@ -90,6 +90,7 @@ impl OwnImages {
                     crop: Crop { random: true, padding: 0 },
                     flip: 0.5,
                     shared_by: 1,
+                    steps: Vec::new(),
                     colour: Colour { std: 0.0, reading: ColourReading::StandardDeviation, rescale: true },
                 },
             },

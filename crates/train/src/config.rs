@@ -239,6 +239,10 @@ impl RunConfig {
         if self.data.augmentation.shared_by == 0 {
             return Err(error("data.augmentation.shared_by", "must be at least 1".to_owned()));
         }
+        let steps = self.data.augmentation.steps.iter();
+        if let Some(problem) = steps.filter_map(|step| step.check().err()).next() {
+            return Err(error("data.augmentation.steps", problem));
+        }
         let std = self.data.augmentation.colour.std;
         if !(std >= 0.0 && std.is_finite()) {
             return Err(error(

@@ -22,6 +22,7 @@ pub(super) fn augmentation(colour: Option<ColourReading>) -> Augmentation {
         flip: 0.5,
         colour: Colour { std: if colour.is_some() { 0.1 } else { 0.0 }, reading, rescale: true },
         shared_by: 1,
+        steps: Vec::new(),
     }
 }
 
@@ -115,7 +116,7 @@ fn augmented(
     cut(1, Draws::Views(Views::Centre), 1, "centre view")?;
     for (row, (text, augmentation)) in rows.into_iter().enumerate() {
         for draw in 0..DRAWS {
-            let draws = Draws::Training { seed, augmentation };
+            let draws = Draws::Training { seed, augmentation: augmentation.clone() };
             let text = if draw == 0 { text } else { "" };
             cut((row + 1) * DRAWS + draw, draws, draw + 1, text)?;
         }

@@ -35,7 +35,7 @@ pub(crate) fn training_loader(
         mean: config.data.mean,
         scale: config.data.scale,
         upload: environment.upload,
-        draws: Draws::Training { seed, augmentation: config.data.augmentation },
+        draws: Draws::Training { seed, augmentation: config.data.augmentation.clone() },
         workers: environment.workers,
     };
     Ok(Loader::new(data.dataset.train.clone(), &data.statistics, loader, device.clone())?)
