@@ -366,7 +366,10 @@ fn statistics_are_of_all_training_images_and_stored() {
 fn training(shared_by: usize) -> Draws {
     let colour = Colour { std: 0.1, reading: ColourReading::StandardDeviation, rescale: true };
     let crop = Crop { random: true, padding: 0 };
-    Draws::Training { seed: 5, augmentation: Augmentation { crop, flip: 0.5, colour, shared_by, steps: Vec::new() } }
+    Draws::Training {
+        seed: 5,
+        augmentation: Augmentation { crop, flip: 0.5, colour, shared_by, steps: Vec::new() },
+    }
 }
 
 type Plain = (Vec<f32>, Vec<usize>);

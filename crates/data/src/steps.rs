@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn constants_out_of_range_are_refused() {
-        let jitter = |brightness| AugmentationStep::ColourJitter { brightness, contrast: 0.0, saturation: 0.0 };
+        let jitter =
+            |brightness| AugmentationStep::ColourJitter { brightness, contrast: 0.0, saturation: 0.0 };
         for step in [
             AugmentationStep::RandomResizedCrop { area: 0.0, aspect: 1.3 },
             AugmentationStep::RandomResizedCrop { area: 0.5, aspect: 0.5 },

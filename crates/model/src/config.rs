@@ -1,6 +1,6 @@
 use alexnet_ops::{Lrn, Padding, Pool};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A network: convolutions, then fully connected layers, each split over towers.
 ///
@@ -77,8 +77,8 @@ pub struct Convolution {
     /// Whether the layer's input is added to what its stages give (He et al. 2015). Both must have the same shape.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub residual: bool,
-    /// The nonlinearity of this layer's `activation` stages instead of the network's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The nonlinearity of this layer's `activation` stages, or `network` for the network's.
+    #[serde(default, deserialize_with = "own_activation", skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
     /// Standard deviation of the Gaussian that initializes the weights, unless `initial_weights` says otherwise.
     pub weight_std: f64,
@@ -108,6 +108,25 @@ fn is_yes(shared: &bool) -> bool {
     *shared
 }
 
+/// Reads a layer's own activation.
+fn own_activation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Activation>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Word {
+        Network,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`network`, or an activation as the network's")]
+    enum Own {
+        OfNetwork(#[allow(dead_code)] Word),
+        Activation(Activation),
+    }
+    Ok(match Own::deserialize(deserializer)? {
+        Own::OfNetwork(_) => None,
+        Own::Activation(activation) => Some(activation),
+    })
+}
+
 /// A fully connected layer and what follows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -118,8 +137,8 @@ pub struct FullyConnected {
     pub units: usize,
     /// The towers whose units each unit reads.
     pub reads: Reads,
-    /// The nonlinearity of this layer's `activation` stages instead of the network's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The nonlinearity of this layer's `activation` stages, or `network` for the network's.
+    #[serde(default, deserialize_with = "own_activation", skip_serializing_if = "Option::is_none")]
     pub activation: Option<Activation>,
     /// Standard deviation of the Gaussian that initializes the weights, unless `initial_weights` says otherwise.
     pub weight_std: f64,

@@ -6,7 +6,9 @@ use std::path::Path;
 use alexnet_config::{ConfigError, check_name};
 use alexnet_data::{Augmentation, Colour, ColourReading, Crop, MeanKind, PixelScale, Views};
 use alexnet_model::Preset;
-use alexnet_train::{DataConfig, Evaluation, FinalWeights, OptimizerConfig, Recipe, Schedule, TrainingError};
+use alexnet_train::{
+    DataConfig, Evaluation, FinalWeights, Mixing, OptimizerConfig, Recipe, Schedule, TrainingError,
+};
 use toml::Value;
 
 use crate::Scale;
@@ -120,7 +122,7 @@ impl OwnImages {
             clip_gradients: 0.0,
             average_weights: 0.0,
             label_smoothing: 0.0,
-            mixing: None,
+            mixing: Mixing::None,
         }
     }
 }

@@ -91,13 +91,28 @@ fn complete(config: &mut Value) {
         }
     };
     add(config.get_mut("data"), "size", Value::Integer(0));
+    let augmentation = config.get_mut("data").and_then(|data| data.get_mut("augmentation"));
+    add(augmentation, "steps", Value::Array(Vec::new()));
     add(config.get_mut("recipe"), "early_stopping", Value::Integer(0));
+    for key in ["clip_gradients", "average_weights", "label_smoothing"] {
+        add(config.get_mut("recipe"), key, Value::Float(0.0));
+    }
+    let text = |text: &str| Value::String(text.to_owned());
+    add(config.get_mut("recipe"), "optimizer", text("paper"));
+    add(config.get_mut("recipe"), "mixing", text("none"));
+    add(config.get_mut("network"), "initial_weights", text("gaussian"));
     let training_error = config.get_mut("recipe").and_then(|recipe| recipe.get_mut("training_error"));
     add(training_error, "every_steps", Value::Integer(0));
-    let layers = config.get_mut("network").and_then(|network| network.get_mut("conv"));
-    for layer in layers.and_then(Value::as_array_mut).into_iter().flatten() {
-        add(Some(&mut *layer), "groups", Value::Integer(1));
-        add(Some(layer), "shared", Value::Boolean(true));
+    for kind in ["conv", "fc"] {
+        let layers = config.get_mut("network").and_then(|network| network.get_mut(kind));
+        for layer in layers.and_then(Value::as_array_mut).into_iter().flatten() {
+            add(Some(&mut *layer), "activation", text("network"));
+            if kind == "conv" {
+                add(Some(&mut *layer), "groups", Value::Integer(1));
+                add(Some(&mut *layer), "shared", Value::Boolean(true));
+                add(Some(layer), "residual", Value::Boolean(false));
+            }
+        }
     }
 }
 

@@ -108,7 +108,7 @@ pub struct Recipe {
     pub label_smoothing: f64,
     /// How training images are mixed in pairs, with their targets.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub mixing: Option<Mixing>,
+    pub mixing: Mixing,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -299,7 +299,7 @@ impl RunConfig {
             }
         }
         recipe.optimizer.check().map_err(|problem| error("recipe.optimizer", problem))?;
-        recipe.mixing.map_or(Ok(()), Mixing::check).map_err(|problem| error("recipe.mixing", problem))?;
+        recipe.mixing.check().map_err(|problem| error("recipe.mixing", problem))?;
         recipe.schedule.check().map_err(|problem| error("recipe.schedule", problem))?;
         Ok(network.trace()?)
     }

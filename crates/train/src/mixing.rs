@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 
 /// How training images are mixed in pairs. Each image is mixed with the next one of its batch, the last with the first; batches
 /// have a new order each epoch. The share of the first image has a Beta(alpha, alpha) distribution, drawn for each pair.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mixing {
+    /// Not at all.
+    #[default]
+    None,
     /// The weighted sum of both, with this alpha (Zhang et al. 2017: 0.2).
     Mixup(f64),
     /// A rectangle of the second in the first, with this alpha (Yun et al. 2019: 1).
@@ -19,10 +22,9 @@ pub enum Mixing {
 
 impl Mixing {
     pub(crate) fn check(self) -> Result<(), String> {
-        let (Self::Mixup(alpha) | Self::Cutmix(alpha)) = self;
-        match alpha {
-            0.01..=4.0 => Ok(()),
-            _ => Err(format!("an alpha of {alpha} must be 0.01 to 4")),
+        match self {
+            Self::None | Self::Mixup(0.01..=4.0) | Self::Cutmix(0.01..=4.0) => Ok(()),
+            Self::Mixup(alpha) | Self::Cutmix(alpha) => Err(format!("an alpha of {alpha} must be 0.01 to 4")),
         }
     }
 }
@@ -32,7 +34,7 @@ impl Mixing {
 pub(crate) struct Objective {
     /// The share of every class in the target (Szegedy et al. 2015, §7).
     pub(crate) smoothing: f64,
-    pub(crate) mixing: Option<Mixing>,
+    pub(crate) mixing: Mixing,
 }
 
 impl Objective {
@@ -49,8 +51,8 @@ impl Objective {
         }
         let [batch, _, height, width] = images.dims();
         let pairs: Vec<Pair> = match self.mixing {
-            None => vec![Pair { own: 1.0, cut: None }; batch],
-            Some(mixing) => keys.iter().map(|key| Pair::draw(mixing, *key, [height, width])).collect(),
+            Mixing::None => vec![Pair { own: 1.0, cut: None }; batch],
+            mixing => keys.iter().map(|key| Pair::draw(mixing, *key, [height, width])).collect(),
         };
         let mut wanted = vec![(self.smoothing / classes as f64) as f32; batch * classes];
         for (at, pair) in pairs.iter().enumerate() {
@@ -59,7 +61,7 @@ impl Objective {
             wanted[at * classes + targets[at]] += (certain * pair.own) as f32;
             wanted[at * classes + other] += (certain * (1.0 - pair.own)) as f32;
         }
-        let images = if self.mixing.is_some() { mixed(images, &pairs) } else { images };
+        let images = if self.mixing == Mixing::None { images } else { mixed(images, &pairs) };
         (images, Some(wanted))
     }
 }
@@ -78,7 +80,9 @@ impl Pair {
         let mut rng = key.with_purpose("mix").rng();
         // A uniform number in (0, 1].
         let mut unit = || 0.5 - 0.5 * uniform(&mut rng);
-        let (Mixing::Mixup(alpha) | Mixing::Cutmix(alpha)) = mixing;
+        let (Mixing::Mixup(alpha) | Mixing::Cutmix(alpha)) = mixing else {
+            return Self { own: 1.0, cut: None };
+        };
         // Jöhnk's method for the Beta distribution.
         let own = loop {
             let (x, y) = (pow(unit(), 1.0 / alpha), pow(unit(), 1.0 / alpha));
@@ -146,7 +150,7 @@ mod tests {
 
     #[test]
     fn smoothing_spreads_a_share_over_all_classes() {
-        let (images, wanted) = apply(Objective { smoothing: 0.2, mixing: None }, 2);
+        let (images, wanted) = apply(Objective { smoothing: 0.2, mixing: Mixing::None }, 2);
         assert_eq!(images[64], 1.0);
         for (found, expected) in wanted.iter().zip([0.85, 0.05, 0.05, 0.05, 0.05, 0.85, 0.05, 0.05]) {
             assert!((found - expected).abs() < 1e-6, "{wanted:?}");
@@ -156,7 +160,7 @@ mod tests {
     #[test]
     fn mixed_images_and_targets_have_the_same_shares() {
         for mixing in [Mixing::Mixup(0.2), Mixing::Cutmix(1.0)] {
-            let (images, wanted) = apply(Objective { smoothing: 0.0, mixing: Some(mixing) }, 400);
+            let (images, wanted) = apply(Objective { smoothing: 0.0, mixing }, 400);
             let mut shares = Vec::new();
             for image in 0..400 {
                 let own = f64::from(wanted[image * 4 + image % 4]);
@@ -174,7 +178,7 @@ mod tests {
             let mean = shares.iter().sum::<f64>() / 400.0;
             let least = if let Mixing::Mixup(_) = mixing { 0.43 } else { 0.5 };
             assert!((least..0.75).contains(&mean), "{mixing:?}: {mean}");
-            assert_eq!(apply(Objective { smoothing: 0.0, mixing: Some(mixing) }, 400).1, wanted);
+            assert_eq!(apply(Objective { smoothing: 0.0, mixing }, 400).1, wanted);
         }
     }
 }

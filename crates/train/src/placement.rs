@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::config::Recipe;
+use crate::mixing::Mixing;
 
 /// The devices of a training. They affect the result only by rounding, and a run can resume on other devices.
 #[derive(Debug, Clone)]
@@ -87,8 +88,8 @@ impl Placement {
     /// # Errors
     /// If batches would be divided and images are mixed within them.
     pub fn check_recipe(&self, recipe: &Recipe) -> Result<(), TrainError> {
-        match (self, recipe.mixing) {
-            (Self::DataParallel(..), Some(_)) => Err(TrainError::Config {
+        match self {
+            Self::DataParallel(..) if recipe.mixing != Mixing::None => Err(TrainError::Config {
                 key: "recipe.mixing",
                 problem: "images are mixed within whole batches, and these would be divided over devices"
                     .to_owned(),

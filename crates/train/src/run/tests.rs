@@ -152,7 +152,7 @@ fn a_run_with_later_ideas_that_is_stopped_goes_on_to_the_same_bits() {
     let ideas: [&dyn Fn(&mut RunConfig); 4] = [
         &|config| {
             config.recipe.optimizer = OptimizerConfig::Adam(toml::from_str("").unwrap());
-            config.recipe.mixing = Some(Mixing::Cutmix(1.0));
+            config.recipe.mixing = Mixing::Cutmix(1.0);
             config.network.initial_weights = InitialWeights::KaimingUniform;
         },
         &|config| {
@@ -163,7 +163,7 @@ fn a_run_with_later_ideas_that_is_stopped_goes_on_to_the_same_bits() {
         &|config| {
             config.recipe.optimizer = OptimizerConfig::Sgd { nesterov: true };
             (config.recipe.clip_gradients, config.recipe.label_smoothing) = (0.5, 0.1);
-            config.recipe.mixing = Some(Mixing::Mixup(0.2));
+            config.recipe.mixing = Mixing::Mixup(0.2);
             config.network.conv[2].stages[0] =
                 Stage::GroupNorm(GroupNormalization { groups: 2, epsilon: 1e-5 });
         },
