@@ -20,7 +20,7 @@ fn errors_say_what_where_and_what_to_do() {
         (
             vec!["ablation", "lrn", "--set", "recipe.rate=1"],
             None,
-            "`recipe` has no `rate`; it has batch_size",
+            "`recipe` has no `rate`; it has average_weights",
         ),
         (vec!["ablation", "lrn", "--set", "recipe.momentum=high"], None, "at `recipe.momentum`"),
         (vec!["ablation", "lrn", "--set", "network.classes=7"], None, "`classes` is 7"),

@@ -5,7 +5,7 @@ use burn::nn::BatchNorm;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::config::{BatchNormalization, InitialWeights};
-use crate::layers::GroupNorm;
+use crate::group_norm::GroupNorm;
 
 /// A parameter that a network requests when it is built.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use alexnet_ops::Implementation;
 
 use crate::config::{Activation, Convolution, FullyConnected, GroupNormalization, Network, Stage};
+use crate::group_norm::GroupNorm;
 use crate::init::{Draw, Source};
 use crate::trace::LayerTrace;
 
@@ -29,13 +30,6 @@ pub(crate) struct Conv {
     pub(crate) bias: Param<Tensor<1>>,
     pub(crate) norm: Option<BatchNorm>,
     pub(crate) group: Option<GroupNorm>,
-}
-
-/// The gain and the shift of a group normalization, one of each for a map.
-#[derive(Module, Debug)]
-pub(crate) struct GroupNorm {
-    pub(crate) gamma: Param<Tensor<1>>,
-    pub(crate) beta: Param<Tensor<1>>,
 }
 
 #[derive(Module, Debug)]

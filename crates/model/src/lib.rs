@@ -7,11 +7,13 @@
 mod alexnet;
 mod build;
 mod config;
+mod group_norm;
 mod init;
 mod layers;
 mod parameters;
 mod plan;
 mod presets;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod towers;

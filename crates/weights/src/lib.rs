@@ -20,6 +20,7 @@ mod imagenet;
 mod load;
 #[cfg(feature = "network")]
 mod load_error;
+mod metadata;
 #[cfg(feature = "network")]
 mod names;
 mod onnx;
@@ -37,9 +38,11 @@ pub use error::WeightsError;
 #[cfg(feature = "network")]
 pub use imagenet::imagenet_classes;
 #[cfg(feature = "network")]
-pub use load::{Assumption, Known, Loaded, NETWORK, load, metadata_beside};
+pub use load::{Assumption, Known, Loaded, load, metadata_beside};
 #[cfg(feature = "network")]
 pub use load_error::{LoadError, Unresolved};
+#[cfg(feature = "network")]
+pub use metadata::NETWORK;
 #[cfg(feature = "network")]
 pub use names::Names;
 #[cfg(feature = "network")]

@@ -12,15 +12,9 @@ use burn::tensor::Device;
 
 use crate::imagenet::imagenet_classes;
 use crate::load_error::{LoadError, Unresolved};
-use crate::onnx::INPUT_SIDE;
+use crate::metadata::{CLASSES, INPUT_SIDE, NETWORK, PREPROCESSING};
 use crate::preprocessing_source::PreprocessingSource;
 use crate::{Names, Weights, WeightsError};
-
-/// The key of the network in the metadata of safetensors and beside records.
-pub const NETWORK: &str = "network";
-/// The keys of the other entries.
-const PREPROCESSING: &str = "preprocessing";
-const CLASSES: &str = "classes";
 
 /// Weights with everything that is needed to use them.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use std::path::{Component, Path};
 use prost::Message;
 
 use super::proto::{BFLOAT16, DOUBLE, FLOAT, FLOAT16, Graph, Model, Node, TensorProto};
+use crate::metadata::{ENTRIES, FOLDED, INPUT_SIDE};
 use crate::protobuf::{MANY, messages};
 use crate::tensors::{Budget, Kind, joined, problem, transpose};
 use crate::{Tensor, Weights, WeightsError};
@@ -26,10 +27,10 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let mut metadata: BTreeMap<String, String> =
         model.metadata.into_iter().map(|entry| (entry.key, entry.value)).collect();
     let ours = model.producer == "alexnet-burn";
-    if ours && metadata.get(super::ENTRIES).is_none_or(|entries| *entries != metadata.len().to_string()) {
+    if ours && metadata.get(ENTRIES).is_none_or(|entries| *entries != metadata.len().to_string()) {
         return Err(problem(path, "a damaged ONNX model (its end is missing)"));
     }
-    metadata.remove(super::ENTRIES);
+    metadata.remove(ENTRIES);
     metadata.insert("format".to_owned(), "onnx".to_owned());
     if let Some(side) = input_side(&graph) {
         metadata.insert(INPUT_SIDE.to_owned(), side.to_string());
@@ -42,12 +43,9 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let mut weights = Weights { tensors, metadata, ..Weights::default() };
     #[cfg(feature = "network")]
     unfold(&mut weights);
-    weights.metadata.remove(super::FOLDED);
+    weights.metadata.remove(FOLDED);
     Ok(weights)
 }
-
-/// The key of the side in pixels of the graph's input.
-pub(crate) const INPUT_SIDE: &str = "input_side";
 
 /// Returns the side of the first square input of three extents and a batch.
 fn input_side(graph: &Graph) -> Option<usize> {
@@ -285,15 +283,15 @@ fn shown(node: &Node) -> String {
 /// Divides weights by the factors of dropout that the export multiplied them by.
 #[cfg(feature = "network")]
 fn unfold(weights: &mut Weights) {
-    let folded = weights.metadata.contains_key(super::FOLDED);
-    let network = weights.metadata.get(crate::NETWORK).filter(|_| folded);
+    let folded = weights.metadata.contains_key(FOLDED);
+    let network = weights.metadata.get(crate::metadata::NETWORK).filter(|_| folded);
     let Some(network) = network.and_then(|toml| alexnet_config::parse::<alexnet_model::Network>(toml).ok())
     else {
         return;
     };
     let names =
         network.conv.iter().map(|layer| &layer.name).chain(network.fc.iter().map(|layer| &layer.name));
-    for (name, factor) in names.zip(super::export::folded(&network)) {
+    for (name, factor) in names.zip(super::folded::folded(&network)) {
         if let Some(tensor) = weights.tensors.get_mut(&format!("{name}.weight")).filter(|_| factor != 1.0) {
             tensor.values.iter_mut().for_each(|value| *value /= factor);
         }

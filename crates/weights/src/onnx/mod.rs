@@ -3,6 +3,8 @@
 #[cfg(feature = "network")]
 mod export;
 #[cfg(feature = "network")]
+mod folded;
+#[cfg(feature = "network")]
 mod graph;
 mod import;
 #[cfg(feature = "network")]
@@ -13,9 +15,4 @@ mod tests;
 
 #[cfg(feature = "network")]
 pub use export::OnnxError;
-pub(crate) use import::{INPUT_SIDE, read};
-
-/// The key of the metadata that says that factors of dropout are part of the weights.
-const FOLDED: &str = "dropout_folded";
-/// The key of the number of entries: metadata come last in a file, which may be cut.
-const ENTRIES: &str = "entries";
+pub(crate) use import::read;

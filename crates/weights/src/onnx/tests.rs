@@ -6,8 +6,9 @@ use prost::Message;
 
 use super::graph::{int, ints};
 use super::proto::{Attribute, Entry, FLOAT, Graph, Model, Node, TensorProto};
-use super::{FOLDED, OnnxError, read};
-use crate::{NETWORK, Tensor, Weights, WeightsError};
+use super::{OnnxError, read};
+use crate::metadata::{FOLDED, NETWORK};
+use crate::{Tensor, Weights, WeightsError};
 
 /// A network of two towers with everything that a graph treats in a special way: LRN within towers, a layer of each kind of
 /// `reads`, and dropout of the paper's kind.
