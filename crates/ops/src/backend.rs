@@ -115,7 +115,7 @@ impl Backend {
 
     /// Returns the names of this backend's GPUs in the order of their numbers. Opens them.
     pub fn devices(&self) -> Vec<String> {
-        self.gpus().iter().map(|device| name_of(device)).collect()
+        self.gpus().iter().map(name_of).collect()
     }
 
     /// Returns the backend's name, without the device's index.

@@ -164,19 +164,20 @@ fn own(constants: Constants) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     let mut parts: BTreeMap<String, BTreeMap<usize, Tensor>> = BTreeMap::new();
     for (name, tensor) in constants.0 {
         let pieces: Vec<&str> = name.split('.').collect();
-        match pieces[..] {
-            [layer, kind @ ("weight" | "bias")] => drop(tensors.insert(format!("{layer}.{kind}"), tensor)),
+        // `conv1.weight`, `fc6.0.weight` of a tower, `conv1.batch-norm.1.gain`.
+        let name = match pieces[..] {
+            [layer, kind @ ("weight" | "bias")] | [layer, "batch-norm" | "group-norm", _, kind] => {
+                format!("{layer}.{kind}")
+            }
             [layer, tower, kind @ ("weight" | "bias")] => {
                 if let Ok(tower) = tower.parse() {
                     parts.entry(format!("{layer}.{kind}")).or_default().insert(tower, tensor);
                 }
+                continue;
             }
-            // `conv1.batch-norm.1.gain`
-            [layer, "batch-norm" | "group-norm", _, kind] => {
-                drop(tensors.insert(format!("{layer}.{kind}"), tensor))
-            }
-            _ => {}
-        }
+            _ => continue,
+        };
+        tensors.insert(name, tensor);
     }
     tensors.extend(joined(parts)?);
     Ok(tensors)

@@ -48,7 +48,7 @@ const TOWERS: &str = r#"
 "#;
 
 fn towers() -> Network {
-    alexnet_config::parse(TOWERS).unwrap()
+    alexnet_config::parse(TOWERS).expect("a network")
 }
 
 /// Weights of [`TOWERS`], each number of its own.
@@ -71,7 +71,7 @@ fn weights() -> Weights {
 }
 
 fn model(bytes: &[u8]) -> Model {
-    Model::decode(bytes).unwrap()
+    Model::decode(bytes).expect("a model")
 }
 
 fn file() -> PathBuf {
