@@ -42,17 +42,49 @@ fn cell(report: &Value, arm: &str) -> String {
     format!("{ratio}{interval}{unit}, {} seeds: {verdict}", arm["difference"]["seeds"])
 }
 
+/// The statements of the audit that have a verdict.
+fn decided() -> Vec<Value> {
+    let audit: Value =
+        serde_json::from_slice(&std::fs::read(repository("docs/audit.json")).unwrap()).unwrap();
+    let statements = audit["statements"].as_array().unwrap().iter();
+    statements.filter(|statement| statement["complete"] == true).cloned().collect()
+}
+
+/// A difference of the audit with its adjusted interval, as a ratio where it is that of logarithms.
+fn found(statement: &Value) -> String {
+    let number = |value: &Value| value.as_f64().unwrap();
+    let interval = &statement["adjusted_interval"];
+    let values = [number(&statement["difference"]), number(&interval[0]), number(&interval[1])];
+    if statement["unit"] == "ln steps" {
+        let [mean, low, high] = values.map(f64::exp);
+        return format!("{mean:.1} times the steps [{low:.1}, {high:.1}]");
+    }
+    let [mean, low, high] = values.map(|value| format!("{value:+.2}").replace('-', "−"));
+    format!("{mean} [{low}, {high}]")
+}
+
+#[test]
+fn the_findings_have_the_verdicts_of_the_audit() {
+    let mut text = "| § | statement | the paper | here | verdict |\n|---|---|---|---|---|\n".to_owned();
+    for statement in decided() {
+        let word = |key: &str| statement[key].as_str().unwrap().to_owned();
+        text.push_str(&format!(
+            "| {} | {} | {} | {}, {} seeds at `{}` | {} |\n",
+            word("section"),
+            word("text"),
+            word("paper"),
+            found(&statement),
+            statement["seeds"],
+            word("setting"),
+            word("verdict")
+        ));
+    }
+    block("docs/findings.md", "verdicts", &text);
+}
+
 #[test]
 fn the_readme_has_the_four_questions_as_they_were_measured() {
     let rows = [
-        (
-            "tanh instead of ReLU (§3.1)",
-            "6 times the epochs",
-            "no such run",
-            "activation",
-            "tanh",
-            "ablation activation",
-        ),
         ("Without LRN (§3.3)", "+1.4", "148: +1.37", "lrn", "off", "ablation lrn --until-decided"),
         (
             "Pooling 2/2 (window/stride) instead of 3/2 (§3.4)",
@@ -80,6 +112,14 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
         ),
     ];
     let mut text = "| change | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
+    let relu = decided().into_iter().find(|statement| statement["id"] == "relu").unwrap();
+    let (setting, verdict) = (relu["setting"].as_str().unwrap(), relu["verdict"].as_str().unwrap());
+    text.push_str(&format!(
+        "| tanh instead of ReLU (§3.1) | 6 times the epochs | no such run | {} at `{setting}`, {} seeds: {verdict} | \
+         `experiments audit --only {setting}` |\n",
+        found(&relu),
+        relu["seeds"],
+    ));
     for (change, paper, authors, ablation, arm, command) in rows {
         let here = cell(&report(ablation), arm);
         text.push_str(&format!("| {change} | {paper} | {authors} | {here} | `experiments {command}` |\n"));
