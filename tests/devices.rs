@@ -7,7 +7,7 @@ use std::process::Command;
 use alexnet_data::Batch;
 use alexnet_model::Network;
 use alexnet_ops::{Backend, Key};
-use alexnet_train::{Classifier, Elapsed, optimizer};
+use alexnet_train::{Classifier, Elapsed, UpdateRule, optimizer};
 use alexnet_weights::Weights;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -103,8 +103,9 @@ fn towers_on_two_devices_are_the_network_on_one() {
     let mut one = Classifier::new(&network, 3, &devices[0]).unwrap();
     let mut apart = Classifier::new_on(&network, 3, &devices).unwrap();
     assert_ne!(devices[0], devices[1]);
-    let mut optimizers = [(); 2]
-        .map(|()| optimizer(&network, 0.9, 5e-4, &Elapsed::default(), alexnet_ops::Implementation::Fast));
+    let mut optimizers = [(); 2].map(|()| {
+        optimizer(&network, &UpdateRule::default(), &Elapsed::default(), alexnet_ops::Implementation::Fast)
+    });
     let images = 6;
     for step in 0..10 {
         let batch = batch(&network, images, step, &devices[0]);
