@@ -24,7 +24,15 @@ pub fn from_value<T: DeserializeOwned>(value: toml::Value) -> Result<T, ConfigEr
 
 fn at_key(error: serde_path_to_error::Error<toml::de::Error>) -> ConfigError {
     let path = error.path().to_string();
-    ConfigError::key(if path == "." { "" } else { &path }, one_line(error.inner()))
+    let mut problem = one_line(error.inner());
+    // A word where a choice has values of its own: `adam` for `{ adam = {} }`.
+    if problem.contains("unit variant, expected newtype variant")
+        || problem.contains("unit variant, expected struct variant")
+    {
+        let word = path.rsplit('.').next().unwrap_or_default();
+        problem = format!("`{word}` has values of its own: write `{{ {word} = … }}` (docs/config.md)");
+    }
+    ConfigError::key(if path == "." { "" } else { &path }, problem)
 }
 
 fn one_line(error: &toml::de::Error) -> String {
@@ -51,6 +59,14 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Inner {
         rate: f64,
+        #[serde(default)]
+        choice: Option<Choice>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Choice {
+        Plain(#[allow(dead_code)] f64),
     }
 
     #[test]
@@ -61,6 +77,10 @@ mod tests {
             ("inner = { rate = 1.0, raet = 2.0 }", "at `inner.raet`: unknown field `raet`"),
             ("inner = { }", "missing field `rate`"),
             ("inner = {", "not TOML: "),
+            (
+                "inner = { rate = 1.0, choice = 'plain' }",
+                "at `inner.choice.plain`: `plain` has values of its own: write `{ plain =",
+            ),
         ] {
             let error = parse::<Outer>(text).unwrap_err().to_string();
             assert!(error.contains(expected) && error.lines().count() == 1, "{error}");
