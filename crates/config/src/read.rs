@@ -60,6 +60,7 @@ mod tests {
     struct Inner {
         rate: f64,
         #[serde(default)]
+        #[allow(dead_code)]
         choice: Option<Choice>,
     }
 

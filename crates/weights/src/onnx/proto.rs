@@ -155,6 +155,7 @@ pub(super) struct Extent {
 
 /// Numbers of `DataType`.
 pub(super) const FLOAT: i32 = 1;
+#[cfg(feature = "network")]
 pub(super) const INT64: i32 = 7;
 pub(super) const FLOAT16: i32 = 10;
 pub(super) const DOUBLE: i32 = 11;
