@@ -164,7 +164,7 @@ pub(crate) struct BenchArgs {
     /// Measure the forward pass in evaluation mode
     #[arg(long)]
     pub(crate) infer: bool,
-    /// Leave out the single layers
+    /// Measure the whole network alone, without layers and matrix product
     #[arg(long)]
     pub(crate) whole: bool,
     #[command(flatten)]

@@ -52,7 +52,7 @@ pub(crate) struct Plan {
     pub(crate) batch: usize,
     /// Whether to measure training steps; otherwise inference.
     pub(crate) train: bool,
-    /// Whether to leave out the single layers.
+    /// Whether to leave out the single layers and the matrix product.
     pub(crate) whole: bool,
     /// The number of timed steps.
     pub(crate) samples: usize,
@@ -75,7 +75,8 @@ pub(crate) struct Measurement {
     /// The peak resident set size of the process; not known on every system.
     peak_rss_bytes: Option<u64>,
     /// The machine's rate for a product of two matrices of 2048 × 2048.
-    matmul_gflops: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matmul_gflops: Option<f64>,
     /// The rate of the whole network, with two operations per multiply-add of convolutions and fully
     /// connected layers. The gradient of the image is not computed.
     gflops: f64,
@@ -128,7 +129,7 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
         first_step_seconds: first,
         seconds_per_step: Steps { median, samples: steps },
         peak_rss_bytes,
-        matmul_gflops: matmul_rate(&device)?,
+        matmul_gflops: if plan.whole { None } else { Some(matmul_rate(&device)?) },
         gflops: (batch * flop) as f64 / median / 1e9,
         launches_per_step: (!backend.is_processor())
             .then(|| kernels.iter().map(|count| count.launches).sum()),
@@ -301,7 +302,7 @@ impl Measurement {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let Self { network, backend, ops, mode, batch, threads, .. } = self;
-        let share = |gflops: f64| 100.0 * gflops / self.matmul_gflops;
+        let share = |gflops: f64| 100.0 * gflops / self.matmul_gflops.unwrap_or(f64::INFINITY);
         let _ = writeln!(
             text,
             "{network}, {mode}, batch {batch}, {backend} ({ops} operations), {threads} thread(s)"
@@ -312,13 +313,15 @@ impl Measurement {
             "  {:.1} images/s: {seconds:.4} s a step, the median of {samples}",
             self.images_per_second
         );
-        let _ = writeln!(
-            text,
-            "  {:.1} GFLOP/s: {:.0} % of this machine's {:.1} in a product of 2048 × 2048 matrices",
-            self.gflops,
-            share(self.gflops),
-            self.matmul_gflops
-        );
+        let _ = match self.matmul_gflops {
+            None => writeln!(text, "  {:.1} GFLOP/s", self.gflops),
+            Some(rate) => writeln!(
+                text,
+                "  {:.1} GFLOP/s: {:.0} % of this machine's {rate:.1} in a product of 2048 × 2048 matrices",
+                self.gflops,
+                share(self.gflops),
+            ),
+        };
         if self.launches_per_step.is_some() {
             let _ = writeln!(text, "  {:.1} s for the first step, with its kernels", self.first_step_seconds);
         }
