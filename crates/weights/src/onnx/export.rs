@@ -125,6 +125,11 @@ impl Export<'_> {
                 self.refuse(index, "has groups of the maps of all towers, which no group of ONNX reads")
             );
         }
+        if layer.residual && towers > 1 && !reads_own {
+            return Err(
+                self.refuse(index, "adds the maps of all towers to those of each, which is not exported")
+            );
+        }
         let groups = if reads_own { towers * layer.groups } else { layer.groups };
         let maps = match layer.residual {
             true => self.multiply_pending(&maps, &format!("{name}.input.factor")),

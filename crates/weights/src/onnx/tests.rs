@@ -138,6 +138,18 @@ fn what_onnx_lacks_is_refused() {
         }
     });
     assert!(even.starts_with("conv1: has LRN over an even number"), "{even}");
+    // Both towers read the three channels of the image and have three kernels.
+    let mut shared = towers();
+    (shared.conv[0].residual, shared.conv[0].stages) = (true, vec![alexnet_model::Stage::Activation]);
+    let trace = shared.trace().unwrap();
+    let fc = [("fc6", 4, trace.layers[1].inputs), ("fc7", 3, 4)];
+    let mut given = weights();
+    for (name, units, inputs) in fc {
+        let weight = Tensor { shape: vec![units, inputs], values: vec![0.0; units * inputs] };
+        given.tensors.insert(format!("{name}.weight"), weight);
+    }
+    let error = given.to_onnx(&shared, None).map(drop).unwrap_err().to_string();
+    assert!(error.contains("maps of all towers to those of each"), "{error}");
     let local = Preset::load("cifar10-conv-local-13pct").unwrap();
     assert!(matches!(weights().to_onnx(&local, None), Err(OnnxError::Layer { .. })));
 }
