@@ -60,19 +60,19 @@ mod tests {
     struct Inner {
         rate: f64,
         #[serde(default)]
-        #[allow(dead_code)]
         choice: Option<Choice>,
     }
 
-    #[derive(Debug, serde::Deserialize)]
+    #[derive(Debug, PartialEq, serde::Deserialize)]
     #[serde(rename_all = "kebab-case")]
     enum Choice {
-        Plain(#[allow(dead_code)] f64),
+        Plain(f64),
     }
 
     #[test]
     fn an_error_names_the_key() {
-        assert!((parse::<Outer>("inner = { rate = 0.5 }").unwrap().inner.rate - 0.5).abs() < 1e-12);
+        let read = parse::<Outer>("inner = { rate = 0.5, choice = { plain = 2.0 } }").unwrap().inner;
+        assert_eq!((read.rate, read.choice), (0.5, Some(Choice::Plain(2.0))));
         for (text, expected) in [
             ("inner = { rate = 'x' }", "at `inner.rate`: invalid type"),
             ("inner = { rate = 1.0, raet = 2.0 }", "at `inner.raet`: unknown field `raet`"),

@@ -13,7 +13,7 @@ use crate::uniform::{below, unit};
 
 /// A change of a training image, drawn anew each epoch. The image keeps its size.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum AugmentationStep {
     /// A random rectangle of the image, scaled to the whole (Szegedy et al. 2014, §6; torchvision's `RandomResizedCrop`).
     RandomResizedCrop {
@@ -235,5 +235,7 @@ mod tests {
             assert!(step.check().is_err(), "{step:?}");
         }
         assert_eq!(jitter(1.0).check(), Ok(()));
+        let unknown = serde_json::from_str::<AugmentationStep>(r#"{ "cutout": { "size": 3, "side": 3 } }"#);
+        assert!(unknown.unwrap_err().to_string().contains("unknown field `side`"));
     }
 }

@@ -173,7 +173,10 @@ impl AlexNet {
                     self.map_stage(stage, layer, activation, x, &name, mode)
                 }
             });
-            let output = input.map_or(output.clone(), |input| input + output);
+            let output = match input {
+                Some(input) => input + output,
+                None => output,
+            };
             observe(place(config.stages.len(), None), output)
         });
         feature_maps.collect()

@@ -118,11 +118,11 @@ fn own_activation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<A
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "`network`, or an activation as the network's")]
     enum Own {
-        OfNetwork(#[allow(dead_code)] Word),
+        Word(Word),
         Activation(Activation),
     }
     Ok(match Own::deserialize(deserializer)? {
-        Own::OfNetwork(_) => None,
+        Own::Word(Word::Network) => None,
         Own::Activation(activation) => Some(activation),
     })
 }

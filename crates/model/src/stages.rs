@@ -1,4 +1,4 @@
-//! What each stage of a layer computes.
+//! The computation of each stage of a layer.
 
 use alexnet_ops::{DropoutMask, Key, Pool};
 use burn::tensor::Tensor;

@@ -29,7 +29,7 @@ impl Mixing {
     }
 }
 
-/// What the softmax should be in training, if not 1 for the true class.
+/// The wanted softmax in training, if it is not 1 for the true class.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Objective {
     /// The share of every class in the target (Szegedy et al. 2015, §7).

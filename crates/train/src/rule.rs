@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::update::{Elapsed, PaperSgd};
 
-/// The optimizer. `momentum` and `weight_decay` of the recipe apply to all but Adam and AdamW, whose momentum is `beta_1`. Each
-/// layer's multipliers of rate and decay apply to all.
+/// The optimizer. The recipe's `weight_decay` and each layer's multipliers of rate and decay apply to all. The recipe's `momentum`
+/// applies to all but Adam and AdamW, whose momentum is `beta_1`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// The update of Krizhevsky et al. 2012, §5: the learning rate is inside the velocity.
     #[default]
@@ -317,6 +317,20 @@ mod tests {
                 // Rounding of six steps in f32.
                 assert!((found - expected).abs() < 2e-6, "{name}: {found}, not {expected}");
             }
+        }
+    }
+
+    #[test]
+    fn unknown_keys_of_an_optimizer_are_refused() {
+        for (optimizer, key) in [
+            ("{ sgd = { momentum = 0.9 } }", "momentum"),
+            ("{ rms-prop = { alpha = 0.9 } }", "alpha"),
+            ("{ adam = { beta = 0.9 } }", "beta"),
+        ] {
+            let text = format!("of = {optimizer}");
+            let error = toml::from_str::<std::collections::BTreeMap<String, OptimizerConfig>>(&text);
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
         }
     }
 

@@ -23,7 +23,7 @@ struct Finding {
     about: String,
     /// Whether it is there.
     here: bool,
-    /// What was found.
+    /// The finding.
     found: String,
     /// How to get it, if it is not there.
     #[serde(skip_serializing_if = "Option::is_none")]

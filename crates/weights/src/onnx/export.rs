@@ -14,7 +14,7 @@ use prost::Message;
 use super::folded::passed;
 use super::graph::{Builder, float, int, ints, text};
 use super::prepare::prepare;
-use crate::metadata::{ENTRIES, FOLDED, INPUT_SIDE};
+use crate::metadata::{ENTRIES, FOLDED, INPUT_SIDE, NETWORK};
 use crate::{Names, Tensor, Weights, WeightsError};
 
 /// The reason why there is no ONNX graph of a network.
@@ -75,6 +75,9 @@ impl Weights {
         metadata.remove(INPUT_SIDE);
         if network.dropout == DropoutConvention::Paper {
             metadata.insert(FOLDED.to_owned(), "yes".to_owned());
+            // Reading divides by the factors again, and needs to know them.
+            let network = || toml::to_string(network).expect("a network is a table");
+            metadata.entry(NETWORK.to_owned()).or_insert_with(network);
         }
         metadata.insert(ENTRIES.to_owned(), (metadata.len() + 1).to_string());
         let input = [Err("N"), Ok(channels), sides[0], sides[1]];

@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     };
     let mut weights = Weights { tensors, metadata, ..Weights::default() };
     #[cfg(feature = "network")]
-    unfold(&mut weights);
+    unfold(path, &mut weights)?;
     weights.metadata.remove(FOLDED);
     Ok(weights)
 }
@@ -258,7 +258,9 @@ fn in_order(
                 (true, "conv") => format!("features.{}", [0, 3, 6, 8, 10][index]),
                 (true, _) => format!("classifier.{}", [1, 4, 6][index]),
             };
-            let units = weight.shape[0];
+            let &[units, ..] = &weight.shape[..] else {
+                return Err(problem(path, "has a layer whose weight is a single number"));
+            };
             let bias = bias.unwrap_or_else(|| Tensor { shape: vec![units], values: vec![0.0; units] });
             tensors.insert(format!("{name}.weight"), weight);
             tensors.insert(format!("{name}.bias"), Tensor { shape: vec![bias.values.len()], ..bias });
@@ -283,12 +285,17 @@ fn shown(node: &Node) -> String {
 
 /// Divides weights by the factors of dropout that the export multiplied them by.
 #[cfg(feature = "network")]
-fn unfold(weights: &mut Weights) {
-    let folded = weights.metadata.contains_key(FOLDED);
-    let network = weights.metadata.get(crate::metadata::NETWORK).filter(|_| folded);
+fn unfold(path: &Path, weights: &mut Weights) -> Result<(), WeightsError> {
+    if !weights.metadata.contains_key(FOLDED) {
+        return Ok(());
+    }
+    let network = weights.metadata.get(crate::metadata::NETWORK);
     let Some(network) = network.and_then(|toml| alexnet_config::parse::<alexnet_model::Network>(toml).ok())
     else {
-        return;
+        return Err(problem(
+            path,
+            "holds dropout's factors in its weights, but not the network that has them",
+        ));
     };
     let names =
         network.conv.iter().map(|layer| &layer.name).chain(network.fc.iter().map(|layer| &layer.name));
@@ -297,4 +304,5 @@ fn unfold(weights: &mut Weights) {
             tensor.values.iter_mut().for_each(|value| *value /= factor);
         }
     }
+    Ok(())
 }

@@ -85,6 +85,9 @@ fn what_is_written_is_read_to_the_bit() {
     assert_eq!(again.tensors, weights().tensors);
     assert_eq!(again.metadata[NETWORK], TOWERS);
     assert!(!again.metadata.contains_key(FOLDED));
+    let nameless = Weights { metadata: BTreeMap::new(), ..weights() };
+    let again = read(&file(), &nameless.to_onnx(&towers(), None).unwrap()).unwrap();
+    assert_eq!(again.tensors, weights().tensors);
     assert_eq!(bytes, weights().to_onnx(&towers(), None).unwrap());
 }
 
@@ -269,6 +272,12 @@ fn a_damaged_file_is_an_error() {
     assert!(error.contains("more than 100000 nodes"), "{error}");
     let twice = foreign(vec![], vec![constant("k", &[1], vec![1.0]), constant("k", &[1], vec![1.0])]);
     assert!(matches!(read(&file(), &twice), Err(WeightsError::Tensor { .. })));
+    let scalar = foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![constant("k", &[], vec![1.0])]);
+    assert!(read(&file(), &scalar).map(drop).unwrap_err().to_string().contains("a single number"));
+    let mut folded = model(&whole);
+    folded.metadata.retain(|entry| entry.key != NETWORK);
+    let error = read(&file(), &folded.encode_to_vec()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("dropout's factors"), "{error}");
     let none = foreign(vec![], vec![]);
     assert!(read(&file(), &none).map(drop).unwrap_err().to_string().contains("without convolutions"));
 }
