@@ -199,9 +199,17 @@ impl Backend {
         match self.kind {
             #[cfg(feature = "wgpu")]
             Kind::Wgpu => {
-                // The first has its limits read, which is possible only when it is opened.
-                let _ = wgpu_adapter();
-                Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
+                // The first has its limits read, which is possible only when it is opened. The list names it by its kind.
+                let first = wgpu_adapter().ok().map(|(device, _)| device);
+                let mut others = Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec();
+                let again = first.as_ref().map(name_of);
+                // A software device may be opened twice: two devices for those who have no GPU.
+                let software = Device::wgpu(burn::tensor::DeviceKind::Cpu);
+                let is_again = |device: &Device| *device != software && Some(name_of(device)) == again;
+                if let Some(at) = others.iter().position(is_again) {
+                    others.remove(at);
+                }
+                first.into_iter().chain(others).collect()
             }
             #[cfg(feature = "cuda")]
             Kind::Cuda => Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec(),

@@ -57,7 +57,7 @@ pub struct Conv2d {
 }
 
 /// The treatment of a last window that extends past the edge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rounding {
     /// Drop it, as in PyTorch.
@@ -67,7 +67,7 @@ pub enum Rounding {
 }
 
 /// A pooling window; overlapping when `stride < size` (Krizhevsky et al. 2012, §3.4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// Side of the square window, in pixels.

@@ -30,10 +30,15 @@ impl Key {
     /// Returns this key's stream of random numbers, from its start.
     pub fn rng(self) -> ChaCha8Rng {
         let mut seed = [0; 32];
-        for (bytes, word) in seed.chunks_exact_mut(8).zip(self.0) {
+        for (bytes, word) in seed.chunks_exact_mut(4).zip(self.halves()) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
         ChaCha8Rng::from_seed(seed)
+    }
+
+    /// Returns the eight words of 32 bits that are the key of the ChaCha8 stream.
+    pub(crate) fn halves(self) -> [u32; 8] {
+        std::array::from_fn(|at| (self.0[at / 2] >> (at % 2 * 32)) as u32)
     }
 }
 

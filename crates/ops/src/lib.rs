@@ -1,8 +1,8 @@
 //! AlexNet operations that Burn lacks or computes slowly, and the only backend-specific code.
 //!
 //! Every operation takes and returns Burn tensors, runs on every backend and is differentiable. [`composed`]
-//! implements each with Burn's own operations; on Flex the slow ones have custom kernels. The model calls
-//! these functions and never a backend.
+//! implements each with Burn's own operations; on Flex and on GPU backends the slow ones have custom kernels. The
+//! model calls these functions and never a backend.
 //!
 //! - [`conv2d`]: convolution with four-sided padding, groups and an optional ReLU
 //! - [`locally_connected2d`]: convolution whose kernels differ by position

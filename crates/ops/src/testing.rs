@@ -82,7 +82,16 @@ pub(crate) fn with_gradients<const N: usize>(
     inputs: [(Vec<f32>, [usize; 4]); N],
     forward: impl Fn(&[Tensor<4>]) -> Tensor<4>,
 ) -> Vec<Vec<f32>> {
-    let device = device().autodiff();
+    with_gradients_on(&device(), inputs, forward)
+}
+
+/// [`with_gradients`] on a device.
+pub(crate) fn with_gradients_on<const N: usize>(
+    device: &Device,
+    inputs: [(Vec<f32>, [usize; 4]); N],
+    forward: impl Fn(&[Tensor<4>]) -> Tensor<4>,
+) -> Vec<Vec<f32>> {
+    let device = device.clone().autodiff();
     let leaves: Vec<Tensor<4>> = inputs
         .into_iter()
         // Stored with height and width swapped, so swapping back gives a non-contiguous tensor.

@@ -10,10 +10,20 @@ use crate::pool::composed::max_pool2d;
 
 /// [`conv2d`](crate::conv2d).
 pub fn conv2d(feature_maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, options: Conv2d) -> Tensor<4> {
+    let feature_maps = product(feature_maps, weight, Some(bias), options);
+    if options.relu { relu(feature_maps) } else { feature_maps }
+}
+
+/// The convolution alone, with the bias if there is one.
+pub(super) fn product(
+    feature_maps: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    options: Conv2d,
+) -> Tensor<4> {
     let (stride, padding) = ([options.stride; 2], options.padding.pairs());
     let conv = ConvOptions { stride, padding, dilation: [1; 2], groups: options.groups };
-    let feature_maps = module::conv2d(feature_maps, weight, Some(bias), conv);
-    if options.relu { relu(feature_maps) } else { feature_maps }
+    module::conv2d(feature_maps, weight, bias, conv)
 }
 
 /// [`conv_max_pool2d`](crate::conv_max_pool2d).

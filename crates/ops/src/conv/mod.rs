@@ -1,14 +1,18 @@
 //! Convolution, alone and with the max pooling after it, and the locally connected layer.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 use crate::config::{Conv2d, Pool};
 
 /// Two-dimensional convolution (cross-correlation, as in every deep-learning library) with bias.
@@ -24,6 +28,8 @@ use crate::config::{Conv2d, Pool};
 pub fn conv2d(feature_maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, options: Conv2d) -> Tensor<4> {
     if on_flex(&feature_maps) {
         flex::conv2d(feature_maps, weight, bias, options)
+    } else if on_gpu(&feature_maps) {
+        cube::conv2d(feature_maps, weight, bias, options)
     } else {
         composed::conv2d(feature_maps, weight, bias, options)
     }
@@ -46,6 +52,8 @@ pub fn conv_max_pool2d(
 ) -> Tensor<4> {
     if on_flex(&feature_maps) {
         flex::conv_max_pool2d(feature_maps, weight, bias, options, pool)
+    } else if on_gpu(&feature_maps) {
+        cube::conv_max_pool2d(feature_maps, weight, bias, options, pool)
     } else {
         composed::conv_max_pool2d(feature_maps, weight, bias, options, pool)
     }

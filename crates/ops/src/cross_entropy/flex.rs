@@ -13,7 +13,7 @@ use crate::flex::par_fill::filled;
 use crate::flex::{contiguous, elementwise, owned, tensor, values};
 use crate::math::{exp, ln};
 
-/// What the softmax of each row should be.
+/// The wanted softmax of each row.
 #[derive(Debug, Clone)]
 enum Wanted {
     /// 1 for this class.

@@ -1,14 +1,18 @@
 //! The loss: the mean negative log-probability of the true class.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 
 /// The mean over the samples of the negative log-probability that a softmax of `logits` gives the true class (Krizhevsky
 /// et al. 2012, §3.5).
@@ -26,6 +30,8 @@ pub fn cross_entropy(logits: Tensor<2>, targets: &[usize]) -> Tensor<1> {
     assert!(targets.iter().all(|target| *target < classes), "a target that is no class");
     if on_flex(&logits) {
         flex::cross_entropy(logits, targets)
+    } else if on_gpu(&logits) && batch > 0 {
+        cube::cross_entropy(logits, targets)
     } else {
         composed::cross_entropy(logits, targets)
     }

@@ -1,6 +1,16 @@
 //! The run time of GPU backends, CubeCL: the kernels it launches, tries out and keeps.
 
+#[cfg(feature = "gpu")]
+mod chacha;
+#[cfg(feature = "gpu")]
+pub(crate) mod finish;
+#[cfg(feature = "gpu")]
+mod finish_cube;
 mod launches;
+#[cfg(feature = "gpu")]
+pub(crate) mod rows;
+#[cfg(all(test, feature = "gpu", feature = "flex"))]
+mod tests;
 mod tuning;
 
 pub use launches::{LaunchCount, count_launches, on_launch};

@@ -1,14 +1,18 @@
 //! The fully connected layer.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 use crate::config::Finish;
 
 /// A fully connected layer.
@@ -24,6 +28,8 @@ use crate::config::Finish;
 pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
     if on_flex(&features) {
         flex::linear(features, weight, bias, finish)
+    } else if on_gpu(&features) {
+        cube::linear(features, weight, bias, finish)
     } else {
         composed::linear(features, weight, bias, finish)
     }

@@ -4,47 +4,70 @@ use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
-use burn_cubecl::tensor::CubeTensor;
-use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::extension::{LrnGradients, LrnKernels};
 use crate::config::Lrn;
+use crate::gpu::rows::{Rows, channels_first};
 
-/// `k + coefficient · Σ input²` over the window around the channel of `at`.
+/// The constants of a normalization.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub(crate) struct Constants {
+    pub(crate) coefficient: f32,
+    pub(crate) k: f32,
+    pub(crate) beta: f32,
+}
+
+/// The window around a channel or a pixel, and whether the exponent is the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Window {
+    pub(crate) below: usize,
+    pub(crate) size: usize,
+    three_quarters: bool,
+}
+
+impl Window {
+    pub(crate) fn of(lrn: &Lrn) -> Self {
+        Self { below: lrn.size / 2, size: lrn.size, three_quarters: lrn.beta == 0.75 }
+    }
+}
+
+/// Returns the constants as arguments of a launch, with the coefficient of the sum of squares.
+pub(crate) fn constants(lrn: &Lrn, coefficient: f64) -> ConstantsLaunch {
+    ConstantsLaunch::new(coefficient as f32, lrn.k as f32, lrn.beta as f32)
+}
+
+/// `k + coefficient · Σ input²` over the window around a channel of the row at `row`.
 #[cube]
-fn scale(
+pub(crate) fn scale(
     input: &[f32],
-    at: usize,
+    row: usize,
+    channel: usize,
     channels: usize,
-    pixels: usize,
-    coefficient: f32,
-    k: f32,
-    #[comptime] below: usize,
-    #[comptime] size: usize,
+    constants: &Constants,
+    #[comptime] window: Window,
 ) -> f32 {
-    let channel = at / pixels % channels;
     let mut sum = 0.0f32;
     #[unroll]
-    for offset in 0..size {
-        if channel + offset >= below && channel + offset < channels + below {
-            let value = input[at + offset * pixels - below * pixels];
+    for offset in 0..comptime!(window.size) {
+        if channel + offset >= comptime!(window.below)
+            && channel + offset < channels + comptime!(window.below)
+        {
+            let value = input[row + channel + offset - comptime!(window.below)];
             sum += value * value;
         }
     }
-    k + coefficient * sum
+    constants.k + constants.coefficient * sum
 }
 
 /// `scale^-beta`; the paper's exponent uses square roots.
 #[cube]
-fn inverse_power(scale: f32, beta: f32, #[comptime] three_quarters: bool) -> f32 {
-    if comptime!(three_quarters) {
+pub(crate) fn inverse_power(scale: f32, constants: &Constants, #[comptime] window: Window) -> f32 {
+    if comptime!(window.three_quarters) {
         let root = f32::sqrt(scale);
         1.0f32 / (root * f32::sqrt(root))
     } else {
-        f32::powf(scale, -beta)
+        f32::powf(scale, -constants.beta)
     }
 }
 
@@ -53,19 +76,16 @@ fn forward(
     input: &[f32],
     out: &mut [f32],
     channels: usize,
-    pixels: usize,
-    coefficient: f32,
-    k: f32,
-    beta: f32,
-    #[comptime] below: usize,
-    #[comptime] size: usize,
-    #[comptime] three_quarters: bool,
+    pitch: usize,
+    constants: &Constants,
+    #[comptime] window: Window,
 ) {
     if ABSOLUTE_POS >= out.len() {
         terminate!();
     }
-    let scale = scale(input, ABSOLUTE_POS, channels, pixels, coefficient, k, below, size);
-    out[ABSOLUTE_POS] = input[ABSOLUTE_POS] * inverse_power(scale, beta, three_quarters);
+    let (channel, row) = (ABSOLUTE_POS % channels, ABSOLUTE_POS / channels * pitch);
+    let scale = scale(input, row, channel, channels, constants, window);
+    out[ABSOLUTE_POS] = input[row + channel] * inverse_power(scale, constants, window);
 }
 
 /// The gradient of the Flex kernel with the same name. It recomputes the neighbouring channels' denominators,
@@ -76,93 +96,76 @@ fn gradient(
     gradient: &[f32],
     out: &mut [f32],
     channels: usize,
-    pixels: usize,
-    coefficient: f32,
-    k: f32,
-    beta: f32,
-    #[comptime] below: usize,
-    #[comptime] size: usize,
-    #[comptime] three_quarters: bool,
+    pitch: usize,
+    gradient_pitch: usize,
+    constants: &Constants,
+    #[comptime] window: Window,
 ) {
     if ABSOLUTE_POS >= out.len() {
         terminate!();
     }
-    let at = ABSOLUTE_POS;
-    let channel = at / pixels % channels;
-    let above = comptime!(size - 1 - below);
+    let (channel, pixel) = (ABSOLUTE_POS % channels, ABSOLUTE_POS / channels);
+    let (row, gradients) = (pixel * pitch, pixel * gradient_pitch);
+    let above = comptime!(window.size - 1 - window.below);
     // The windows that contain this channel are those of channels from `above` below it to `below` above it.
     let mut sum = 0.0f32;
     #[unroll]
-    for offset in 0..size {
+    for offset in 0..comptime!(window.size) {
         if channel + offset >= above && channel + offset < channels + above {
-            let other = at + offset * pixels - above * pixels;
-            let scale = scale(input, other, channels, pixels, coefficient, k, below, size);
-            sum += gradient[other] * input[other] * inverse_power(scale, beta, three_quarters) / scale;
+            let other = channel + offset - above;
+            let scale = scale(input, row, other, channels, constants, window);
+            let power = inverse_power(scale, constants, window);
+            sum += gradient[gradients + other] * input[row + other] * power / scale;
         }
     }
-    let own = scale(input, at, channels, pixels, coefficient, k, below, size);
-    let straight = gradient[at] * inverse_power(own, beta, three_quarters);
-    out[at] = straight - 2.0f32 * coefficient * beta * input[at] * sum;
-}
-
-/// The size of a launch with one unit per element, and the output tensor.
-fn launch(input: &CubeTensor) -> (CubeCount, CubeDim, CubeTensor) {
-    let (client, shape) = (input.client.clone(), input.shape());
-    let count = shape.num_elements();
-    let dim = CubeDim::new(&client, count);
-    let out = empty_device_contiguous_dtype(client, input.device.clone(), shape, input.dtype);
-    (calculate_cube_count_elemwise(&out.client, count, dim), dim, out)
+    let own = scale(input, row, channel, channels, constants, window);
+    let straight = gradient[gradients + channel] * inverse_power(own, constants, window);
+    out[ABSOLUTE_POS] =
+        straight - 2.0f32 * constants.coefficient * constants.beta * input[row + channel] * sum;
 }
 
 impl LrnKernels for CubeBackend {
     fn lrn_forward(input: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
-        let input = into_contiguous(input);
-        let [_, channels, height, width] = input.shape().dims();
-        let (count, dim, out) = launch(&input);
-        if input.shape().num_elements() > 0 {
+        let input = Rows::of(input);
+        let out = input.empty(input.tensor.shape());
+        if input.len() > 0 {
+            let (count, dim) = input.launch(input.len());
             forward::launch(
                 &out.client,
                 count,
                 dim,
-                input.into_buffer_arg(),
+                input.tensor.clone().into_buffer_arg(),
                 out.clone().into_buffer_arg(),
-                channels,
-                height * width,
-                lrn.coefficient() as f32,
-                lrn.k as f32,
-                lrn.beta as f32,
-                lrn.size / 2,
-                lrn.size,
-                lrn.beta == 0.75,
+                input.columns(),
+                input.pitch,
+                constants(&lrn, lrn.coefficient()),
+                Window::of(&lrn),
             );
         }
-        out
+        channels_first(out)
     }
 }
 
 impl LrnGradients for CubeBackend {
     fn lrn_gradient(to_out: FloatTensor<Self>, input: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
-        let (to_out, input) = (into_contiguous(to_out), into_contiguous(input));
-        let [_, channels, height, width] = input.shape().dims();
-        let (count, dim, out) = launch(&input);
-        if input.shape().num_elements() > 0 {
+        let (to_out, input) = (Rows::of(to_out), Rows::of(input));
+        let out = input.empty(input.tensor.shape());
+        if input.len() > 0 {
+            let (count, dim) = input.launch(input.len());
             gradient::launch(
                 &out.client,
                 count,
                 dim,
-                input.into_buffer_arg(),
-                to_out.into_buffer_arg(),
+                input.tensor.clone().into_buffer_arg(),
+                to_out.tensor.into_buffer_arg(),
                 out.clone().into_buffer_arg(),
-                channels,
-                height * width,
-                lrn.coefficient() as f32,
-                lrn.k as f32,
-                lrn.beta as f32,
-                lrn.size / 2,
-                lrn.size,
-                lrn.beta == 0.75,
+                input.columns(),
+                input.pitch,
+                to_out.pitch,
+                constants(&lrn, lrn.coefficient()),
+                Window::of(&lrn),
             );
         }
-        out
+        channels_first(out)
     }
 }

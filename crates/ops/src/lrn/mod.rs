@@ -2,7 +2,7 @@
 
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
-mod cube;
+pub(crate) mod cube;
 #[cfg(any(feature = "flex", feature = "gpu"))]
 mod extension;
 #[cfg(feature = "flex")]
@@ -41,7 +41,7 @@ pub fn lrn(feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
 const UNROLLED: usize = 16;
 
 /// Returns whether a kernel exists for this tensor and window.
-fn has_kernel(feature_maps: &Tensor<4>, lrn: &Lrn) -> bool {
+pub(crate) fn has_kernel(feature_maps: &Tensor<4>, lrn: &Lrn) -> bool {
     on_flex(feature_maps) || (lrn.size <= UNROLLED && on_gpu(feature_maps))
 }
 

@@ -1,14 +1,18 @@
 //! Max pooling and average pooling.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+pub(crate) mod cube;
 #[cfg(feature = "flex")]
 pub(crate) mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 use crate::config::Pool;
 
 /// Max pooling.
@@ -19,6 +23,8 @@ use crate::config::Pool;
 pub fn max_pool2d(feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
     if on_flex(&feature_maps) {
         flex::max_pool2d(feature_maps, pool)
+    } else if on_gpu(&feature_maps) {
+        cube::max_pool2d(feature_maps, pool)
     } else {
         composed::max_pool2d(feature_maps, pool)
     }

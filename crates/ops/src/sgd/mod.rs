@@ -1,14 +1,18 @@
 //! The update of the weights.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 use crate::config::SgdStep;
 
 /// The update of Krizhevsky et al. 2012, §5. Returns the new weights and velocities.
@@ -29,6 +33,8 @@ pub fn sgd_step<const D: usize>(
     let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
     if on_flex(&weight) {
         flex::sgd_step(weight, gradient, velocity, step)
+    } else if on_gpu(&weight) {
+        cube::sgd_step(weight, gradient, velocity, step)
     } else {
         composed::sgd_step(weight, gradient, velocity, step)
     }

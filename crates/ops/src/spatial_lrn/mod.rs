@@ -1,14 +1,18 @@
 //! Local response normalization within each feature map.
 
 pub(crate) mod composed;
+#[cfg(feature = "gpu")]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
+#[cfg(not(feature = "gpu"))]
+use self::composed as cube;
 
 use burn::tensor::Tensor;
 
-use crate::backend::on_flex;
+use crate::backend::{on_flex, on_gpu};
 use crate::config::Lrn;
 
 /// Local response normalization within each map. `j` in [`lrn`](crate::lrn) runs over a square of
@@ -22,10 +26,15 @@ use crate::config::Lrn;
 pub fn spatial_lrn(feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
     if on_flex(&feature_maps) {
         flex::spatial_lrn(feature_maps, lrn)
+    } else if lrn.size <= WINDOW && on_gpu(&feature_maps) {
+        cube::spatial_lrn(feature_maps, lrn)
     } else {
         composed::spatial_lrn(feature_maps, lrn)
     }
 }
+
+/// The largest window that GPU kernels take. In the gradient a unit reads the fourth power of it.
+const WINDOW: usize = 7;
 
 #[cfg(test)]
 mod tests {

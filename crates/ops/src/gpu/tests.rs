@@ -1,0 +1,163 @@
+//! The kernels of GPU backends against those of Flex, forward and backward, on every GPU device of this machine.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::testing::{assert_close, numbers, tensor, with_gradients, with_gradients_on};
+use crate::{
+    AlphaConvention, Backend, Conv2d, ConvMethod, DropoutMask, Finish, Key, Lrn, Padding, Pool, Rounding,
+    SgdStep,
+};
+
+fn gpus() -> Vec<Device> {
+    let backends = Backend::in_this_build().into_iter().filter(|backend| !backend.is_processor());
+    backends.filter_map(|backend| backend.device().ok()).collect()
+}
+
+/// Compares an operation on feature maps and three parameters with Flex.
+fn compare<const N: usize>(
+    what: &str,
+    shapes: [[usize; 4]; N],
+    operation: impl Fn(&[Tensor<4>]) -> Tensor<4>,
+) {
+    let inputs =
+        || shapes.map(|shape| (numbers(shape.iter().product(), shape.iter().sum::<usize>() as u64), shape));
+    let expected = with_gradients(inputs(), &operation);
+    for device in gpus() {
+        println!("{what} on {device:?}");
+        assert_close(&with_gradients_on(&device, inputs(), &operation), &expected);
+    }
+}
+
+const POOLS: [Pool; 4] = [
+    Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Floor },
+    Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Ceil },
+    Pool { size: 3, stride: 2, padding: 1, rounding: Rounding::Floor },
+    Pool { size: 2, stride: 3, padding: 0, rounding: Rounding::Ceil },
+];
+
+fn lrns() -> [Lrn; 3] {
+    let sum = AlphaConvention::Sum;
+    [
+        Lrn { size: 5, alpha: 0.3, beta: 0.75, k: 2.0, convention: sum },
+        Lrn { size: 4, alpha: 0.5, beta: 0.6, k: 1.0, convention: sum },
+        Lrn { size: 1, alpha: 0.3, beta: 0.75, k: 1.0, convention: AlphaConvention::Mean },
+    ]
+}
+
+fn bias(of: &Tensor<4>) -> Tensor<1> {
+    let [_, filters, _, _] = of.dims();
+    of.clone().reshape([filters])
+}
+
+#[test]
+fn convolutions_with_their_last_steps() {
+    let shapes = [[9, 3, 10, 8], [5, 3, 3, 3], [1, 5, 1, 1]];
+    for relu in [false, true] {
+        for padding in [Padding::same(1), Padding { top: 0, left: 1, bottom: 2, right: 0 }] {
+            let options = Conv2d { stride: 1, padding, groups: 1, relu, method: ConvMethod::Direct };
+            compare(&format!("conv, relu {relu}"), shapes, |x| {
+                crate::conv2d(x[0].clone(), x[1].clone(), bias(&x[2]), options)
+            });
+            for pool in POOLS {
+                compare(&format!("conv, relu {relu}, {pool:?}"), shapes, |x| {
+                    crate::conv_max_pool2d(x[0].clone(), x[1].clone(), bias(&x[2]), options, &pool)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn updates_of_weights_in_either_layout() {
+    let step = SgdStep { learning_rate: 0.01, momentum: 0.9, weight_decay: 5e-4 };
+    for device in gpus() {
+        for layout in [false, true] {
+            let update = |device: &Device| {
+                let [weight, gradient, velocity] = [0, 1, 2].map(|at| {
+                    let tensor: Tensor<4> = tensor([4, 3, 2, 5], at, device);
+                    // The same values with the channels last in memory.
+                    let data = tensor.clone().permute([0, 2, 3, 1]).into_data();
+                    let last = Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]);
+                    if layout && at == 1 { last } else { tensor }
+                });
+                let (weight, velocity) = crate::sgd_step(weight, gradient, Some(velocity), step);
+                [weight, velocity].map(|tensor| tensor.into_data().try_to_vec::<f32>().unwrap())
+            };
+            assert_close(&update(&device), &update(&crate::testing::device()));
+        }
+    }
+}
+
+/// So many rows that their sums are made in chunks.
+#[test]
+fn a_bias_of_many_pixels() {
+    let options =
+        Conv2d { stride: 1, padding: Padding::same(0), groups: 1, relu: true, method: ConvMethod::Direct };
+    compare("conv of many pixels", [[2, 1, 60, 50], [33, 1, 1, 1], [1, 33, 1, 1]], |x| {
+        crate::conv2d(x[0].clone(), x[1].clone(), bias(&x[2]), options)
+    });
+}
+
+#[test]
+fn pooling_and_normalization() {
+    for pool in POOLS {
+        compare(&format!("{pool:?}"), [[9, 3, 10, 8]], |x| crate::max_pool2d(x[0].clone(), &pool));
+        for lrn in lrns() {
+            compare(&format!("{lrn:?} {pool:?}"), [[9, 7, 10, 8]], |x| {
+                crate::lrn_max_pool2d(x[0].clone(), &lrn, &pool)
+            });
+        }
+    }
+    for lrn in lrns() {
+        compare(&format!("{lrn:?}"), [[2, 7, 10, 8]], |x| crate::lrn(x[0].clone(), &lrn));
+        compare(&format!("within maps {lrn:?}"), [[2, 3, 10, 8]], |x| crate::spatial_lrn(x[0].clone(), &lrn));
+    }
+}
+
+#[test]
+fn maxima_that_are_equal_and_values_that_are_no_numbers() {
+    let pool = POOLS[2];
+    let ties: Vec<f32> = numbers(9 * 2 * 7 * 7, 4).iter().map(|value| value.round()).collect();
+    let inputs = || [(ties.clone(), [9, 2, 7, 7])];
+    let expected = with_gradients(inputs(), |x| crate::max_pool2d(x[0].clone(), &pool));
+    for device in gpus() {
+        let found = with_gradients_on(&device, inputs(), |x| crate::max_pool2d(x[0].clone(), &pool));
+        assert_eq!(found[0], expected[0]);
+        // A pixel may be the maximum of four windows.
+        assert_close(&found, &expected);
+        let nan = Tensor::<4>::full([1, 1, 3, 3], f32::NAN, &device);
+        assert!(crate::max_pool2d(nan, &pool).into_data().try_to_vec::<f32>().unwrap()[0].is_nan());
+    }
+}
+
+#[test]
+fn fully_connected_layers_draw_the_masks_of_the_processor() {
+    let keys: Vec<Key> = (0..9).map(|sample| Key::new([7, 1, sample, 0])).collect();
+    for outputs in [5, 16, 37] {
+        let mask = DropoutMask::draw(&keys, "fc6", outputs, 0.4, 1.5);
+        for finish in [Finish::Plain, Finish::Relu, Finish::ReluDropout(mask)] {
+            let shapes = [[9, 2, 3, 2], [1, 1, 12, outputs], [1, outputs, 1, 1]];
+            compare(&format!("linear of {outputs}, {finish:?}"), shapes, |x| {
+                let weight = x[1].clone().reshape([12, outputs]);
+                let out = crate::linear(x[0].clone().flatten(1, 3), weight, bias(&x[2]), finish.clone());
+                out.reshape([9, outputs, 1, 1])
+            });
+        }
+    }
+}
+
+#[test]
+fn the_loss() {
+    for (rows, classes) in [(1, 3), (9, 10), (40, 70)] {
+        let targets: Vec<usize> = (0..rows).map(|row| row * 7 % classes).collect();
+        compare(&format!("loss of {rows} × {classes}"), [[rows, classes, 1, 1]], |x| {
+            let logits = x[0].clone().flatten::<2>(1, 3).mul_scalar(9.0);
+            crate::cross_entropy(logits, &targets).reshape([1, 1, 1, 1])
+        });
+    }
+    for device in gpus() {
+        let logits: Tensor<2> = tensor([2, 3], 1, &device).mul_scalar(f64::NAN);
+        let loss = crate::cross_entropy(logits, &[0, 1]).into_data().try_to_vec::<f32>().unwrap();
+        assert!(loss[0].is_nan());
+    }
+}
