@@ -81,7 +81,7 @@ fn maxima(
                     let row = pixel * pitch;
                     let scale = scale(input, row, channel, sides.channels, constants, window);
                     let value = input[row + channel] * inverse_power(scale, constants, window);
-                    if !found || value > best || value != value {
+                    if !found || value > best || f32::is_nan(value) {
                         best = value;
                         place = (down * comptime!(pool.size) + across) as u32;
                         found = true;

@@ -123,7 +123,7 @@ fn maxima(
                     let pixel = (image * sides.height + y - comptime!(pool.padding)) * sides.width + x
                         - comptime!(pool.padding);
                     let value = input[pixel * pitch + channel];
-                    if !found || value > best || value != value {
+                    if !found || value > best || f32::is_nan(value) {
                         best = value;
                         place = (down * comptime!(pool.size) + across) as u32;
                         found = true;
