@@ -12,7 +12,7 @@ use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
 use crate::rule::optimizer;
-use crate::run::training_loader;
+use crate::loaders::training_loader;
 use crate::smoothed::Smoothed;
 use crate::update::Elapsed;
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::tensors::problem;
-use crate::{Weights, WeightsError, caffe, foreign, onnx, pytorch, record, safetensors};
+use crate::{Weights, WeightsError, caffe, foreign, onnx, record, safetensors};
 
 /// The number of first bytes by which a file's format is recognised.
 const START: u64 = 512;
@@ -34,7 +34,7 @@ impl Weights {
             // below.
             [_, _, _, _, 0, 0, 0, 0, b'{', ..] => safetensors::read(path, &whole()?),
             // A zip archive, or a bare pickle.
-            [b'P', b'K', ..] | [0x80, ..] => pytorch::read(path),
+            [b'P', b'K', ..] | [0x80, ..] => pytorch(path),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, whole()?),
             start if foreign::is_onnx(start) => onnx::read(path, &whole()?),
             start => match (foreign::file(start), start) {
@@ -74,6 +74,14 @@ impl Weights {
         }
         safetensors::write(self, true)
     }
+}
+
+#[cfg(feature = "pytorch")]
+use crate::pytorch::read as pytorch;
+
+#[cfg(not(feature = "pytorch"))]
+fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
+    Err(problem(path, "is a file of PyTorch's, which this build does not read; save it as safetensors"))
 }
 
 #[cfg(test)]
