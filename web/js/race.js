@@ -24,7 +24,7 @@ export class RacePage {
     this.panels = Object.fromEntries(SIDES.map((side) => [side, new Panel(side)]));
     const x = "updates";
     this.errors = new Chart($("errors"), { label: "Error in percent by number of updates", x, top: 60, mark: { at: 25, label: "25 %" } });
-    this.losses = new Chart($("losses"), { label: "Loss by number of updates", x, top: 2 });
+    this.losses = new Chart($("losses"), { label: "Loss by number of updates", x, top: 2.4 });
     this.state = "loading";
     this.shown = null;
   }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
-use rayon::prelude::*;
+use crate::threads::*;
 
 use crate::Key;
 

@@ -130,3 +130,46 @@ pub mod race {
         answer(|_| RACER.with_borrow_mut(|racer| racer.maps(image)))
     }
 }
+
+/// The requests of the looking module.
+#[cfg(feature = "look")]
+pub mod look {
+    use std::cell::RefCell;
+
+    use super::answer;
+    use crate::look::Looker;
+
+    thread_local! {
+        static LOOKER: RefCell<Looker> = RefCell::default();
+    }
+
+    /// Takes the name of the next file: [`Looker::name`].
+    #[unsafe(no_mangle)]
+    pub extern "C" fn name() -> u32 {
+        answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.name(bytes)))
+    }
+
+    /// Reads weights: [`Looker::weights`].
+    #[unsafe(no_mangle)]
+    pub extern "C" fn weights() -> u32 {
+        answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.weights(bytes)))
+    }
+
+    /// Shows a photograph to the network: [`Looker::photograph`].
+    #[unsafe(no_mangle)]
+    pub extern "C" fn photograph() -> u32 {
+        answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.photograph(&bytes)))
+    }
+
+    /// Finds evidence by covering: [`Looker::occlusion`].
+    #[unsafe(no_mangle)]
+    pub extern "C" fn occlusion(places: usize) -> u32 {
+        answer(|_| LOOKER.with_borrow(|looker| looker.occlusion(places)))
+    }
+
+    /// Finds evidence by gradients: [`Looker::saliency`].
+    #[unsafe(no_mangle)]
+    pub extern "C" fn saliency() -> u32 {
+        answer(|_| LOOKER.with_borrow(Looker::saliency))
+    }
+}

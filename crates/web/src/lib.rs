@@ -9,6 +9,8 @@ pub mod catalogue;
 #[cfg(feature = "race")]
 pub mod compare;
 pub mod exports;
+#[cfg(feature = "look")]
+pub mod look;
 mod random;
 #[cfg(feature = "race")]
 pub mod race;

@@ -7,7 +7,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use rayon::prelude::*;
+use crate::threads::*;
 
 use crate::flex::par_fill::filled;
 use crate::flex::{contiguous, elementwise, owned, tensor, values};

@@ -4,7 +4,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::sweep::SPAN;
 use super::{contiguous, owned, values};

@@ -2,7 +2,7 @@
 //! memory bandwidth of the weights and use their own loop.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use crate::threads::*;
 
 use crate::config::Finish;
 use crate::flex::matmul::{Matrix, RowBlock, by_rows, strips};

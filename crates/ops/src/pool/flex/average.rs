@@ -1,7 +1,7 @@
 //! Average pooling and its gradient.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::lines::{LANES, Lines, PLANES, Pooling};
 use crate::config::Pool;
