@@ -74,13 +74,11 @@ def audit(dist):
     for statement in result["statements"]:
         plan = planned[statement["id"]]
         row = {key: statement.get(key) for key in ("id", "section", "text", "paper", "interval", "difference", "delta", "unit")}
-        row["found"] = found(statement)
+        row["found"] = found(statement).replace("`", "")
         if "design" in plan:
             design = tomllib.loads((ROOT / f"experiments/designs/{plan['design']}.toml").read_text())
             ablation = tomllib.loads((ROOT / f"experiments/ablations/{design['ablation']}.toml").read_text())
             row["race"] = {"ablation": design["ablation"], "left": ablation["base"]["name"], "right": plan["arm"]}
-        else:
-            row["why"] = "no race: " + (statement["untested"] or "it has no design").rstrip(".")
         rows.append(row)
     settings = ", ".join(f"{name} ({it['runs']} runs)" for name, it in result["settings"].items())
     write(dist / "audit.json", {"statements": rows, "note": f"Settings of the audit: {settings}. All numbers, and what is not run, are in docs/audit.md."})

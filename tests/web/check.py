@@ -7,12 +7,15 @@
 With the program the losses are also compared with those that the page's own command gives, and with --write the committed losses are
 written from them (tests/web/losses.json)."""
 
+import base64
 import functools
 import gzip
 import http.server
 import json
+import math
 import pathlib
 import shlex
+import shutil
 import struct
 import subprocess
 import sys
@@ -69,6 +72,18 @@ const [ablation, arm, set, epochs, pause, done] = arguments;
   });
   return finished;
 })().then(done, (error) => done({ failure: error.message }));
+"""
+
+# The probabilities that the small network gives a photograph.
+PREDICT = """
+const [image, done] = arguments;
+(async () => {
+  const { looker, shipped } = await import(new URL("js/looker.js", location.href));
+  const worker = await looker();
+  await shipped(worker);
+  const bytes = Uint8Array.from(atob(image), (letter) => letter.charCodeAt(0)).buffer;
+  return (await worker.ask({ type: "photograph", bytes })).probabilities;
+})().then(done, (error) => done(error.message));
 """
 
 
@@ -241,7 +256,7 @@ def check_seeds(page):
 def check_memory(page):
     page.open(SHORT)
     workers = lambda: sum(it["type"] == "worker" for it in page.browser.execute_cdp_cmd("Target.getTargets", {})["targetInfos"])
-    heaps = []
+    before, heaps = workers(), []  # the browser may keep earlier pages, asleep
     for _ in range(10):
         page.click("#go")
         page.wait(lambda: page.text("#state") == "All seeds are trained.", 60)
@@ -249,7 +264,7 @@ def check_memory(page):
         page.browser.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
         heaps.append(page.run("performance.memory.usedJSHeapSize"))
     assert heaps[-1] < heaps[1] + 2_000_000, heaps
-    page.wait(lambda: workers() == 0)
+    page.wait(lambda: workers() <= before)
     print(f"memory: {heaps[1] / 1e6:.1f} MB of scripts after two races, {heaps[-1] / 1e6:.1f} after ten; no worker is left")
 
 
@@ -307,9 +322,14 @@ def check_look(page, folder):
     assert page.text("#look-guesses li").startswith("Ankle boot"), page.text("#look-guesses li")
     assert len(page.all("#layers canvas")) == 10
     if PROGRAM:
-        shown = float(page.text("#look-guesses li .percent").rstrip(" %"))
-        done = subprocess.run([PROGRAM, "predict", str(weights), str(image), "--format", "json"], check=True, capture_output=True, text=True)
-        print("predict:", done.stdout[:300].replace("\n", " "), "page:", shown)
+        words = [PROGRAM, "predict", str(weights), str(image), "--format", "json", "--top", "10"]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        expected = {it["index"]: it["probability"] for it in json.loads(done.stdout)[0]["top"]}
+        page.browser.set_script_timeout(60)
+        found = page.browser.execute_async_script(PREDICT, base64.b64encode(image.read_bytes()).decode())
+        off = math.dist([found[at] for at in range(10)], [expected[at] for at in range(10)])
+        assert off <= 1e-5, (found, expected)
+        print(f"look: {off:.1e} from the probabilities of `predict`")
     for name in ("occlusion", "saliency", "none"):
         page.click(f"input[value={name}]")
         page.wait(lambda: page.one("#view").get_attribute("aria-label").find("as the network" if name == "none" else name) > 0)
@@ -331,6 +351,20 @@ def check_look(page, folder):
     print("look: guesses, feature maps, occlusion, saliency; hostile files are one line")
 
 
+def check_torchvision(folder):
+    """Weights of torchvision's shape and a photograph in colour: the module gives the probabilities that `predict` gives."""
+    measure = pathlib.Path(__file__).parent / "measure.mjs"
+    done = subprocess.run(["node", str(measure), str(DIST), str(folder)], check=True, capture_output=True, text=True)
+    print(done.stdout.strip())
+    words = [PROGRAM, "predict", str(folder / "torchvision.safetensors"), str(folder / "noise.png"), "--format", "json", "--top", "1000"]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    expected = {it["index"]: it["probability"] for it in json.loads(done.stdout)[0]["top"]}
+    found = json.loads((folder / "probabilities.json").read_text())
+    off = math.dist(found, [expected[at] for at in range(1000)]) / math.hypot(*expected.values())
+    assert off <= 1e-5, off
+    print(f"torchvision's shape: {off:.1e} from the probabilities of `predict`, relative to their norm")
+
+
 def check_one_file(page):
     address, page.address = page.address, DIST.as_uri()
     page.open(name="alexnet.html")
@@ -341,6 +375,36 @@ def check_one_file(page):
     page.no_errors()
     page.address = address
     print("alexnet.html: trains from disk")
+
+
+# Runs the opening race and returns when things happened, in seconds after Start.
+OPENING = """
+const done = arguments[0];
+const begun = performance.now(), found = {}, seconds = () => (performance.now() - begun) / 1000;
+const error = (side) => parseFloat(document.querySelector(`.arm[data-side=${side}] .error`).textContent);
+document.getElementById("go").click();
+let last = begun;
+found.gap = 0;
+const frame = () => {
+  const now = performance.now();
+  found.gap = Math.max(found.gap, now - last);
+  last = now;
+  if (error("right") - error("left") >= 5) found.parted ??= seconds();
+  if (error("left") <= 20) found.twenty ??= seconds();
+  if (document.getElementById("state").textContent !== "All seeds are trained.") return requestAnimationFrame(frame);
+  done({ ...found, end: seconds(), text: document.getElementById("differences").textContent });
+};
+frame();
+"""
+
+
+def check_opening(page):
+    page.open()
+    page.browser.set_script_timeout(300)
+    found = page.browser.execute_async_script(OPENING)
+    assert found["parted"] < found["end"] and "twenty" in found, found
+    print(f"the opening race: 5 points apart after {found['parted']:.1f} s, 20 % training error after {found['twenty']:.1f} s, "
+          f"ended and tested after {found['end']:.1f} s; longest frame {found['gap']:.0f} ms. {found['text']}")
 
 
 def check_widths(page):
@@ -381,7 +445,10 @@ def main():
         check_draw(page)
         with tempfile.TemporaryDirectory() as folder:
             check_look(page, pathlib.Path(folder))
+            if PROGRAM and shutil.which("node"):
+                check_torchvision(pathlib.Path(folder))
         check_one_file(page)
+        check_opening(page)
         check_widths(page)
     finally:
         browser.quit()

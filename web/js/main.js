@@ -21,12 +21,14 @@ function say(id, text) {
   element.hidden = !text;
 }
 
+let current = "race";
 const pages = { race: new RacePage(), paper: new PaperPage(), draw: new DrawPage(), look: new LookPage() };
 
 /** Shows the page that the address names. */
 function show() {
   const { page, race, embedded } = read(location.hash);
-  const shown = page in pages ? page : "race";
+  const shown = page in pages ? page : current; // `#main` is a place of the page shown
+  current = shown;
   document.body.classList.toggle("embedded", embedded);
   for (const section of document.querySelectorAll("[data-page]")) section.hidden = section.id !== shown;
   for (const link of document.querySelectorAll("nav a")) {

@@ -39,6 +39,7 @@ export class Panel {
     this.rate.textContent = this.crossing.textContent = "";
     this.kernels.replaceChildren();
     this.maps.replaceChildren();
+    delete this.maps.dataset.layers;
   }
 
   /** Shows the size of a network that begins. */

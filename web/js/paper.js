@@ -26,7 +26,7 @@ function row(statement) {
   const cell = made.insertCell();
   if (!statement.race) {
     cell.className = "note";
-    cell.textContent = statement.why;
+    cell.textContent = "no race";
     return made;
   }
   const button = cell.appendChild(document.createElement("button"));

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
+use crate::threads::*;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
-use crate::threads::*;
 
 use crate::Key;
 

@@ -179,8 +179,7 @@ impl Ablation {
         if let Some(name) = self.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
             return Err(self.invalid(format!("there is no arm `{name}` to compare with")));
         }
-        for (what, arm) in self.source.iter().map(|arm| ("source", arm)).chain([("base", &self.base)])
-        {
+        for (what, arm) in self.source.iter().map(|arm| ("source", arm)).chain([("base", &self.base)]) {
             if arm.like.is_some() || arm.against.is_some() {
                 let problem = format!("its {what} is neither like an arm nor held against one");
                 return Err(self.invalid(problem));

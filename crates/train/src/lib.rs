@@ -61,9 +61,7 @@ pub use config::{DataConfig, Evaluation, FinalWeights, Initial, Recipe, RunConfi
 pub use dashboard::spoken;
 pub use environment::{Data, Environment};
 pub use error::TrainError;
-pub use evaluate::{
-    EvaluationResult, PredictedClasses, Predictions, evaluate, for_each_image,
-};
+pub use evaluate::{EvaluationResult, PredictedClasses, Predictions, evaluate, for_each_image};
 pub use first_kernels::first_kernels;
 pub use in_memory::{Advance, Pass, Training, TrainingStep};
 pub use loaders::evaluation_loader;

@@ -63,7 +63,6 @@ fn list(toml: &str, scale: &Scale, channels: usize) -> Result<Listed, StudyError
         }
     });
     let arms = arms.collect();
-    let (claim, section) =
-        ablation.claim.map(|claim| (claim.text, claim.section)).unzip();
+    let (claim, section) = ablation.claim.map(|claim| (claim.text, claim.section)).unzip();
     Ok(Listed { name: ablation.name, question: ablation.question, claim, section, arms })
 }

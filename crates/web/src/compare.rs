@@ -38,7 +38,8 @@ mod tests {
     fn three_differences_have_an_interval_and_one_has_none() {
         let interval = |differences: &str| {
             let request = format!("{{\"differences\": {differences}, \"delta\": 0.3}}");
-            let answer: serde_json::Value = serde_json::from_str(&compare(request.as_bytes()).unwrap().text).unwrap();
+            let answer: serde_json::Value =
+                serde_json::from_str(&compare(request.as_bytes()).unwrap().text).unwrap();
             answer["interval"][1].as_f64()
         };
         // 2 + 4.302653 · 1 / √3, by scipy.stats.t.interval.

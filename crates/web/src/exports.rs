@@ -58,7 +58,8 @@ fn answer(request: impl FnOnce(Vec<u8>) -> Answered) -> u32 {
     let answered = request(INPUT.take());
     let failed = answered.is_err();
     let one_line = |error: String| error.split_whitespace().collect::<Vec<_>>().join(" ");
-    let kept = answered.unwrap_or_else(|error| Answer { text: one_line(error.to_string()), floats: Vec::new() });
+    let kept =
+        answered.unwrap_or_else(|error| Answer { text: one_line(error.to_string()), floats: Vec::new() });
     ANSWER.set(kept);
     u32::from(failed)
 }

@@ -11,9 +11,9 @@ pub mod compare;
 pub mod exports;
 #[cfg(feature = "look")]
 pub mod look;
-mod random;
 #[cfg(feature = "race")]
 pub mod race;
+mod random;
 
 use std::error::Error;
 

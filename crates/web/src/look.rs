@@ -89,9 +89,10 @@ impl Looker {
     /// If the file is no file of weights, is damaged, or not exactly one network fits.
     pub fn weights(&mut self, bytes: Vec<u8>) -> Answered {
         self.network = None;
-        let weights = Weights::of_bytes(&PathBuf::from(&self.name), bytes)?;
-        let mut loaded = Loaded::new(weights, Known::default()).map_err(|error| format!("{}: {error}", self.name))?;
-        let model = loaded.model(&device()?)?;
+        let weights =
+            Weights::of_bytes(&PathBuf::from(&self.name), bytes).map_err(|error| self.named(&error))?;
+        let mut loaded = Loaded::new(weights, Known::default()).map_err(|error| self.named(&error))?;
+        let model = loaded.model(&device()?).map_err(|error| self.named(&error))?;
         // The network has a copy.
         loaded.weights = Weights::default();
         let network = &loaded.network;
@@ -106,6 +107,12 @@ impl Looker {
         Ok(Answer::of(&described, Vec::new())?)
     }
 
+    /// Returns an error with the name of the file, which those about tensors do not have.
+    fn named(&self, error: &dyn std::fmt::Display) -> String {
+        let text = error.to_string();
+        if text.starts_with(&self.name) { text } else { format!("{}: {text}", self.name) }
+    }
+
     fn network(&self) -> Result<&Network, &'static str> {
         self.network.as_ref().ok_or("there are no weights yet")
     }
@@ -117,10 +124,16 @@ impl Looker {
     pub fn photograph(&mut self, bytes: &[u8]) -> Answered {
         let network = self.network()?;
         let preprocessing = &network.loaded.preprocessing;
-        let view = preprocessing.views(bytes, Views::Centre).map_err(|problem| format!("the photograph: {problem}"))?;
+        let view = preprocessing
+            .views(bytes, Views::Centre)
+            .map_err(|problem| format!("the photograph: {problem}"))?;
         let [channels, side] = [preprocessing.gain.len(), preprocessing.crop];
         let square = |layer: &str, tower, count, channels, side| Squares {
-            layer: layer.to_owned(), tower, count, channels, side,
+            layer: layer.to_owned(),
+            tower,
+            count,
+            channels,
+            side,
         };
         let mut layers = vec![square("view", 0, 1, channels, side)];
         let mut floats: Vec<f32> = preprocessing.shown(&view).into_iter().map(f32::from).collect();
@@ -140,7 +153,8 @@ impl Looker {
     }
 
     fn class(&self) -> Result<usize, &'static str> {
-        let best = (0..self.probabilities.len()).max_by(|a, b| self.probabilities[*a].total_cmp(&self.probabilities[*b]));
+        let best = (0..self.probabilities.len())
+            .max_by(|a, b| self.probabilities[*a].total_cmp(&self.probabilities[*b]));
         best.ok_or("there is no photograph yet")
     }
 
@@ -155,7 +169,8 @@ impl Looker {
         let (square, places) = ((side / 5).max(1), places.max(2));
         let corners: Vec<usize> = (0..places).map(|at| at * (side - square) / (places - 1)).collect();
         let (mut lost, mut covered) = (vec![0.0f32; side * side], vec![0.0f32; side * side]);
-        let grid: Vec<[usize; 2]> = corners.iter().flat_map(|top| corners.iter().map(|left| [*top, *left])).collect();
+        let grid: Vec<[usize; 2]> =
+            corners.iter().flat_map(|top| corners.iter().map(|left| [*top, *left])).collect();
         let pixels = |[top, left]: [usize; 2]| {
             (top..top + square).flat_map(move |y| (left..left + square).map(move |x| y * side + x))
         };
@@ -170,7 +185,8 @@ impl Looker {
                     pixels(*corner).for_each(|at| inputs[from + channel * side * side + at] = 0.0);
                 }
             }
-            let logits = values(model.forward(input(inputs, [part.len(), channels, side], &device), Mode::Evaluation));
+            let logits =
+                values(model.forward(input(inputs, [part.len(), channels, side], &device), Mode::Evaluation));
             for (corner, logits) in part.iter().zip(logits.chunks_exact(self.probabilities.len())) {
                 let less = (self.probabilities[class] - softmax(logits)[class]).max(0.0);
                 for at in pixels(*corner) {
@@ -193,11 +209,13 @@ impl Looker {
         let [channels, side] = [loaded.preprocessing.gain.len(), loaded.preprocessing.crop];
         let device = device()?.autodiff();
         let tracked = input(self.view.clone(), [1, channels, side], &device).require_grad();
-        let logits = burn::module::Module::fork(model.clone(), &device).forward(tracked.clone(), Mode::Evaluation);
+        let logits =
+            burn::module::Module::fork(model.clone(), &device).forward(tracked.clone(), Mode::Evaluation);
         let index = Tensor::<2, Int>::from_data(TensorData::new(vec![class as i64], [1, 1]), &device);
         let gradients = logits.gather(1, index).sum().backward();
         let gradient = values(tracked.grad(&gradients).ok_or("the answer does not depend on the image")?);
-        let most = |at: usize| (0..channels).map(|c| gradient[c * side * side + at].abs()).fold(0.0, f32::max);
+        let most =
+            |at: usize| (0..channels).map(|c| gradient[c * side * side + at].abs()).fold(0.0, f32::max);
         Ok(Answer::of(&Evidence { side, class }, (0..side * side).map(most).collect())?)
     }
 }

@@ -7,7 +7,8 @@ use alexnet_ops::Backend;
 use alexnet_study::arm::resolve;
 use alexnet_study::{Ablation, Scale};
 use alexnet_train::{
-    Advance, Data, Environment, Pass, RunConfig, Score, Training, averaged_softmax, evaluation_loader, first_kernels,
+    Advance, Data, Environment, Pass, RunConfig, Score, Training, averaged_softmax, evaluation_loader,
+    first_kernels,
 };
 use burn::data::dataloader::DataLoader;
 use serde::{Deserialize, Serialize};
@@ -229,8 +230,12 @@ impl Racer {
         }
         let split = dataset.test.select(&[image]);
         let [channels, side] = split.image_shape();
-        let square = |layer: &str, tower, count, channels, side| {
-            Squares { layer: layer.to_owned(), tower, count, channels, side }
+        let square = |layer: &str, tower, count, channels, side| Squares {
+            layer: layer.to_owned(),
+            tower,
+            count,
+            channels,
+            side,
         };
         let mut layers = vec![square("image", 0, 1, channels, side)];
         let mut floats: Vec<f32> = split.image(0)?.into_iter().map(f32::from).collect();

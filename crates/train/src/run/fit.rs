@@ -14,8 +14,8 @@ use crate::bridge::Launch;
 use crate::checkpoint::{Progress, load_model};
 use crate::classifier::Classifier;
 use crate::environment::{Data, Environment};
-use crate::loaders::{evaluation_loader, training_loader};
 use crate::events::Events;
+use crate::loaders::{evaluation_loader, training_loader};
 use crate::training_loop::TrainingLoop;
 use crate::warm_up::WarmUp;
 

@@ -12,7 +12,8 @@ use alexnet_ops::{Backend, Implementation};
 
 use super::{Run, RunStatus};
 use crate::{
-    Advance, Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig, TrainError, Training,
+    Advance, Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig,
+    TrainError, Training,
 };
 
 const CONFIG: &str = r#"
