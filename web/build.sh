@@ -5,7 +5,6 @@
 #
 # Needs Rust with the target wasm32-unknown-unknown, which rustup fetches. Where no target can be fetched, Debian's sid has rustc and
 # the target in one version: they are installed with debootstrap (as root) into ~/.cache/alexnet-burn/sid, and compile there.
-# wasm-opt (Debian: binaryen) makes the modules smaller; without it they stay as they are.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=wasm32-unknown-unknown
@@ -57,14 +56,6 @@ rm -rf "$dist"
 mkdir -p "$dist"
 for module in race look; do
   build "$module"
-  made="$CARGO_TARGET_DIR/$target/web/alexnet_web.wasm"
-  if command -v wasm-opt >/dev/null; then
-    # The features that Rust's target has, and no others: --all-features writes files that browsers refuse.
-    wasm-opt -O3 --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals \
-      --enable-reference-types --enable-multivalue "$made" -o "$dist/$module.wasm"
-  else
-    say "wasm-opt is not there (apt-get install binaryen): $module.wasm stays larger"
-    cp "$made" "$dist/$module.wasm"
-  fi
+  cp "$CARGO_TARGET_DIR/$target/web/alexnet_web.wasm" "$dist/$module.wasm"
 done
 python3 web/assemble.py "$dist"

@@ -66,3 +66,28 @@ fn list(toml: &str, scale: &Scale, channels: usize) -> Result<Listed, StudyError
     let (claim, section) = ablation.claim.map(|claim| (claim.text, claim.section)).unzip();
     Ok(Listed { name: ablation.name, question: ablation.question, claim, section, arms })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_that_cannot_act_on_grey_images_says_why() {
+        let read = |path: &str| {
+            let experiments = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments");
+            std::fs::read_to_string(format!("{experiments}/{path}")).unwrap()
+        };
+        let ablations = ["ablations/augmentation.toml", "ablations/lrn.toml"].map(read);
+        let request =
+            serde_json::json!({ "scale": read("scales/mini.toml"), "ablations": ablations, "channels": 1 });
+        let answer = catalogue(request.to_string().as_bytes()).unwrap();
+        let listed: serde_json::Value = serde_json::from_str(&answer.text).unwrap();
+        let arm = |ablation: usize, arm: usize| &listed[ablation]["arms"][arm];
+        assert_eq!(arm(0, 2)["name"], "with-colour");
+        assert!(arm(0, 2)["problem"].as_str().unwrap().contains("colour noise needs colour"));
+        assert_eq!(
+            (&arm(1, 1)["problem"], &arm(1, 1)["parameters"]),
+            (&serde_json::Value::Null, &131_330.into())
+        );
+    }
+}

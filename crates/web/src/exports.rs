@@ -3,7 +3,8 @@
 //! A request's bytes go to the address that [`input`] returns. A request returns 0, or 1 for an error. Its answer, or the error,
 //! is then at [`text`], and arrays of numbers at [`floats`]. After a panic the text is its message, and the instance is lost.
 
-#![allow(unsafe_code)] // the exported names
+// The names are exported from WebAssembly alone: elsewhere `open` would replace that of the C library.
+#![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 
@@ -16,7 +17,7 @@ thread_local! {
 }
 
 /// Makes room for a request's bytes and returns its address.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn input(length: usize) -> *mut u8 {
     INPUT.with_borrow_mut(|input| {
         *input = vec![0; length];
@@ -25,25 +26,25 @@ pub extern "C" fn input(length: usize) -> *mut u8 {
 }
 
 /// Returns the address of the answer's text.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn text() -> *const u8 {
     ANSWER.with_borrow(|answer| answer.text.as_ptr())
 }
 
 /// Returns the number of bytes of the answer's text.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn text_length() -> usize {
     ANSWER.with_borrow(|answer| answer.text.len())
 }
 
 /// Returns the address of the answer's numbers.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn floats() -> *const f32 {
     ANSWER.with_borrow(|answer| answer.floats.as_ptr())
 }
 
 /// Returns the count of the answer's numbers.
-#[unsafe(no_mangle)]
+#[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn floats_length() -> usize {
     ANSWER.with_borrow(|answer| answer.floats.len())
 }
@@ -78,55 +79,55 @@ pub mod race {
     }
 
     /// Lists the ablations and their arms: [`catalogue::catalogue`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn list() -> u32 {
         answer(|bytes| catalogue::catalogue(&bytes))
     }
 
     /// Compares two arms over seeds: [`compare::compare`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn compare() -> u32 {
         answer(|bytes| compare::compare(&bytes))
     }
 
     /// Takes a file of the data set: [`Racer::file`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn file() -> u32 {
         answer(|bytes| RACER.with_borrow_mut(|racer| racer.file(bytes)))
     }
 
     /// Reads the data set: [`Racer::data`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn data() -> u32 {
         answer(|bytes| RACER.with_borrow_mut(|racer| racer.data(&bytes)))
     }
 
     /// Begins a training: [`Racer::open`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn open() -> u32 {
         answer(|bytes| RACER.with_borrow_mut(|racer| racer.open(&bytes)))
     }
 
     /// Trains: [`Racer::advance`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn advance(steps: usize) -> u32 {
         answer(|_| RACER.with_borrow_mut(|racer| racer.advance(steps)))
     }
 
     /// Tests: [`Racer::test`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn test() -> u32 {
         answer(|_| RACER.with_borrow_mut(|racer| racer.test()))
     }
 
     /// Returns the kernels of conv1: [`Racer::kernels`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn kernels() -> u32 {
         answer(|_| RACER.with_borrow_mut(|racer| racer.kernels()))
     }
 
     /// Shows an image to the network: [`Racer::maps`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn maps(image: usize) -> u32 {
         answer(|_| RACER.with_borrow_mut(|racer| racer.maps(image)))
     }
@@ -145,31 +146,31 @@ pub mod look {
     }
 
     /// Takes the name of the next file: [`Looker::name`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn name() -> u32 {
         answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.name(bytes)))
     }
 
     /// Reads weights: [`Looker::weights`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn weights() -> u32 {
         answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.weights(bytes)))
     }
 
     /// Shows a photograph to the network: [`Looker::photograph`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn photograph() -> u32 {
         answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.photograph(&bytes)))
     }
 
     /// Finds evidence by covering: [`Looker::occlusion`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn occlusion(places: usize) -> u32 {
         answer(|_| LOOKER.with_borrow(|looker| looker.occlusion(places)))
     }
 
     /// Finds evidence by gradients: [`Looker::saliency`].
-    #[unsafe(no_mangle)]
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn saliency() -> u32 {
         answer(|_| LOOKER.with_borrow(Looker::saliency))
     }
