@@ -19,10 +19,10 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let linked = fs::canonicalize(path).ok().filter(|_| path.is_symlink());
     let path = linked.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
+    let builder = &mut tempfile::Builder::new();
     // By default only the owner could access the file.
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let builder = builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

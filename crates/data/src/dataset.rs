@@ -76,7 +76,18 @@ impl Dataset {
         if !matches!(manifest.channels, 1 | 3) || manifest.size == 0 {
             return Err(DataError::dataset(&manifest.name, "channels must be 1 or 3, and size at least 1"));
         }
-        let mut source = layout::read(path, Some(manifest))?;
+        Self::of(manifest, path, layout::read(path, Some(manifest))?)
+    }
+
+    /// Reads a data set from the contents of MNIST's four files, gzipped or not: training images and labels, test images and labels.
+    ///
+    /// # Errors
+    /// If a file is broken or different from what the manifest says.
+    pub fn of_idx_files(manifest: &Manifest, files: [Vec<u8>; 4]) -> Result<Self, DataError> {
+        Self::of(manifest, Path::new(&manifest.name), layout::idx_in_memory(manifest, files)?)
+    }
+
+    fn of(manifest: &Manifest, path: &Path, mut source: layout::Source) -> Result<Self, DataError> {
         if !manifest.classes.is_empty() && source.classes.len() != manifest.classes.len() {
             return Err(DataError::dataset(
                 &manifest.name,

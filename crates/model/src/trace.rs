@@ -309,11 +309,11 @@ const LARGEST: usize = 4096;
 const WIDEST: usize = 1 << 17;
 /// The largest allowed number of parameters, multiply-adds or exchanged values in a layer. Larger counts
 /// saturate until the layer is refused.
-const MOST: usize = 1 << 40;
+const MOST: u64 = 1 << 40;
 
 /// Refuses a layer that is too large for any machine.
 fn of_this_world(layer: LayerTrace) -> Result<LayerTrace, String> {
-    match layer.parameters.max(layer.multiply_adds).max(layer.exchanged) {
+    match layer.parameters.max(layer.multiply_adds).max(layer.exchanged) as u64 {
         0..=MOST => Ok(layer),
         _ => Err(format!("more than {MOST} parameters, multiply-adds or numbers exchanged")),
     }

@@ -1,8 +1,8 @@
 use std::sync::{Arc, OnceLock};
 
+use crate::threads::*;
 use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
-use rayon::prelude::*;
 
 use crate::Key;
 

@@ -48,6 +48,7 @@ mod sgd;
 mod spatial_lrn;
 #[cfg(test)]
 mod testing;
+mod threads;
 
 pub use activation::{elu, gelu, leaky_relu, relu, sigmoid, silu, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};

@@ -153,38 +153,48 @@ impl Ablation {
     /// # Errors
     /// If there is no such file, or its arms cannot be compared.
     pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self, StudyError> {
-        let mut ablation: Self = load("ablation", built_in, name)?;
-        if let Some(grid) = ablation.grid.take() {
-            let arms = grid.arms().map_err(|error| error.within(format!("ablation `{}`", ablation.name)))?;
-            ablation.arms.extend(arms);
+        load::<Self>("ablation", built_in, name)?.checked()
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// If its content is invalid, or its arms cannot be compared.
+    pub fn parse(toml: &str) -> Result<Self, StudyError> {
+        alexnet_config::parse::<Self>(toml)?.checked()
+    }
+
+    fn checked(mut self) -> Result<Self, StudyError> {
+        if let Some(grid) = self.grid.take() {
+            let arms = grid.arms().map_err(|error| error.within(format!("ablation `{}`", self.name)))?;
+            self.arms.extend(arms);
         }
-        check_name("ablation", &ablation.name)?;
-        let mut names: Vec<&str> = ablation.all().map(|arm| arm.name.as_str()).collect();
+        check_name("ablation", &self.name)?;
+        let mut names: Vec<&str> = self.all().map(|arm| arm.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(ablation.invalid(format!("two arms are called `{}`", pair[0])));
+            return Err(self.invalid(format!("two arms are called `{}`", pair[0])));
         }
-        let unknown = |name: &&String| !ablation.all().any(|arm| arm.name == **name);
-        if let Some(name) = ablation.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
-            return Err(ablation.invalid(format!("there is no arm `{name}` to compare with")));
+        let unknown = |name: &&String| !self.all().any(|arm| arm.name == **name);
+        if let Some(name) = self.all().filter_map(|arm| arm.against.as_ref()).find(unknown) {
+            return Err(self.invalid(format!("there is no arm `{name}` to compare with")));
         }
-        for (what, arm) in ablation.source.iter().map(|arm| ("source", arm)).chain([("base", &ablation.base)])
-        {
+        for (what, arm) in self.source.iter().map(|arm| ("source", arm)).chain([("base", &self.base)]) {
             if arm.like.is_some() || arm.against.is_some() {
                 let problem = format!("its {what} is neither like an arm nor held against one");
-                return Err(ablation.invalid(problem));
+                return Err(self.invalid(problem));
             }
         }
-        for (place, arm) in ablation.arms.iter().enumerate() {
+        for (place, arm) in self.arms.iter().enumerate() {
             let Some(like) = &arm.like else { continue };
-            if !ablation.arms[..place].iter().any(|before| before.name == *like) {
-                return Err(ablation.invalid(format!("no arm before `{}` is called `{like}`", arm.name)));
+            if !self.arms[..place].iter().any(|before| before.name == *like) {
+                return Err(self.invalid(format!("no arm before `{}` is called `{like}`", arm.name)));
             }
         }
-        if ablation.arms.is_empty() {
-            return Err(StudyError::NoArms { ablation: ablation.name });
+        if self.arms.is_empty() {
+            return Err(StudyError::NoArms { ablation: self.name });
         }
-        Ok(ablation)
+        Ok(self)
     }
 
     /// Returns the base, then the other arms.

@@ -44,7 +44,8 @@ use crate::environment::Environment;
 use crate::parallel::DataParallel;
 use crate::placement::Placement;
 use crate::rule::optimizer;
-use crate::score::{Score, ScoreMetric};
+use crate::score::Score;
+use crate::score_metric::ScoreMetric;
 use crate::unexpected::catch;
 use crate::update::Elapsed;
 

@@ -6,6 +6,7 @@ use alexnet_ops::Implementation;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Bytes, Device, Tensor};
+#[cfg(feature = "runs")]
 use burn::train::{InferenceStep, TrainOutput, TrainStep};
 
 use crate::TrainError;
@@ -68,9 +69,9 @@ impl Classifier {
         &self.network
     }
 
-    /// Makes a training step on a part of a batch, where `share` is the part's fraction of the batch. The
+    /// Computes the gradients and the score of a part of a batch, where `share` is the part's fraction of the batch. The
     /// gradients of all parts add up to those of the batch's mean loss.
-    pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
+    pub(crate) fn gradients(&self, batch: Batch, share: f64) -> (GradientsParams, Score) {
         let classes = self.network.network().classes;
         let (images, wanted) = self.objective.apply(batch.images, &batch.targets, &batch.keys, classes);
         let logits = self.network.forward(images, Mode::Training(&batch.keys));
@@ -80,10 +81,17 @@ impl Classifier {
             Some(wanted) => operations.soft_cross_entropy(logits.clone(), &wanted),
         };
         let loss = if share == 1.0 { loss } else { loss.mul_scalar(share) };
-        let gradients = loss.backward();
+        let gradients = GradientsParams::from_grads(loss.backward(), self);
         // The logits are read last. Otherwise a GPU would wait until the rest of the step is queued.
         let score = Score::of(&to_host(logits.inner()), &batch.targets);
-        TrainOutput::new(self, gradients, score)
+        (gradients, score)
+    }
+
+    /// Makes a training step on a part of a batch, as [`gradients`](Self::gradients).
+    #[cfg(feature = "runs")]
+    pub(crate) fn part_of_step(&self, batch: Batch, share: f64) -> TrainOutput<Score> {
+        let (grads, item) = self.gradients(batch, share);
+        TrainOutput { grads, item }
     }
 
     /// Checks that every parameter has a gradient. Parameters that are not leaves of the graph have none, and
@@ -115,6 +123,7 @@ impl From<AlexNet> for Classifier {
     }
 }
 
+#[cfg(feature = "runs")]
 impl TrainStep for Classifier {
     type Input = Batch;
     type Output = Score;
@@ -125,6 +134,7 @@ impl TrainStep for Classifier {
 }
 
 /// Only burn-train's bounds ask for this; validation goes through `evaluate.rs`.
+#[cfg(feature = "runs")]
 impl InferenceStep for Classifier {
     type Input = Batch;
     type Output = Score;

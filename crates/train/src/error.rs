@@ -60,6 +60,7 @@ pub enum TrainError {
         problem: String,
     },
     /// The initial weights cannot be used.
+    #[cfg(feature = "runs")]
     #[error("the weights to begin with, {}: {source}", path.display())]
     Initial {
         /// The weights' file.

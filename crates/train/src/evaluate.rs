@@ -1,14 +1,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alexnet_data::{Batch, Draws, Loader, LoaderConfig, Split, Statistics, Upload, Views, hook};
+use alexnet_data::{Batch, Loader, Views, hook};
 use alexnet_model::{AlexNet, Mode};
 use burn::data::dataloader::{DataLoader, Progress};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::classifier::to_host;
-use crate::config::RunConfig;
 use crate::score::{Score, averaged_softmax};
 
 /// The class probabilities of every image of a split, in its order.
@@ -116,35 +115,6 @@ impl Predictions {
             top5_error: score.top5_error(),
         }
     }
-}
-
-/// Creates a loader of `split`, in order, that yields `views`. A batch has as many inputs as a training
-/// batch, or all views of one image.
-///
-/// # Errors
-/// If the network's input cannot be cut from the images.
-pub fn evaluation_loader(
-    config: &RunConfig,
-    split: Split,
-    statistics: &Statistics,
-    views: Views,
-    device: &Device,
-    workers: usize,
-) -> Result<Loader, TrainError> {
-    let loader = LoaderConfig {
-        // The views of an image stay together, so a batch has fewer images than a training batch.
-        batch_size: (config.recipe.batch_size / views.count()).max(1),
-        side: config.network.input.size,
-        // The views of a small image are cut from its padded frame, as its training crops are.
-        padding: config.data.augmentation.crop.padding,
-        mean: config.data.mean,
-        scale: config.data.scale,
-        // There are few images, and each is uploaded once an epoch.
-        upload: Upload::Floats,
-        draws: Draws::Views(views),
-        workers,
-    };
-    Ok(Loader::new(split, statistics, loader, device.clone())?)
 }
 
 /// Runs `forward` over the batches of `loader`, with at most `at_once` inputs (views) at a time, and passes each batch's

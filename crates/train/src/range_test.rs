@@ -11,8 +11,8 @@ use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
+use crate::loaders::training_loader;
 use crate::rule::optimizer;
-use crate::run::training_loader;
 use crate::smoothed::Smoothed;
 use crate::update::Elapsed;
 

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use alexnet_data::{Dataset, Views};
 use alexnet_ops::Implementation;
 
-pub(crate) use fit::training_loader;
 pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
 pub use kept::KeptRun;
 pub use label::Label;
@@ -22,8 +21,9 @@ use crate::checkpoint::Progress;
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
 use crate::environment::{Data, Environment};
-use crate::evaluate::{Predictions, evaluate, evaluation_loader};
+use crate::evaluate::{Predictions, evaluate};
 use crate::events::Events;
+use crate::loaders::evaluation_loader;
 use crate::memory;
 use crate::record::{EpochRow, append, cut_back};
 use crate::response::responses;

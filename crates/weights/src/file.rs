@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+#[cfg(feature = "pytorch")]
+use crate::pytorch::read as pytorch;
 use crate::tensors::problem;
-use crate::{Weights, WeightsError, caffe, foreign, onnx, pytorch, record, safetensors};
+use crate::{Weights, WeightsError, caffe, foreign, onnx, record, safetensors};
 
 /// The number of first bytes by which a file's format is recognised.
 const START: u64 = 512;
@@ -28,28 +30,36 @@ impl Weights {
         let io = |source| WeightsError::Io { path: path.to_owned(), source };
         let mut start = Vec::new();
         std::fs::File::open(path).map_err(io)?.take(START).read_to_end(&mut start).map_err(io)?;
-        let whole = || std::fs::read(path).map_err(io);
-        let weights = match start.as_slice() {
-            // The length of a JSON header, less than 4 GB, comes first. Its lowest byte may equal any of those
-            // below.
-            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => safetensors::read(path, &whole()?),
-            // A zip archive, or a bare pickle.
-            [b'P', b'K', ..] | [0x80, ..] => pytorch::read(path),
-            [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, whole()?),
-            start if foreign::is_onnx(start) => onnx::read(path, &whole()?),
+        match start.as_slice() {
+            // A zip archive, or a bare pickle. Their readers take parts of the file at a time.
+            [b'P', b'K', ..] | [0x80, ..] if !is_safetensors(&start) => some(path, pytorch(path)?),
+            _ => Self::of_bytes(path, std::fs::read(path).map_err(io)?),
+        }
+    }
+
+    /// Reads the bytes of a file, as [`read`](Self::read) does, but none of PyTorch's. Messages call it `path`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, WeightsError> {
+        let start = &bytes[..bytes.len().min(START as usize)];
+        let weights = match start {
+            start if is_safetensors(start) => safetensors::read(path, &bytes),
+            [b'P', b'K', ..] | [0x80, ..] => {
+                Err(problem(path, "is a file of PyTorch's, which is not read here; save it as safetensors"))
+            }
+            [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, bytes),
+            start if foreign::is_onnx(start) => onnx::read(path, &bytes),
             start => match (foreign::file(start), start) {
                 (Some(what), _) => Err(problem(path, what)),
                 // The name of a net, or its first layer in either form. Caffe's files have no other beginning.
-                (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &whole()?),
+                (None, [0x0a | 0x12 | 0x1a | 0xa2, ..]) => caffe::read(path, &bytes),
                 (None, _) => {
                     Err(problem(path, "neither PyTorch's, safetensors, Caffe's, ONNX nor this project's"))
                 }
             },
         }?;
-        match weights.tensors.is_empty() {
-            true => Err(problem(path, "holds no tensors of floating-point numbers")),
-            false => Ok(weights),
-        }
+        some(path, weights)
     }
 
     /// Returns the bytes of a safetensors file.
@@ -74,6 +84,23 @@ impl Weights {
         }
         safetensors::write(self, true)
     }
+}
+
+/// The length of a JSON header, less than 4 GB, comes first. Its lowest byte may equal any that other formats begin with.
+fn is_safetensors(start: &[u8]) -> bool {
+    matches!(start, [_, _, _, _, 0, 0, 0, 0, b'{', ..])
+}
+
+fn some(path: &Path, weights: Weights) -> Result<Weights, WeightsError> {
+    match weights.tensors.is_empty() {
+        true => Err(problem(path, "holds no tensors of floating-point numbers")),
+        false => Ok(weights),
+    }
+}
+
+#[cfg(not(feature = "pytorch"))]
+fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
+    Err(problem(path, "is a file of PyTorch's, which this build does not read; save it as safetensors"))
 }
 
 #[cfg(test)]

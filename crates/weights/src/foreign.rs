@@ -90,6 +90,7 @@ fn text(start: &[u8]) -> Option<&'static str> {
 }
 
 /// Describes a zip archive without a `data.pkl` by the names of its entries.
+#[cfg(feature = "pytorch")]
 pub(crate) fn archive(names: &[String]) -> String {
     let all = |ending: &str| !names.is_empty() && names.iter().all(|name| name.ends_with(ending));
     let one = |ending: &str| names.iter().any(|name| name.ends_with(ending));

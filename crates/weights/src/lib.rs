@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod foreign;
 #[doc(hidden)]
+#[cfg(feature = "pytorch")]
 pub mod fuzzing;
 #[cfg(feature = "network")]
 mod imagenet;
@@ -27,10 +28,12 @@ mod onnx;
 #[cfg(feature = "network")]
 mod preprocessing_source;
 mod protobuf;
+#[cfg(feature = "pytorch")]
 mod pytorch;
 mod record;
 mod safetensors;
 mod tensors;
+#[cfg(feature = "pytorch")]
 mod unpickling;
 
 pub use caffe::read_caffe_mean;

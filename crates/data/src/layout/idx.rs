@@ -49,14 +49,16 @@ fn read_called(files: &Files, known: &str) -> Result<(String, Vec<u8>), DataErro
 
 /// Returns a file's bytes, unpacked if they are packed, whatever its name.
 fn unpacked(files: &Files, name: &str) -> Result<Vec<u8>, DataError> {
-    let packed = files.read(name)?;
+    unpack(files.read(name)?).map_err(|problem| DataError::file(files.display(name), problem))
+}
+
+fn unpack(packed: Vec<u8>) -> Result<Vec<u8>, String> {
     if !packed.starts_with(&gzip::MAGIC) {
         return Ok(packed);
     }
     let mut bytes = Vec::new();
-    Gzip::new(packed.as_slice()).take(UNPACKED_LIMIT).read_to_end(&mut bytes).map_err(|error| {
-        DataError::file(files.display(name), format!("broken or truncated gzip file ({error})"))
-    })?;
+    let read = Gzip::new(packed.as_slice()).take(UNPACKED_LIMIT).read_to_end(&mut bytes);
+    read.map_err(|error| format!("broken or truncated gzip file ({error})"))?;
     Ok(bytes)
 }
 
@@ -82,21 +84,43 @@ pub(crate) fn body(bytes: &[u8], dimensions: usize) -> Result<(Vec<usize>, &[u8]
 }
 
 pub(super) fn read(files: &Files, manifest: &Manifest) -> Result<Source, DataError> {
-    let split = |[images, labels]: [&str; 2], prefix: &str| -> Result<LabelledImages, DataError> {
-        let (name, bytes) = read_called(files, images)?;
-        let (sizes, pixels) = body(&bytes, 3).map_err(|problem| DataError::file(&name, problem))?;
-        if sizes[1..] != [manifest.size; 2] {
-            let problem = format!("images of {}×{}, expected {2}×{2}", sizes[1], sizes[2], manifest.size);
-            return Err(DataError::file(name, problem));
-        }
-        let (label_name, bytes) = read_called(files, labels)?;
-        let (_, labels) = body(&bytes, 1).map_err(|problem| DataError::file(&label_name, problem))?;
-        if labels.len() != sizes[0] {
-            let problem = format!("{} labels for {} images", labels.len(), sizes[0]);
-            return Err(DataError::file(label_name, problem));
-        }
-        let labels = labels.iter().map(|&label| label.into()).collect();
-        in_memory(&manifest.classes, &label_name, prefix, pixels.to_vec(), labels)
+    let read = |[images, labels]: [&str; 2], prefix: &str| {
+        split(manifest, read_called(files, images)?, read_called(files, labels)?, prefix)
     };
-    Ok(Source::of_two("IDX", manifest, split(TRAIN, "train")?, split(TEST, "t10k")?))
+    Ok(Source::of_two("IDX", manifest, read(TRAIN, "train")?, read(TEST, "t10k")?))
+}
+
+/// Reads the contents of the four files: images and labels for training, and for the test, packed or not.
+pub(crate) fn in_memory_files(manifest: &Manifest, files: [Vec<u8>; 4]) -> Result<Source, DataError> {
+    let [images, labels, test_images, test_labels] = files;
+    let read = |names: [&str; 2], images, labels, prefix: &str| {
+        let named = |name: &str, packed| {
+            let bytes = unpack(packed).map_err(|problem| DataError::file(name, problem))?;
+            Ok::<_, DataError>((name.to_owned(), bytes))
+        };
+        split(manifest, named(names[0], images)?, named(names[1], labels)?, prefix)
+    };
+    let train = read(TRAIN, images, labels, "train")?;
+    Ok(Source::of_two("IDX", manifest, train, read(TEST, test_images, test_labels, "t10k")?))
+}
+
+/// Returns the images of a split from the unpacked contents of its two files, each with its name for messages.
+fn split(
+    manifest: &Manifest,
+    (name, bytes): (String, Vec<u8>),
+    (label_name, label_bytes): (String, Vec<u8>),
+    prefix: &str,
+) -> Result<LabelledImages, DataError> {
+    let (sizes, pixels) = body(&bytes, 3).map_err(|problem| DataError::file(&name, problem))?;
+    if sizes[1..] != [manifest.size; 2] {
+        let problem = format!("images of {}×{}, expected {2}×{2}", sizes[1], sizes[2], manifest.size);
+        return Err(DataError::file(name, problem));
+    }
+    let (_, labels) = body(&label_bytes, 1).map_err(|problem| DataError::file(&label_name, problem))?;
+    if labels.len() != sizes[0] {
+        let problem = format!("{} labels for {} images", labels.len(), sizes[0]);
+        return Err(DataError::file(label_name, problem));
+    }
+    let labels = labels.iter().map(|&label| label.into()).collect();
+    in_memory(&manifest.classes, &label_name, prefix, pixels.to_vec(), labels)
 }

@@ -26,7 +26,7 @@ use crate::samples::{Images, LabelledImages};
 use crate::{DataError, Files, Layout, Manifest, PassedOver, shards};
 
 pub(crate) use cifar::{fuzz_python as cifar_python, records as cifar_records};
-pub(crate) use idx::body as idx_body;
+pub(crate) use idx::{body as idx_body, in_memory_files as idx_in_memory};
 pub(crate) use ilsvrc::annotation;
 pub(crate) use matlab::synsets as matlab_synsets;
 #[cfg(feature = "parquet")]

@@ -1,5 +1,6 @@
 //! Batch normalization on Flex. Sums are in f64, in eight interleaved parts of each feature map, image by image.
 
+use crate::threads::*;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -7,7 +8,6 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use super::BatchNormalized;
 use crate::flex::par_fill::filled;

@@ -1,5 +1,6 @@
 //! The loss on Flex, with its gradient, in f64: sums in the order of the classes and of the samples.
 
+use crate::threads::*;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -7,7 +8,6 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
 use crate::flex::par_fill::filled;
 use crate::flex::{contiguous, elementwise, owned, tensor, values};

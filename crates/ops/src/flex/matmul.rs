@@ -3,7 +3,7 @@
 //! Each element is one sum over `k` with fused multiply-add: partial sums of [`COLUMNS`] terms in order, added in
 //! order. The order depends on `k` alone, and not on the registers, the caches or the number of threads.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::product::{COLUMNS, Panel, Table, panels, product};
 use super::scratch::scratch;
@@ -78,7 +78,7 @@ impl Strip {
 /// `left`: `[m, k]` with contiguous rows; `right`: `[k, n]` with contiguous rows.
 pub(crate) fn strips([m, n, k]: [usize; 3], left: Matrix, right: Matrix) -> Vec<Strip> {
     let (rows, columns) = (Table::new((0..m).map(|row| row * left.row)), Table::new(0..k));
-    let strip = (n.div_ceil(rayon::current_num_threads())).clamp(1, STRIP);
+    let strip = (n.div_ceil(crate::threads::current_num_threads())).clamp(1, STRIP);
     // Whole panels, except in the last strip.
     let strip = strip.next_multiple_of(panels(n.max(1)).next().map_or(1, |panel| panel.width));
     let starts: Vec<usize> = (0..n).step_by(strip).collect();

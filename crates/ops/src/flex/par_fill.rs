@@ -1,6 +1,6 @@
 //! Vectors that parallel tasks fill piece by piece.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 /// Returns a vector of `length` elements. Tasks fill it in pieces of `piece` elements (the last may be
 /// shorter), each together with its item of `beside`. The task that fills a piece also clears it. Clearing
@@ -27,8 +27,9 @@ pub(crate) fn filled<S: Send>(
         #[allow(unsafe_code)]
         let piece = unsafe { memory.assume_init_mut() };
         fill(beside, piece);
+        1
     });
-    assert_eq!(pieces.count(), length.div_ceil(piece), "one beside each piece");
+    assert_eq!(pieces.sum::<usize>(), length.div_ceil(piece), "one beside each piece");
     // SAFETY: the pieces are all of the first `length` elements, and each piece has been written: the count
     // above shows that as many pieces were written as there are, and a task that panics does not get here.
     #[allow(unsafe_code)]

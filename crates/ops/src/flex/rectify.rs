@@ -1,10 +1,10 @@
 //! The ReLU at the end of a layer, and its gradient.
 
+use crate::threads::*;
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Flex};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::sweep::SPAN;
 use super::{contiguous, owned, values};

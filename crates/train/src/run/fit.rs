@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use alexnet_data::{Draws, Loader, LoaderConfig, Views};
+use alexnet_data::Views;
 use alexnet_weights::{Weights, WeightsError};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -13,33 +13,11 @@ use crate::TrainError;
 use crate::bridge::Launch;
 use crate::checkpoint::{Progress, load_model};
 use crate::classifier::Classifier;
-use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
-use crate::evaluate::evaluation_loader;
 use crate::events::Events;
+use crate::loaders::{evaluation_loader, training_loader};
 use crate::training_loop::TrainingLoop;
 use crate::warm_up::WarmUp;
-
-/// Creates the loader of the training images, with their augmentation.
-pub(crate) fn training_loader(
-    config: &RunConfig,
-    data: &Data,
-    environment: &Environment,
-    seed: u64,
-    device: &Device,
-) -> Result<Loader, TrainError> {
-    let loader = LoaderConfig {
-        batch_size: config.recipe.batch_size,
-        side: config.network.input.size,
-        padding: config.data.augmentation.crop.padding,
-        mean: config.data.mean,
-        scale: config.data.scale,
-        upload: environment.upload,
-        draws: Draws::Training { seed, augmentation: config.data.augmentation.clone() },
-        workers: environment.workers,
-    };
-    Ok(Loader::new(data.dataset.train.clone(), &data.statistics, loader, device.clone())?)
-}
 
 impl Run {
     /// Trains from `start` to the end with burn-train.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alexnet_data::{Dataset, Views};
+use alexnet_data::{Dataset, Manifest, Views};
 use alexnet_model::{Activation, BatchNormalization, GroupNormalization, InitialWeights, Preset, Stage};
 use alexnet_ops::{Backend, Implementation};
 
 use super::{Run, RunStatus};
 use crate::{
-    Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig, TrainError,
+    Advance, Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig,
+    TrainError, Training,
 };
 
 const CONFIG: &str = r#"
@@ -67,18 +68,19 @@ fn data(folder: &Path) -> Data {
         let labels = [words(&[0x801, count as u32]), labels].concat();
         fs::write(folder.join(format!("{prefix}-labels-idx1-ubyte")), labels).unwrap();
     }
-    let manifest = r#"
-        name = "tiny"
-        about = "made for a test"
-        origin = "made for a test"
-        licence = "none"
-        layout = "idx"
-        classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
-        channels = 1
-        size = 28
-    "#;
-    Data::new(Dataset::open(&toml::from_str(manifest).unwrap(), folder).unwrap()).unwrap()
+    Data::new(Dataset::open(&toml::from_str(MANIFEST).unwrap(), folder).unwrap()).unwrap()
 }
+
+const MANIFEST: &str = r#"
+name = "tiny"
+about = "made for a test"
+origin = "made for a test"
+licence = "none"
+layout = "idx"
+classes = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]
+channels = 1
+size = 28
+"#;
 
 /// Sets the stop flag after some steps, and counts steps and epochs.
 struct Stops {
@@ -315,6 +317,52 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     damaged.complete(&data, &environment, "", false).unwrap();
     assert_eq!(observer.steps.load(Ordering::SeqCst), STEPS - 8, "from the end of the second epoch");
     assert_eq!(outcome(&damaged), outcome(&whole));
+}
+
+#[test]
+fn a_training_in_memory_has_the_scores_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let files = ["train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"];
+    let files = files.map(|name| fs::read(folder.path().join(format!("{name}-ubyte"))).unwrap());
+    let manifest: Manifest = toml::from_str(MANIFEST).unwrap();
+    let in_memory = Data::new(Dataset::of_idx_files(&manifest, files).unwrap()).unwrap();
+    assert_eq!(in_memory.dataset.checksum, data.dataset.checksum);
+    let ideas: [&dyn Fn(&mut RunConfig); 3] = [
+        &|_| (),
+        &|config| {
+            (config.recipe.average_weights, config.recipe.clip_gradients) = (0.9, 0.5);
+            config.recipe.training_error.every_steps = 3;
+        },
+        // Every error is at or below it, so training ends at the first pass, in mid-epoch.
+        &|config| (config.recipe.training_error.every_steps, config.recipe.training_error.stop_at) = (2, 1.0),
+    ];
+    for (idea, change) in ideas.into_iter().enumerate() {
+        let mut config = config();
+        change(&mut config);
+        config.evaluation.views = Views::Centre;
+        let run = Run::new(config.clone(), 3, Implementation::Fast, &data.dataset, folder.path());
+        let (environment, _) = stopping(0);
+        run.complete(&data, &environment, "", false).unwrap();
+        let mut training = Training::new(&config, &in_memory, &environment, 3).unwrap();
+        let mut found = Vec::new();
+        // Pieces of one, two and three steps.
+        for piece in (1..=3).cycle() {
+            let Advance { passes, .. } = training.advance(piece).unwrap();
+            found.extend(passes.iter().map(|it| (it.split, it.step, it.score.loss().to_bits())));
+            if training.is_done() {
+                break;
+            }
+        }
+        let (_, step, _) = *found.last().unwrap();
+        found.push(("test", step, training.test().unwrap().loss().to_bits()));
+        let rows = run.metrics().unwrap();
+        let mut expected: Vec<_> =
+            rows.iter().map(|row| (row.split.as_str(), row.step, row.loss.to_bits())).collect();
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected, "idea {idea}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The activations and their gradients, vectorized.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::flex::par_fill::filled;
 use crate::flex::rectify::rectified;

@@ -1,6 +1,6 @@
 //! The direct method, tile by tile.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::buffers::{Buffers, sized, with_buffers};
 use super::correlation::Correlation;
@@ -26,7 +26,9 @@ impl Correlation {
         // With too few images for all threads, threads share an image's planes. There are only two tasks per
         // thread, since each lays out its own window. The split does not affect any sum.
         let at_once = match batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 {
-            true => kernels.len().div_ceil((2 * rayon::current_num_threads()).div_ceil(batch.max(1))),
+            true => {
+                kernels.len().div_ceil((2 * crate::threads::current_num_threads()).div_ceil(batch.max(1)))
+            }
             false => kernels.len(),
         };
         let task = |(kernels, planes, out): (&[Packed], Planes, &mut [f32])| {

@@ -10,7 +10,7 @@
 //! pixels and taps exchanged. The tiles and panels depend only on the shapes, and partial sums are added in a
 //! fixed order, so any number of threads gives the same bits.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::geometry::Geometry;
 use super::images::Images;

@@ -1,6 +1,6 @@
 //! Kernels in the order in which the product reads them.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::correlation::Correlation;
 use super::geometry::Geometry;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::correlation::Correlation;
 use super::images::Images;

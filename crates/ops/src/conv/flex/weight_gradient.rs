@@ -1,6 +1,6 @@
 //! The gradient of a convolution with respect to the weights.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use super::buffers::{Buffers, sized, with_buffers};
 use super::geometry::Geometry;

@@ -1,8 +1,8 @@
 //! The fully connected layer: products on all threads, then one sweep for the rest. A few rows are limited by the
 //! memory bandwidth of the weights and use their own loop.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::config::Finish;
 use crate::flex::matmul::{Matrix, RowBlock, by_rows, strips};

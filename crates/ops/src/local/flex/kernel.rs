@@ -4,7 +4,7 @@
 //! [`product`](crate::flex::product): images are rows and taps are columns, or for the gradient of the weights the
 //! reverse. The weights of a position are packed first, since they lie a position apart in memory.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use crate::config::{Conv2d, Padding};
 use crate::flex::par_fill::filled;

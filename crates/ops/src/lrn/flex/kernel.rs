@@ -1,7 +1,7 @@
 //! Local response normalization in one pass, and its gradient in another.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;

@@ -1,7 +1,7 @@
 //! LRN and the max pooling after it, image by image. The intermediate feature maps stay in cache and never
 //! cover the whole batch.
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;

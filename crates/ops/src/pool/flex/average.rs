@@ -1,7 +1,7 @@
 //! Average pooling and its gradient.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::lines::{LANES, Lines, PLANES, Pooling};
 use crate::config::Pool;

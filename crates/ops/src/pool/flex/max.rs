@@ -1,7 +1,7 @@
 //! Max pooling, with the position of each maximum in one byte, and its gradient.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::lines::{Lines, PLANES, Pooling};
 use crate::config::Pool;

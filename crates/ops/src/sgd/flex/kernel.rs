@@ -1,7 +1,7 @@
 //! The update in one sweep over memory, in place.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::config::SgdStep;
 use crate::flex::sweep::SPAN;

@@ -1,7 +1,7 @@
 //! Local response normalization within each feature map, and its gradient.
 
+use crate::threads::*;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;

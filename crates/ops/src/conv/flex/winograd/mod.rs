@@ -20,7 +20,7 @@ mod transforms;
 
 pub(super) use self::grid::Grid;
 
-use rayon::prelude::*;
+use crate::threads::*;
 
 use self::grid::{Band, POINTS};
 use self::kernels::{transform_kernels, transform_outputs};

@@ -1,0 +1,260 @@
+//! A training in memory, some steps at a time: for a page in a browser, or a program of one's own.
+
+use alexnet_data::{Loader, Views};
+use burn::data::dataloader::DataLoader;
+use burn::module::Module;
+use burn::optim::ModuleOptimizer;
+
+use crate::TrainError;
+use crate::average::Average;
+use crate::classifier::Classifier;
+use crate::config::{Recipe, RunConfig};
+use crate::environment::{Data, Environment};
+use crate::evaluate::for_each_batch;
+use crate::gradients;
+use crate::loaders::{evaluation_loader, training_loader};
+use crate::rule::optimizer;
+use crate::schedule::{Place, PlateauState, Schedule};
+use crate::score::Score;
+use crate::update::Elapsed;
+
+/// A training without files. Its draws, updates, schedule and checks are those of a [`Run`](crate::Run) with the same config and
+/// seed on one device, so the scores are the same to the digit. It cannot resume in another process.
+pub struct Training {
+    recipe: Recipe,
+    model: Classifier,
+    optimizer: ModuleOptimizer,
+    elapsed: Elapsed,
+    average: Option<Average>,
+    train: Loader,
+    train_evaluated: Option<Loader>,
+    validation: Loader,
+    test: Loader,
+    /// Completed epochs, updates, and batches of the next epoch.
+    epoch: usize,
+    step: usize,
+    batches: usize,
+    /// The score of these batches, during training.
+    score: Score,
+    plateau: PlateauState,
+    /// The epoch with the lowest validation error, and that error.
+    best: Option<(usize, f64)>,
+    done: bool,
+}
+
+/// One update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingStep {
+    /// Its number, from 1, over all epochs.
+    pub step: usize,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// The score of its batch before the update.
+    pub score: Score,
+}
+
+/// A pass over a split after some updates.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pass {
+    /// `train` (as seen while training), `train-evaluated` or `validation`, as in a run's `metrics.jsonl`.
+    pub split: &'static str,
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// The number of updates so far.
+    pub step: usize,
+    /// The score of all images.
+    pub score: Score,
+}
+
+/// What happened in [`Training::advance`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Advance {
+    /// The updates.
+    pub steps: Vec<TrainingStep>,
+    /// The passes, in order.
+    pub passes: Vec<Pass>,
+}
+
+impl Training {
+    /// Begins a training with drawn weights, on the first device of `environment`.
+    ///
+    /// # Errors
+    /// If the config is invalid or does not fit the data, or the weights are not to be drawn.
+    pub fn new(
+        config: &RunConfig,
+        data: &Data,
+        environment: &Environment,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        config.check(&data.dataset)?;
+        if !config.initial.weights.is_empty() {
+            let problem = "a training in memory begins with drawn weights".to_owned();
+            return Err(TrainError::Config { key: "initial.weights", problem });
+        }
+        let data = data.of(config, seed)?;
+        let placement = environment.placement.autodiff();
+        let (recipe, operations) = (config.recipe.clone(), environment.operations);
+        let train = training_loader(config, &data, environment, seed, placement.first())?;
+        let evaluation = |split| {
+            let device = environment.placement.first();
+            evaluation_loader(config, split, &data.statistics, Views::Centre, device, environment.workers)
+        };
+        let train_evaluated = match recipe.training_error.images {
+            0 => None,
+            images => Some(evaluation(data.dataset.train.first(images))?),
+        };
+        let model = Classifier::new(&config.network, seed, placement.first())?;
+        let model = model.with_operations(operations).with_objective(recipe.objective());
+        let elapsed = Elapsed::default();
+        Ok(Self {
+            optimizer: optimizer(&config.network, &recipe.rule(), &elapsed, operations),
+            average: (recipe.average_weights > 0.0).then(|| Average::of(recipe.average_weights, &model)),
+            validation: evaluation(data.dataset.validation.clone())?,
+            test: evaluation(data.dataset.test.clone())?,
+            recipe,
+            model,
+            elapsed,
+            train,
+            train_evaluated,
+            epoch: 0,
+            step: 0,
+            batches: 0,
+            score: Score::default(),
+            plateau: PlateauState::new(),
+            best: None,
+            done: false,
+        })
+    }
+
+    /// Returns the number of updates of an epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.train.num_batches()
+    }
+
+    /// Returns the number of updates of the whole training, unless it ends early.
+    pub fn steps(&self) -> usize {
+        self.steps_per_epoch() * self.recipe.epochs
+    }
+
+    /// Returns whether training has ended.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Returns the model for evaluation: with the average of the weights, if the recipe has one.
+    pub fn model(&self) -> Classifier {
+        let model = self.model.valid();
+        match &self.average {
+            Some(average) => average.model(model),
+            None => model,
+        }
+    }
+
+    /// Trains at most `most` steps, and not beyond the end of the epoch. At its end validates.
+    ///
+    /// # Errors
+    /// If an image cannot be read, or a loss or gradient is not finite.
+    pub fn advance(&mut self, most: usize) -> Result<Advance, TrainError> {
+        let mut advance = Advance::default();
+        if self.done {
+            return Ok(advance);
+        }
+        self.train.set_epoch(self.epoch + 1, self.batches);
+        let (loader, mut reached) = (self.train.clone(), false);
+        for batch in loader.iter().take(most) {
+            advance.steps.push(self.update(batch?)?);
+            if self.recipe.training_error.is_due(self.step) {
+                reached = self.evaluate_training(&mut advance.passes)?;
+            }
+            if reached {
+                break;
+            }
+        }
+        if reached || self.batches == self.steps_per_epoch() {
+            self.end_epoch(reached, &mut advance.passes)?;
+        }
+        Ok(advance)
+    }
+
+    /// Computes the score of the current weights on the test split.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub fn test(&self) -> Result<Score, TrainError> {
+        self.evaluate(&self.test)
+    }
+
+    fn update(&mut self, batch: alexnet_data::Batch) -> Result<TrainingStep, TrainError> {
+        let (steps, epoch) = (self.steps(), self.epoch + 1);
+        let place = Place { epoch, step: self.step, steps };
+        let recipe = &self.recipe;
+        let rate = recipe.schedule.rate(recipe.learning_rate, recipe.warmup_steps, place, &self.plateau);
+        self.elapsed.set(self.step as f64 / steps as f64);
+        let (gradients, score) = self.model.gradients(batch, 1.0);
+        self.step += 1;
+        let step = self.step;
+        self.model.check_gradients(&gradients)?;
+        if !score.loss().is_finite() {
+            return Err(TrainError::Diverged { loss: score.loss(), epoch, step, learning_rate: rate });
+        }
+        if let Some(layer) = gradients::non_finite(&self.model, &gradients) {
+            return Err(TrainError::Gradient { layer, epoch, step, learning_rate: rate });
+        }
+        let gradients = match recipe.clip_gradients {
+            0.0 => gradients,
+            norm => gradients::clipped(&self.model, gradients, norm),
+        };
+        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        if let Some(average) = &mut self.average {
+            average.update(&self.model, step);
+        }
+        self.batches += 1;
+        self.score.join(&score);
+        Ok(TrainingStep { step, learning_rate: rate, score })
+    }
+
+    /// Makes the passes at the end of an epoch, and the decisions that depend on them.
+    fn end_epoch(&mut self, reached: bool, passes: &mut Vec<Pass>) -> Result<(), TrainError> {
+        let reached = match self.recipe.training_error.every_steps {
+            0 => self.evaluate_training(passes)?,
+            _ => reached,
+        };
+        let (epoch, step) = (self.epoch + 1, self.step);
+        let validation = self.evaluate(&self.validation)?;
+        passes.push(Pass { split: "train", epoch, step, score: self.score });
+        passes.push(Pass { split: "validation", epoch, step, score: validation });
+        let error = validation.top1_error();
+        if let Schedule::Plateau(plateau) = &self.recipe.schedule {
+            self.plateau.observe(plateau, error);
+        }
+        if self.best.is_none_or(|(_, best)| error < best) {
+            self.best = Some((epoch, error));
+        }
+        let best = self.best.map_or(epoch, |(best, _)| best);
+        self.done = epoch == self.recipe.epochs || reached || self.recipe.ends_early(epoch, best);
+        (self.epoch, self.batches, self.score) = (epoch, 0, Score::default());
+        Ok(())
+    }
+
+    /// Adds the error on training images, if enabled. Returns whether it is so low that training ends.
+    fn evaluate_training(&self, passes: &mut Vec<Pass>) -> Result<bool, TrainError> {
+        let Some(loader) = &self.train_evaluated else { return Ok(false) };
+        let score = self.evaluate(loader)?;
+        passes.push(Pass { split: "train-evaluated", epoch: self.epoch + 1, step: self.step, score });
+        Ok(self.recipe.training_error.ends_at(score.top1_error()))
+    }
+
+    fn evaluate(&self, loader: &Loader) -> Result<Score, TrainError> {
+        let (model, mut total) = (self.model(), Score::default());
+        for_each_batch(
+            loader,
+            usize::MAX,
+            |images| model.logits(images),
+            |labels, logits, _| {
+                total.join(&Score::of(logits, labels));
+                Ok::<_, TrainError>(())
+            },
+        )?;
+        Ok(total)
+    }
+}

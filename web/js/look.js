@@ -1,0 +1,126 @@
+// A photograph and weights of one's own: guesses, evidence and feature maps.
+
+import { bars } from "./bars.js";
+import { looker, shipped } from "./looker.js";
+import { arrays, maps } from "./pictures.js";
+
+const $ = (id) => document.getElementById(id);
+/** Rows of the grid of covered places: fewer for a large network, which takes longer. */
+const PLACES = (parameters) => (parameters > 10_000_000 ? 8 : 12);
+
+export class LookPage {
+  open() {
+    if (this.opened) return;
+    this.opened = true;
+    $("weights").onchange = ({ target }) => target.files[0] && this.weights(target.files[0]);
+    $("photograph").onchange = ({ target }) => target.files[0] && this.photograph(target.files[0]);
+    $("shipped").onclick = () => this.weights(null);
+    for (const choice of document.querySelectorAll("input[name=overlay]")) choice.onchange = () => this.overlay(choice.value);
+    const page = $("look");
+    page.ondragover = (event) => event.preventDefault();
+    page.ondrop = (event) => {
+      event.preventDefault();
+      for (const file of event.dataTransfer.files) {
+        if (/\.(jpe?g|png)$/i.test(file.name)) this.photograph(file);
+        else this.weights(file);
+      }
+    };
+  }
+
+  /** Does something that may fail, and says so in one line. */
+  async attempt(doing, work) {
+    $("looked").textContent = doing;
+    $("look-failure").hidden = true;
+    try {
+      this.worker ??= await looker();
+      await work();
+    } catch (error) {
+      $("look-failure").textContent = error.message;
+      $("look-failure").hidden = false;
+      $("looked").textContent = "";
+      if (/unreachable|out of memory|memory access/i.test(error.message)) {
+        this.worker.stop();
+        this.worker = this.described = null;
+      }
+    }
+  }
+
+  /** Reads a file of weights, or the page's own for none. */
+  weights(file) {
+    return this.attempt("Reading weights…", async () => {
+      this.described = null;
+      if (file) {
+        const bytes = await file.arrayBuffer();
+        this.described = await this.worker.ask({ type: "weights", name: file.name, bytes }, [bytes]);
+      } else {
+        this.described = await shipped(this.worker);
+      }
+      this.say();
+      if (this.photo) await this.see();
+    });
+  }
+
+  photograph(file) {
+    return this.attempt("Reading the photograph…", async () => {
+      this.photo = file;
+      if (this.described) await this.see();
+      else $("looked").textContent = "The photograph waits for weights.";
+    });
+  }
+
+  say(more = "") {
+    const { network, parameters, input: [channels, side], assumptions } = this.described;
+    $("looked").textContent = `${network}: ${parameters.toLocaleString("en")} parameters, inputs of ${side} × ${side} pixels in `
+      + `${channels === 1 ? "grey" : "colour"}. ${assumptions.map((it) => `The file ${it}. `).join("")}${more}`;
+  }
+
+  async see() {
+    const bytes = await this.photo.arrayBuffer();
+    const begun = performance.now();
+    const seen = await this.worker.ask({ type: "photograph", bytes }, [bytes]);
+    this.say(`Answered in ${((performance.now() - begun) / 1000).toFixed(2)} s.`);
+    this.seen = seen;
+    this.heat = {};
+    document.querySelector(".looking").hidden = false;
+    bars($("look-guesses"), seen.probabilities, this.described.labels);
+    $("layers").replaceChildren();
+    for (const [square, values] of arrays(seen.layers, seen.floats)) {
+      if (square.layer === "view") {
+        this.view = { ...square, values };
+        continue;
+      }
+      const title = $("layers").appendChild(document.createElement("h2"));
+      title.textContent = `${square.layer}${square.tower ? `, tower ${square.tower + 1}` : ""}: ${square.count} feature maps of ${square.side} × ${square.side}`;
+      const canvas = $("layers").appendChild(document.createElement("canvas"));
+      canvas.setAttribute("role", "img");
+      canvas.setAttribute("aria-label", title.textContent);
+      maps(canvas, square, values, 16);
+    }
+    await this.overlay(document.querySelector("input[name=overlay]:checked").value);
+  }
+
+  /** Draws the view, with the evidence for the first guess in red. */
+  async overlay(method) {
+    if (!this.view) return;
+    if (method !== "none" && !this.heat[method]) {
+      const more = method === "occlusion" ? { places: PLACES(this.described.parameters) } : {};
+      this.heat[method] = (await this.worker.ask({ type: method, ...more })).floats;
+    }
+    const { side, channels, values } = this.view, heat = this.heat[method], area = side * side;
+    const most = heat ? Math.max(1e-12, [...heat].sort((a, b) => a - b)[Math.floor((area - 1) * 0.99)]) : 1;
+    const canvas = $("view");
+    canvas.width = canvas.height = side;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", method === "none" ? "The photograph as the network sees it" : `The photograph with ${method} in red`);
+    const image = new ImageData(side, side);
+    for (let at = 0; at < area; at++) {
+      const share = heat ? 0.75 * Math.min(1, heat[at] / most) : 0;
+      const colour = [0, 1, 2].map((c) => {
+        const pixel = values[Math.min(c, channels - 1) * area + at] * (heat ? 0.6 : 1);
+        return pixel * (1 - share) + (c === 0 ? 255 * share : 0);
+      });
+      image.data.set([...colour, 255], 4 * at);
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+}
