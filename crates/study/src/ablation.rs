@@ -140,6 +140,7 @@ pub struct Arm {
 
 /// A name or several.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(untagged, expecting = "the name of an arm, or a list of names")]
 enum OneOrMore {
     One(String),

@@ -50,18 +50,9 @@ impl<'a> Waterfall<'a> {
     }
 
     fn svg(&self, measured: &str) -> String {
-        let (base, end) = (self.base.1, self.all.difference.as_ref().map(|found| self.base.1 + found.mean));
-        let left_out: Vec<(&Idea<'_>, &ArmReport)> =
-            self.ideas.iter().filter_map(|idea| Some((idea, idea.left_out?))).collect();
-        let mut values = vec![base];
-        for (place, idea) in self.ideas.iter().enumerate() {
-            values.extend(idea.alone.into_iter().flat_map(|arm| extent(arm, self.sum(place))));
-        }
-        values.extend(extent(self.all, base));
-        for (_, arm) in &left_out {
-            values.extend(end.into_iter().flat_map(|end| extent(arm, end)));
-        }
-        let ideas = self.ideas.len();
+        let (base, ideas) = (self.base.1, self.ideas.len());
+        let end = self.all.difference.as_ref().map(|found| base + found.mean);
+        let left_out: Vec<&ArmReport> = self.ideas.iter().filter_map(|idea| idea.left_out).collect();
         let below = if left_out.is_empty() { 0 } else { left_out.len() + 1 };
         let count = (ideas + 3 + below) as f64;
         let mut rows = Axis::linear([0.0, count]);
@@ -72,7 +63,7 @@ impl<'a> Waterfall<'a> {
             title: None,
             margins: [170.0, 70.0],
             height: ROW * count,
-            x: (Axis::rounded(values), measured),
+            x: (self.axis(end, &left_out), measured),
             y: (rows, ""),
         });
         let at = |row: usize| count - row as f64 - 0.5;
@@ -98,12 +89,33 @@ impl<'a> Waterfall<'a> {
             let line = [(end, at(ideas + 2) - HALF), (end, 0.0)];
             chart.line(&line, "class='zero' stroke='#5b6168'", "");
         }
-        for (place, (_, arm)) in left_out.iter().enumerate() {
+        for (place, arm) in left_out.iter().enumerate() {
             let y = at(ideas + 4 + place);
             chart.row(y, &arm.name);
             bar(&mut chart, Some(arm), end, y);
         }
         chart.finish()
+    }
+
+    /// Returns an axis for all bars. Intervals are cut half the bars' way beyond them, and at 0.
+    fn axis(&self, end: Option<f64>, left_out: &[&ArmReport]) -> Axis {
+        let alone = self.ideas.iter().enumerate().map(|(place, idea)| (idea.alone, self.sum(place)));
+        let others = left_out.iter().filter_map(|arm| Some((Some(*arm), end?)));
+        let bars: Vec<(&Difference, f64)> = alone
+            .chain([(Some(self.all), self.base.1)])
+            .chain(others)
+            .filter_map(|(arm, from)| Some((arm?.difference.as_ref()?, from)))
+            .collect();
+        let ends = bars.iter().flat_map(|(found, from)| [*from, from + found.mean]);
+        let (low, high) =
+            ends.fold((self.base.1, self.base.1), |(low, high), it| (low.min(it), high.max(it)));
+        let room = (high - low) / 2.0;
+        let [low, high] = [(low - room).max(low.min(0.0)), high + room];
+        let reached = bars.iter().flat_map(|&(found, from)| {
+            let ends = intervals(found).into_iter().flatten().flat_map(|(low, high)| [low, high]);
+            ends.chain([0.0, found.mean]).map(move |value| from + value)
+        });
+        Axis::rounded(reached.chain([self.base.1]).map(|value| value.clamp(low, high)))
     }
 
     fn table(&self) -> String {
@@ -143,7 +155,8 @@ pub(super) fn html(report: &Report, measured: &str) -> String {
          <p class='note'>Each bar is what one idea changes alone, put where the one above it ends; `their sum` is where all of \
          them would lead if they added up, and `{all}` is where they lead together. Below, each idea is left out of `{all}`: a \
          bar to the right is what it brings to the others. Green is a lower value, orange a higher one. Thick lines are 95 % t \
-         intervals of the differences over seeds, thin ones the adjusted intervals of the verdicts.</p>\n{}",
+         intervals of the differences over seeds, thin ones the adjusted intervals of the verdicts; one that ends at an edge goes \
+         on beyond it.</p>\n{}",
         waterfall.svg(measured),
         waterfall.table(),
         base = crate::chart::escaped(waterfall.base.0),
@@ -174,13 +187,6 @@ fn text(arm: Option<&ArmReport>) -> String {
 /// Returns the 95 % interval, and the adjusted one if it is another.
 fn intervals(found: &Difference) -> [Option<(f64, f64)>; 2] {
     [found.interval_95, found.interval_adjusted.filter(|_| found.is_adjusted())]
-}
-
-/// Returns the values that the bar of an arm reaches from a value.
-fn extent(arm: &ArmReport, from: f64) -> Vec<f64> {
-    let Some(found) = &arm.difference else { return Vec::new() };
-    let ends = intervals(found).into_iter().flatten().flat_map(|(low, high)| [low, high]);
-    ends.chain([0.0, found.mean]).map(|value| from + value).collect()
 }
 
 /// Draws the difference of an arm as a bar from a value, with its intervals.
