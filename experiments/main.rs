@@ -22,10 +22,10 @@ fn main() -> ExitCode {
         ablations: built_in!("ablations":
             "lrn", "activation", "pooling", "towers", "dropout", "augmentation", "depth", "views", "fine-print",
             "normalization", "weight-decay", "biases", "transfer", "figure-1", "modern"),
-        audits: built_in!("audits": "paper"),
+        audits: built_in!("audits": "paper", "after-2012"),
         designs: built_in!("designs":
             "fashion-lrn", "fashion-pooling", "fashion-towers", "figure-1", "overfit-augmentation", "overfit-dropout",
-            "fashion-weight-decay", "fashion-depth"),
+            "fashion-weight-decay", "fashion-depth", "fashion-modern"),
         design_commits: option_env!("ALEXNET_BURN_DESIGNS").unwrap_or_default(),
         scales: built_in!("scales":
             "mini", "fashion", "figure-1", "overfit", "cifar10", "cifar10-80sec", "cifar10-19pct", "cifar10-18pct", "cifar10-conv-local-13pct",

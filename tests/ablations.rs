@@ -3,7 +3,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{
-    ablation, ablation_command, experiments, stderr, stdout, succeed, tiny_idx, tiny_scale,
+    ablation, ablation_command, experiments, repository, stderr, stdout, succeed, tiny_idx, tiny_scale,
 };
 
 #[test]
@@ -261,6 +261,42 @@ fn a_diverging_arm_is_reported_and_the_others_go_on() {
     assert!(!output.status.success());
     let table = stdout(&output);
     assert!(table.contains("no finished run") && table.contains("the loss became"), "{table}");
+}
+
+#[test]
+fn every_later_idea_trains_alone_together_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (scale, data) = (tiny_scale(folder.path()), tiny_idx(&folder.path().join("images"), 12));
+    let words = ["ablation", "modern", "--seeds", "1", "--epochs", "1", "--format", "json", "--scale"];
+    let output = experiments(folder.path()).args(words).arg(scale).arg("--data").arg(data).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let arms = report["arms"].as_array().unwrap();
+    let named = |name: &str| arms.iter().find(|arm| arm["name"] == name).unwrap();
+    assert!(arms.iter().all(|arm| arm["mean"].is_number() && arm["step_time"].is_number()), "{report}");
+    assert_eq!(arms[0]["step_time"], 1.0);
+    let together = named("all")["together"].as_array().unwrap();
+    assert_eq!((arms.len(), together.len()), (1 + 12 + 1 + 11, 11));
+    for idea in together {
+        let left_out = named(&format!("without-{}", idea.as_str().unwrap()));
+        assert_eq!((&left_out["without"], &left_out["against"]), (idea, &"all".into()));
+    }
+    let page = folder.path().join("runs/ablations/modern-mini/report/index.html");
+    assert!(fs::read_to_string(page).unwrap().contains("From 2012 to all, idea by idea"));
+}
+
+#[test]
+fn every_pilot_resolves() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(repository("experiments/pilots")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let scale = if path.ends_with("figure-1.toml") { "figure-1" } else { "fashion" };
+            let mut command = experiments(folder.path());
+            let output = command.arg("ablation").arg(&path).args(["--scale", scale]).output().unwrap();
+            assert!(stderr(&output).contains("is not here"), "{}: {}", path.display(), stderr(&output));
+        }
+    }
 }
 
 #[test]

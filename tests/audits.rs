@@ -149,6 +149,18 @@ fn an_audit_says_what_does_not_fit() {
     let rate = refused(&[]);
     assert!(rate.contains("arm `on` is registered with a learning rate of 0.005, and has 0.004"), "{rate}");
     tiny_audit(folder, "0.004");
+    for (file, from, to) in [
+        ("audit.toml", r#""off""#, r#""without-gelu""#),
+        ("lrn.toml", r#"ablation = "lrn""#, r#"ablation = "modern""#),
+        ("lrn.toml", r#""off", rate = 0.004"#, r#""without-gelu", rate = 0.0004"#),
+    ] {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(folder.join(file), text.replace(from, to)).unwrap();
+    }
+    let apart = refused(&[]);
+    assert!(apart.contains("arm `without-gelu` is compared with `all`, which it lacks"), "{apart}");
+    tiny_audit(folder, "0.004");
     assert!(
         refused(&["--only", "nothing"])
             .contains("the audit has no such design; it has tiny-lrn, tiny-pooling")

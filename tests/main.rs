@@ -1,7 +1,7 @@
 //! Tests of the whole: several crates, or the built binary.
 //!
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
-//! - [`documents`]: tables of documents from committed figures
+//! - [`documents`]: tables of documents from committed figures; [`after_2012`]: those of the later ideas
 //! - [`figures`]: trained weights by name, figures for a lecture, rates, names and tags of runs
 //! - [`frozen`]: names, keys and files that others rely on
 //! - [`networks`]: shapes and parameter counts of the presets, initial weights that arms share
@@ -22,6 +22,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // what was measured, with `--nocapture`
 
 mod ablations;
+mod after_2012;
 mod analyze;
 mod audits;
 mod batches;

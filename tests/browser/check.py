@@ -149,6 +149,21 @@ def check_controls(page, report):
     page.one("input.every-seed").click()
 
 
+def check_waterfall(page, report):
+    arms = {arm["name"]: arm for arm in report["arms"]}
+    ideas = arms["all"]["together"]
+    rows = {row.find_element(By.CSS_SELECTOR, "th").text: row.text for row in page.all("table.ideas tbody tr")}
+    assert list(rows) == [*ideas, "all"], list(rows)
+    total = arms["2012"]["mean"]
+    for idea in ideas:
+        alone, left_out = arms[idea]["difference"]["mean"], arms[f"without-{idea}"]["difference"]["mean"]
+        total += alone
+        for number in (f"{alone:+.2f} [", f"{total:.2f}", f"{left_out:+.2f} [", f"{arms[idea]['step_time']:.2f}"):
+            assert number in rows[idea], (idea, number, rows[idea])
+        assert arms[f"without-{idea}"]["against"] == "all" and arms[f"without-{idea}"]["without"] == idea
+    assert len(page.all("svg.waterfall polygon")) == 2 * len(ideas) + 1
+
+
 def check_dialog(page, report):
     # A point leads to the row of its run, also where the filter hides it.
     page.one("input[type=search]").send_keys("no such run")
@@ -270,6 +285,25 @@ def main():
         page = Page(browser, folder / "grey" / "ablations" / "augmentation-mini" / "report" / "index.html")
         assert "not applicable" in page.one("table.arms").text
         page.no_errors()
+
+        # One epoch of every arm of `modern`: ideas alone, together, and each left out.
+        done = experiments("ablation", "modern", "--seeds", 2, "--epochs", 1, "--out", folder / "modern")
+        assert done.returncode == 0, done.stderr
+        report_folder = folder / "modern" / "ablations" / "modern-mini" / "report"
+        report = json.loads((report_folder / "report.json").read_text())
+        page = Page(browser, report_folder / "index.html")
+        check_waterfall(page, report)
+        for width, scheme in ((360, "light"), (1280, "dark"), (1280, "light")):
+            browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                                    {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500})
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+            browser.refresh()
+            assert page.run("document.documentElement.scrollWidth") <= width, f"{width} pixels: wider than the window"
+            page.picture(f"modern-{width}-{scheme}")
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+        page.no_errors()
+        print("the waterfall: right")
 
         many = folder / "many"
         many_runs(here, many, 10, 100)

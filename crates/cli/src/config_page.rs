@@ -154,6 +154,10 @@ fn values(types: &Types, schema: &Value) -> String {
 
 /// Returns a type in words.
 fn kind_of(types: &Types, schema: &Value) -> String {
+    let any = schema["anyOf"].as_array().filter(|any| any.iter().all(|one| one["type"] != "null"));
+    if let Some(any) = any {
+        return any.iter().map(|one| kind_of(types, one)).collect::<Vec<_>>().join(" or ");
+    }
     let (name, inner) = types.inner(schema);
     let list = schema["type"] == "array";
     let one = match (name, plain(inner)) {

@@ -252,11 +252,14 @@ impl Comparison {
         arm: &str,
         direction: Direction,
     ) -> Option<Self> {
-        let base = report.arms.first()?;
         let registered = registration.arms.iter().find(|other| other.name == arm)?;
         // Runs of the base may be there for another design.
         let arm =
             report.arms.iter().find(|other| other.name == arm && other.runs.iter().any(|run| run.begun))?;
+        let base = match &arm.against {
+            Some(against) => report.arms.iter().find(|other| other.name == *against)?,
+            None => report.arms.first()?,
+        };
         let complete = match registration.looks {
             true => arm.verdict.is_some_and(Verdict::is_decided) || arm.look == Some(registration.seeds),
             false => !arm.interim,

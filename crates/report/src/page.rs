@@ -4,6 +4,7 @@ mod backends;
 pub(crate) mod markup;
 mod runs;
 mod section;
+mod waterfall;
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};

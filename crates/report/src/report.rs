@@ -72,8 +72,16 @@ pub struct ArmReport {
     pub(crate) steps_per_epoch: usize,
     /// The arm that it is compared with, if not the base.
     pub against: Option<String>,
+    /// The arms that it tries together, if they are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<String>,
+    /// The arm that it leaves out of those that are tried together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
     /// The reason why the arm has no effect on these images, if so.
     pub not_applicable: Option<String>,
+    /// The time of a training step divided by the base's, the median over seeds. Runs of the same seed follow each other.
+    pub step_time: Option<f64>,
     /// One value per seed; absent if the run failed or did not reach the target.
     pub values: Vec<Option<f64>>,
     /// The mean over seeds.
@@ -135,6 +143,8 @@ impl Report {
             .filter_map(|(report, pairs)| Some((report.difference.as_mut()?, pairs.as_slice())))
             .collect();
         statistics::correct(&mut differences);
+        let base: Vec<Option<f64>> = arms[0].runs.iter().map(|run| run.seconds_per_step).collect();
+        arms.iter_mut().for_each(|arm| arm.step_time = arm.step_time_over(&base));
         if study.design.is_some() {
             arms.iter_mut().for_each(ArmReport::leave_out_what_is_to_come);
         }
@@ -195,6 +205,13 @@ impl Report {
     }
 }
 
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let high = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { high } else { (values[middle - 1] + high) / 2.0 })
+}
+
 impl ArmReport {
     fn of(arm: &StudyArm, seeds: &[u64], quantity: Quantity, images: usize, out: &Path) -> Self {
         let mut runs = Vec::new();
@@ -229,6 +246,9 @@ impl ArmReport {
             training_images: images,
             steps_per_epoch: images.div_ceil(arm.config.recipe.batch_size.max(1)),
             against: None,
+            together: arm.together.clone(),
+            without: arm.without.clone(),
+            step_time: None,
             not_applicable: arm.not_applicable.clone(),
             values: runs.iter().map(value).collect(),
             mean,
@@ -309,6 +329,13 @@ impl ArmReport {
             }
         }
         pairs
+    }
+
+    /// Returns the median of the quotients of the seconds of a step, seed by seed.
+    fn step_time_over(&self, base: &[Option<f64>]) -> Option<f64> {
+        let pairs = self.runs.iter().zip(base);
+        let quotients = pairs.filter_map(|(run, base)| Some(run.seconds_per_step? / (*base)?));
+        median(quotients.collect())
     }
 
     /// Compares the first `seeds` seeds at a level. Returns the differences.

@@ -25,6 +25,9 @@ pub struct RunReport {
     pub train_seconds: Option<f64>,
     /// The rate during training.
     pub images_per_second: Option<f64>,
+    /// The mean time of a training step, with the wait for its batch.
+    #[serde(skip)]
+    pub(crate) seconds_per_step: Option<f64>,
     pub peak_memory_bytes: Option<u64>,
     pub test_top1_error: Option<f64>,
     pub test_top5_error: Option<f64>,
@@ -77,6 +80,7 @@ impl RunReport {
             begun: false,
             train_seconds: None,
             images_per_second: None,
+            seconds_per_step: None,
             peak_memory_bytes: None,
             epochs: None,
             test_top1_error: None,
@@ -124,6 +128,7 @@ impl RunReport {
             // The last epoch may have ended early, at a training error.
             let seen = (last.epoch * images).min(last.step * arm.config.recipe.batch_size);
             self.images_per_second = Some(seen as f64 / seconds.max(1e-9));
+            self.seconds_per_step = Some(seconds.max(1e-9) / last.step.max(1) as f64);
         }
         let RunStatus::Finished(result) = run.status()? else {
             self.failure = Some(or_why("not finished"));

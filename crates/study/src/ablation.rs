@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::StudyError;
 use alexnet_config::{BuiltIn, ConfigError, Diff, check_name, load};
@@ -23,6 +23,10 @@ pub struct Ablation {
     pub quantity: Quantity,
     /// The largest difference that counts as none, in the quantity's unit.
     pub delta: f64,
+    /// Another ablation, by its name or path: the base has the changes of its base first, and arms may be like its arms.
+    of: Option<String>,
+    #[serde(skip)]
+    other: Option<Box<Ablation>>,
     /// The run that arms with `source` as `initial.weights` begin with. It is trained before them, once per
     /// seed.
     pub source: Option<Arm>,
@@ -39,6 +43,9 @@ pub struct Ablation {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Grid {
+    /// The arms to whose changes each combination is added, the base among them or not. If empty, it is the base alone.
+    #[serde(default)]
+    like: Vec<String>,
     /// The values of each key: `{ "recipe.momentum" = [0.9, 0.5], "network.activation" = ["relu", "tanh"] }` gives an arm for
     /// each combination that differs from the base.
     #[schemars(with = "BTreeMap<String, Vec<serde_json::Value>>")]
@@ -87,8 +94,12 @@ pub struct Arm {
     pub name: String,
     /// A description of one sentence.
     pub about: String,
-    /// The arm above whose changes are applied before its own: `like = "off"`.
-    like: Option<String>,
+    /// The arm above whose changes are applied before its own: `like = "off"`. A list tries several arms together, in its order.
+    #[serde(default, deserialize_with = "one_or_more")]
+    #[schemars(with = "OneOrMore")]
+    pub(crate) like: Vec<String>,
+    /// The arm whose changes are left out of those of `like`: `like = "all", without = "gelu"`.
+    pub(crate) without: Option<String>,
     /// The arm that it is compared with, if not the base: `against = "off"`.
     pub against: Option<String>,
     /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
@@ -127,6 +138,22 @@ pub struct Arm {
     pub from_grid: bool,
 }
 
+/// A name or several.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(untagged, expecting = "the name of an arm, or a list of names")]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(name) => vec![name],
+        OneOrMore::More(names) => names,
+    })
+}
+
 /// The direction of a claim without a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -153,24 +180,52 @@ impl Ablation {
     /// # Errors
     /// If there is no such file, or its arms cannot be compared.
     pub fn load(built_in: &[BuiltIn], name: &str) -> Result<Self, StudyError> {
-        load::<Self>("ablation", built_in, name)?.checked()
+        let mut ablation = Self::read(built_in, name)?;
+        if let Some(of) = &ablation.of {
+            let other = Self::read(built_in, of)?;
+            if other.of.is_some() {
+                return Err(ablation.invalid(format!("`of`: `{of}` is itself of another ablation")));
+            }
+            other.check()?;
+            ablation.other = Some(Box::new(other));
+        }
+        ablation.check()?;
+        Ok(ablation)
     }
 
-    /// Reads the text of a file.
+    /// Reads the text of a file that stands alone.
     ///
     /// # Errors
-    /// If its content is invalid, or its arms cannot be compared.
+    /// If its content is invalid or is of another ablation, or its arms cannot be compared.
     pub fn parse(toml: &str) -> Result<Self, StudyError> {
-        alexnet_config::parse::<Self>(toml)?.checked()
+        let ablation = alexnet_config::parse::<Self>(toml)?.with_grid()?;
+        if ablation.of.is_some() {
+            return Err(ablation.invalid("`of`: another ablation is read from files only"));
+        }
+        ablation.check()?;
+        Ok(ablation)
     }
 
-    fn checked(mut self) -> Result<Self, StudyError> {
+    /// Reads a file alone.
+    fn read(built_in: &[BuiltIn], name: &str) -> Result<Self, StudyError> {
+        load::<Self>("ablation", built_in, name)?.with_grid()
+    }
+
+    /// Returns the ablation with the arms of its grid.
+    fn with_grid(mut self) -> Result<Self, StudyError> {
         if let Some(grid) = self.grid.take() {
-            let arms = grid.arms().map_err(|error| error.within(format!("ablation `{}`", self.name)))?;
+            let arms = grid
+                .arms(&self.base.name)
+                .map_err(|error| error.within(format!("ablation `{}`", self.name)))?;
             self.arms.extend(arms);
         }
+        Ok(self)
+    }
+
+    /// Checks names, and that arms refer to arms that exist.
+    fn check(&self) -> Result<(), StudyError> {
         check_name("ablation", &self.name)?;
-        let mut names: Vec<&str> = self.all().map(|arm| arm.name.as_str()).collect();
+        let mut names: Vec<&str> = self.all().chain(self.others()).map(|arm| arm.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(self.invalid(format!("two arms are called `{}`", pair[0])));
@@ -180,21 +235,41 @@ impl Ablation {
             return Err(self.invalid(format!("there is no arm `{name}` to compare with")));
         }
         for (what, arm) in self.source.iter().map(|arm| ("source", arm)).chain([("base", &self.base)]) {
-            if arm.like.is_some() || arm.against.is_some() {
+            if !arm.like.is_empty() || arm.without.is_some() || arm.against.is_some() {
                 let problem = format!("its {what} is neither like an arm nor held against one");
                 return Err(self.invalid(problem));
             }
         }
-        for (place, arm) in self.arms.iter().enumerate() {
-            let Some(like) = &arm.like else { continue };
-            if !self.arms[..place].iter().any(|before| before.name == *like) {
-                return Err(self.invalid(format!("no arm before `{}` is called `{like}`", arm.name)));
-            }
+        for place in 0..self.arms.len() {
+            self.check_likeness(place)?;
         }
         if self.arms.is_empty() {
-            return Err(StudyError::NoArms { ablation: self.name });
+            return Err(StudyError::NoArms { ablation: self.name.clone() });
         }
-        Ok(self)
+        Ok(())
+    }
+
+    /// Checks that an arm is like arms before it, and without one of theirs.
+    fn check_likeness(&self, place: usize) -> Result<(), StudyError> {
+        let arm = &self.arms[place];
+        let listed = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let before: Vec<&str> =
+            self.others().chain(&self.arms[..place]).map(|other| other.name.as_str()).collect();
+        if let Some(like) = arm.like.iter().find(|like| !before.contains(&like.as_str())) {
+            let problem = format!(
+                "at `arms.{}.like`: no arm before it is called `{like}`: {}",
+                arm.name,
+                listed(before)
+            );
+            return Err(self.invalid(problem));
+        }
+        let likes = self.likes(arm);
+        if let Some(without) = arm.without.as_deref().filter(|without| !likes.contains(without)) {
+            let problem =
+                format!("at `arms.{}.without`: it is not like `{without}`: {}", arm.name, listed(likes));
+            return Err(self.invalid(problem));
+        }
+        Ok(())
     }
 
     /// Returns the base, then the other arms.
@@ -210,6 +285,7 @@ impl Ablation {
 impl Ablation {
     /// Returns the ablation with all fixed epoch counts removed, as `--epochs` requires. Factors remain.
     pub fn without_epochs(mut self) -> Self {
+        self.other = self.other.map(|other| Box::new(other.without_epochs()));
         for arm in self.source.iter_mut().chain([&mut self.base]).chain(&mut self.arms) {
             for set in std::iter::once(&mut arm.set).chain(arm.at.values_mut().map(|diff| &mut diff.set)) {
                 set.remove("recipe.epochs");
@@ -218,18 +294,47 @@ impl Ablation {
         self
     }
 
-    /// Returns an arm's changes at a scale, in the order of application. The changes of the arm it is like
+    /// Returns an arm's changes at a scale, in the order of application. The changes of the arms it is like
     /// come first.
     pub(crate) fn diffs(&self, arm: &Arm, scale: &str) -> Vec<Diff> {
-        let like = arm.like.as_ref().and_then(|name| self.arms.iter().find(|other| other.name == *name));
-        let mut diffs = like.map_or(Vec::new(), |like| self.diffs(like, scale));
+        match &self.other {
+            Some(other) if std::ptr::eq(arm, &self.base) => {
+                [other.diffs(&other.base, scale), arm.own_diffs(scale)].concat()
+            }
+            _ => self.diffs_without(arm, scale, &[]),
+        }
+    }
+
+    fn diffs_without(&self, arm: &Arm, scale: &str, left_out: &[&str]) -> Vec<Diff> {
+        let left_out: Vec<&str> = left_out.iter().copied().chain(arm.without.as_deref()).collect();
+        let like = arm.like.iter().filter(|name| !left_out.contains(&name.as_str()));
+        let like = like.filter_map(|name| self.arm(name));
+        let mut diffs: Vec<Diff> = like.flat_map(|like| self.diffs_without(like, scale, &left_out)).collect();
         diffs.extend(arm.own_diffs(scale));
         diffs
+    }
+
+    /// Returns the names of the arms that an arm is like, and of those that they are like.
+    fn likes<'a>(&'a self, arm: &'a Arm) -> Vec<&'a str> {
+        let of = |name: &'a String| {
+            let further = self.arm(name).map_or(Vec::new(), |like| self.likes(like));
+            std::iter::once(name.as_str()).chain(further)
+        };
+        arm.like.iter().flat_map(of).collect()
+    }
+
+    /// Returns the arm that others are like by this name.
+    fn arm(&self, name: &str) -> Option<&Arm> {
+        self.arms.iter().chain(self.others()).find(|other| other.name == name)
+    }
+
+    fn others(&self) -> impl Iterator<Item = &Arm> {
+        self.other.iter().flat_map(|other| &other.arms)
     }
 }
 
 impl Grid {
-    fn arms(&self) -> Result<Vec<Arm>, ConfigError> {
+    fn arms(&self, base: &str) -> Result<Vec<Arm>, ConfigError> {
         if let Some((key, _)) = self.set.iter().find(|(_, values)| values.is_empty()) {
             let problem = format!("`{key}` has an empty list");
             return Err(ConfigError::Key { path: "grid.set".to_owned(), problem });
@@ -253,10 +358,11 @@ impl Grid {
             });
             combinations = longer.collect();
         }
-        let arm = |(names, set): (Vec<String>, BTreeMap<String, toml::Value>)| Arm {
-            name: names.join(", "),
+        let arm = |like: Option<&String>, (names, set): &(Vec<String>, BTreeMap<String, toml::Value>)| Arm {
+            name: like.into_iter().chain(names).map(String::as_str).collect::<Vec<_>>().join(", "),
             about: "of the grid".to_owned(),
-            like: None,
+            like: like.into_iter().filter(|like| *like != base).cloned().collect(),
+            without: None,
             against: None,
             paper: None,
             paper_ratio: None,
@@ -265,12 +371,17 @@ impl Grid {
             remove: Vec::new(),
             after: BTreeMap::new(),
             before: BTreeMap::new(),
-            set,
+            set: set.clone(),
             times: BTreeMap::new(),
             at: BTreeMap::new(),
             from_grid: true,
         };
-        Ok(combinations.into_iter().map(arm).collect())
+        let likes: Vec<Option<&String>> = match self.like.as_slice() {
+            [] => vec![None],
+            likes => likes.iter().map(Some).collect(),
+        };
+        let of = |like| combinations.iter().map(move |combination| arm(like, combination));
+        Ok(likes.into_iter().flat_map(of).collect())
     }
 }
 

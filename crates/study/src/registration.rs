@@ -133,6 +133,14 @@ impl Registration {
             }
             found.push((arm, config));
         }
+        let registered = |name: &String| found.iter().any(|(arm, _)| arm.name == *name);
+        let apart = found.iter().find(|(arm, _)| arm.against.as_ref().is_some_and(|name| !registered(name)));
+        if let Some((arm, _)) = apart {
+            let against = arm.against.as_deref().unwrap_or_default();
+            return Err(
+                self.invalid(format!("arm `{}` is compared with `{against}`, which it lacks", arm.name))
+            );
+        }
         match rates.into_keys().next() {
             Some(missing) => {
                 Err(self.invalid(format!("ablation `{}` has no arm `{missing}`", self.ablation)))

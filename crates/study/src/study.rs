@@ -93,6 +93,12 @@ pub struct StudyArm {
     /// The index of the arm that it is compared with.
     #[serde(default)]
     pub against: usize,
+    /// The arms that it tries together, if they are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<String>,
+    /// The arm that it leaves out of those that are tried together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without: Option<String>,
     /// The number of images that it learns from; absent: all.
     #[serde(default)]
     pub training_images: Option<usize>,
@@ -171,6 +177,8 @@ impl Study {
                 parameters: trace.parameters(),
                 not_applicable: config.inert(data.dataset.channels).map(str::to_owned),
                 against: against.unwrap_or(0),
+                together: if arm.like.len() > 1 { arm.like.clone() } else { Vec::new() },
+                without: arm.without.clone(),
                 training_images: Some(learned_from(&config)?),
                 runs: seeds.iter().enumerate().map(run).collect(),
                 config,

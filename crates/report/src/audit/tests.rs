@@ -72,6 +72,21 @@ fn verdicts_are_in_the_statements_direction() {
 }
 
 #[test]
+fn an_arm_is_compared_with_its_own_reference() {
+    let (audit, designs) = loaded();
+    let mut report = report(&["on", "off", "half"], 1);
+    for (arm, value) in report.arms.iter_mut().zip([10.0, 12.0, 11.0]) {
+        arm.values = vec![Some(value); 4];
+    }
+    report.arms[1].difference = Difference::of(&[1.0, 1.1, 0.9, 1.2], 0.5, 0.05);
+    report.arms[1].against = Some("half".to_owned());
+    let found =
+        AuditReport::of(&audit, &designs, &BTreeMap::new(), &BTreeMap::from([("d".to_owned(), report)]));
+    let comparison = found.statements[0].comparison.as_ref().unwrap();
+    assert_eq!((comparison.base.as_str(), comparison.base_value), ("half", Some([11.0, 0.0])));
+}
+
+#[test]
 fn there_is_no_verdict_before_all_registered_seeds_ended() {
     let found = audited(&[1.0, 1.1, 0.9]);
     assert_eq!(found.statements[0].verdict(), "not complete");

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use alexnet_study::ablation::Quantity;
 
-use super::Section;
 use super::markup::{cell, head, table};
+use super::{Section, waterfall};
 use crate::chart::{colour, escaped};
 use crate::curves::{self, BOTH, View};
 use crate::report::Report;
@@ -57,10 +57,11 @@ impl Section {
         format!(
             "<section id='study-{index}' aria-labelledby='title-{index}'>\n\
              <h1 id='title-{index}'>{}</h1>\n<p class='subject'>{}, {all} runs</p>\n{missing}\
-             {claim}<h3>Verdict</h3>\n{}{star}{differences}<ul class='note'>\n{notes}</ul>\n{}{labels}{}</section>\n",
+             {claim}<h3>Verdict</h3>\n{}{star}{}{differences}<ul class='note'>\n{notes}</ul>\n{}{labels}{}</section>\n",
             escaped(&report.question),
             escaped(&report.subject()),
             verdicts(report),
+            waterfall::html(report, measured(report)),
             views(report, &rows),
             self.table_of_runs(index),
         )
@@ -88,7 +89,7 @@ fn verdicts(report: &Report) -> String {
     heads.extend(is_adjusted.then_some(("", "adjusted")));
     heads.push(("", "p, Holm"));
     heads.extend(report.claim.is_some().then_some(("", "paper*")));
-    heads.extend(["verdict", "parameters"].map(|text| ("", text)));
+    heads.extend(["verdict", "parameters", "time per step"].map(|text| ("", text)));
     let mut body = String::new();
     for (arm, [name, value, difference, adjusted, paper, verdict]) in report.arms.iter().zip(&rows) {
         let p = arm.difference.as_ref().and_then(|found| found.p_holm);
@@ -98,7 +99,8 @@ fn verdicts(report: &Report) -> String {
         let parameters = grouped(arm.parameters);
         cells.push(("number", &p));
         cells.extend(report.claim.is_some().then_some(("number", paper)));
-        cells.extend([("", verdict), ("number", &parameters)]);
+        let time = arm.step_time.map_or(String::new(), |time| format!("{time:.2} ×"));
+        cells.extend([("", verdict), ("number", &parameters), ("number", &time)]);
         let cells: String = cells.into_iter().map(|(class, text)| cell(class, text)).collect();
         body += &format!("<tr title='{}'>{}{cells}</tr>\n", escaped(&arm.about), head("row", "", name));
     }

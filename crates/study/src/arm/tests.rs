@@ -86,6 +86,88 @@ fn an_arm_is_the_base_with_its_changes_and_those_of_the_arm_it_is_like() {
 }
 
 #[test]
+fn arms_are_tried_together_and_each_is_left_out() {
+    let lines = r#"
+        arms = [
+            { name = "slow", about = "", set = { "recipe.learning_rate" = 0.001 } },
+            { name = "warm", about = "", set = { "recipe.warmup_steps" = 7 }, at = { small = { set = { "recipe.batch_size" = 16 } } } },
+            { name = "long", about = "", like = "warm", times = { "recipe.epochs" = 2.0 } },
+            { name = "all", about = "", like = ["slow", "long"], set = { "recipe.momentum" = 0.5 } },
+            { name = "without-slow", about = "", like = "all", without = "slow", against = "all" },
+            { name = "without-warm", about = "", like = "all", without = "warm", against = "all" },
+        ]
+        "#;
+    let recipes: Vec<_> = arms(lines)
+        .unwrap()
+        .into_iter()
+        .skip(4)
+        .map(|(_, config)| {
+            let recipe = config.recipe;
+            (recipe.learning_rate, recipe.warmup_steps, recipe.batch_size, recipe.epochs, recipe.momentum)
+        })
+        .collect();
+    let expected = [(0.001, 7, 16, 8, 0.5), (0.004, 7, 16, 8, 0.5), (0.001, 0, 32, 8, 0.5)];
+    assert_eq!(recipes, expected);
+}
+
+#[test]
+fn arms_that_are_like_no_arm_are_errors_with_their_key() {
+    let two = |rest: &str| {
+        arms(&format!(
+            r#"arms = [{{ name = "slow", about = "", set = {{ "recipe.learning_rate" = 0.001 }} }}, {{ name = "b", about = "", {rest} }}]"#
+        ))
+        .unwrap_err()
+    };
+    for (rest, problem) in [
+        (r#"like = "fast""#, "at `arms.b.like`: no arm before it is called `fast`: slow"),
+        (r#"like = ["slow", "b"]"#, "at `arms.b.like`: no arm before it is called `b`: slow"),
+        (r#"like = "slow", without = "fast""#, "at `arms.b.without`: it is not like `fast`: slow"),
+        (r#"without = "slow""#, "at `arms.b.without`: it is not like `slow`: none"),
+        (r#"like = 3"#, "the name of an arm, or a list of names"),
+        (r#"like = "slow", without = "slow""#, "arm `b`"),
+    ] {
+        let error = two(rest);
+        assert!(error.contains(problem), "{rest}: {error}");
+    }
+}
+
+#[test]
+fn an_ablation_of_another_has_its_base_and_its_arms() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let arms = r#"arms = [{ name = "warm", about = "", set = { "recipe.warmup_steps" = 7 } }]"#;
+    std::fs::write(path("one.toml"), format!("{HEAD}{arms}")).unwrap();
+    let grid = r#"grid = { like = ["on", "warm"], set = { "recipe.learning_rate" = [0.002, 0.004] } }"#;
+    let base = r#", set = { "recipe.momentum" = 0.8 } }"#;
+    let of = |name: &str, rest: &str| {
+        let of = HEAD.replace(base, " }").replace("delta", &format!("of = {:?}\ndelta", path(name)));
+        std::fs::write(path("two.toml"), of + rest).unwrap();
+        let scale = Scale::load(&[SCALE], "small").unwrap();
+        let ablation = Ablation::load(&[], &path("two.toml")).map_err(|error| error.to_string())?;
+        let arms = resolve(&ablation, &scale, &Diff::default()).map_err(|error| error.to_string())?;
+        let of = |(arm, config): (&Arm, RunConfig)| {
+            let recipe = config.recipe;
+            (arm.name.clone(), recipe.momentum, recipe.warmup_steps, recipe.learning_rate)
+        };
+        Ok::<_, String>(arms.into_iter().map(of).collect::<Vec<_>>())
+    };
+    let arm = |name: &str, warm_up: usize, rate: f64| (name.to_owned(), 0.8, warm_up, rate);
+    let expected = [
+        arm("on", 0, 0.004),
+        arm("on, learning_rate 0.002", 0, 0.002),
+        arm("warm, learning_rate 0.002", 7, 0.002),
+        arm("warm, learning_rate 0.004", 7, 0.004),
+    ];
+    assert_eq!(of("one.toml", grid).unwrap(), expected);
+    let same = of("one.toml", arms).unwrap_err();
+    assert!(same.contains("two arms are called `warm`"), "{same}");
+    let circle = of("two.toml", grid).unwrap_err();
+    assert!(circle.contains("is itself of another ablation"), "{circle}");
+    let unknown = of("one.toml", &grid.replace("warm", "cold")).unwrap_err();
+    assert!(unknown.contains("at `arms.cold, learning_rate 0.002.like`: no arm before it"), "{unknown}");
+}
+
+#[test]
 fn the_command_line_overrides_every_arm_and_may_not_make_one_the_base() {
     let lines = r#"arms = [{ name = "fast", about = "", set = { "recipe.learning_rate" = 0.01 } }]"#;
     let set = |key: &str, value: f64| Diff {
