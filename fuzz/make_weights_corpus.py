@@ -295,4 +295,4 @@ put("onnx", "caffe2.onnx", onnx_model(
     [onnx_tensor("conv1_w_0", [2, 3, 1, 1]), onnx_tensor("conv1_b_0", [2])]))
 put("onnx", "ours.onnx", onnx_model(
     [], [onnx_tensor("conv1.weight", [2, 1, 1, 1]), onnx_tensor("fc6.0.weight", [1, 2]), onnx_tensor("fc6.1.weight", [1, 2])],
-    "alexnet-burn", [("entries", "3"), ("network", "name = 1")]))
+    "alexnet-burn", [("entries", "2"), ("network", "name = 1")]))

@@ -275,7 +275,8 @@ fn a_damaged_file_is_an_error() {
     let scalar = foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![constant("k", &[], vec![1.0])]);
     assert!(read(&file(), &scalar).map(drop).unwrap_err().to_string().contains("a single number"));
     let mut folded = model(&whole);
-    folded.metadata.retain(|entry| entry.key != NETWORK);
+    let network = folded.metadata.iter_mut().find(|entry| entry.key == NETWORK).unwrap();
+    network.value = "name = 1".to_owned();
     let error = read(&file(), &folded.encode_to_vec()).map(drop).unwrap_err().to_string();
     assert!(error.contains("dropout's factors"), "{error}");
     let none = foreign(vec![], vec![]);
