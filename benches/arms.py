@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""What a training step of each arm of an ablation costs beside the base's, in processor time.
+r"""What a training step of each arm of an ablation costs beside the base's, in processor time.
 
-    benches/arms.py target/debug/experiments modern --scale fashion --data fetched/fashion-mnist > docs/figures/modern-cost.json
+    benches/arms.py target/debug/experiments modern --scale fashion --data fetched/fashion-mnist --rounds 2 --many 1500 \
+        > docs/figures/modern-cost.json
 
 Each arm is trained for one epoch twice, on `--few` and on `--many` images of a class, with as many images for validation and test.
 What the longer run takes more is what its additional steps take, with the preparation of their batches. Arms take turns, one process
-at a time, round after round; the median over rounds of the quotient of an arm and the base is written. Processor time hardly
-depends on what else the machine does.
+at a time, round after round; the median over rounds of the quotient of an arm and the base is written. Processor time
+depends less on what else the machine does than time does, but cores that share caches or are halves of one slow each other.
 """
 
 import argparse
@@ -51,7 +52,7 @@ def main():
     arguments.add_argument("--data")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--few", type=int, default=500, help="training images of a class; not fewer than are validated")
-    arguments.add_argument("--many", type=int, default=1000)
+    arguments.add_argument("--many", type=int, default=2500)
     arguments = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         studies = [planned(arguments.program, arguments, pathlib.Path(folder) / str(images), images) for images in (arguments.few, arguments.many)]

@@ -125,7 +125,7 @@ impl<'a> Waterfall<'a> {
             "alone [95 %]",
             "sum so far",
             "left out of all [95 %]",
-            "time per step, times the base's",
+            "time per step",
         ];
         let heads: Vec<(&str, &str)> = heads.iter().map(|text| ("", *text)).collect();
         let mut rows = String::new();
@@ -152,11 +152,11 @@ pub(super) fn html(report: &Report, measured: &str) -> String {
     let Some(waterfall) = Waterfall::of(report) else { return String::new() };
     format!(
         "<h3>From {base} to {all}, idea by idea</h3>\n<figure>\n{}</figure>\n\
-         <p class='note'>Each bar is what one idea changes alone, put where the one above it ends; `their sum` is where all of \
-         them would lead if they added up, and `{all}` is where they lead together. Below, each idea is left out of `{all}`: a \
+         <p class='note'>Each bar is what one idea changes alone, put where the one above it ends; <em>their sum</em> is where \
+         all of them would lead if they added up, and <em>{all}</em> is where they lead together. Below, each idea is left out of <em>{all}</em>: a \
          bar to the right is what it brings to the others. Green is a lower value, orange a higher one. Thick lines are 95 % t \
          intervals of the differences over seeds, thin ones the adjusted intervals of the verdicts; one that ends at an edge goes \
-         on beyond it.</p>\n{}",
+         on beyond it. The time of a step of the idea alone is divided by the base's.</p>\n{}",
         waterfall.svg(measured),
         waterfall.table(),
         base = crate::chart::escaped(waterfall.base.0),
