@@ -84,6 +84,23 @@ def audit(dist):
     write(dist / "audit.json", {"statements": rows, "note": f"Settings of the audit: {settings}. All numbers, and what is not run, are in docs/audit.md."})
 
 
+def without_custom_sections(wasm):
+    """A module without the sections that tools read, such as wasm-bindgen's descriptions of functions that nothing calls."""
+    kept, at = [wasm[:8]], 8
+    while at < len(wasm):
+        size, shift, place = 0, 0, at + 1
+        while True:  # LEB128
+            byte, place = wasm[place], place + 1
+            size |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        if wasm[at] != 0:
+            kept.append(wasm[at:place + size])
+        at = place + size
+    return b"".join(kept)
+
+
 def flat(entry, folder):
     """A script and the modules that it imports as one script without imports. Each module is a function with its exports."""
     order, seen = [], set()
@@ -136,6 +153,8 @@ def main():
         shutil.copy(WEB / name, dist / name)
     for name in ("js", "worker"):
         shutil.copytree(WEB / name, dist / name, dirs_exist_ok=True)
+    for module in ("race.wasm", "look.wasm"):
+        (dist / module).write_bytes(without_custom_sections((dist / module).read_bytes()))
     images(dist)
     catalogue(dist)
     audit(dist)

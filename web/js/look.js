@@ -84,13 +84,15 @@ export class LookPage {
     document.querySelector(".looking").hidden = false;
     bars($("look-guesses"), seen.probabilities, this.described.labels);
     $("layers").replaceChildren();
+    const split = new Set(seen.layers.filter(({ tower }) => tower > 0).map(({ layer }) => layer));
     for (const [square, values] of arrays(seen.layers, seen.floats)) {
       if (square.layer === "view") {
         this.view = { ...square, values };
         continue;
       }
       const title = $("layers").appendChild(document.createElement("h2"));
-      title.textContent = `${square.layer}${square.tower ? `, tower ${square.tower + 1}` : ""}: ${square.count} feature maps of ${square.side} × ${square.side}`;
+      const tower = split.has(square.layer) ? `, tower ${square.tower + 1}` : "";
+      title.textContent = `${square.layer}${tower}: ${square.count} feature maps of ${square.side} × ${square.side}`;
       const canvas = $("layers").appendChild(document.createElement("canvas"));
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", title.textContent);

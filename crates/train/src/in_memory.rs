@@ -1,5 +1,7 @@
 //! A training in memory, some steps at a time: for a page in a browser, or a program of one's own.
 
+use std::sync::atomic::AtomicBool;
+
 use alexnet_data::{Loader, Views};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
@@ -10,7 +12,7 @@ use crate::average::Average;
 use crate::classifier::Classifier;
 use crate::config::{Recipe, RunConfig};
 use crate::environment::{Data, Environment};
-use crate::evaluate::for_each_batch;
+use crate::evaluate::{EvaluationResult, evaluate, for_each_batch};
 use crate::gradients;
 use crate::loaders::{evaluation_loader, training_loader};
 use crate::rule::optimizer;
@@ -176,12 +178,15 @@ impl Training {
         Ok(advance)
     }
 
-    /// Computes the score of the current weights on the test split.
+    /// Tests the current weights on the test split, one view an image.
     ///
     /// # Errors
     /// If an image cannot be read.
-    pub fn test(&self) -> Result<Score, TrainError> {
-        self.evaluate(&self.test)
+    pub fn test(&self) -> Result<EvaluationResult, TrainError> {
+        let (model, never) = (self.model(), AtomicBool::new(false));
+        let classes = model.network().network().classes;
+        let predictions = evaluate(model.network(), &self.test, classes, usize::MAX, &never)?;
+        Ok(predictions.result(Views::Centre))
     }
 
     fn update(&mut self, batch: alexnet_data::Batch) -> Result<TrainingStep, TrainError> {

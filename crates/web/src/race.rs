@@ -7,8 +7,7 @@ use alexnet_ops::Backend;
 use alexnet_study::arm::resolve;
 use alexnet_study::{Ablation, Scale};
 use alexnet_train::{
-    Advance, Data, Environment, Pass, RunConfig, Score, Training, averaged_softmax, evaluation_loader,
-    first_kernels,
+    Advance, Data, Environment, Pass, RunConfig, Training, averaged_softmax, evaluation_loader, first_kernels,
 };
 use burn::data::dataloader::DataLoader;
 use serde::{Deserialize, Serialize};
@@ -195,9 +194,9 @@ impl Racer {
     /// # Errors
     /// If no training has begun.
     pub fn test(&mut self) -> Answered {
-        let score: Score = self.training()?.test()?;
-        let pass = Pass { split: "test", epoch: 0, step: 0, score };
-        Ok(Answer::of(&Scored::of(&pass), Vec::new())?)
+        let result = self.training()?.test()?;
+        let (images, loss, error) = (result.images, result.loss, result.top1_error);
+        Ok(Answer::of(&Scored { split: "test", epoch: 0, step: 0, images, loss, error }, Vec::new())?)
     }
 
     /// Answers with the kernels of the first layer by tower, `[kernels, channels, side, side]` each.

@@ -355,7 +355,7 @@ fn a_training_in_memory_has_the_scores_of_a_run() {
             }
         }
         let (_, step, _) = *found.last().unwrap();
-        found.push(("test", step, training.test().unwrap().loss().to_bits()));
+        found.push(("test", step, training.test().unwrap().loss.to_bits()));
         let rows = run.metrics().unwrap();
         let mut expected: Vec<_> =
             rows.iter().map(|row| (row.split.as_str(), row.step, row.loss.to_bits())).collect();
