@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 r"""What a training step of each arm of an ablation costs beside the base's, in processor time.
 
-    benches/arms.py target/debug/experiments modern --scale fashion --data fetched/fashion-mnist --rounds 2 --many 1500 \
-        > docs/figures/modern-cost.json
+    benches/arms.py target/debug/experiments modern --few 100 --many 800 --rounds 2 > docs/figures/modern-cost.json
+    benches/arms.py target/debug/experiments modern --scale fashion --data fetched/fashion-mnist > cost.json
 
 Each arm is trained for one epoch twice, on `--few` and on `--many` images of a class, with as many images for validation and test.
 What the longer run takes more is what its additional steps take, with the preparation of their batches. Arms take turns, one process
