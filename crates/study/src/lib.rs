@@ -1,8 +1,6 @@
 //! Studies. An [`Ablation`] at a [`Scale`] over seeds is resolved to the configs of its arms and planned as
 //! [`Task`]s. The statistics compare the results. Without the feature `runs` the crate resolves ablations and compares numbers.
 
-#![cfg_attr(not(feature = "runs"), allow(dead_code))] // parts that only studies use
-
 pub mod ablation;
 pub mod arm;
 #[cfg(feature = "runs")]
@@ -20,6 +18,7 @@ mod proportion;
 #[cfg(feature = "runs")]
 pub mod registration;
 mod scale;
+#[cfg(feature = "runs")]
 mod seeds;
 pub mod statistics;
 #[cfg(feature = "runs")]
@@ -43,6 +42,7 @@ pub use proportion::proportion_interval;
 #[cfg(feature = "runs")]
 pub use registration::Registration;
 pub use scale::{Scale, whole};
+#[cfg(feature = "runs")]
 pub use seeds::Seeds;
 #[cfg(feature = "runs")]
 pub use study::{Source, Study, StudyArm, Task};

@@ -36,13 +36,14 @@ use burn::train::{
 
 use crate::TrainError;
 use crate::average::Average;
-use crate::checkpoint::{Checkpoints, Progress, Records};
+use crate::checkpoint::{Checkpoints, Records};
 use crate::classifier::Classifier;
 use crate::config::RunConfig;
 use crate::dashboard::{Plain, Speed, TimeLeft};
 use crate::environment::Environment;
 use crate::parallel::DataParallel;
 use crate::placement::Placement;
+use crate::progress::Progress;
 use crate::rule::optimizer;
 use crate::score::Score;
 use crate::score_metric::ScoreMetric;

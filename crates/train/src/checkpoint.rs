@@ -9,46 +9,10 @@ use alexnet_data::{DataError, file_sha256, hex, hook, sync_folder};
 use burn::optim::OptimizerRecord;
 use burn::store::ModuleRecord;
 use burn::tensor::Bytes;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::TrainError;
-use crate::record::EpochRow;
-use crate::schedule::PlateauState;
-use crate::score::Score;
-
-/// The contents of a checkpoint besides weights and velocities.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Progress {
-    /// The number of completed epochs.
-    pub(crate) epoch: usize,
-    /// The number of updates.
-    pub(crate) step: usize,
-    /// The state of the plateau schedule.
-    pub(crate) plateau: PlateauState,
-    /// The epoch with the lowest validation error, and that error.
-    pub(crate) best: Option<(usize, f64)>,
-    /// Whether training has ended, at the last epoch or early.
-    pub(crate) done: bool,
-    /// The completed part of the next epoch.
-    #[serde(default)]
-    pub(crate) part: Part,
-    /// The SHA-256 of the checkpoint's other files; absent in checkpoints of earlier versions.
-    #[serde(default)]
-    pub(crate) checksums: Option<Checksums>,
-}
-
-/// The SHA-256 of a checkpoint's files, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Checksums {
-    model: String,
-    optimizer: String,
-    /// That of the average of the weights, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    average: Option<String>,
-}
+use crate::progress::{Checksums, Progress};
 
 /// The records of a checkpoint.
 pub(crate) struct Records {
@@ -56,33 +20,6 @@ pub(crate) struct Records {
     pub(crate) optimizer: OptimizerRecord,
     /// The model with the average of its weights, if it is kept.
     pub(crate) average: Option<ModuleRecord>,
-}
-
-/// The completed part of an epoch's training pass.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Part {
-    pub(crate) batches: usize,
-    /// The score of their images, during training.
-    pub(crate) score: Score,
-    pub(crate) seconds: f64,
-    /// The passes over training images in evaluation mode so far.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) rows: Vec<EpochRow>,
-}
-
-impl Progress {
-    pub(crate) fn start() -> Self {
-        Self {
-            epoch: 0,
-            step: 0,
-            plateau: PlateauState::new(),
-            best: None,
-            done: false,
-            part: Part::default(),
-            checksums: None,
-        }
-    }
 }
 
 /// The position of a checkpoint: the completed epochs and the completed batches of the next one.

@@ -184,6 +184,7 @@ impl TrainError {
         )
     }
 
+    #[cfg(feature = "runs")]
     pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action: "read", path, source }

@@ -13,10 +13,9 @@ use crate::classifier::Classifier;
 use crate::config::{Recipe, RunConfig};
 use crate::environment::{Data, Environment};
 use crate::evaluate::{EvaluationResult, evaluate, for_each_batch};
-use crate::gradients;
 use crate::loaders::{evaluation_loader, training_loader};
+use crate::progress::Progress;
 use crate::rule::optimizer;
-use crate::schedule::{Place, PlateauState, Schedule};
 use crate::score::Score;
 use crate::update::Elapsed;
 
@@ -32,16 +31,9 @@ pub struct Training {
     train_evaluated: Option<Loader>,
     validation: Loader,
     test: Loader,
-    /// Completed epochs, updates, and batches of the next epoch.
-    epoch: usize,
-    step: usize,
-    batches: usize,
-    /// The score of these batches, during training.
-    score: Score,
-    plateau: PlateauState,
-    /// The epoch with the lowest validation error, and that error.
-    best: Option<(usize, f64)>,
-    done: bool,
+    progress: Progress,
+    /// The learning rate of the latest step.
+    rate: f64,
 }
 
 /// One update.
@@ -68,7 +60,7 @@ pub struct Pass {
     pub score: Score,
 }
 
-/// What happened in [`Training::advance`].
+/// The updates and passes of one [`Training::advance`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Advance {
     /// The updates.
@@ -118,13 +110,8 @@ impl Training {
             elapsed,
             train,
             train_evaluated,
-            epoch: 0,
-            step: 0,
-            batches: 0,
-            score: Score::default(),
-            plateau: PlateauState::new(),
-            best: None,
-            done: false,
+            progress: Progress::start(),
+            rate: 0.0,
         })
     }
 
@@ -140,7 +127,7 @@ impl Training {
 
     /// Returns whether training has ended.
     pub fn is_done(&self) -> bool {
-        self.done
+        self.progress.done
     }
 
     /// Returns the model for evaluation: with the average of the weights, if the recipe has one.
@@ -158,21 +145,21 @@ impl Training {
     /// If an image cannot be read, or a loss or gradient is not finite.
     pub fn advance(&mut self, most: usize) -> Result<Advance, TrainError> {
         let mut advance = Advance::default();
-        if self.done {
+        if self.progress.done {
             return Ok(advance);
         }
-        self.train.set_epoch(self.epoch + 1, self.batches);
+        self.train.set_epoch(self.progress.epoch + 1, self.progress.part.batches);
         let (loader, mut reached) = (self.train.clone(), false);
         for batch in loader.iter().take(most) {
             advance.steps.push(self.update(batch?)?);
-            if self.recipe.training_error.is_due(self.step) {
+            if self.recipe.training_error.is_due(self.progress.step) {
                 reached = self.evaluate_training(&mut advance.passes)?;
             }
             if reached {
                 break;
             }
         }
-        if reached || self.batches == self.steps_per_epoch() {
+        if reached || self.progress.part.batches == self.steps_per_epoch() {
             self.end_epoch(reached, &mut advance.passes)?;
         }
         Ok(advance)
@@ -190,32 +177,20 @@ impl Training {
     }
 
     fn update(&mut self, batch: alexnet_data::Batch) -> Result<TrainingStep, TrainError> {
-        let (steps, epoch) = (self.steps(), self.epoch + 1);
-        let place = Place { epoch, step: self.step, steps };
-        let recipe = &self.recipe;
-        let rate = recipe.schedule.rate(recipe.learning_rate, recipe.warmup_steps, place, &self.plateau);
-        self.elapsed.set(self.step as f64 / steps as f64);
+        let steps = self.steps();
+        self.rate = self.progress.rate_of(&self.recipe, self.progress.step, steps);
+        self.elapsed.set(self.progress.step as f64 / steps as f64);
         let (gradients, score) = self.model.gradients(batch, 1.0);
-        self.step += 1;
-        let step = self.step;
-        self.model.check_gradients(&gradients)?;
-        if !score.loss().is_finite() {
-            return Err(TrainError::Diverged { loss: score.loss(), epoch, step, learning_rate: rate });
-        }
-        if let Some(layer) = gradients::non_finite(&self.model, &gradients) {
-            return Err(TrainError::Gradient { layer, epoch, step, learning_rate: rate });
-        }
-        let gradients = match recipe.clip_gradients {
-            0.0 => gradients,
-            norm => gradients::clipped(&self.model, gradients, norm),
-        };
-        self.model = self.optimizer.step(rate, self.model.clone(), gradients);
+        let progress = &mut self.progress;
+        progress.step += 1;
+        let gradients = progress.checked(&self.model, gradients, score.loss(), &self.recipe, self.rate)?;
+        self.model = self.optimizer.step(self.rate, self.model.clone(), gradients);
         if let Some(average) = &mut self.average {
-            average.update(&self.model, step);
+            average.update(&self.model, progress.step);
         }
-        self.batches += 1;
-        self.score.join(&score);
-        Ok(TrainingStep { step, learning_rate: rate, score })
+        progress.part.batches += 1;
+        progress.part.score.join(&score);
+        Ok(TrainingStep { step: progress.step, learning_rate: self.rate, score })
     }
 
     /// Makes the passes at the end of an epoch, and the decisions that depend on them.
@@ -224,20 +199,11 @@ impl Training {
             0 => self.evaluate_training(passes)?,
             _ => reached,
         };
-        let (epoch, step) = (self.epoch + 1, self.step);
+        let (epoch, step) = (self.progress.epoch + 1, self.progress.step);
         let validation = self.evaluate(&self.validation)?;
-        passes.push(Pass { split: "train", epoch, step, score: self.score });
+        passes.push(Pass { split: "train", epoch, step, score: self.progress.part.score });
         passes.push(Pass { split: "validation", epoch, step, score: validation });
-        let error = validation.top1_error();
-        if let Schedule::Plateau(plateau) = &self.recipe.schedule {
-            self.plateau.observe(plateau, error);
-        }
-        if self.best.is_none_or(|(_, best)| error < best) {
-            self.best = Some((epoch, error));
-        }
-        let best = self.best.map_or(epoch, |(best, _)| best);
-        self.done = epoch == self.recipe.epochs || reached || self.recipe.ends_early(epoch, best);
-        (self.epoch, self.batches, self.score) = (epoch, 0, Score::default());
+        self.progress.end_epoch(&self.recipe, validation.top1_error(), reached);
         Ok(())
     }
 
@@ -245,7 +211,8 @@ impl Training {
     fn evaluate_training(&self, passes: &mut Vec<Pass>) -> Result<bool, TrainError> {
         let Some(loader) = &self.train_evaluated else { return Ok(false) };
         let score = self.evaluate(loader)?;
-        passes.push(Pass { split: "train-evaluated", epoch: self.epoch + 1, step: self.step, score });
+        let (epoch, step) = (self.progress.epoch + 1, self.progress.step);
+        passes.push(Pass { split: "train-evaluated", epoch, step, score });
         Ok(self.recipe.training_error.ends_at(score.top1_error()))
     }
 
@@ -260,6 +227,7 @@ impl Training {
                 Ok::<_, TrainError>(())
             },
         )?;
+        self.progress.check_loss(total.loss(), self.rate)?;
         Ok(total)
     }
 }

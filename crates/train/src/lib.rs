@@ -4,8 +4,6 @@
 //! returns its [`RunResult`]. [`Training`] is the same in memory, some steps at a time; without the feature `runs` the crate has
 //! no more than that, and needs neither files nor threads nor a terminal.
 
-#![cfg_attr(not(feature = "runs"), allow(dead_code))] // parts that only runs use
-
 mod atomic_write;
 mod average;
 #[cfg(feature = "runs")]
@@ -26,12 +24,17 @@ mod gradients;
 mod in_memory;
 mod loaders;
 #[cfg(feature = "runs")]
+mod machine;
+#[cfg(feature = "runs")]
 mod memory;
+#[cfg(feature = "runs")]
+mod metrics_file;
 mod mixing;
 mod observer;
 #[cfg(feature = "runs")]
 mod parallel;
 mod placement;
+mod progress;
 mod provenance;
 #[cfg(feature = "runs")]
 mod range_test;

@@ -4,6 +4,7 @@ use alexnet_model::{Convolution, Network, Stage};
 use burn::tensor::Device;
 
 use crate::TrainError;
+#[cfg(feature = "runs")]
 use crate::classifier::Classifier;
 use crate::config::Recipe;
 use crate::mixing::Mixing;
@@ -41,6 +42,7 @@ impl Placement {
     }
 
     /// Returns the devices that hold the towers of the trained weights.
+    #[cfg(feature = "runs")]
     pub(crate) fn towers(&self) -> &[Device] {
         match self {
             Self::Towers(devices) => devices,
@@ -100,6 +102,7 @@ impl Placement {
 
     /// Checks that the towers of a model are on the devices of this placement. Moving a module as a whole
     /// silently puts all towers on one device.
+    #[cfg(feature = "runs")]
     pub(crate) fn check_model(&self, model: &Classifier) -> Result<(), TrainError> {
         let towers = self.towers();
         let found = model.network().devices();

@@ -1,8 +1,4 @@
-//! The code and the machine that computed a result.
-
-use std::fs;
-
-use alexnet_ops::SimdLevel;
+//! The code that computed a result.
 
 /// The version of the results. It is part of every run's identity, so runs of another version have other
 /// names.
@@ -14,15 +10,3 @@ use alexnet_ops::SimdLevel;
 ///
 /// Runs from before this number existed count as version 1. Their records do not contain it.
 pub const RESULTS: u32 = 3;
-
-/// Returns the processor's architecture and the level of its kernels on Flex, e.g. `x86_64-avx2`. Results are
-/// bit-identical between all levels with fused multiply-add, on any architecture.
-pub(crate) fn processor() -> String {
-    format!("{}-{}", std::env::consts::ARCH, SimdLevel::current().name())
-}
-
-/// Returns the machine's name, if Linux reports it.
-pub(crate) fn host() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}

@@ -17,7 +17,6 @@ pub use label::Label;
 
 use crate::TrainError;
 use crate::atomic_write::atomic_write;
-use crate::checkpoint::Progress;
 use crate::classifier::Classifier;
 use crate::config::{FinalWeights, RunConfig};
 use crate::environment::{Data, Environment};
@@ -25,7 +24,9 @@ use crate::evaluate::{Predictions, evaluate};
 use crate::events::Events;
 use crate::loaders::evaluation_loader;
 use crate::memory;
-use crate::record::{EpochRow, append, cut_back};
+use crate::metrics_file::{append, cut_back};
+use crate::progress::Progress;
+use crate::record::EpochRow;
 use crate::response::responses;
 use crate::unexpected::catch;
 use folder::{FAILURE, REPORT};

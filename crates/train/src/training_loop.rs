@@ -21,19 +21,18 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{Loader, hook};
 use burn::data::dataloader::DataLoader;
-use burn::train::TrainOutput;
 
 use crate::TrainError;
 use crate::bridge::Bridge;
-use crate::checkpoint::{Checkpoints, Part, Progress};
+use crate::checkpoint::Checkpoints;
 use crate::config::{FinalWeights, Recipe};
 use crate::evaluate::for_each_batch;
 use crate::events::Events;
-use crate::gradients;
+use crate::metrics_file::append;
 use crate::observer::Observer;
 use crate::placement::Placement;
-use crate::record::{EpochRow, append};
-use crate::schedule::{Place, Schedule};
+use crate::progress::{Part, Progress};
+use crate::record::EpochRow;
 use crate::score::Score;
 
 /// The longest time between checkpoints in a training pass.
@@ -86,17 +85,7 @@ impl TrainingLoop {
             bridge.validation_ends(epoch);
             rows.push(self.row("validation", &score, seconds, progress));
 
-            let error = score.top1_error();
-            if let Schedule::Plateau(plateau) = &self.recipe.schedule {
-                progress.plateau.observe(plateau, error);
-            }
-            if progress.best.is_none_or(|(_, best)| error < best) {
-                progress.best = Some((epoch, error));
-            }
-            progress.epoch = epoch;
-            let best = progress.best.map_or(epoch, |(best, _)| best);
-            progress.done = epoch == self.recipe.epochs || reached || self.recipe.ends_early(epoch, best);
-            progress.part = Part::default();
+            progress.end_epoch(&self.recipe, score.top1_error(), reached);
             append(&self.metrics, &rows)?;
             self.events.append(&rows)?;
             self.events.append_parameters(bridge.evaluated().network(), progress.step)?;
@@ -112,7 +101,7 @@ impl TrainingLoop {
         let per_epoch = self.train.num_batches();
         let steps = per_epoch * self.recipe.epochs;
         if progress.part.batches > 0 {
-            self.rate = self.rate_of(progress.step - 1, steps, progress); // in case only validation is left
+            self.rate = progress.rate_of(&self.recipe, progress.step - 1, steps); // in case only validation is left
         }
         self.train.set_epoch(progress.epoch + 1, progress.part.batches);
         bridge.training_begins(progress.epoch + 1);
@@ -127,14 +116,11 @@ impl TrainingLoop {
         {
             let batch = batch?;
             let elapsed = progress.step as f64 / steps as f64;
-            self.rate = self.rate_of(progress.step, steps, progress);
+            self.rate = progress.rate_of(&self.recipe, progress.step, steps);
             let output = bridge.step(batch)?;
             progress.step += 1;
-            self.check_gradients(bridge, &output, progress)?;
-            let gradients = match self.recipe.clip_gradients {
-                0.0 => output.grads,
-                norm => gradients::clipped(&bridge.model(), output.grads, norm),
-            };
+            let loss = output.item.loss();
+            let gradients = progress.checked(&bridge.model(), output.grads, loss, &self.recipe, self.rate)?;
             bridge.update(gradients, self.rate, elapsed, progress.step);
             progress.part.batches += 1;
             progress.part.score.join(&output.item);
@@ -200,13 +186,8 @@ impl TrainingLoop {
             },
         )?;
         check_complete(total.images, loader.num_items())?;
-        self.check_loss(total.loss(), progress)?;
+        progress.check_loss(total.loss(), self.rate)?;
         Ok((total, begun.elapsed().as_secs_f64()))
-    }
-
-    fn rate_of(&self, step: usize, steps: usize, progress: &Progress) -> f64 {
-        let (recipe, place) = (&self.recipe, Place { epoch: progress.epoch + 1, step, steps });
-        recipe.schedule.rate(recipe.learning_rate, recipe.warmup_steps, place, &progress.plateau)
     }
 
     fn row(&self, split: &str, score: &Score, seconds: f64, progress: &Progress) -> EpochRow {
@@ -222,30 +203,6 @@ impl TrainingLoop {
         self.checkpoints.save(progress, best, records)?;
         self.last_checkpoint = Instant::now();
         Ok(())
-    }
-
-    fn check_loss(&self, loss: f64, progress: &Progress) -> Result<(), TrainError> {
-        if loss.is_finite() {
-            return Ok(());
-        }
-        let (epoch, step) = (progress.epoch + 1, progress.step);
-        Err(TrainError::Diverged { loss, epoch, step, learning_rate: self.rate })
-    }
-
-    /// Checks that there are gradients of all parameters, and that the loss and the gradients are finite. A finite loss
-    /// can have non-finite gradients, which would spread to the weights and to all later checkpoints.
-    fn check_gradients(
-        &self,
-        bridge: &Bridge,
-        output: &TrainOutput<Score>,
-        progress: &Progress,
-    ) -> Result<(), TrainError> {
-        let model = bridge.model();
-        model.check_gradients(&output.grads)?;
-        self.check_loss(output.item.loss(), progress)?;
-        let Some(layer) = gradients::non_finite(&model, &output.grads) else { return Ok(()) };
-        let (epoch, step) = (progress.epoch + 1, progress.step);
-        Err(TrainError::Gradient { layer, epoch, step, learning_rate: self.rate })
     }
 
     fn check_stop(&self, bridge: &Bridge, progress: &Progress) -> Result<(), TrainError> {

@@ -11,11 +11,12 @@ use burn::tensor::Device;
 use super::Run;
 use crate::TrainError;
 use crate::bridge::Launch;
-use crate::checkpoint::{Progress, load_model};
+use crate::checkpoint::load_model;
 use crate::classifier::Classifier;
 use crate::environment::{Data, Environment};
 use crate::events::Events;
 use crate::loaders::{evaluation_loader, training_loader};
+use crate::progress::Progress;
 use crate::training_loop::TrainingLoop;
 use crate::warm_up::WarmUp;
 

@@ -16,9 +16,11 @@ use crate::config::RunConfig;
 use crate::environment::{Data, Environment};
 use crate::evaluate::{EvaluationResult, PredictedClasses, Predictions};
 use crate::events;
+use crate::machine::{host, processor};
+use crate::metrics_file::read_metrics;
 use crate::placement::Placement;
-use crate::provenance::{RESULTS, host, processor};
-use crate::record::{EpochRow, read_metrics};
+use crate::provenance::RESULTS;
+use crate::record::EpochRow;
 use crate::response::LrnResponse;
 
 const LOCK_ATTEMPTS: usize = 10;

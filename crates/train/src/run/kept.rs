@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::folder::FAILURE;
 use super::{Run, RunRecord, RunResult, RunStatus, Session};
 use crate::TrainError;
-use crate::record::{EpochRow, append};
+use crate::metrics_file::append;
+use crate::record::EpochRow;
 
 /// What comparisons need of a finished run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
