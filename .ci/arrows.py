@@ -26,7 +26,7 @@ ARROWS = {
     "alexnet-study": {"config", "data", "model", "ops", "train"},
     "alexnet-report": {"config", "data", "study", "train"},
     "alexnet-cli": {"analysis", "config", "data", "model", "ops", "report", "study", "train", "weights"},
-    "alexnet-web": {"config", "data", "model", "ops", "study", "train", "weights"},
+    "alexnet-web": {"analysis", "config", "data", "model", "ops", "study", "train", "weights"},
     "experiments": {"cli", "data", "ops"},
 }
 

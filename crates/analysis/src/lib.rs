@@ -8,11 +8,13 @@
 //! - [`nearest`]: exact nearest neighbours by Euclidean distance, block by block (figure 4, right)
 //! - [`AutoEncoder`] and [`Codes`]: short binary codes of features, and nearest codes by Hamming distance
 //! - [`principal_components`]: features in two dimensions
+//! - [`Occlusion`], [`saliency`]: where in an image the evidence for a class is
 //! - [`BoxRegressor`]: the object's box, learned from features
 
 mod boxes;
 mod codes;
 mod components;
+mod evidence;
 mod features;
 mod hamming;
 pub mod kernels;
@@ -22,6 +24,7 @@ mod perceptron;
 pub use boxes::{BoxConfig, BoxRegressor, Corners, area, mean_box, overlap};
 pub use codes::{AutoEncoder, CodeConfig};
 pub use components::{Components, principal_components};
+pub use evidence::{Heat, Occlusion, logit, saliency};
 pub use features::{FeatureFile, FeaturesError};
 pub use hamming::{Alike, Codes};
 pub use nearest::{Neighbour, Rows, Table, nearest};

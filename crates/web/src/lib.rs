@@ -14,6 +14,7 @@ pub mod look;
 #[cfg(feature = "race")]
 pub mod race;
 mod random;
+mod squares;
 
 use std::error::Error;
 

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
+use alexnet_analysis::{Occlusion, saliency};
 use alexnet_data::Views;
-use alexnet_model::{AlexNet, Mode};
+use alexnet_model::{AlexNet, Mode, Place};
 use alexnet_ops::Backend;
 use alexnet_weights::{Known, Loaded, Weights};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 
+use crate::squares::{Pictures, Squares, values};
 use crate::{Answer, Answered};
 
 /// The inputs of one forward pass. A large network's feature maps would otherwise take much memory.
@@ -38,18 +41,8 @@ struct Described {
     /// The channels and the side of the input.
     input: [usize; 2],
     labels: Vec<String>,
-    /// What the file does not say.
+    /// Guesses where the file says nothing.
     assumptions: Vec<String>,
-}
-
-/// The feature maps of a tower at the end of a layer: `count` squares of `side`² numbers.
-#[derive(Debug, Serialize)]
-struct Squares {
-    layer: String,
-    tower: usize,
-    count: usize,
-    channels: usize,
-    side: usize,
 }
 
 /// The answer to [`Looker::photograph`].
@@ -86,7 +79,7 @@ impl Looker {
     /// Reads a file of weights and determines its network, the preparation of images and the classes, as `predict` does.
     ///
     /// # Errors
-    /// If the file is no file of weights, is damaged, or not exactly one network fits.
+    /// If the bytes are not those of a weights file, are damaged, or do not fit exactly one network.
     pub fn weights(&mut self, bytes: Vec<u8>) -> Answered {
         self.network = None;
         let weights =
@@ -128,27 +121,16 @@ impl Looker {
             .views(bytes, Views::Centre)
             .map_err(|problem| format!("the photograph: {problem}"))?;
         let [channels, side] = [preprocessing.gain.len(), preprocessing.crop];
-        let square = |layer: &str, tower, count, channels, side| Squares {
-            layer: layer.to_owned(),
-            tower,
-            count,
-            channels,
-            side,
-        };
-        let mut layers = vec![square("view", 0, 1, channels, side)];
-        let mut floats: Vec<f32> = preprocessing.shown(&view).into_iter().map(f32::from).collect();
+        let mut pictures = Pictures::default();
+        let shown = preprocessing.shown(&view).into_iter().map(f32::from).collect();
+        pictures.add("view", 0, [1, channels, side], shown);
         let input = input(view.clone(), [1, channels, side], &device()?);
-        let logits = network.model.forward_observed(input, Mode::Evaluation, &mut |place, maps| {
-            if place.next.is_none() {
-                let [_, count, side, _] = maps.dims();
-                layers.push(square(place.layer, place.tower, count, 1, side));
-                floats.extend(values(maps.clone()));
-            }
-            maps
-        });
+        let mut observe = |place: Place<'_>, maps| pictures.observe(place, maps);
+        let logits = network.model.forward_observed(input, Mode::Evaluation, &mut observe);
         let logits = values(logits);
         let probabilities = softmax(&logits);
         (self.view, self.probabilities) = (view, probabilities.clone());
+        let Pictures { layers, floats } = pictures;
         Ok(Answer::of(&Seen { logits, probabilities, layers }, floats)?)
     }
 
@@ -167,36 +149,17 @@ impl Looker {
         let (Network { loaded, model }, class) = (self.network()?, self.class()?);
         let [channels, side] = [loaded.preprocessing.gain.len(), loaded.preprocessing.crop];
         let (square, places) = ((side / 5).max(1), places.max(2));
-        let corners: Vec<usize> = (0..places).map(|at| at * (side - square) / (places - 1)).collect();
-        let (mut lost, mut covered) = (vec![0.0f32; side * side], vec![0.0f32; side * side]);
-        let grid: Vec<[usize; 2]> =
-            corners.iter().flat_map(|top| corners.iter().map(|left| [*top, *left])).collect();
-        let pixels = |[top, left]: [usize; 2]| {
-            (top..top + square).flat_map(move |y| (left..left + square).map(move |x| y * side + x))
-        };
+        let places = (0..places).map(|at| at * (side - square) / (places - 1)).collect();
+        let occlusion = Occlusion { view: &self.view, side, square, places };
         let device = device()?;
-        for part in grid.chunks(AT_ONCE) {
-            let mut inputs = Vec::with_capacity(part.len() * self.view.len());
-            for corner in part {
-                let from = inputs.len();
-                inputs.extend_from_slice(&self.view);
-                for channel in 0..channels {
-                    // 0 is the mean, which is grey: an input without content.
-                    pixels(*corner).for_each(|at| inputs[from + channel * side * side + at] = 0.0);
-                }
-            }
+        let heat = occlusion.heat(self.probabilities[class], AT_ONCE, |inputs| {
+            let count = inputs.len() / self.view.len();
             let logits =
-                values(model.forward(input(inputs, [part.len(), channels, side], &device), Mode::Evaluation));
-            for (corner, logits) in part.iter().zip(logits.chunks_exact(self.probabilities.len())) {
-                let less = (self.probabilities[class] - softmax(logits)[class]).max(0.0);
-                for at in pixels(*corner) {
-                    lost[at] += less;
-                    covered[at] += 1.0;
-                }
-            }
-        }
-        let heat = lost.iter().zip(&covered).map(|(lost, covered)| lost / covered.max(1.0)).collect();
-        Ok(Answer::of(&Evidence { side, class }, heat)?)
+                values(model.forward(input(inputs, [count, channels, side], &device), Mode::Evaluation));
+            let each = logits.chunks_exact(self.probabilities.len());
+            Ok::<_, std::convert::Infallible>(each.map(|logits| softmax(logits)[class]).collect())
+        })?;
+        Ok(Answer::of(&Evidence { side, class }, heat.pixels)?)
     }
 
     /// Answers with the largest magnitude over the channels of the gradient of the most probable class's logit at each pixel (Simonyan,
@@ -208,24 +171,16 @@ impl Looker {
         let (Network { loaded, model }, class) = (self.network()?, self.class()?);
         let [channels, side] = [loaded.preprocessing.gain.len(), loaded.preprocessing.crop];
         let device = device()?.autodiff();
-        let tracked = input(self.view.clone(), [1, channels, side], &device).require_grad();
-        let logits =
-            burn::module::Module::fork(model.clone(), &device).forward(tracked.clone(), Mode::Evaluation);
-        let index = Tensor::<2, Int>::from_data(TensorData::new(vec![class as i64], [1, 1]), &device);
-        let gradients = logits.gather(1, index).sum().backward();
-        let gradient = values(tracked.grad(&gradients).ok_or("the answer does not depend on the image")?);
-        let most =
-            |at: usize| (0..channels).map(|c| gradient[c * side * side + at].abs()).fold(0.0, f32::max);
-        Ok(Answer::of(&Evidence { side, class }, (0..side * side).map(most).collect())?)
+        let view = input(self.view.clone(), [1, channels, side], &device);
+        let model = model.clone().fork(&device);
+        let heat = saliency(view, class, |view| model.forward(view, Mode::Evaluation))
+            .ok_or("the answer does not depend on the image")?;
+        Ok(Answer::of(&Evidence { side, class }, heat.pixels)?)
     }
 }
 
 fn input(values: Vec<f32>, [images, channels, side]: [usize; 3], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [images, channels, side, side]), device)
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().iter().collect()
 }
 
 fn softmax(logits: &[f32]) -> Vec<f32> {

@@ -2,7 +2,7 @@
 
 use alexnet_config::{Diff, parse};
 use alexnet_data::{Dataset, Manifest, Views};
-use alexnet_model::Mode;
+use alexnet_model::{Mode, Place};
 use alexnet_ops::Backend;
 use alexnet_study::arm::resolve;
 use alexnet_study::{Ablation, Scale};
@@ -12,9 +12,10 @@ use alexnet_train::{
 use burn::data::dataloader::DataLoader;
 use serde::{Deserialize, Serialize};
 
+use crate::squares::{Pictures, Squares, values};
 use crate::{Answer, Answered};
 
-/// What is to be trained.
+/// A request to begin a training.
 #[derive(Debug, Deserialize)]
 struct Request {
     /// The TOML of the scale.
@@ -87,16 +88,6 @@ impl Scored {
         let (split, epoch, step) = (*split, *epoch, *step);
         Self { split, epoch, step, images: score.images, loss: score.loss(), error: score.top1_error() }
     }
-}
-
-/// The kernels or feature maps of a tower: `count` squares of `side`² numbers for each of `channels`.
-#[derive(Debug, Serialize)]
-struct Squares {
-    layer: String,
-    tower: usize,
-    count: usize,
-    channels: usize,
-    side: usize,
 }
 
 /// The answer to [`Racer::maps`].
@@ -206,13 +197,13 @@ impl Racer {
     pub fn kernels(&mut self) -> Answered {
         let model = self.training()?.model();
         let towers = first_kernels(model.network()).ok_or("the first layer has no kernels")?;
-        let squares = towers.iter().enumerate().map(|(tower, kernels)| {
+        let mut pictures = Pictures::default();
+        for (tower, kernels) in towers.into_iter().enumerate() {
             let (channels, side) = (kernels.channels, kernels.side);
             let count = kernels.values.len() / (channels * side * side);
-            Squares { layer: "conv1".to_owned(), tower, count, channels, side }
-        });
-        let squares: Vec<Squares> = squares.collect();
-        Ok(Answer::of(&squares, towers.into_iter().flat_map(|tower| tower.values).collect())?)
+            pictures.add("conv1", tower, [count, channels, side], kernels.values);
+        }
+        Ok(Answer::of(&pictures.layers, pictures.floats)?)
     }
 
     /// Shows test image `image` to the network. Answers with the probabilities and the feature maps at the end of each convolutional
@@ -229,37 +220,18 @@ impl Racer {
         }
         let split = dataset.test.select(&[image]);
         let [channels, side] = split.image_shape();
-        let square = |layer: &str, tower, count, channels, side| Squares {
-            layer: layer.to_owned(),
-            tower,
-            count,
-            channels,
-            side,
-        };
-        let mut layers = vec![square("image", 0, 1, channels, side)];
-        let mut floats: Vec<f32> = split.image(0)?.into_iter().map(f32::from).collect();
+        let mut pictures = Pictures::default();
+        pictures.add("image", 0, [1, channels, side], split.image(0)?.into_iter().map(f32::from).collect());
         let device = environment.placement.first();
         let loader = evaluation_loader(config, split, &data.statistics, Views::Centre, device, 0)?;
         let batch = loader.iter().next().ok_or("no image")??;
-        let logits = training.model().network().forward_observed(
-            batch.images,
-            Mode::Evaluation,
-            &mut |place, maps| {
-                if place.next.is_none() {
-                    let [_, count, side, _] = maps.dims();
-                    layers.push(square(place.layer, place.tower, count, 1, side));
-                    floats.extend(values(maps.clone()));
-                }
-                maps
-            },
-        );
+        let mut observe = |place: Place<'_>, maps| pictures.observe(place, maps);
+        let model = training.model();
+        let logits = model.network().forward_observed(batch.images, Mode::Evaluation, &mut observe);
         let logits = values(logits);
         let probabilities = averaged_softmax(&logits, logits.len());
         let class = batch.targets.first().copied().unwrap_or_default();
+        let Pictures { layers, floats } = pictures;
         Ok(Answer::of(&Shown { class, probabilities, layers }, floats)?)
     }
-}
-
-fn values<const D: usize>(tensor: burn::tensor::Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().iter().collect()
 }

@@ -6,8 +6,8 @@ pub(crate) mod saliency;
 
 use std::sync::atomic::AtomicBool;
 
+use alexnet_analysis::Heat;
 use anyhow::{Result, bail};
-use burn::tensor::{Int, Tensor, TensorData};
 use serde::Serialize;
 
 use self::occlusion::Square;
@@ -23,14 +23,6 @@ pub(crate) struct Seen<'a> {
     pub(crate) class: usize,
     /// The probability of the class.
     pub(crate) probability: f32,
-}
-
-/// Where the evidence is.
-pub(crate) struct Heat {
-    /// The map that the method gives, `[rows, columns]`.
-    map: Vec<Vec<f32>>,
-    /// The strength of the evidence at each pixel of the input, at least 0.
-    pub(crate) pixels: Vec<f32>,
 }
 
 /// The location of the evidence for a class in one image.
@@ -102,13 +94,6 @@ fn class_of(look: &Inspector, args: &EvidenceArgs, probabilities: &[f32]) -> Res
     }
     let label = look.loaded.labels().swap_remove(class);
     Ok((class, label))
-}
-
-/// Selects the logit of a class, `[1, 1]`.
-fn logit(logits: Tensor<2>, class: usize) -> Tensor<1> {
-    let device = logits.device();
-    let index = Tensor::<2, Int>::from_data(TensorData::new(vec![class as i64], [1, 1]), &device);
-    logits.gather(1, index).sum()
 }
 
 /// Draws the image, the heat map alone, and the heat map in red on the image.

@@ -1,5 +1,6 @@
 //! Grad-CAM (Selvaraju et al. 2017, §3): feature maps, weighted by how much each raises a class's logit.
 
+use alexnet_analysis::{Heat, logit};
 use alexnet_model::{AlexNet, Mode, Network, Stage};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Tensor;
@@ -7,7 +8,7 @@ use burn::tensor::module::interpolate;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 
 use super::super::Inspector;
-use super::{Heat, Seen, logit};
+use super::Seen;
 use crate::batch::{batch, values};
 
 /// Computes the positive part of the weighted sum of a layer's maps, and enlarges it to the input's pixels. The maps are
