@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::DropoutMask;
 
+/// With fewer images than this, threads on Flex share the work plane by plane, which separates fused operations.
+pub(crate) const MANY_IMAGES: usize = 8;
+
 /// Rows or columns of zeros added to a feature map on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +100,20 @@ impl Pool {
                 windows - usize::from((windows - 1) * self.stride >= input + self.padding)
             }
         })
+    }
+
+    /// Returns the output sides for inputs of these sides.
+    ///
+    /// # Panics
+    /// If no window fits. Networks are checked before they are built.
+    #[cfg(any(feature = "flex", feature = "gpu"))]
+    pub(crate) fn output_sides(&self, input: [usize; 2]) -> [usize; 2] {
+        input.map(|side| self.output_side(side).expect("the window fits into the maps"))
+    }
+
+    /// Returns whether the positions in a window fit in a byte.
+    pub(crate) fn fits_byte(&self) -> bool {
+        self.size <= 16
     }
 
     pub(crate) fn ceil(&self) -> bool {

@@ -4,7 +4,6 @@ use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Int, Tensor, TensorData};
@@ -18,7 +17,7 @@ use crate::gpu::rows::Rows;
 /// The operation.
 #[backend_extension(Autodiff, Cube, Fusion)]
 trait CrossEntropyKernels: Backend {
-    #[fusion(meta = |logits: &TensorSpec, _: &TensorSpec| TensorSpec::new([1].into(), logits.dtype))]
+    #[fusion(meta = crate::gpu::shapes::loss)]
     fn cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self>;
 }
 

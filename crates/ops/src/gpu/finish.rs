@@ -3,7 +3,6 @@
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
@@ -33,7 +32,7 @@ pub(super) trait FinishKernels: Backend {
 #[backend_extension(Cube, Fusion)]
 pub(crate) trait FinishGradients: Backend {
     /// Returns the gradient before the ReLU and a multiplication by `gain`, and that of the bias, from the gradient after them.
-    #[fusion(meta = |gradient: &TensorSpec, outputs: &TensorSpec, _: &f32| (gradient.clone(), row_of(outputs)))]
+    #[fusion(meta = super::shapes::rectified)]
     fn rectify_gradient(
         gradient: FloatTensor<Self>,
         outputs: FloatTensor<Self>,
@@ -41,13 +40,8 @@ pub(crate) trait FinishGradients: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// Returns the gradient of the bias.
-    #[fusion(meta = row_of)]
+    #[fusion(meta = super::shapes::bias_of)]
     fn bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self>;
-}
-
-/// The shape of the bias of such values.
-fn row_of(values: &TensorSpec) -> TensorSpec {
-    TensorSpec::new([values.shape[1]].into(), values.dtype)
 }
 
 /// Adds the bias to what a layer's product gives, then rectifies it if `relu`.

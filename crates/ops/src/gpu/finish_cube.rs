@@ -120,37 +120,40 @@ fn column_sums(
     }
 }
 
-/// Launches [`column_sums`]. Returns the masked gradient, if `outputs` are given, and the sums.
-fn sums(gradient: Rows, outputs: Option<Rows>, gain: f32) -> (Option<CubeTensor>, CubeTensor) {
+/// The rectification within a launch of [`column_sums`], and the tensor that takes its result.
+struct Masking {
+    outputs: Rows,
+    gain: f32,
+    masked: CubeTensor,
+}
+
+/// Launches [`column_sums`] and returns the sums.
+fn sums(gradient: &Rows, masking: Option<&Masking>) -> CubeTensor {
     let (rows, columns) = (gradient.count(), gradient.columns());
     let chunk = if rows > 4 * CHUNK { CHUNK } else { rows.max(1) };
     let chunks = rows.div_ceil(chunk).max(1);
     let sums = gradient.empty([chunks, columns]);
-    let masked = outputs.as_ref().map(|_| gradient.empty(gradient.tensor.shape()));
     column_sums::launch(
         &sums.client,
         CubeCount::Static(columns.div_ceil(WIDE) as u32, chunks as u32, 1),
         CubeDim::new_2d(WIDE as u32, TALL as u32),
         gradient.tensor.clone().into_buffer_arg(),
         // Without a ReLU neither is read or written.
-        outputs.as_ref().unwrap_or(&gradient).tensor.clone().into_buffer_arg(),
-        masked.as_ref().unwrap_or(&sums).clone().into_buffer_arg(),
+        masking.map_or(gradient, |masking| &masking.outputs).tensor.clone().into_buffer_arg(),
+        masking.map_or(&sums, |masking| &masking.masked).clone().into_buffer_arg(),
         sums.clone().into_buffer_arg(),
         rows,
         columns,
         gradient.pitch,
-        outputs.as_ref().map_or(0, |outputs| outputs.pitch),
+        masking.map_or(0, |masking| masking.outputs.pitch),
         chunk,
-        gain,
-        outputs.is_some(),
+        masking.map_or(1.0, |masking| masking.gain),
+        masking.is_some(),
     );
-    let sums = if chunks == 1 {
-        burn_cubecl::ops::reshape(sums, [columns].into())
-    } else {
-        let (_, total) = self::sums(Rows::of(sums), None, 1.0);
-        total
-    };
-    (masked, sums)
+    match chunks {
+        1 => burn_cubecl::ops::reshape(sums, [columns].into()),
+        _ => self::sums(&Rows::of(sums), None),
+    }
 }
 
 impl FinishKernels for CubeBackend {
@@ -209,11 +212,13 @@ impl FinishGradients for CubeBackend {
         outputs: FloatTensor<Self>,
         gain: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (masked, of_bias) = sums(Rows::of(gradient.clone()), Some(Rows::of(outputs)), gain);
-        (channels_first(masked.unwrap_or(gradient)), of_bias)
+        let (gradient, outputs) = (Rows::of(gradient), Rows::of(outputs));
+        let masked = gradient.empty(gradient.tensor.shape());
+        let of_bias = sums(&gradient, Some(&Masking { outputs, gain, masked: masked.clone() }));
+        (channels_first(masked), of_bias)
     }
 
     fn bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        sums(Rows::of(gradient), None, 1.0).1
+        sums(&Rows::of(gradient), None)
     }
 }

@@ -9,6 +9,8 @@ mod finish_cube;
 mod launches;
 #[cfg(feature = "gpu")]
 pub(crate) mod rows;
+#[cfg(feature = "gpu")]
+pub(crate) mod shapes;
 #[cfg(all(test, feature = "gpu", feature = "flex"))]
 mod tests;
 mod tuning;

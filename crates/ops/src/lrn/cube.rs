@@ -18,8 +18,15 @@ pub(crate) struct Constants {
     pub(crate) beta: f32,
 }
 
+impl Constants {
+    /// Returns arguments for a launch without a normalization.
+    pub(crate) fn none() -> ConstantsLaunch {
+        ConstantsLaunch::new(0.0, 0.0, 0.0)
+    }
+}
+
 /// The window around a channel or a pixel, and whether the exponent is the paper's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Window {
     pub(crate) below: usize,
     pub(crate) size: usize,

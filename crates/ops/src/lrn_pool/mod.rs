@@ -3,18 +3,17 @@
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
 mod cube;
+#[cfg(any(feature = "flex", feature = "gpu"))]
+mod extension;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(not(feature = "flex"))]
-use self::composed as flex;
-#[cfg(not(feature = "gpu"))]
-use self::composed as cube;
+#[cfg(not(any(feature = "flex", feature = "gpu")))]
+use self::composed as extension;
 
 use burn::tensor::Tensor;
 
 use crate::backend::{on_flex, on_gpu};
-use crate::config::{Lrn, Pool};
-use crate::lrn::has_kernel;
+use crate::config::{Lrn, MANY_IMAGES, Pool};
 
 /// [`lrn`](crate::lrn), then [`max_pool2d`](crate::max_pool2d). Both run as one operation where that avoids
 /// writing the normalized feature maps to memory. The result is the same.
@@ -22,11 +21,18 @@ use crate::lrn::has_kernel;
 /// # Shapes
 /// Same as [`max_pool2d`](crate::max_pool2d).
 pub fn lrn_max_pool2d(feature_maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor<4> {
-    if on_flex(&feature_maps) {
-        flex::lrn_max_pool2d(feature_maps, lrn, pool)
-    } else if on_gpu(&feature_maps) && lrn.coefficient() != 0.0 && has_kernel(&feature_maps, lrn) {
-        cube::lrn_max_pool2d(feature_maps, lrn, pool)
+    if lrn.coefficient() != 0.0 && has_kernel(&feature_maps, lrn, pool) {
+        extension::lrn_max_pool2d(feature_maps, lrn, pool)
     } else {
         crate::max_pool2d(crate::lrn(feature_maps, lrn), pool)
     }
+}
+
+/// Returns whether a kernel exists for this tensor and these windows.
+fn has_kernel(feature_maps: &Tensor<4>, lrn: &Lrn, pool: &Pool) -> bool {
+    if on_flex(feature_maps) {
+        // With few images, threads share the work plane by plane, which LRN does not allow.
+        return pool.fits_byte() && feature_maps.dims()[0] >= MANY_IMAGES;
+    }
+    on_gpu(feature_maps) && crate::lrn::has_kernel(feature_maps, lrn)
 }

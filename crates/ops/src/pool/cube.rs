@@ -4,60 +4,31 @@ use burn::backend::TensorMetadata;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use cubecl::prelude::*;
 
-use crate::config::Pool;
+use super::extension::{MaxPoolGradients, MaxPoolKernels};
+use crate::config::{Lrn, Pool};
 use crate::gpu::finish::FinishGradients;
 use crate::gpu::rows::{Rows, channels_first};
+use crate::lrn::cube::{Constants, Window, constants, inverse_power, scale};
 
-/// The operations. Each returns the maxima and their positions in the window.
+/// Max pooling with the steps before it. Returns the maxima and their positions in the window.
 #[backend_extension(Autodiff, Cube, Fusion)]
-trait MaxPoolKernels: Backend {
-    #[fusion(meta = |maps: &TensorSpec, pool: &Pool| pooled(maps, pool))]
-    fn max_pool(feature_maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
-
-    #[fusion(meta = |maps: &TensorSpec, _: &TensorSpec, _: &bool, pool: &Pool| pooled(maps, pool))]
+trait FinishedPoolKernels: Backend {
+    #[fusion(meta = crate::gpu::shapes::finished_and_pooled)]
     fn finish_and_pool(
         feature_maps: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         relu: bool,
         pool: Pool,
     ) -> (FloatTensor<Self>, IntTensor<Self>);
-}
-
-/// Their gradient for feature maps of shape `input`, for the backend below automatic differentiation.
-#[backend_extension(Cube, Fusion)]
-trait MaxPoolGradients: Backend {
-    #[fusion(meta = |gradient: &TensorSpec, _: &TensorSpec, input: &[usize; 4], _: &Pool| {
-        TensorSpec::new((*input).into(), gradient.dtype)
-    })]
-    fn max_pool_gradient(
-        gradient: FloatTensor<Self>,
-        argmax: IntTensor<Self>,
-        input: [usize; 4],
-        pool: Pool,
-    ) -> FloatTensor<Self>;
-}
-
-pub(crate) fn pooled(maps: &TensorSpec, pool: &Pool) -> (TensorSpec, TensorSpec) {
-    let [batch, channels, height, width] = maps.shape.dims();
-    let side = |input| pool.output_side(input).expect("the window fits into the maps");
-    let shape = [batch, channels, side(height), side(width)];
-    (TensorSpec::new(shape.into(), maps.dtype), TensorSpec::new(shape.into(), DType::U32))
-}
-
-/// [`max_pool2d`](crate::max_pool2d).
-pub(super) fn max_pool2d(feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    let (maxima, _) = <Dispatch as MaxPoolKernels>::max_pool(feature_maps.into_dispatch(), *pool);
-    Tensor::from_dispatch(maxima)
 }
 
 /// Adds the bias to what a convolution gives, then rectifies it if `relu`, then pools it.
@@ -68,7 +39,7 @@ pub(crate) fn finish_and_pool(
     pool: &Pool,
 ) -> Tensor<4> {
     let (feature_maps, bias) = (feature_maps.into_dispatch(), bias.into_dispatch());
-    let (maxima, _) = <Dispatch as MaxPoolKernels>::finish_and_pool(feature_maps, bias, relu, *pool);
+    let (maxima, _) = <Dispatch as FinishedPoolKernels>::finish_and_pool(feature_maps, bias, relu, *pool);
     Tensor::from_dispatch(maxima)
 }
 
@@ -83,11 +54,9 @@ pub(crate) struct Sides {
 }
 
 /// Returns the sides as arguments of a launch.
-pub(crate) fn sides(input: [usize; 4], pool: &Pool) -> (SidesLaunch, [usize; 4]) {
-    let [batch, height, width, channels] = input;
-    let side = |input| pool.output_side(input).expect("the window fits into the maps");
-    let (rows, columns) = (side(height), side(width));
-    (SidesLaunch::new(height, width, rows, columns, channels), [batch, rows, columns, channels])
+pub(crate) fn sides([_, height, width, channels]: [usize; 4], pool: &Pool) -> SidesLaunch {
+    let [rows, columns] = pool.output_sides([height, width]);
+    SidesLaunch::new(height, width, rows, columns, channels)
 }
 
 /// A unit has one maximum. The first of equal values counts.
@@ -99,6 +68,8 @@ fn maxima(
     argmax: &mut [u32],
     sides: &Sides,
     pitch: usize,
+    constants: &Constants,
+    #[comptime] lrn: Option<Window>,
     #[comptime] finish: bool,
     #[comptime] relu: bool,
     #[comptime] pool: Pool,
@@ -122,7 +93,12 @@ fn maxima(
                 if x >= comptime!(pool.padding) && x < sides.width + comptime!(pool.padding) {
                     let pixel = (image * sides.height + y - comptime!(pool.padding)) * sides.width + x
                         - comptime!(pool.padding);
-                    let value = input[pixel * pitch + channel];
+                    let mut value = input[pixel * pitch + channel];
+                    if comptime!(lrn.is_some()) {
+                        let window = comptime!(lrn.unwrap_or_default());
+                        let scale = scale(input, pixel * pitch, channel, sides.channels, constants, window);
+                        value *= inverse_power(scale, constants, window);
+                    }
                     if !found || value > best || f32::is_nan(value) {
                         best = value;
                         place = (down * comptime!(pool.size) + across) as u32;
@@ -197,28 +173,27 @@ fn maxima_gradient(
     out[ABSOLUTE_POS] = of_windows(gradient, argmax, sides, pitch, ABSOLUTE_POS, pool);
 }
 
-/// Makes the tensor of the positions of maxima.
-pub(crate) fn positions(maxima: &CubeTensor) -> CubeTensor {
-    let (client, device) = (maxima.client.clone(), maxima.device.clone());
-    let shape = maxima.shape();
-    burn_cubecl::ops::numeric::empty_device_contiguous_dtype(client, device, shape, DType::U32)
-}
-
-fn launch_maxima(
+/// Makes the maxima of the windows and their positions, of what LRN makes of the input if there is `lrn`. `finish` has a bias, and
+/// whether a ReLU follows; both may as well come after the maximum, since they keep the order of values.
+pub(crate) fn launch_maxima(
     input: FloatTensor<CubeBackend>,
-    bias: Option<FloatTensor<CubeBackend>>,
-    relu: bool,
+    lrn: Option<Lrn>,
+    finish: Option<(FloatTensor<CubeBackend>, bool)>,
     pool: Pool,
 ) -> (FloatTensor<CubeBackend>, IntTensor<CubeBackend>) {
     let input = Rows::of(input);
-    let (sides, shape) = sides(input.dims(), &pool);
+    let [batch, height, width, channels] = input.dims();
+    let [rows, columns] = pool.output_sides([height, width]);
+    let shape = [batch, rows, columns, channels];
     let out = input.empty(shape);
-    let argmax = positions(&out);
+    let (client, device) = (out.client.clone(), out.device.clone());
+    let argmax = empty_device_contiguous_dtype(client, device, shape.into(), DType::U32);
     let outputs = shape.iter().product();
     if outputs > 0 {
         let (count, dim) = input.launch(outputs);
-        let finish = bias.is_some();
-        let bias = bias.map_or_else(|| input.tensor.clone(), into_contiguous);
+        let (finished, relu) = (finish.is_some(), matches!(finish, Some((_, true))));
+        // Without a bias it is not read.
+        let bias = finish.map_or_else(|| input.tensor.clone(), |(bias, _)| into_contiguous(bias));
         maxima::launch(
             &out.client,
             count,
@@ -227,9 +202,11 @@ fn launch_maxima(
             bias.into_buffer_arg(),
             out.clone().into_buffer_arg(),
             argmax.clone().into_buffer_arg(),
-            sides,
+            sides(input.dims(), &pool),
             input.pitch,
-            finish,
+            lrn.map_or_else(Constants::none, |lrn| constants(&lrn, lrn.coefficient())),
+            lrn.as_ref().map(Window::of),
+            finished,
             relu,
             pool,
         );
@@ -238,17 +215,19 @@ fn launch_maxima(
 }
 
 impl MaxPoolKernels for CubeBackend {
-    fn max_pool(feature_maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
-        launch_maxima(feature_maps, None, false, pool)
+    fn max_pool_forward(feature_maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
+        launch_maxima(feature_maps, None, None, pool)
     }
+}
 
+impl FinishedPoolKernels for CubeBackend {
     fn finish_and_pool(
         feature_maps: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         relu: bool,
         pool: Pool,
     ) -> (FloatTensor<Self>, IntTensor<Self>) {
-        launch_maxima(feature_maps, Some(bias), relu, pool)
+        launch_maxima(feature_maps, None, Some((bias, relu)), pool)
     }
 }
 
@@ -272,27 +251,12 @@ impl MaxPoolGradients for CubeBackend {
                 gradient.tensor.clone().into_buffer_arg(),
                 argmax.tensor.into_buffer_arg(),
                 out.clone().into_buffer_arg(),
-                sides(input, &pool).0,
+                sides(input, &pool),
                 gradient.pitch,
                 pool,
             );
         }
         channels_first(out)
-    }
-}
-
-#[derive(Debug)]
-struct MaxPool;
-
-impl<B: MaxPoolGradients> Backward<B, 1> for MaxPool {
-    /// The positions of the maxima and the shape of the input.
-    type State = (IntTensor<B>, [usize; 4], Pool);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        if let ([Some(node)], (argmax, shape, pool)) = (ops.parents, ops.state) {
-            gradients.register::<B>(node.id, B::max_pool_gradient(gradient, argmax, shape, pool));
-        }
     }
 }
 
@@ -321,21 +285,9 @@ impl<B: MaxPoolGradients + FinishGradients> Backward<B, 2> for FinishedMaxPool {
     }
 }
 
-impl<B: MaxPoolKernels + MaxPoolGradients + FinishGradients, C: CheckpointStrategy> MaxPoolKernels
+impl<B: FinishedPoolKernels + MaxPoolGradients + FinishGradients, C: CheckpointStrategy> FinishedPoolKernels
     for Autodiff<B, C>
 {
-    fn max_pool(feature_maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>) {
-        let prepared = MaxPool.prepare::<C>([feature_maps.node()]).compute_bound().stateful();
-        let input = feature_maps.into_primitive();
-        let shape = input.shape().dims();
-        let (maxima, argmax) = B::max_pool(input, pool);
-        let maxima = match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((argmax.clone(), shape, pool), maxima),
-            OpsKind::UnTracked(prepared) => prepared.finish(maxima),
-        };
-        (maxima, argmax)
-    }
-
     fn finish_and_pool(
         feature_maps: FloatTensor<Self>,
         bias: FloatTensor<Self>,

@@ -3,12 +3,14 @@
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
 pub(crate) mod cube;
+#[cfg(any(feature = "flex", feature = "gpu"))]
+mod extension;
 #[cfg(feature = "flex")]
 pub(crate) mod flex;
 #[cfg(not(feature = "flex"))]
 use self::composed as flex;
-#[cfg(not(feature = "gpu"))]
-use self::composed as cube;
+#[cfg(not(any(feature = "flex", feature = "gpu")))]
+use self::composed as extension;
 
 use burn::tensor::Tensor;
 
@@ -21,13 +23,17 @@ use crate::config::Pool;
 /// - `feature_maps`: `[batch, channels, height, width]`
 /// - output: `[batch, channels, pool.output_side(height), pool.output_side(width)]`
 pub fn max_pool2d(feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    if on_flex(&feature_maps) {
-        flex::max_pool2d(feature_maps, pool)
-    } else if on_gpu(&feature_maps) {
-        cube::max_pool2d(feature_maps, pool)
+    if has_kernel(&feature_maps, pool) {
+        extension::max_pool2d(feature_maps, pool)
     } else {
         composed::max_pool2d(feature_maps, pool)
     }
+}
+
+/// Returns whether a kernel exists for this tensor and window.
+fn has_kernel(feature_maps: &Tensor<4>, pool: &Pool) -> bool {
+    // On Flex the position in the window is a byte.
+    (on_flex(feature_maps) && pool.fits_byte()) || on_gpu(feature_maps)
 }
 
 /// Average pooling. A window at the edge averages over the pixels inside the map.

@@ -1,44 +1,16 @@
 //! The update in CubeCL, in one launch.
 
 use burn::backend::TensorMetadata;
-use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
+use super::extension::SgdKernels;
 use crate::config::SgdStep;
 use crate::gpu::rows::{Rows, channels_first};
-
-/// The operation. Returns the new weights and velocities.
-#[backend_extension(Cube, Fusion)]
-trait SgdKernels: Backend {
-    #[fusion(meta = |weight: &TensorSpec, _: &TensorSpec, _: &TensorSpec, _: &SgdStep| {
-        (weight.clone(), weight.clone())
-    })]
-    fn sgd_step(
-        weight: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        velocity: FloatTensor<Self>,
-        step: SgdStep,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
-}
-
-/// [`sgd_step`](crate::sgd_step).
-pub(super) fn sgd_step<const D: usize>(
-    weight: Tensor<D>,
-    gradient: Tensor<D>,
-    velocity: Tensor<D>,
-    step: SgdStep,
-) -> (Tensor<D>, Tensor<D>) {
-    let (weight, gradient) = (weight.into_dispatch(), gradient.into_dispatch());
-    let stepped = <Dispatch as SgdKernels>::sgd_step(weight, gradient, velocity.into_dispatch(), step);
-    (Tensor::from_dispatch(stepped.0), Tensor::from_dispatch(stepped.1))
-}
 
 #[cube(launch)]
 fn update(
@@ -61,7 +33,7 @@ fn update(
 }
 
 impl SgdKernels for CubeBackend {
-    fn sgd_step(
+    fn sgd_update(
         weight: FloatTensor<Self>,
         gradient: FloatTensor<Self>,
         velocity: FloatTensor<Self>,

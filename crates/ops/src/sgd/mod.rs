@@ -3,12 +3,12 @@
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
 mod cube;
+#[cfg(any(feature = "flex", feature = "gpu"))]
+mod extension;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(not(feature = "flex"))]
-use self::composed as flex;
-#[cfg(not(feature = "gpu"))]
-use self::composed as cube;
+#[cfg(not(any(feature = "flex", feature = "gpu")))]
+use self::composed as extension;
 
 use burn::tensor::Tensor;
 
@@ -31,10 +31,8 @@ pub fn sgd_step<const D: usize>(
     step: SgdStep,
 ) -> (Tensor<D>, Tensor<D>) {
     let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
-    if on_flex(&weight) {
-        flex::sgd_step(weight, gradient, velocity, step)
-    } else if on_gpu(&weight) {
-        cube::sgd_step(weight, gradient, velocity, step)
+    if on_flex(&weight) || on_gpu(&weight) {
+        extension::sgd_step(weight, gradient, velocity, step)
     } else {
         composed::sgd_step(weight, gradient, velocity, step)
     }

@@ -1,42 +1,15 @@
 //! LRN within each map in CubeCL: one launch forward, one backward.
 
 use burn::backend::TensorMetadata;
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
 use cubecl::prelude::*;
 
+use super::extension::{SpatialLrnGradients, SpatialLrnKernels};
 use crate::config::Lrn;
 use crate::gpu::rows::{Rows, channels_first};
 use crate::lrn::cube::{Constants, Window, constants, inverse_power};
-
-/// The operation.
-#[backend_extension(Autodiff, Cube, Fusion)]
-trait SpatialLrnKernels: Backend {
-    #[fusion(dtype = feature_maps, shape = feature_maps)]
-    fn spatial_lrn(feature_maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self>;
-}
-
-/// Its gradient, for the backend below automatic differentiation.
-#[backend_extension(Cube, Fusion)]
-trait SpatialLrnGradients: Backend {
-    #[fusion(dtype = feature_maps, shape = feature_maps)]
-    fn spatial_lrn_gradient(
-        gradient: FloatTensor<Self>,
-        feature_maps: FloatTensor<Self>,
-        lrn: Lrn,
-    ) -> FloatTensor<Self>;
-}
-
-/// [`spatial_lrn`](crate::spatial_lrn).
-pub(super) fn spatial_lrn(feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as SpatialLrnKernels>::spatial_lrn(feature_maps.into_dispatch(), *lrn))
-}
 
 /// The sides of the maps, and the distance between the values of neighbouring pixels.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -135,7 +108,7 @@ fn maps(input: &Rows) -> MapsLaunch {
 }
 
 impl SpatialLrnKernels for CubeBackend {
-    fn spatial_lrn(feature_maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
+    fn spatial_lrn_forward(feature_maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
         let input = Rows::of(feature_maps);
         let out = input.empty(input.tensor.shape());
         if input.len() > 0 {
@@ -179,31 +152,5 @@ impl SpatialLrnGradients for CubeBackend {
             );
         }
         channels_first(out)
-    }
-}
-
-#[derive(Debug)]
-struct SpatialLrn;
-
-impl<B: SpatialLrnGradients> Backward<B, 1> for SpatialLrn {
-    type State = (FloatTensor<B>, Lrn);
-
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<B>(&ops.node);
-        if let ([Some(node)], (input, lrn)) = (ops.parents, ops.state) {
-            gradients.register::<B>(node.id, B::spatial_lrn_gradient(gradient, input, lrn));
-        }
-    }
-}
-
-impl<B: SpatialLrnKernels + SpatialLrnGradients, C: CheckpointStrategy> SpatialLrnKernels for Autodiff<B, C> {
-    fn spatial_lrn(feature_maps: FloatTensor<Self>, lrn: Lrn) -> FloatTensor<Self> {
-        let prepared = SpatialLrn.prepare::<C>([feature_maps.node()]).compute_bound().stateful();
-        let input = feature_maps.into_primitive();
-        let out = B::spatial_lrn(input.clone(), lrn);
-        match prepared {
-            OpsKind::Tracked(prepared) => prepared.finish((input, lrn), out),
-            OpsKind::UnTracked(prepared) => prepared.finish(out),
-        }
     }
 }

@@ -3,12 +3,12 @@
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
 mod cube;
+#[cfg(any(feature = "flex", feature = "gpu"))]
+mod extension;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(not(feature = "flex"))]
-use self::composed as flex;
-#[cfg(not(feature = "gpu"))]
-use self::composed as cube;
+#[cfg(not(any(feature = "flex", feature = "gpu")))]
+use self::composed as extension;
 
 use burn::tensor::Tensor;
 
@@ -24,10 +24,8 @@ use crate::config::Lrn;
 /// # Source
 /// cuda-convnet's `rnorm`; Caffe's `WITHIN_CHANNEL`.
 pub fn spatial_lrn(feature_maps: Tensor<4>, lrn: &Lrn) -> Tensor<4> {
-    if on_flex(&feature_maps) {
-        flex::spatial_lrn(feature_maps, lrn)
-    } else if lrn.size <= WINDOW && on_gpu(&feature_maps) {
-        cube::spatial_lrn(feature_maps, lrn)
+    if on_flex(&feature_maps) || (lrn.size <= WINDOW && on_gpu(&feature_maps)) {
+        extension::spatial_lrn(feature_maps, lrn)
     } else {
         composed::spatial_lrn(feature_maps, lrn)
     }

@@ -22,11 +22,11 @@ use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
 use self::images::Images;
-use crate::config::{Conv2d, Pool};
+use crate::config::{Conv2d, MANY_IMAGES, Pool};
 use crate::flex::rectify::RectifyGradient;
-use crate::flex::{MANY_IMAGES, contiguous, positions, tensor, values, with_argmax};
+use crate::flex::{contiguous, positions, tensor, values, with_argmax};
 use crate::pool::flex::lines::Pooling;
-use crate::pool::flex::max::{Scatter, fits_byte};
+use crate::pool::flex::max::Scatter;
 
 /// The operations.
 #[backend_extension(Flex, Autodiff)]
@@ -108,7 +108,7 @@ pub(super) fn conv_max_pool2d(
     options: Conv2d,
     pool: &Pool,
 ) -> Tensor<4> {
-    if !fits_byte(pool) || feature_maps.dims()[0] < MANY_IMAGES {
+    if !pool.fits_byte() || feature_maps.dims()[0] < MANY_IMAGES {
         return crate::max_pool2d(conv2d(feature_maps, weight, bias, options), pool);
     }
     let (input, weight, bias) = (feature_maps.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());

@@ -17,9 +17,8 @@ impl Pooling {
     ///
     /// # Panics
     /// If no window fits.
-    pub(crate) fn new([height, width]: [usize; 2], pool: Pool) -> Self {
-        let side = |input| pool.output_side(input).expect("the window fits into the maps");
-        Self { input: [height, width], output: [side(height), side(width)], pool }
+    pub(crate) fn new(input: [usize; 2], pool: Pool) -> Self {
+        Self { input, output: pool.output_sides(input), pool }
     }
 }
 

@@ -9,14 +9,6 @@ use crate::flex::par_fill::filled;
 use crate::flex::sweep::copy;
 use crate::level::dispatch;
 
-/// The side of the largest window whose positions fit in a byte.
-const LARGEST_WINDOW: usize = 16;
-
-/// Returns whether the positions in a window fit in a byte.
-pub(crate) fn fits_byte(pool: &Pool) -> bool {
-    pool.size <= LARGEST_WINDOW
-}
-
 /// The maxima and their positions in the window, in row-major order. The first of equal values wins. NaN wins
 /// over everything, as in PyTorch.
 ///

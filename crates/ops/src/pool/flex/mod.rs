@@ -8,51 +8,32 @@ pub(crate) mod max;
 mod tests;
 
 use burn::backend::flex::FlexTensor;
-use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
 use self::lines::Pooling;
-use self::max::fits_byte;
+use super::extension::{MaxPoolGradients, MaxPoolKernels};
 use crate::config::Pool;
 use crate::flex::{contiguous, positions, tensor, values, with_argmax};
 
-/// The operations.
+/// The operation.
 #[backend_extension(Flex, Autodiff)]
-trait PoolKernels: Backend {
-    /// Returns the maxima and their positions.
-    fn max_pool_forward(feature_maps: FloatTensor<Self>, pool: Pool) -> (FloatTensor<Self>, IntTensor<Self>);
-
+trait AvgPoolKernels: Backend {
     fn avg_pool_forward(feature_maps: FloatTensor<Self>, pool: Pool) -> FloatTensor<Self>;
 }
 
-/// Their gradients for feature maps of shape `input`, for the backend below automatic differentiation.
-trait PoolGradients: Backend {
-    fn max_pool_gradient(
-        gradient: FloatTensor<Self>,
-        argmax: IntTensor<Self>,
-        input: [usize; 4],
-        pool: Pool,
-    ) -> FloatTensor<Self>;
-
+/// Its gradient for feature maps of shape `input`, for the backend below automatic differentiation.
+trait AvgPoolGradients: Backend {
     fn avg_pool_gradient(gradient: FloatTensor<Self>, input: [usize; 4], pool: Pool) -> FloatTensor<Self>;
-}
-
-/// [`max_pool2d`](crate::max_pool2d).
-pub(super) fn max_pool2d(feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    if !fits_byte(pool) {
-        return super::composed::max_pool2d(feature_maps, pool);
-    }
-    let (maxima, _) = <Dispatch as PoolKernels>::max_pool_forward(feature_maps.into_dispatch(), *pool);
-    Tensor::from_dispatch(maxima)
 }
 
 /// [`avg_pool2d`](crate::avg_pool2d).
 pub(super) fn avg_pool2d(feature_maps: Tensor<4>, pool: &Pool) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as PoolKernels>::avg_pool_forward(feature_maps.into_dispatch(), *pool))
+    Tensor::from_dispatch(<Dispatch as AvgPoolKernels>::avg_pool_forward(feature_maps.into_dispatch(), *pool))
 }
 
-impl PoolKernels for Flex {
+impl MaxPoolKernels for Flex {
     fn max_pool_forward(feature_maps: FlexTensor, pool: Pool) -> (FlexTensor, FlexTensor) {
         let input = contiguous(feature_maps);
         let [batch, channels, height, width] = input.shape().dims();
@@ -60,7 +41,9 @@ impl PoolKernels for Flex {
         let (maxima, argmax) = max::maxima(values(&input), &shape);
         with_argmax(maxima, argmax, [batch, channels, shape.output[0], shape.output[1]])
     }
+}
 
+impl AvgPoolKernels for Flex {
     fn avg_pool_forward(feature_maps: FlexTensor, pool: Pool) -> FlexTensor {
         let input = contiguous(feature_maps);
         let [batch, channels, height, width] = input.shape().dims();
@@ -70,7 +53,7 @@ impl PoolKernels for Flex {
     }
 }
 
-impl PoolGradients for Flex {
+impl MaxPoolGradients for Flex {
     fn max_pool_gradient(
         gradient: FlexTensor,
         argmax: FlexTensor,
@@ -81,7 +64,9 @@ impl PoolGradients for Flex {
         let shape = Pooling::new([input[2], input[3]], pool);
         tensor(max::maxima_gradient(values(&gradient), positions(&argmax), &shape), input)
     }
+}
 
+impl AvgPoolGradients for Flex {
     fn avg_pool_gradient(gradient: FlexTensor, input: [usize; 4], pool: Pool) -> FlexTensor {
         let gradient = contiguous(gradient);
         let shape = Pooling::new([input[2], input[3]], pool);
