@@ -4,6 +4,7 @@ import struct
 import time
 import zlib
 
+from selenium.common.exceptions import NoSuchElementException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -100,7 +101,11 @@ class Page:
         return self.browser.find_element(By.CSS_SELECTOR, selector)
 
     def text(self, selector):
-        return self.one(selector).get_property("textContent")
+        """Reads in one script: between finding an element and asking it, the page may have replaced it."""
+        text = self.browser.execute_script("return document.querySelector(arguments[0])?.textContent", selector)
+        if text is None:
+            raise NoSuchElementException(selector)
+        return text
 
     def run(self, script):
         return self.browser.execute_script(f"return {script}")
