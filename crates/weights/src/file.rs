@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-#[cfg(feature = "pytorch")]
-use crate::pytorch::read as pytorch;
 use crate::tensors::problem;
-use crate::{Weights, WeightsError, caffe, foreign, onnx, record, safetensors};
+use crate::{Weights, WeightsError, caffe, foreign, onnx, record, safetensors, state_dict};
 
 /// The number of first bytes by which a file's format is recognised.
 const START: u64 = 512;
@@ -31,13 +29,17 @@ impl Weights {
         let mut start = Vec::new();
         std::fs::File::open(path).map_err(io)?.take(START).read_to_end(&mut start).map_err(io)?;
         match start.as_slice() {
-            // A zip archive, or a bare pickle. Their readers take parts of the file at a time.
-            [b'P', b'K', ..] | [0x80, ..] if !is_safetensors(&start) => some(path, pytorch(path)?),
+            // A zip archive, or a bare pickle. Their reader takes parts of the file at a time.
+            #[cfg(feature = "pytorch")]
+            [b'P', b'K', ..] | [0x80, ..] if !is_safetensors(&start) => {
+                some(path, crate::pytorch::read(path)?)
+            }
             _ => Self::of_bytes(path, std::fs::read(path).map_err(io)?),
         }
     }
 
-    /// Reads the bytes of a file, as [`read`](Self::read) does, but none of PyTorch's. Messages call it `path`.
+    /// Reads the bytes of a file, as [`read`](Self::read) does. Messages call it `path`. Of PyTorch's files it reads state dicts, alone
+    /// or in a training checkpoint, and passes over other objects.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -45,9 +47,7 @@ impl Weights {
         let start = &bytes[..bytes.len().min(START as usize)];
         let weights = match start {
             start if is_safetensors(start) => safetensors::read(path, &bytes),
-            [b'P', b'K', ..] | [0x80, ..] => {
-                Err(problem(path, "is a file of PyTorch's, which is not read here; save it as safetensors"))
-            }
+            [b'P', b'K', ..] | [0x80, ..] => state_dict::read(path, &bytes),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, bytes),
             start if foreign::is_onnx(start) => onnx::read(path, &bytes),
             start => match (foreign::file(start), start) {
@@ -96,11 +96,6 @@ fn some(path: &Path, weights: Weights) -> Result<Weights, WeightsError> {
         true => Err(problem(path, "holds no tensors of floating-point numbers")),
         false => Ok(weights),
     }
-}
-
-#[cfg(not(feature = "pytorch"))]
-fn pytorch(path: &Path) -> Result<Weights, WeightsError> {
-    Err(problem(path, "is a file of PyTorch's, which this build does not read; save it as safetensors"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tempfile::NamedTempFile;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::{Weights, WeightsError, caffe, onnx, pytorch, record, safetensors};
+use crate::{Tensor, Weights, WeightsError, caffe, onnx, pytorch, record, safetensors, state_dict};
 
 /// A function that reads bytes.
 pub type Reader = fn(&[u8]);
@@ -65,14 +65,20 @@ fn burnpack(bytes: &[u8]) {
     consistent(record::read(Path::new("fuzz"), bytes.to_vec()));
 }
 
-/// Reads from a file, because `pytorch-reader` only reads files.
+/// Reads from a file, because `pytorch-reader` only reads files, and from memory.
 fn from_file(bytes: &[u8]) {
     thread_local! {
         static FILE: NamedTempFile = NamedTempFile::new().expect("a temporary file");
     }
     FILE.with(|file| {
         pytorch::overwrite(file, bytes).expect("room for a temporary file");
-        consistent(pytorch::read(file.path()));
+        let from_file = pytorch::read(file.path());
+        let from_memory = state_dict::read(Path::new("fuzz"), bytes);
+        if let (Ok(one), Ok(other)) = (&from_file, &from_memory) {
+            same(one, other);
+        }
+        consistent(from_file);
+        consistent(from_memory);
     });
 }
 
@@ -86,6 +92,15 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
         archive.write_all(bytes).expect("memory");
     }
     archive.finish().expect("memory").into_inner()
+}
+
+/// Checks that both readers of PyTorch's files give the same numbers where they give a tensor.
+fn same(one: &Weights, other: &Weights) {
+    for (name, tensor) in &one.tensors {
+        let Some(other) = other.tensors.get(name) else { continue };
+        let bits = |tensor: &Tensor| tensor.values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!((&tensor.shape, bits(tensor)), (&other.shape, bits(other)), "{name}");
+    }
 }
 
 /// Checks that a tensor has as many numbers as its shape says, and that an error is one line of bounded length.

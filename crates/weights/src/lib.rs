@@ -25,6 +25,7 @@ mod metadata;
 #[cfg(feature = "network")]
 mod names;
 mod onnx;
+mod pickle;
 #[cfg(feature = "network")]
 mod preprocessing_source;
 mod protobuf;
@@ -32,9 +33,11 @@ mod protobuf;
 mod pytorch;
 mod record;
 mod safetensors;
+mod state_dict;
 mod tensors;
 #[cfg(feature = "pytorch")]
 mod unpickling;
+mod zip_entries;
 
 pub use caffe::read_caffe_mean;
 pub use error::WeightsError;

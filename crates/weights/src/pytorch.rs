@@ -12,28 +12,10 @@ use zip::ZipArchive;
 use zip::result::ZipError;
 
 use crate::foreign;
+use crate::state_dict::{ENTRIES, SAVE};
 use crate::tensors::{Budget, Kind, REUSE, named, problem, shortened};
 use crate::unpickling::{LIMIT, Scan, Stop};
 use crate::{Checkpoint, Tensor, Weights, WeightsError};
-
-/// The entries of a training checkpoint that may hold the weights. The first that exists is taken. Moving averages
-/// come last, because training resumes from the other entries.
-pub(crate) const ENTRIES: [&str; 11] = [
-    "state_dict",
-    "model_state_dict",
-    "model",
-    "net",
-    "network",
-    "weights",
-    "params",
-    "ema",
-    "model_ema",
-    "ema_state_dict",
-    "state_dict_ema",
-];
-
-/// The remedy if a file holds Python objects.
-const SAVE: &str = "save the weights with `torch.save(model.state_dict(), PATH)`";
 
 /// An archive may unpack to this many bytes more than [`REUSE`] times its size. PyTorch does not compress.
 const UNPACKED: u64 = 1 << 24;

@@ -48,7 +48,15 @@ fn read_file(bytes: &[u8]) -> Result<Weights, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.pth");
     std::fs::write(&path, bytes).unwrap();
-    Weights::read(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "a.pth"))
+    let read = Weights::read(&path);
+    let from_memory = Weights::of_bytes(&path, bytes.to_vec());
+    match (&read, from_memory) {
+        (Ok(read), from_memory) => assert_eq!(read, &from_memory.unwrap()),
+        (Err(_), Err(from_memory)) => assert_eq!(from_memory.to_string().lines().count(), 1),
+        // From memory, objects that are no tensors are passed over.
+        (Err(_), Ok(_)) => {}
+    }
+    read.map_err(|error| error.to_string().replace(&path.display().to_string(), "a.pth"))
 }
 
 #[test]
