@@ -9,9 +9,13 @@ use crate::ConfigError;
 /// # Errors
 /// If the text is not TOML, or a key is unknown, missing or of the wrong type. The error has the key's path.
 pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
-    let deserializer =
-        toml::Deserializer::parse(text).map_err(|error| ConfigError::Syntax(one_line(&error)))?;
-    serde_path_to_error::deserialize(deserializer).map_err(at_key)
+    let syntax = |error| ConfigError::Syntax(one_line(&error));
+    // In a page, by way of values: one reader of every config's type in the module instead of two.
+    #[cfg(target_family = "wasm")]
+    return from_value(toml::Value::Table(toml::from_str(text).map_err(syntax)?));
+    // Elsewhere from the text, so that an error also has the line.
+    #[cfg(not(target_family = "wasm"))]
+    serde_path_to_error::deserialize(toml::Deserializer::parse(text).map_err(syntax)?).map_err(at_key)
 }
 
 /// Turns a TOML value into a config.

@@ -33,7 +33,8 @@ impl Format {
     /// Returns whether this build reads the format.
     pub(crate) fn is_read(self) -> bool {
         match self {
-            Self::Jpeg | Self::Png => true,
+            Self::Jpeg => cfg!(feature = "jpeg"),
+            Self::Png => true,
             Self::WebP | Self::Gif | Self::Bmp | Self::Tiff => cfg!(feature = "image-formats"),
             Self::Other(_) => false,
         }
@@ -43,6 +44,7 @@ impl Format {
     pub(crate) fn refusal(self) -> String {
         let remedy = match self {
             Self::Other(_) => "convert it to JPEG or PNG",
+            Self::Jpeg => "build with `--features jpeg`",
             _ => "build with `--features image-formats`",
         };
         let article = if self.name().starts_with(['A', 'O']) { "an" } else { "a" };

@@ -27,6 +27,10 @@ mod format;
 pub mod fuzzing;
 mod gzip;
 pub mod hook;
+#[cfg(feature = "jpeg")]
+mod jpeg;
+#[cfg(not(feature = "jpeg"))]
+#[path = "no_jpeg.rs"]
 mod jpeg;
 mod label;
 mod layout;

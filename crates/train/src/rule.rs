@@ -218,14 +218,15 @@ fn assemble<O: Optimizer + 'static>(
     let fc = network.fc.iter().map(|layer| layer.update).enumerate().map(|(i, u)| ("fc", i, u));
     let mut optimizer = ModuleOptimizer::from(make(1.0, 1.0, None));
     for (list, index, update) in conv.chain(fc).filter(|(_, _, update)| *update != Update::default()) {
-        for (parameter, decay, rate) in [
+        for (parameters, decay, rate) in [
             // The gain and the shift of normalizations use the same settings.
-            ("(weight|(norm|group)\\.gamma)", update.weight_decay, update.weight_rate),
-            ("(bias|(norm|group)\\.beta)", update.bias_decay, update.bias_rate),
+            (["weight", "norm.gamma", "group.gamma"], update.weight_decay, update.weight_rate),
+            (["bias", "norm.beta", "group.beta"], update.bias_decay, update.bias_rate),
         ] {
-            // The pattern is anchored, because otherwise layer 1 would also match layer 10.
-            let path = format!(r"^network\.{list}\.{index}\.towers\.\d+\.{parameter}$");
-            let group = ParamGroup::from_regex(path).expect("a valid expression");
+            let towers = (0..network.towers).flat_map(|tower| parameters.map(|name| (tower, name)));
+            let path = |(tower, name)| format!("network.{list}.{index}.towers.{tower}.{name}");
+            // Exact paths: an expression would bring a compiler of expressions into the page's module.
+            let group = ParamGroup::from_paths(towers.map(path).collect());
             optimizer = optimizer.with_group(group, make(decay, rate, update.frozen_from), None);
         }
     }
