@@ -27,13 +27,15 @@ from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from page import OPENING, PREDICT, TRAIN, Page, png
+from page import CHOSEN, OPENING, PREDICT, TRAIN, Page, png, pth
 
 WORDS = [word for word in sys.argv[1:] if word != "--write"]
 DIST = pathlib.Path(WORDS[0]).resolve()
 PROGRAM = str(pathlib.Path(WORDS[1]).resolve()) if len(WORDS) > 1 and WORDS[1] else None
 PICTURES = pathlib.Path(WORDS[2]) if len(WORDS) > 2 else None
 LOSSES = pathlib.Path(__file__).parent / "losses.json"
+# A file of safetensors with one number.
+TINY = struct.pack("<Q", 57) + b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}   ' + bytes(4)
 # Two arms on 500 images: an epoch has 16 steps.
 SHORT = "#race?ablation=lrn&left=on&right=off&epochs=2&set=data.labelled%3D50"
 
@@ -209,11 +211,21 @@ def check_look(page, folder):
     image, weights = folder / "shoe.png", DIST / "mini.safetensors"
     pixels = gzip.decompress((DIST / "t10k-images-idx3-ubyte.gz").read_bytes())[16:16 + 784]
     image.write_bytes(png(28, 28, pixels))
-    page.one("#photograph").send_keys(str(image))
-    page.one("#weights").send_keys(str(weights))
+    page.choose("#photograph", image)
+    page.choose("#weights", weights)
     page.wait(lambda: len(page.all("#look-guesses li")) == 5, 60)
     assert page.text("#look-guesses li").startswith("Ankle boot"), page.text("#look-guesses li")
-    assert len(page.all("#layers canvas")) == 10
+    assert len(page.all("#layers canvas")) == 10 and len(page.all("#kernels canvas")) == 2
+    # The photograph is the first image of the page's gallery.
+    page.wait(lambda: len(page.all("#nearest figure")) == 5)
+    assert page.text("#nearest figcaption") == "Ankle boot, 0.00", page.text("#nearest figcaption")
+    assert "500 test images" in page.text("#gallery")
+    others = [folder / "other.png", folder / "again.png"]
+    others[0].write_bytes(png(28, 28, pixels[::-1]))
+    others[1].write_bytes(png(28, 28, pixels))
+    page.choose("#photograph", image, *others)
+    page.wait(lambda: len(page.all("#nearest figure")) == 2)
+    assert page.text("#nearest figcaption") == "again.png, 0.00" and "2 photographs" in page.text("#gallery")
     if PROGRAM:
         words = [PROGRAM, "predict", str(weights), str(image), "--format", "json", "--top", "10"]
         done = subprocess.run(words, check=True, capture_output=True, text=True)
@@ -227,35 +239,45 @@ def check_look(page, folder):
         page.click(f"input[value={name}]")
         page.wait(lambda: page.one("#view").get_attribute("aria-label").find("as the network" if name == "none" else name) > 0)
     whole = weights.read_bytes()
-    hostile = {"cut.safetensors": whole[:100_000], "empty.pth": b"", "noise.bpk": b"NRUB" + bytes(range(256)), "zip.pth": b"PK\x03\x04" + bytes(99),
+    hostile = {"cut.safetensors": whole[:100_000], "cut.pth": pth(TINY)[:-40], "empty.pth": b"", "noise.bpk": b"NRUB" + bytes(range(256)), "zip.pth": b"PK\x03\x04" + bytes(99),
                "header.safetensors": struct.pack("<Q", 1 << 40) + b"{}", "text.txt": b"hello"}
     for name, content in hostile.items():
         (folder / name).write_bytes(content)
-        page.one("#weights").send_keys(str(folder / name))
+        page.choose("#weights", folder / name)
         page.wait(lambda: name in page.text("#look-failure"))
         assert "\n" not in page.text("#look-failure") and len(page.text("#look-failure")) < 400
     page.click("#shipped")
     page.wait(lambda: page.text("#looked").startswith("mini"))
     bad = folder / "bad.png"
     bad.write_bytes(image.read_bytes()[:60])
-    page.one("#photograph").send_keys(str(bad))
+    page.choose("#photograph", bad)
     page.wait(lambda: "photograph" in page.text("#look-failure"))
     page.no_errors()
     print("look: guesses, feature maps, occlusion, saliency; hostile files are one line")
 
 
-def check_torchvision(folder):
-    """Weights of torchvision's shape and a photograph in colour: the module gives the probabilities that `predict` gives."""
+def check_torchvision(page, folder):
+    """Weights of torchvision's shape and a photograph in colour: the module gives the probabilities that `predict` gives, in Node from
+    safetensors and in the page from a `.pth`."""
     measure = pathlib.Path(__file__).parent / "measure.mjs"
     done = subprocess.run(["node", str(measure), str(DIST), str(folder)], check=True, capture_output=True, text=True)
     print(done.stdout.strip())
     words = [PROGRAM, "predict", str(folder / "torchvision.safetensors"), str(folder / "noise.png"), "--format", "json", "--top", "1000"]
     done = subprocess.run(words, check=True, capture_output=True, text=True)
     expected = {it["index"]: it["probability"] for it in json.loads(done.stdout)[0]["top"]}
-    found = json.loads((folder / "probabilities.json").read_text())
-    off = math.dist(found, [expected[at] for at in range(1000)]) / math.hypot(*expected.values())
-    assert off <= 1e-5, off
-    print(f"torchvision's shape: {off:.1e} from the probabilities of `predict`, relative to their norm")
+    far = lambda found: math.dist(found, [expected[at] for at in range(1000)]) / math.hypot(*expected.values())
+    weights = folder / "torchvision.pth"
+    weights.write_bytes(pth((folder / "torchvision.safetensors").read_bytes()))
+    page.open("#draw")  # a page whose inputs start nothing
+    page.choose("#weights", weights)
+    page.choose("#photograph", folder / "noise.png")
+    page.browser.set_script_timeout(120)
+    found = page.browser.execute_async_script(CHOSEN)
+    assert "failure" not in found and found["memory"] < 1 << 30, found
+    off = [far(json.loads((folder / "probabilities.json").read_text())), far(found["probabilities"])]
+    assert max(off) <= 1e-5, off
+    print(f"torchvision's shape: {off[0]:.1e} from the probabilities of `predict`, relative to their norm; as .pth {off[1]:.1e}, "
+          f"{found['memory'] >> 20} MiB")
 
 
 def check_one_file(page):
@@ -318,7 +340,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             check_look(page, pathlib.Path(folder))
             if PROGRAM and shutil.which("node"):
-                check_torchvision(pathlib.Path(folder))
+                check_torchvision(page, pathlib.Path(folder))
         check_one_file(page)
         check_opening(page)
         check_widths(page)

@@ -1,7 +1,16 @@
 """What check.py needs of a browser: the page, scripts that run in it, and a picture to show it."""
 
+import collections
+import io
+import json
+import math
+import pickle
 import struct
+import sys
 import time
+import types
+import unittest.mock
+import zipfile
 import zlib
 
 from selenium.common.exceptions import NoSuchElementException
@@ -78,6 +87,54 @@ frame();
 """
 
 
+# The probabilities that the file of weights gives the photograph, both chosen in the page, and the memory that took, in bytes.
+CHOSEN = """
+const done = arguments[0];
+const chosen = (id) => { const [file] = document.getElementById(id).files; return file.arrayBuffer().then((bytes) => [file.name, bytes]); };
+(async () => {
+  const { looker } = await import(new URL("js/looker.js", location.href));
+  const worker = await looker(), [name, weights] = await chosen("weights"), [, photograph] = await chosen("photograph");
+  await worker.ask({ type: "weights", name, bytes: weights }, [weights]);
+  const { probabilities, memory } = await worker.ask({ type: "photograph", bytes: photograph }, [photograph]);
+  worker.stop();
+  return { probabilities, memory };
+})().then(done, (error) => done({ failure: error.message }));
+"""
+
+
+class Storage:
+    def __init__(self, kind, key, count):
+        self.identifier = ("storage", kind, key, "cpu", count)
+
+
+class Torch(pickle.Pickler):
+    """Writes what `torch.save` writes, without PyTorch: storages by name, and a function that puts a tensor together."""
+
+    def persistent_id(self, value):
+        return value.identifier if isinstance(value, Storage) else None
+
+
+def pth(safetensors):
+    """The bytes of a file of PyTorch's with the 32-bit tensors of a safetensors file."""
+    length, = struct.unpack("<Q", safetensors[:8])
+    header = json.loads(safetensors[8:8 + length])
+    rebuild, kind = lambda *_: None, type("FloatStorage", (), {"__module__": "torch"})
+    rebuild.__module__, rebuild.__qualname__, rebuild.__name__ = "torch._utils", "_rebuild_tensor_v2", "_rebuild_tensor_v2"
+    fakes = {"torch": types.SimpleNamespace(FloatStorage=kind), "torch._utils": types.SimpleNamespace(_rebuild_tensor_v2=rebuild)}
+    packed, pickled, tensors = io.BytesIO(), io.BytesIO(), collections.OrderedDict()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for key, (name, about) in enumerate(sorted(header.items())):
+            shape, (begin, end) = about["shape"], about["data_offsets"]
+            archive.writestr(f"weights/data/{key}", safetensors[8 + length + begin:8 + length + end])
+            strides = [math.prod(shape[at + 1:]) for at in range(len(shape))]
+            arguments = (Storage(kind, str(key), math.prod(shape)), 0, tuple(shape), tuple(strides), False, collections.OrderedDict())
+            tensors[name] = type("Tensor", (), {"__reduce__": lambda _, arguments=arguments: (rebuild, arguments)})()
+        with unittest.mock.patch.dict(sys.modules, fakes):
+            Torch(pickled, protocol=2).dump(tensors)
+        archive.writestr("weights/data.pkl", pickled.getvalue())
+    return packed.getvalue()
+
+
 def png(width, height, pixels):
     chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     rows = b"".join(b"\0" + pixels[y * width:(y + 1) * width] for y in range(height))
@@ -115,6 +172,10 @@ class Page:
 
     def click(self, selector):
         self.one(selector).click()
+
+    def choose(self, selector, *files):
+        self.run(f"document.querySelector('{selector}').value = ''")  # otherwise files are added to those chosen before
+        self.one(selector).send_keys("\n".join(map(str, files)))
 
     def progress(self, side="left"):
         return self.run(f"document.querySelector('.arm[data-side={side}] progress').value")

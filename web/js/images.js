@@ -3,14 +3,26 @@
 import { bytes, unpacked } from "./files.js";
 import { image } from "./pictures.js";
 
+/** The pixels of the test images, and their classes. */
+async function tests() {
+  const read = async (name) => new Uint8Array(await unpacked(await bytes(name)));
+  const [pixels, labels] = await Promise.all(["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"].map(read));
+  return { labels: labels.subarray(8), pixels: (number) => pixels.slice(16 + number * 784, 16 + (number + 1) * 784) };
+}
+
 /** Returns for each class the number of its first test image, and its pixels. */
 export async function examples(classes) {
-  const [pixels, labels] = await Promise.all(
-    ["t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"].map(async (name) => new Uint8Array(await unpacked(await bytes(name)))));
+  const { labels, pixels } = await tests();
   return classes.map((name, label) => {
-    const number = labels.indexOf(label, 8) - 8;
-    return { name, number, pixels: pixels.subarray(16 + number * 784, 16 + (number + 1) * 784) };
+    const number = labels.indexOf(label);
+    return { name, number, pixels: pixels(number) };
   });
+}
+
+/** Returns the first `count` test images. */
+export async function first(count, classes) {
+  const { labels, pixels } = await tests();
+  return Array.from({ length: count }, (_, number) => ({ name: classes[labels[number]], pixels: pixels(number) }));
 }
 
 /** Fills `place` with a button for each example. */

@@ -2,28 +2,37 @@
 
 import { bars } from "./bars.js";
 import { looker, shipped } from "./looker.js";
-import { arrays, maps } from "./pictures.js";
+import { Gallery } from "./gallery.js";
+import { arrays, kernels, maps } from "./pictures.js";
 
 const $ = (id) => document.getElementById(id);
 /** Rows of the grid of covered places: fewer for a large network, which takes longer. */
 const PLACES = (parameters) => (parameters > 10_000_000 ? 8 : 12);
+
+/** Adds a heading and a picture with the same words. */
+function picture(place, words) {
+  place.appendChild(document.createElement("h2")).textContent = words;
+  const canvas = place.appendChild(document.createElement("canvas"));
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", words);
+  return canvas;
+}
 
 export class LookPage {
   open() {
     if (this.opened) return;
     this.opened = true;
     $("weights").onchange = ({ target }) => target.files[0] && this.weights(target.files[0]);
-    $("photograph").onchange = ({ target }) => target.files[0] && this.photograph(target.files[0]);
+    $("photograph").onchange = ({ target }) => this.photographs([...target.files]);
     $("shipped").onclick = () => this.weights(null);
     for (const choice of document.querySelectorAll("input[name=overlay]")) choice.onchange = () => this.overlay(choice.value);
     const page = $("look");
     page.ondragover = (event) => event.preventDefault();
     page.ondrop = (event) => {
       event.preventDefault();
-      for (const file of event.dataTransfer.files) {
-        if (/\.(jpe?g|png)$/i.test(file.name)) this.photograph(file);
-        else this.weights(file);
-      }
+      const files = [...event.dataTransfer.files], photograph = (file) => /\.(jpe?g|png)$/i.test(file.name);
+      files.filter((file) => !photograph(file)).forEach((file) => this.weights(file));
+      this.photographs(files.filter(photograph));
     };
   }
 
@@ -56,13 +65,27 @@ export class LookPage {
         this.described = await shipped(this.worker);
       }
       this.say();
-      if (this.photo) await this.see();
+      await this.draw();
+      this.gallery = new Gallery(this.worker, this.described);
+      if (this.photos) await this.see();
     });
   }
 
-  photograph(file) {
+  /** Draws the kernels of the first layer, a picture for each tower. */
+  async draw() {
+    const { squares, floats } = await this.worker.ask({ type: "kernels" });
+    $("kernels").replaceChildren();
+    for (const [square, values] of arrays(squares, floats)) {
+      const tower = squares.length > 1 ? `, tower ${square.tower + 1}` : "";
+      kernels(picture($("kernels"), `${square.layer}${tower}: ${square.count} kernels of ${square.side} × ${square.side}`), square, values, 16);
+    }
+  }
+
+  /** Looks at the first of some photographs. The others are its gallery. */
+  photographs(files) {
+    if (files.length === 0) return null;
     return this.attempt("Reading the photograph…", async () => {
-      this.photo = file;
+      this.photos = files;
       if (this.described) await this.see();
       else $("looked").textContent = "The photograph waits for weights.";
     });
@@ -75,7 +98,7 @@ export class LookPage {
   }
 
   async see() {
-    const bytes = await this.photo.arrayBuffer();
+    const bytes = await this.photos[0].arrayBuffer();
     const begun = performance.now();
     const seen = await this.worker.ask({ type: "photograph", bytes }, [bytes]);
     this.say(`Answered in ${((performance.now() - begun) / 1000).toFixed(2)} s.`);
@@ -90,15 +113,11 @@ export class LookPage {
         this.view = { ...square, values };
         continue;
       }
-      const title = $("layers").appendChild(document.createElement("h2"));
       const tower = split.has(square.layer) ? `, tower ${square.tower + 1}` : "";
-      title.textContent = `${square.layer}${tower}: ${square.count} feature maps of ${square.side} × ${square.side}`;
-      const canvas = $("layers").appendChild(document.createElement("canvas"));
-      canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", title.textContent);
-      maps(canvas, square, values, 16);
+      maps(picture($("layers"), `${square.layer}${tower}: ${square.count} feature maps of ${square.side} × ${square.side}`), square, values, 16);
     }
     await this.overlay(document.querySelector("input[name=overlay]:checked").value);
+    await this.gallery.show(this.photos);
   }
 
   /** Draws the view, with the evidence for the first guess in red. */

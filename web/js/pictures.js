@@ -1,7 +1,7 @@
-// Kernels and feature maps as grey pixels.
+// Kernels and feature maps as pixels.
 
-/** Draws `count` squares of `side`² numbers in rows; `level` maps a number to grey, 0 to 255. */
-function sheet(canvas, values, count, side, perRow, level) {
+/** Draws `count` squares of `side`² numbers for each of `channels` in rows; `level` maps a number to 0–255. Three channels are colours. */
+function sheet(canvas, values, { count, channels = 1, side }, perRow, level) {
   const columns = Math.min(perRow, count), rows = Math.ceil(count / columns), cell = side + 1;
   canvas.width = columns * cell - 1;
   canvas.height = rows * cell - 1;
@@ -12,8 +12,8 @@ function sheet(canvas, values, count, side, perRow, level) {
     const [left, top] = [(at % columns) * cell, Math.floor(at / columns) * cell];
     for (let pixel = 0; pixel < side * side; pixel++) {
       const place = 4 * ((top + Math.floor(pixel / side)) * canvas.width + left + (pixel % side));
-      const grey = level(values[at * side * side + pixel]);
-      image.data.set([grey, grey, grey, 255], place);
+      const colour = [0, 1, 2].map((c) => level(values[(at * channels + (channels === 3 ? c : 0)) * side * side + pixel]));
+      image.data.set([...colour, 255], place);
     }
   }
   context.putImageData(image, 0, 0);
@@ -30,18 +30,18 @@ export function* arrays(squares, floats) {
 }
 
 /** Kernels: grey is zero, and all of a tower have one scale. */
-export function kernels(canvas, { count, side }, values, perRow = 8) {
+export function kernels(canvas, square, values, perRow = 8) {
   const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
-  sheet(canvas, values, count, side, perRow, (value) => 127.5 + (127.5 * value) / most);
+  sheet(canvas, values, square, perRow, (value) => 127.5 + (127.5 * value) / most);
 }
 
 /** Feature maps: black is zero or less, white the largest of the layer. */
-export function maps(canvas, { count, side }, values, perRow = 16) {
+export function maps(canvas, square, values, perRow = 16) {
   const most = values.reduce((most, value) => Math.max(most, value), 1e-9);
-  sheet(canvas, values, count, side, perRow, (value) => (255 * Math.max(0, value)) / most);
+  sheet(canvas, values, square, perRow, (value) => (255 * Math.max(0, value)) / most);
 }
 
 /** An image of 0–255. */
 export function image(canvas, side, values) {
-  sheet(canvas, values, 1, side, 1, (value) => value);
+  sheet(canvas, values, { count: 1, side }, 1, (value) => value);
 }

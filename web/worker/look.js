@@ -18,6 +18,19 @@ const requests = {
     const { value, floats } = module.ask("photograph", bytes);
     return { ...value, floats, memory: module.memory };
   },
+  kernels: () => {
+    const { value, floats } = module.ask("conv1");
+    return { squares: value, floats };
+  },
+  empty: () => {
+    module.ask("empty");
+    return {};
+  },
+  gallery: ({ bytes, side }) => {
+    module.ask("gallery", bytes, side);
+    return {};
+  },
+  nearest: ({ count }) => ({ near: module.ask("nearest", undefined, count).value }),
   occlusion: ({ places }) => {
     const { value, floats } = module.ask("occlusion", undefined, places);
     return { ...value, floats };

@@ -157,6 +157,30 @@ pub mod look {
         answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.weights(bytes)))
     }
 
+    /// Returns the kernels of the first layer: [`Looker::kernels`].
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+    pub extern "C" fn conv1() -> u32 {
+        answer(|_| LOOKER.with_borrow(Looker::kernels))
+    }
+
+    /// Empties the gallery: [`Looker::empty`].
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+    pub extern "C" fn empty() -> u32 {
+        answer(|_| LOOKER.with_borrow_mut(|looker| Ok(looker.empty())))
+    }
+
+    /// Adds an image to the gallery: [`Looker::gallery`].
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+    pub extern "C" fn gallery(side: usize) -> u32 {
+        answer(|bytes| LOOKER.with_borrow_mut(|looker| looker.gallery(&bytes, side)))
+    }
+
+    /// Finds the nearest images of the gallery: [`Looker::nearest`].
+    #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
+    pub extern "C" fn nearest(count: usize) -> u32 {
+        answer(|_| LOOKER.with_borrow(|looker| looker.nearest(count)))
+    }
+
     /// Shows a photograph to the network: [`Looker::photograph`].
     #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
     pub extern "C" fn photograph() -> u32 {

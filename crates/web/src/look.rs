@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use alexnet_analysis::{Occlusion, saliency};
-use alexnet_data::Views;
+use alexnet_analysis::{Occlusion, Table, nearest, saliency};
+use alexnet_data::{Views, rgb_png};
 use alexnet_model::{AlexNet, Mode, Place};
 use alexnet_ops::Backend;
 use alexnet_weights::{Known, Loaded, Weights};
@@ -31,6 +31,8 @@ pub struct Looker {
     /// The network's input, `[channels, side, side]`.
     view: Vec<f32>,
     probabilities: Vec<f32>,
+    /// The features of the gallery's images, one row each.
+    gallery: Vec<f32>,
 }
 
 /// The answer to [`Looker::weights`].
@@ -52,6 +54,13 @@ struct Seen {
     probabilities: Vec<f32>,
     /// `view` has the shown pixels, 0–255; the others are feature maps.
     layers: Vec<Squares>,
+}
+
+/// An image of the gallery, with the distance of its features from the photograph's.
+#[derive(Debug, Serialize)]
+struct Near {
+    image: usize,
+    distance: f32,
 }
 
 /// Where the evidence for the most probable class is: a number for each pixel, at least 0.
@@ -82,6 +91,7 @@ impl Looker {
     /// If the bytes are not those of a weights file, are damaged, or do not fit exactly one network.
     pub fn weights(&mut self, bytes: Vec<u8>) -> Answered {
         self.network = None;
+        self.gallery.clear();
         let weights =
             Weights::of_bytes(&PathBuf::from(&self.name), bytes).map_err(|error| self.named(&error))?;
         let mut loaded = Loaded::new(weights, Known::default()).map_err(|error| self.named(&error))?;
@@ -110,6 +120,15 @@ impl Looker {
         self.network.as_ref().ok_or("there are no weights yet")
     }
 
+    /// Returns the kernels of the first layer; none if it has no kernels.
+    ///
+    /// # Errors
+    /// If there are no weights.
+    pub fn kernels(&self) -> Answered {
+        let Pictures { layers, floats } = Pictures::kernels(&self.network()?.model).unwrap_or_default();
+        Ok(Answer::of(&layers, floats)?)
+    }
+
     /// Shows a photograph, in JPEG or PNG, to the network: the centre view, as `predict --views centre` does.
     ///
     /// # Errors
@@ -132,6 +151,53 @@ impl Looker {
         (self.view, self.probabilities) = (view, probabilities.clone());
         let Pictures { layers, floats } = pictures;
         Ok(Answer::of(&Seen { logits, probabilities, layers }, floats)?)
+    }
+
+    /// Removes all images from the gallery.
+    pub fn empty(&mut self) -> Answer {
+        self.gallery.clear();
+        Answer::default()
+    }
+
+    /// Adds an image to the gallery: a file in JPEG or PNG, or `side`² grey pixels if `side` is not 0.
+    ///
+    /// # Errors
+    /// If there are no weights, or the image cannot be decoded.
+    pub fn gallery(&mut self, bytes: &[u8], side: usize) -> Answered {
+        let pixels = || bytes.iter().flat_map(|&grey| [grey; 3]).collect::<Vec<_>>();
+        let file = if side == 0 { bytes } else { &rgb_png(side, side, &pixels())? };
+        let Network { loaded: Loaded { preprocessing, .. }, .. } = self.network()?;
+        let view = preprocessing.views(file, Views::Centre)?;
+        let features = self.features(view)?;
+        self.gallery.extend(features);
+        Ok(Answer::default())
+    }
+
+    /// Answers with the `count` images of the gallery whose features are nearest to the photograph's (Krizhevsky et al. 2012, figure 4:
+    /// Euclidean distance of the last hidden layer), the nearest first.
+    ///
+    /// # Errors
+    /// If there are no weights or no photograph.
+    pub fn nearest(&self, count: usize) -> Answered {
+        self.class()?;
+        let features = self.features(self.view.clone())?;
+        let width = features.len();
+        let mut table = Table { values: self.gallery.clone(), width };
+        let rows = self.gallery.len() / width;
+        let found = nearest(&features, width, &mut table, rows, count.min(rows), &device()?)?;
+        let near = found.into_iter().flatten();
+        let near: Vec<_> = near.map(|it| Near { image: it.row, distance: it.distance.sqrt() }).collect();
+        Ok(Answer::of(&near, Vec::new())?)
+    }
+
+    /// Returns the outputs of the last hidden layer for a view.
+    fn features(&self, view: Vec<f32>) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
+        let Network { loaded, model } = self.network()?;
+        let [channels, side] = [loaded.preprocessing.gain.len(), loaded.preprocessing.crop];
+        let convolutions = loaded.network.conv.iter().map(|layer| &layer.name);
+        let hidden = convolutions.chain(loaded.network.fc.iter().map(|layer| &layer.name)).rev().nth(1);
+        let layer = hidden.ok_or("the network has no hidden layer")?;
+        Ok(values(model.features(input(view, [1, channels, side], &device()?), layer)))
     }
 
     fn class(&self) -> Result<usize, &'static str> {

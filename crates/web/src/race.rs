@@ -7,7 +7,7 @@ use alexnet_ops::Backend;
 use alexnet_study::arm::resolve;
 use alexnet_study::{Ablation, Scale};
 use alexnet_train::{
-    Advance, Data, Environment, Pass, RunConfig, Training, averaged_softmax, evaluation_loader, first_kernels,
+    Advance, Data, Environment, Pass, RunConfig, Training, averaged_softmax, evaluation_loader,
 };
 use burn::data::dataloader::DataLoader;
 use serde::{Deserialize, Serialize};
@@ -196,13 +196,7 @@ impl Racer {
     /// If no training has begun, or the first layer has no kernels.
     pub fn kernels(&mut self) -> Answered {
         let model = self.training()?.model();
-        let towers = first_kernels(model.network()).ok_or("the first layer has no kernels")?;
-        let mut pictures = Pictures::default();
-        for (tower, kernels) in towers.into_iter().enumerate() {
-            let (channels, side) = (kernels.channels, kernels.side);
-            let count = kernels.values.len() / (channels * side * side);
-            pictures.add("conv1", tower, [count, channels, side], kernels.values);
-        }
+        let pictures = Pictures::kernels(model.network()).ok_or("the first layer has no kernels")?;
         Ok(Answer::of(&pictures.layers, pictures.floats)?)
     }
 

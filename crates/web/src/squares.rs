@@ -1,6 +1,7 @@
 //! Kernels and feature maps as squares to draw.
 
-use alexnet_model::Place;
+use alexnet_model::{AlexNet, Place};
+use alexnet_train::first_kernels;
 use burn::tensor::Tensor;
 use serde::Serialize;
 
@@ -34,6 +35,17 @@ impl Pictures {
     ) {
         self.layers.push(Squares { layer: layer.to_owned(), tower, count, channels, side });
         self.floats.extend(values);
+    }
+
+    /// Returns the kernels of the first layer, or none if it has no kernels.
+    pub(crate) fn kernels(model: &AlexNet) -> Option<Self> {
+        let mut pictures = Self::default();
+        for (tower, kernels) in first_kernels(model)?.into_iter().enumerate() {
+            let (channels, side) = (kernels.channels, kernels.side);
+            let count = kernels.values.len() / (channels * side * side);
+            pictures.add("conv1", tower, [count, channels, side], kernels.values);
+        }
+        Some(pictures)
     }
 
     /// Adds the feature maps at the end of each layer: a callback of
