@@ -137,12 +137,14 @@ impl WithRegisters for Product<'_> {
     // panel.
     #[inline(always)]
     fn with_registers<R: Registers>(self, registers: R) {
-        // WebAssembly names no number of registers, and its engines have 16 on x86-64.
-        let many = R::COUNT >= 32 && !cfg!(target_family = "wasm");
+        // WebAssembly names no number of registers. Its engines have 16 on x86-64 and keep some for themselves.
+        let few = cfg!(target_family = "wasm");
+        let many = R::COUNT >= 32 && !few;
         match self.width / R::LANES {
             3 if many => self.run::<R, 8, 3>(registers),
             3 => self.run::<R, 4, 3>(registers),
             2 if many => self.run::<R, 8, 2>(registers),
+            2 if few => self.run::<R, 4, 2>(registers),
             2 => self.run::<R, 6, 2>(registers),
             1 => self.run::<R, 8, 1>(registers),
             other => panic!("a panel of {other} registers"),
