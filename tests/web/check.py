@@ -8,9 +8,7 @@ With the program the losses are also compared with those that the page's own com
 written from them (tests/web/losses.json)."""
 
 import base64
-import functools
 import gzip
-import http.server
 import json
 import math
 import pathlib
@@ -20,14 +18,13 @@ import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from page import CHOSEN, OPENING, PREDICT, TRAIN, Page, png, pth
+from page import CHOSEN, OPENING, PREDICT, TRAIN, Page, png, pth, served
 
 WORDS = [word for word in sys.argv[1:] if word != "--write"]
 DIST = pathlib.Path(WORDS[0]).resolve()
@@ -321,9 +318,7 @@ def check_widths(page):
 
 
 def main():
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(DIST)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = served(DIST)
     options = webdriver.ChromeOptions()
     for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900", "--enable-precise-memory-info"):
         options.add_argument(option)

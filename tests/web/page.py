@@ -1,12 +1,15 @@
 """What check.py needs of a browser: the page, scripts that run in it, and a picture to show it."""
 
 import collections
+import functools
+import http.server
 import io
 import json
 import math
 import pickle
 import struct
 import sys
+import threading
 import time
 import types
 import unittest.mock
@@ -100,6 +103,14 @@ const chosen = (id) => { const [file] = document.getElementById(id).files; retur
   return { probabilities, memory };
 })().then(done, (error) => done({ failure: error.message }));
 """
+
+
+def served(folder):
+    """A server of a folder on a free port."""
+    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
 
 
 class Storage:
