@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use alexnet_model::{AlexNet, Mode, Network, NetworkError};
 use alexnet_ops::{AlphaConvention, Lrn, Precision, lrn};
@@ -104,13 +104,12 @@ fn gradients(network: &AlexNet, loss: Tensor<1>) -> HashMap<String, Vec<f32>> {
 ///
 /// With `b` bits, a product's two factors and perhaps its result are each off by up to 2^-b. These errors are independent, so their
 /// norms add up as squares: `2^-b · √(3 · products)`. In f32, with 24 bits, the sums count as well: a few hundred terms in another
-/// order, `√300` times as much, 1e-5 for ten products.
+/// order, about 20 times as much, which is below 1e-5 for ten products. TF32, of 11 bits, was off by 2.1e-4.
 fn bound(name: &str, precision: Precision, products: i32) -> f32 {
     let bits = |bits: i32| 2f32.powi(-bits) * (3.0 * products as f32).sqrt();
     match precision {
         Precision::Device if name.starts_with("cuda") => bits(11),
-        Precision::Device => 1e-4,
-        Precision::F32 => 1e-5,
+        Precision::Device | Precision::F32 => 1e-5,
         Precision::Tf32 => bits(11),
         Precision::Bf16 => bits(8),
     }
@@ -119,9 +118,15 @@ fn bound(name: &str, precision: Precision, products: i32) -> f32 {
 /// The products from the image to the logits of `two_towers`.
 const PRODUCTS: i32 = 5;
 
-fn check_two_towers(name: &str, device: &Device, precision: Precision) {
+struct Found {
+    logits: Vec<f32>,
+    loss: f32,
+    gradients: HashMap<String, Vec<f32>>,
+}
+
+/// What a network with the golden weights makes of the golden images.
+fn found(toml: &str, device: &Device, precision: Precision) -> Found {
     let golden: TwoTowers = golden("two_towers.json");
-    let toml = include_str!("golden/two_towers.toml");
     let config: Network = toml::from_str(toml).unwrap();
     let device = device.clone().autodiff();
     let built = config.build::<NetworkError>(&device, &mut |wanted| {
@@ -130,43 +135,48 @@ fn check_two_towers(name: &str, device: &Device, precision: Precision) {
         Ok(if kind == "weight" { parameter.weight.clone() } else { parameter.bias.clone() })
     });
     let network = built.unwrap().with_precision(precision);
-    let images = Tensor::<4>::from_data(TensorData::new(golden.images.clone(), [3, 3, 13, 13]), &device);
+    let images = Tensor::<4>::from_data(TensorData::new(golden.images, [3, 3, 13, 13]), &device);
     let logits = network.forward(images, Mode::Evaluation);
-    let tolerance = bound(name, precision, PRODUCTS);
-    let of_gradients = bound(name, precision, 2 * PRODUCTS);
-    let name = format!("{name}, {precision}");
-    close(
-        &format!("{name}: logits"),
-        &logits.clone().into_data().try_to_vec::<f32>().unwrap(),
-        &golden.logits,
-        tolerance,
-    );
-    let loss = alexnet_ops::cross_entropy(logits, &golden.targets);
-    let value: f32 = loss.clone().into_scalar();
-    assert!(
-        (value - golden.loss).abs() <= tolerance * golden.loss,
-        "{name}: loss {value}, expected {}",
-        golden.loss
-    );
-    let found = gradients(&network, loss);
-    assert_eq!(found.len(), 2 * golden.parameters.len());
-    let pairs = golden.parameters.iter().flat_map(|(layer, parameter)| {
-        [("weight", &parameter.weight_gradient), ("bias", &parameter.bias_gradient)]
-            .map(|(kind, expected)| (format!("{layer}.{kind}"), expected))
-    });
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for (parameter, expected) in pairs {
-        let found = &found[&parameter];
-        if of_gradients < 1e-3 {
-            close(&format!("{name}: {parameter}"), found, expected, of_gradients);
-        }
-        ours.extend_from_slice(found);
-        theirs.extend_from_slice(expected);
+    let loss = alexnet_ops::cross_entropy(logits.clone(), &golden.targets);
+    Found {
+        logits: logits.into_data().try_to_vec().unwrap(),
+        loss: loss.clone().into_scalar(),
+        gradients: gradients(&network, loss),
     }
-    // With few bits another pixel may become a window's maximum, and its gradient goes elsewhere: so all together are compared.
-    let error = apart(&ours, &theirs);
-    println!("{name}: all gradients: {error:.1e} of {of_gradients:.1e}");
-    assert!(error <= of_gradients, "{name}: gradients are off by {error}");
+}
+
+fn check_two_towers(name: &str, device: &Device, precision: Precision) {
+    let golden: TwoTowers = golden("two_towers.json");
+    let toml = include_str!("golden/two_towers.toml");
+    let ours = found(toml, device, precision);
+    let (forward, backward) = (bound(name, precision, PRODUCTS), bound(name, precision, 2 * PRODUCTS));
+    let name = format!("{name}, {precision}");
+    close(&format!("{name}: logits"), &ours.logits, &golden.logits, forward);
+    let off = (ours.loss - golden.loss).abs();
+    assert!(off <= forward * golden.loss, "{name}: loss {}, expected {}", ours.loss, golden.loss);
+    assert_eq!(ours.gradients.len(), 2 * golden.parameters.len());
+    if backward < 1e-3 {
+        for (layer, parameter) in &golden.parameters {
+            for (kind, expected) in
+                [("weight", &parameter.weight_gradient), ("bias", &parameter.bias_gradient)]
+            {
+                let parameter = format!("{layer}.{kind}");
+                close(&format!("{name}: {parameter}"), &ours.gradients[&parameter], expected, backward);
+            }
+        }
+    } else {
+        // With few bits another pixel may become a window's maximum, and the gradient goes elsewhere. So gradients are compared
+        // where nothing is chosen, with those in f32, which are PyTorch's.
+        let smooth = toml.replace("\"relu\"", "\"tanh\"").replace("max-pool", "avg-pool");
+        let all = |precision| {
+            let gradients = found(&smooth, device, precision).gradients;
+            let sorted: BTreeMap<_, _> = gradients.into_iter().collect();
+            sorted.into_values().flatten().collect::<Vec<f32>>()
+        };
+        let error = apart(&all(precision), &all(Precision::F32));
+        println!("{name}: gradients: {error:.1e} of {backward:.1e}");
+        assert!(error <= backward, "{name}: gradients are off by {error}");
+    }
 }
 
 fn check_responses(name: &str, device: &Device) {

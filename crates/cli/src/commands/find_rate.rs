@@ -30,6 +30,7 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let config = scale.config(&changes(&args.changes)?)?;
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
+    machine.placement.check_recipe(&config.recipe)?;
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let mut said = Instant::now();

@@ -44,7 +44,7 @@ pub enum Precision {
 
 /// A device lacks a precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this device has no {precision}; it has {}", names(available))]
+#[error("this device does not multiply in `{precision}`; choose one of {}", names(available))]
 pub struct PrecisionError {
     precision: Precision,
     available: [bool; 4],

@@ -1,47 +1,66 @@
 use burn::tensor::{Device, Tensor};
 
 use super::Precision;
-use crate::testing::{assert_close, device, devices, distance, numbers, with_gradients};
+#[cfg(feature = "gpu")]
+use super::replaced::Replaced;
+use crate::testing::{device, devices, distance, numbers, with_gradients_on};
 use crate::{Conv2d, ConvMethod, DropoutMask, Finish, Implementation, Key, Padding, Pool, Rounding};
 
-/// The layers whose products have a precision: shapes of the input, the weights and the bias, and the layer.
-type Layer = (&'static str, [[usize; 4]; 3], fn(Precision, &[Tensor<4>]) -> Tensor<4>);
-
-const LAYERS: [Layer; 4] = [
-    ("conv", [[9, 4, 10, 8], [6, 4, 3, 3], [1, 6, 1, 1]], |precision, x| {
-        conv(precision, x, Conv2d { padding: Padding { top: 0, left: 1, bottom: 2, right: 0 }, ..CONV })
-    }),
-    ("conv of two groups, stride 2", [[3, 6, 9, 11], [8, 3, 5, 5], [1, 8, 1, 1]], |precision, x| {
-        conv(precision, x, Conv2d { stride: 2, padding: Padding::same(2), groups: 2, ..CONV })
-    }),
-    ("local", [[5, 2, 6, 5], [3, 2, 9, 12], [1, 36, 1, 1]], |precision, x| {
-        let (maps, weight, bias) = (x[0].clone(), x[1].clone(), bias(&x[2]));
-        precision.locally_connected2d(Implementation::Fast, maps, weight, bias, 3, CONV)
-    }),
-    ("linear", LINEAR, |precision, x| linear(precision, x, Finish::Plain)),
-];
-
-/// Those that choose between values: rounding may change the choice, and with it a gradient.
-const CHOOSING: [Layer; 2] = [
-    ("conv, pooled", [[9, 3, 11, 11], [5, 3, 3, 3], [1, 5, 1, 1]], |precision, x| {
-        let (maps, weight, bias) = (x[0].clone(), x[1].clone(), bias(&x[2]));
-        let pool = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Floor };
-        let options = Conv2d { relu: true, ..CONV };
-        precision.conv_max_pool2d(Implementation::Fast, maps, weight, bias, options, &pool)
-    }),
-    ("linear, rectified and dropped", LINEAR, |precision, x| {
-        let keys: Vec<Key> = (0..9).map(|sample| Key::new([7, 1, sample, 0])).collect();
-        linear(precision, x, Finish::ReluDropout(DropoutMask::draw(&keys, "fc6", 37, 0.4, 1.5)))
-    }),
-];
-
-const LINEAR: [[usize; 4]; 3] = [[9, 2, 5, 4], [1, 1, 40, 37], [1, 37, 1, 1]];
-
-fn linear(precision: Precision, x: &[Tensor<4>], finish: Finish) -> Tensor<4> {
-    let (features, weight) = (x[0].clone().flatten(1, 3), x[1].clone().reshape([40, 37]));
-    let out = precision.linear(Implementation::Fast, features, weight, bias(&x[2]), finish);
-    out.reshape([9, 37, 1, 1])
+/// The way in which a layer is computed.
+#[derive(Clone, Copy)]
+enum Way {
+    As(Precision),
+    /// With the products that some device needs, whether this one does or not.
+    #[cfg(feature = "gpu")]
+    By(Replaced, Implementation),
 }
+
+const FAST: Implementation = Implementation::Fast;
+
+impl Way {
+    fn conv2d(self, x: &[Tensor<4>], options: Conv2d) -> Tensor<4> {
+        let (maps, weight, bias) = (x[0].clone(), x[1].clone(), bias(&x[2]));
+        match self {
+            Self::As(precision) => precision.conv2d(FAST, maps, weight, bias, options),
+            #[cfg(feature = "gpu")]
+            Self::By(products, form) => products.conv2d(form, maps, weight, bias, options),
+        }
+    }
+
+    fn conv_max_pool2d(self, x: &[Tensor<4>], options: Conv2d, pool: &Pool) -> Tensor<4> {
+        match self {
+            Self::As(precision) => {
+                let (maps, weight, bias) = (x[0].clone(), x[1].clone(), bias(&x[2]));
+                precision.conv_max_pool2d(FAST, maps, weight, bias, options, pool)
+            }
+            #[cfg(feature = "gpu")]
+            Self::By(_, form) => form.max_pool2d(self.conv2d(x, options), pool),
+        }
+    }
+
+    fn local(self, x: &[Tensor<4>], options: Conv2d) -> Tensor<4> {
+        let (maps, weight, bias) = (x[0].clone(), x[1].clone(), bias(&x[2]));
+        match self {
+            Self::As(precision) => precision.locally_connected2d(FAST, maps, weight, bias, 3, options),
+            #[cfg(feature = "gpu")]
+            Self::By(products, form) => products.locally_connected2d(form, maps, weight, bias, 3, options),
+        }
+    }
+
+    fn linear(self, x: &[Tensor<4>], finish: Finish) -> Tensor<4> {
+        let (features, weight) = (x[0].clone().flatten(1, 3), x[1].clone().flatten(0, 2));
+        let out = match self {
+            Self::As(precision) => precision.linear(FAST, features, weight, bias(&x[2]), finish),
+            #[cfg(feature = "gpu")]
+            Self::By(products, form) => products.linear(form, features, weight, bias(&x[2]), finish),
+        };
+        let [samples, units] = out.dims();
+        out.reshape([samples, units, 1, 1])
+    }
+}
+
+/// A layer whose products have a precision: its name, the shapes of the input, the weights and the bias, and what it does.
+type Layer = (&'static str, [[usize; 4]; 3], fn(Way, &[Tensor<4>]) -> Tensor<4>);
 
 const CONV: Conv2d = Conv2d {
     stride: 1,
@@ -51,47 +70,89 @@ const CONV: Conv2d = Conv2d {
     method: ConvMethod::Direct,
 };
 
-fn conv(precision: Precision, x: &[Tensor<4>], options: Conv2d) -> Tensor<4> {
-    precision.conv2d(Implementation::Fast, x[0].clone(), x[1].clone(), bias(&x[2]), options)
-}
+const LAYERS: [Layer; 8] = [
+    ("conv", [[9, 4, 10, 8], [6, 4, 3, 3], [1, 6, 1, 1]], |way, x| {
+        way.conv2d(x, Conv2d { padding: Padding { top: 0, left: 1, bottom: 2, right: 0 }, ..CONV })
+    }),
+    ("conv of two groups, stride 2", [[3, 6, 9, 11], [8, 3, 5, 5], [1, 8, 1, 1]], |way, x| {
+        way.conv2d(
+            x,
+            Conv2d {
+                stride: 2,
+                padding: Padding { top: 2, left: 2, bottom: 2, right: 2 },
+                groups: 2,
+                ..CONV
+            },
+        )
+    }),
+    ("conv, stride 4", [[2, 3, 23, 23], [7, 3, 11, 11], [1, 7, 1, 1]], |way, x| {
+        way.conv2d(x, Conv2d { stride: 4, padding: Padding { top: 0, left: 0, bottom: 2, right: 1 }, ..CONV })
+    }),
+    // So many pixels that the weights' gradient is added up in parts.
+    ("conv, large", [[8, 2, 32, 32], [16, 2, 3, 3], [1, 16, 1, 1]], |way, x| way.conv2d(x, CONV)),
+    ("conv of one pixel", [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 1, 1]], |way, x| way.conv2d(x, CONV)),
+    ("local", [[5, 2, 6, 5], [3, 2, 9, 12], [1, 36, 1, 1]], |way, x| way.local(x, CONV)),
+    ("linear", [[9, 2, 5, 4], [1, 1, 40, 37], [1, 37, 1, 1]], |way, x| way.linear(x, Finish::Plain)),
+    ("linear of one sample", [[1, 64, 1, 1], [1, 1, 64, 10], [1, 10, 1, 1]], |way, x| {
+        way.linear(x, Finish::Plain)
+    }),
+];
+
+/// Layers that choose between values: rounding may change the choice, and with it a gradient.
+const CHOOSING: [Layer; 3] = [
+    ("conv, pooled", [[9, 3, 11, 11], [5, 3, 3, 3], [1, 5, 1, 1]], |way, x| {
+        let pool = Pool { size: 3, stride: 2, padding: 0, rounding: Rounding::Floor };
+        way.conv_max_pool2d(x, Conv2d { relu: true, ..CONV }, &pool)
+    }),
+    ("local, rectified", [[5, 2, 6, 5], [3, 2, 9, 12], [1, 36, 1, 1]], |way, x| {
+        way.local(x, Conv2d { relu: true, ..CONV })
+    }),
+    ("linear, rectified and dropped", [[9, 2, 5, 4], [1, 1, 40, 37], [1, 37, 1, 1]], |way, x| {
+        let keys: Vec<Key> = (0..9).map(|sample| Key::new([7, 1, sample, 0])).collect();
+        way.linear(x, Finish::ReluDropout(DropoutMask::draw(&keys, "fc6", 37, 0.4, 1.5)))
+    }),
+];
 
 fn bias(of: &Tensor<4>) -> Tensor<1> {
     let [_, units, _, _] = of.dims();
     of.clone().reshape([units])
 }
 
-fn inputs(shapes: [[usize; 4]; 3]) -> [(Vec<f32>, [usize; 4]); 3] {
-    shapes.map(|shape| (numbers(shape.iter().product(), shape.iter().sum::<usize>() as u64), shape))
-}
-
-/// The output of a layer and its gradients, on the processor.
-fn results((_, shapes, layer): Layer, precision: Precision) -> Vec<Vec<f32>> {
-    with_gradients(inputs(shapes), |x| layer(precision, x))
+/// The output of a layer and its gradients.
+fn results((_, shapes, layer): Layer, way: Way, device: &Device) -> Vec<Vec<f32>> {
+    let numbers = |shape: [usize; 4]| numbers(shape.iter().product(), shape.iter().sum::<usize>() as u64);
+    with_gradients_on(device, shapes.map(|shape| (numbers(shape), shape)), |x| layer(way, x))
 }
 
 #[test]
 fn processors_multiply_f32_as_they_always_do() {
     for layer in LAYERS.into_iter().chain(CHOOSING) {
-        assert!(results(layer, Precision::F32) == results(layer, Precision::Device), "{}", layer.0);
+        let of = |precision| results(layer, Way::As(precision), &device());
+        assert!(of(Precision::F32) == of(Precision::Device), "{}", layer.0);
     }
 }
 
 /// bfloat16 has 8 bits: each factor is off by up to 2^-8 of itself, and so is each result. The errors of a sum's terms and of the
 /// three roundings are independent, so the norm of a result is off by less than √3 · 2^-8.
-#[test]
-fn bf16_rounds_factors_and_results_to_eight_bits() {
+fn check_bf16(way: Way) {
     for (layer, gradients) in LAYERS.map(|it| (it, true)).into_iter().chain(CHOOSING.map(|it| (it, false))) {
-        let (ours, exact) = (results(layer, Precision::Bf16), results(layer, Precision::F32));
+        let exact = results(layer, Way::As(Precision::F32), &device());
+        let ours = results(layer, way, &device());
         let compared = if gradients { 4 } else { 1 };
         let distance = distance(&ours[..compared], &exact[..compared]);
         println!("{}: {distance:.1e}", layer.0);
         let bound = 3f64.sqrt() * 2f64.powi(-8);
         assert!((bound / 8.0..bound).contains(&distance), "{}: {distance}", layer.0);
-        // The output and the gradients of the input and the weights have no more bits; that of the bias is no product.
-        for values in &ours[..3] {
+        // Gradients of products have no more bits than the products.
+        for values in &ours[1..3] {
             assert!(values.iter().all(|value| value.to_bits() & 0xffff == 0), "{}", layer.0);
         }
     }
+}
+
+#[test]
+fn bf16_rounds_factors_and_results_to_eight_bits() {
+    check_bf16(Way::As(Precision::Bf16));
 }
 
 #[test]
@@ -101,114 +162,33 @@ fn a_device_without_a_precision_says_which_it_has() {
         assert_eq!(precision.check(&flex), Ok(()));
     }
     let error = Precision::Tf32.check(&flex).unwrap_err().to_string();
-    assert_eq!(error, "this device has no tf32; it has `device`, `f32`, `bf16`");
+    assert_eq!(error, "this device does not multiply in `tf32`; choose one of `device`, `f32`, `bf16`");
     for device in devices() {
         assert!(Precision::F32.is_on(&device) && Precision::Device.is_on(&device), "{device:?}");
     }
 }
 
-/// The products that take the place of TF32's, where there is no TF32.
+/// The products that replace TF32's where there is TF32, on the GPUs here, which may have none.
 #[cfg(feature = "gpu")]
-mod gpu {
-    use super::*;
-    use crate::Backend;
-    use crate::precision::exact;
-    use crate::testing::{ROUNDING, with_gradients_on};
-
-    fn gpus() -> Vec<Device> {
-        let backends = Backend::in_this_build().into_iter().filter(|backend| !backend.is_processor());
-        backends.filter_map(|backend| backend.device().ok()).collect()
-    }
-
-    /// Compares a product with what Flex makes of the same layer without a bias.
-    fn compare(
-        what: &str,
-        shapes: [[usize; 4]; 2],
-        ours: impl Fn(&[Tensor<4>]) -> Tensor<4>,
-        flex: impl Fn(&[Tensor<4>]) -> Tensor<4>,
-    ) {
-        let inputs = || {
-            let of = |shape: [usize; 4]| numbers(shape.iter().product(), shape.iter().sum::<usize>() as u64);
-            shapes.map(|shape| (of(shape), shape))
-        };
-        let expected = with_gradients(inputs(), flex);
-        for device in gpus() {
-            let distance = distance(&with_gradients_on(&device, inputs(), &ours), &expected);
-            println!("{what}: {distance:.1e}");
-            assert!(distance <= ROUNDING, "{what} on {device:?}: {distance}");
-        }
-    }
-
-    fn zeros(count: usize, like: &Tensor<4>) -> Tensor<1> {
-        Tensor::zeros([count], &like.device())
-    }
-
-    #[test]
-    fn convolutions_from_patches() {
-        for ([maps, weight], stride, padding, groups) in [
-            ([[9, 4, 10, 8], [6, 4, 3, 3]], 1, Padding { top: 0, left: 1, bottom: 2, right: 0 }, 1),
-            ([[3, 6, 9, 11], [8, 3, 5, 5]], 2, Padding::same(2), 2),
-            ([[2, 3, 23, 23], [7, 3, 11, 11]], 4, Padding { top: 0, left: 0, bottom: 2, right: 1 }, 1),
-            // So many pixels that their sum has parts.
-            ([[8, 2, 32, 32], [16, 2, 3, 3]], 1, Padding::same(1), 1),
-            ([[1, 1, 1, 1], [1, 1, 1, 1]], 1, Padding::same(0), 1),
-        ] {
-            let options = Conv2d { stride, padding, groups, ..CONV };
-            compare(
-                &format!("{maps:?} * {weight:?}"),
-                [maps, weight],
-                |x| exact::convolution(x[0].clone(), x[1].clone(), options),
-                |x| crate::conv2d(x[0].clone(), x[1].clone(), zeros(weight[0], &x[0]), options),
-            );
-        }
-    }
-
-    #[test]
-    fn locally_connected_layers_from_patches() {
-        compare(
-            "local",
-            [[5, 2, 6, 5], [3, 2, 9, 12]],
-            |x| exact::local(x[0].clone(), x[1].clone(), 3, CONV),
-            |x| crate::locally_connected2d(x[0].clone(), x[1].clone(), zeros(36, &x[0]), 3, CONV),
-        );
-    }
-
-    #[test]
-    fn matrices() {
-        for [rows, inner, columns] in [[9, 40, 37], [1, 64, 10], [70, 300, 1], [128, 129, 130], [1, 1, 5]] {
-            let reshaped = |out: Tensor<2>| out.reshape([rows, columns, 1, 1]);
-            let sides = move |x: &[Tensor<4>]| {
-                (x[0].clone().reshape([rows, inner]), x[1].clone().reshape([inner, columns]))
-            };
-            compare(
-                &format!("{rows} × {inner} × {columns}"),
-                [[rows, inner, 1, 1], [inner, columns, 1, 1]],
-                |x| reshaped(exact::matrix(sides(x).0, sides(x).1)),
-                |x| {
-                    let bias = zeros(columns, &x[0]);
-                    reshaped(crate::linear(sides(x).0, sides(x).1, bias, Finish::Plain))
-                },
-            );
-        }
-    }
-
-    /// With a bias and the steps after it, in f32: what a network runs where there is TF32.
-    #[test]
-    fn layers_with_their_last_steps() {
-        use crate::precision::replaced::Replaced;
-        for operations in [Implementation::Fast, Implementation::Composed] {
-            for relu in [false, true] {
-                let options = Conv2d { relu, padding: Padding::same(1), ..CONV };
-                let (_, shapes, _) = LAYERS[0];
-                let flex = with_gradients(inputs(shapes), |x| conv(Precision::Device, x, options));
-                for device in gpus() {
-                    let ours = with_gradients_on(&device, inputs(shapes), |x| {
-                        let (maps, weight) = (x[0].clone(), x[1].clone());
-                        Replaced::Exact.conv2d(operations, maps, weight, bias(&x[2]), options)
-                    });
-                    assert_close(&ours, &flex);
-                }
+#[test]
+fn products_without_tensor_cores_are_those_of_flex() {
+    use crate::testing::ROUNDING;
+    let backends = crate::Backend::in_this_build().into_iter().filter(|backend| !backend.is_processor());
+    for gpu in backends.filter_map(|backend| backend.device().ok()) {
+        for layer in LAYERS.into_iter().chain(CHOOSING) {
+            let flex = results(layer, Way::As(Precision::Device), &device());
+            for form in [Implementation::Fast, Implementation::Composed] {
+                let distance = distance(&results(layer, Way::By(Replaced::Exact, form), &gpu), &flex);
+                println!("{}, {form}: {distance:.1e}", layer.0);
+                assert!(distance <= ROUNDING, "{}, {form}, on {gpu:?}: {distance}", layer.0);
             }
         }
     }
+}
+
+/// The products of GPUs that have bfloat16, by the operations of Burn that they use, on Flex.
+#[cfg(feature = "gpu")]
+#[test]
+fn products_of_gpus_in_bf16_round_to_eight_bits() {
+    check_bf16(Way::By(Replaced::Bf16, Implementation::Composed));
 }
