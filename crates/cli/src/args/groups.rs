@@ -45,10 +45,10 @@ pub(crate) struct BackendArgs {
 /// The precision of a network's products.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct PrecisionArgs {
-    /// Precision of the layers' products: device, f32, tf32 or bf16
+    /// Precision of products: device, f32, tf32 or bf16
     ///
     /// `device`: f32, which NVIDIA GPUs may multiply in TF32. `f32`: f32 with its 24 bits, on every device. `tf32`: factors of 11
-    /// bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on NVIDIA GPUs and Flex. All else is f32.
+    /// bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on GPUs that have it and on Flex. All else is f32.
     #[arg(long, value_name = "BITS", value_parser = precision(), hide_possible_values = true, default_value = "device")]
     pub(crate) precision: Precision,
 }
@@ -60,10 +60,10 @@ pub(crate) struct ChangeArgs {
     /// Override a config value, e.g. recipe.learning_rate=0.02; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Precision of the layers' products: device, f32, tf32 or bf16 [default: from the scale]
+    /// Precision of products: device, f32, tf32 or bf16 [default: the scale's]
     ///
     /// Sets `recipe.precision`. `device`: f32, which NVIDIA GPUs may multiply in TF32. `f32`: f32 with its 24 bits, on every device.
-    /// `tf32`: factors of 11 bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on NVIDIA GPUs and Flex. All else is f32.
+    /// `tf32`: factors of 11 bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on GPUs that have it and on Flex. All else is f32.
     #[arg(long, value_name = "BITS", value_parser = precision(), hide_possible_values = true)]
     pub(crate) precision: Option<Precision>,
 }

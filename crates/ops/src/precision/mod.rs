@@ -25,7 +25,7 @@ use crate::config::{Conv2d, Finish, Pool};
 #[cfg(feature = "gpu")]
 use replaced::Replaced;
 
-/// The precision of a layer's products. Its methods are those of [`Implementation`] in that precision.
+/// The precision of the products of layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -124,15 +124,18 @@ fn fold(gradient: &[f32], out: &mut [f32], sides: &Sides, pitch: usize, #[compti
     let images = out.len() / sides.channels / sides.height / sides.width;
     let mut sum = 0.0f32;
     for down in 0..comptime!(window.kernel) {
-        if y >= down && (y - down) % comptime!(window.stride) == 0 {
+        if y >= down {
             let row = (y - down) / comptime!(window.stride);
-            for across in 0..comptime!(window.kernel) {
-                if x >= across && (x - across) % comptime!(window.stride) == 0 {
-                    let column = (x - across) / comptime!(window.stride);
-                    if row < sides.rows && column < sides.columns {
-                        let place = ((group * images + image) * sides.rows + row) * sides.columns + column;
-                        let tap = down * comptime!(window.kernel) + across;
-                        sum += gradient[place * pitch + tap * channels + channel];
+            if row * comptime!(window.stride) + down == y && row < sides.rows {
+                for across in 0..comptime!(window.kernel) {
+                    if x >= across {
+                        let column = (x - across) / comptime!(window.stride);
+                        if column * comptime!(window.stride) + across == x && column < sides.columns {
+                            let place =
+                                ((group * images + image) * sides.rows + row) * sides.columns + column;
+                            let tap = down * comptime!(window.kernel) + across;
+                            sum += gradient[place * pitch + tap * channels + channel];
+                        }
                     }
                 }
             }

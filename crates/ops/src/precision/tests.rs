@@ -1,3 +1,5 @@
+#![allow(clippy::print_stdout)] // what was measured, with `--nocapture`
+
 use burn::tensor::{Device, Tensor};
 
 use super::Precision;
