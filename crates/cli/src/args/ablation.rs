@@ -23,7 +23,7 @@ pub(crate) struct AblationArgs {
     /// Number of seeds [default: from the scale]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) seeds: Option<usize>,
-    /// First seed; a setting chosen on some seeds is confirmed on others
+    /// First seed. A setting needs confirmation on seeds other than those it was chosen on
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed_base: u32,
     /// Add seeds until every arm is decided

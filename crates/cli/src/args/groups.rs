@@ -74,9 +74,9 @@ pub(crate) struct ChangeArgs {
 pub(crate) struct MachineArgs {
     #[command(flatten)]
     pub(crate) one: BackendArgs,
-    /// How thoroughly GPU kernels are tried out: minimal, balanced or full
+    /// Search for GPU kernels: minimal, balanced or full
     ///
-    /// The choices are kept for the next process, see `tune`.
+    /// How thoroughly they are tried out. The choices are kept for the next process, see `tune`.
     #[arg(long, value_name = "LEVEL", value_parser = tuning(), hide_possible_values = true, default_value = "minimal")]
     pub(crate) tune: Tuning,
     /// Devices of the towers, one per tower, e.g. cuda:0,cuda:1
