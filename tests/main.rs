@@ -1,6 +1,7 @@
 //! Tests of the whole: several crates, or the built binary.
 //!
 //! - [`golden`]: logits and all gradients against PyTorch, on every backend of this build
+//! - [`precision`]: f32, TF32 and bfloat16 from the command line
 //! - [`documents`]: tables of documents from committed figures; [`after_2012`]: those of the later ideas
 //! - [`figures`]: trained weights by name, figures for a lecture, rates, names and tags of runs
 //! - [`frozen`]: names, keys and files that others rely on
@@ -37,6 +38,7 @@ mod golden;
 mod networks;
 mod own_images;
 mod photographs;
+mod precision;
 mod resume;
 mod support;
 #[cfg(target_os = "linux")]

@@ -9,7 +9,7 @@ use alexnet_ops::Implementation;
 use alexnet_train::Environment;
 use anyhow::{Context, Result};
 
-use crate::args::Format;
+use crate::args::{ChangeArgs, Format};
 use crate::machine::Machine;
 use crate::observer::Lines;
 use crate::output::can_show_dashboard;
@@ -43,11 +43,14 @@ pub(crate) fn dashboard(plain: bool, format: Format) -> bool {
     !plain && format == Format::Text && can_show_dashboard()
 }
 
-/// Returns the config changes of `--set`.
-pub(crate) fn changes(set: &[String]) -> Result<Diff> {
+/// Returns the changes to a config.
+pub(crate) fn changes(args: &ChangeArgs) -> Result<Diff> {
     let mut diff = Diff::default();
-    for text in set {
+    for text in &args.set {
         diff.parse_set(text).context("`--set`")?;
+    }
+    if let Some(precision) = args.precision {
+        diff.set.insert("recipe.precision".to_owned(), precision.to_string().into());
     }
     Ok(diff)
 }

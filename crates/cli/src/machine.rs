@@ -1,5 +1,5 @@
 use alexnet_model::{Network, Stage};
-use alexnet_ops::{Backend, Tuning, fits, fits_memory};
+use alexnet_ops::{Backend, PrecisionError, Tuning, fits, fits_memory};
 use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
@@ -14,6 +14,11 @@ pub(crate) fn backend(chosen: Option<Backend>) -> Result<Backend> {
         Some(backend) => Ok(backend),
         None => Backend::in_this_build().first().copied().ok_or_else(none),
     }
+}
+
+/// Returns the error for a device without the precision of `--precision`.
+pub(crate) fn precision_missing(error: PrecisionError) -> anyhow::Error {
+    anyhow!("--precision: {error}")
 }
 
 /// The longest window of local response normalization on a GPU, because kernels unroll it.

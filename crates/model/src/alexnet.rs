@@ -29,7 +29,7 @@
 //! fc8    4096 inputs, of both towers                          1000  §3.5
 //! ```
 
-use alexnet_ops::{Conv2d, ConvMethod, Finish, Implementation, Key, Pool};
+use alexnet_ops::{Conv2d, ConvMethod, Finish, Implementation, Key, Pool, Precision};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -49,6 +49,8 @@ pub struct AlexNet {
     plan: Plan,
     #[module(skip)]
     pub(crate) operations: Implementation,
+    #[module(skip)]
+    precision: Precision,
     #[module(skip)]
     exchanged: Exchanged,
 }
@@ -218,11 +220,12 @@ impl AlexNet {
             method: ConvMethod::default(),
         };
         let (weight, bias) = (layer.weight.val(), layer.bias.val());
+        let (precision, form) = (self.precision, self.operations);
         match (config.shared, pool) {
-            (true, Some(pool)) => self.operations.conv_max_pool2d(feature_maps, weight, bias, options, pool),
-            (true, None) => self.operations.conv2d(feature_maps, weight, bias, options),
+            (true, Some(pool)) => precision.conv_max_pool2d(form, feature_maps, weight, bias, options, pool),
+            (true, None) => precision.conv2d(form, feature_maps, weight, bias, options),
             (false, _) => {
-                self.operations.locally_connected2d(feature_maps, weight, bias, config.kernel, options)
+                precision.locally_connected2d(form, feature_maps, weight, bias, config.kernel, options)
             }
         }
     }
@@ -245,7 +248,8 @@ impl AlexNet {
             (true, ..) => Finish::Relu,
             (false, ..) => Finish::Plain,
         };
-        let out = self.operations.linear(features, layer.weight.val(), layer.bias.val(), finish);
+        let (weight, bias) = (layer.weight.val(), layer.bias.val());
+        let out = self.precision.linear(self.operations, features, weight, bias, finish);
         match (dropout, mode) {
             (Some(drop), Mode::Evaluation) => self.dropout(out, name, drop, mode),
             _ => out,
@@ -256,12 +260,19 @@ impl AlexNet {
 impl AlexNet {
     pub(crate) fn new(conv: Vec<ConvLayer>, fc: Vec<FcLayer>, network: Network) -> Self {
         let plan = Plan::fused(&network);
-        Self { conv, fc, network, plan, operations: Implementation::Fast, exchanged: Exchanged::default() }
+        let (operations, precision) = (Implementation::default(), Precision::default());
+        Self { conv, fc, network, plan, operations, precision, exchanged: Exchanged::default() }
     }
 
     /// Returns the same network with another implementation of the operations.
     pub fn with_operations(mut self, operations: Implementation) -> Self {
         self.operations = operations;
+        self
+    }
+
+    /// Returns the same network with products of another precision, which its devices must have.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 

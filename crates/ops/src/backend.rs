@@ -270,15 +270,37 @@ pub(crate) fn on_flex<const D: usize>(_: &Tensor<D>) -> bool {
 }
 
 /// Returns whether a tensor is f32 on a GPU backend, for which there are kernels in CubeCL.
-#[cfg(feature = "gpu")]
 pub(crate) fn on_gpu<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == burn::tensor::DType::F32 && is_gpu(&tensor.device())
+}
+
+/// Returns whether a device is one of a GPU backend.
+#[cfg(feature = "gpu")]
+pub(crate) fn is_gpu(device: &Device) -> bool {
     use burn::backend::DispatchDevice;
-    tensor.dtype() == burn::tensor::DType::F32
-        && matches!(tensor.device().inner().as_dispatch(), DispatchDevice::Cube(_))
+    matches!(device.clone().inner().as_dispatch(), DispatchDevice::Cube(_))
 }
 
 #[cfg(not(feature = "gpu"))]
-pub(crate) fn on_gpu<const D: usize>(_: &Tensor<D>) -> bool {
+pub(crate) fn is_gpu(_: &Device) -> bool {
+    false
+}
+
+/// Returns whether a device has TF32, in which CubeCL then multiplies f32. Opens the device.
+#[cfg(feature = "gpu")]
+pub(crate) fn multiplies_in_tf32(device: &Device) -> bool {
+    use burn::backend::DispatchDevice;
+    use burn_cubecl::cubecl::ir::{ElemType, FloatKind};
+    match device.clone().inner().as_dispatch() {
+        DispatchDevice::Cube(cube) => {
+            cube.client().properties().supports_type(ElemType::Float(FloatKind::TF32))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(feature = "gpu"))]
+pub(crate) fn multiplies_in_tf32(_: &Device) -> bool {
     false
 }
 

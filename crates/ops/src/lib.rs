@@ -19,6 +19,7 @@
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
 //! - [`count_launches`]: the kernels that a GPU backend launches; [`KeptKernels`]: those it keeps
+//! - [`Precision`]: the precision of a layer's products
 //! - [`Backend`]: the backends of this build, and the device that `--backend` selects
 
 mod activation;
@@ -44,6 +45,7 @@ mod lrn_pool;
 pub mod math;
 mod memory;
 mod pool;
+mod precision;
 mod sgd;
 mod spatial_lrn;
 #[cfg(test)]
@@ -68,5 +70,6 @@ pub use lrn::lrn;
 pub use lrn_pool::lrn_max_pool2d;
 pub use memory::{keep_memory, machine_memory, release_memory};
 pub use pool::{avg_pool2d, max_pool2d};
+pub use precision::{Precision, PrecisionError};
 pub use sgd::sgd_step;
 pub use spatial_lrn::spatial_lrn;

@@ -6,6 +6,7 @@ use std::path::Path;
 use alexnet_config::{ConfigError, check_name};
 use alexnet_data::{Augmentation, Colour, ColourReading, Crop, MeanKind, PixelScale, Views};
 use alexnet_model::Preset;
+use alexnet_ops::Precision;
 use alexnet_train::{
     DataConfig, Evaluation, FinalWeights, Mixing, OptimizerConfig, Recipe, Schedule, TrainingError,
 };
@@ -123,6 +124,7 @@ impl OwnImages {
             average_weights: 0.0,
             label_smoothing: 0.0,
             mixing: Mixing::None,
+            precision: Precision::Device,
         }
     }
 }

@@ -100,6 +100,7 @@ fn complete(config: &mut Value) {
     let text = |text: &str| Value::String(text.to_owned());
     add(config.get_mut("recipe"), "optimizer", text("paper"));
     add(config.get_mut("recipe"), "mixing", text("none"));
+    add(config.get_mut("recipe"), "precision", text("device"));
     add(config.get_mut("network"), "initial_weights", text("gaussian"));
     let training_error = config.get_mut("recipe").and_then(|recipe| recipe.get_mut("training_error"));
     add(training_error, "every_steps", Value::Integer(0));

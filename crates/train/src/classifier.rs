@@ -2,7 +2,7 @@ use std::path::Path;
 
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, Mode, Network};
-use alexnet_ops::Implementation;
+use alexnet_ops::{Implementation, Precision};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Bytes, Device, Tensor};
@@ -43,6 +43,11 @@ impl Classifier {
     /// Returns the same classifier with another form of the operations.
     pub fn with_operations(self, operations: Implementation) -> Self {
         Self { network: self.network.with_operations(operations), ..self }
+    }
+
+    /// Returns the same classifier with products of another precision.
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { network: self.network.with_precision(precision), ..self }
     }
 
     /// Returns the same classifier with another objective in training.

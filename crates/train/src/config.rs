@@ -1,6 +1,6 @@
 use alexnet_data::{Augmentation, Dataset, MeanKind, PixelScale, Views};
 use alexnet_model::{Network, Trace, Update};
-use alexnet_ops::{Implementation, SimdLevel};
+use alexnet_ops::{Implementation, Precision, SimdLevel};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -109,6 +109,9 @@ pub struct Recipe {
     /// How training images are mixed in pairs, with their targets.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mixing: Mixing,
+    /// The precision of the layers' products, forward and backward.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub precision: Precision,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -98,7 +98,8 @@ impl Training {
             images => Some(evaluation(data.dataset.train.first(images))?),
         };
         let model = Classifier::new(&config.network, seed, placement.first())?;
-        let model = model.with_operations(operations).with_objective(recipe.objective());
+        let model = model.with_operations(operations).with_precision(recipe.precision);
+        let model = model.with_objective(recipe.objective());
         let elapsed = Elapsed::default();
         Ok(Self {
             optimizer: optimizer(&config.network, &recipe.rule(), &elapsed, operations),

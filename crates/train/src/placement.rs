@@ -88,8 +88,13 @@ impl Placement {
     /// Checks whether a recipe can use this placement.
     ///
     /// # Errors
-    /// If batches would be divided and images are mixed within them.
+    /// If batches would be divided and images are mixed within them, or a device lacks the recipe's precision.
     pub fn check_recipe(&self, recipe: &Recipe) -> Result<(), TrainError> {
+        let (Self::Towers(devices) | Self::DataParallel(devices, _)) = self;
+        devices
+            .iter()
+            .try_for_each(|device| recipe.precision.check(device))
+            .map_err(|error| TrainError::Config { key: "recipe.precision", problem: error.to_string() })?;
         match self {
             Self::DataParallel(..) if recipe.mixing != Mixing::None => Err(TrainError::Config {
                 key: "recipe.mixing",

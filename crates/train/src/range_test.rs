@@ -61,7 +61,8 @@ impl RateRange {
         let loader = training_loader(config, &data, environment, seed, placement.first())?;
         let model = Classifier::new_on(&config.network, seed, placement.towers())?;
         let recipe = &config.recipe;
-        let mut model = model.with_operations(environment.operations).with_objective(recipe.objective());
+        let model = model.with_operations(environment.operations).with_precision(recipe.precision);
+        let mut model = model.with_objective(recipe.objective());
         let (elapsed, operations) = (Elapsed::default(), environment.operations);
         let mut optimizer = optimizer(&config.network, &recipe.rule(), &elapsed, operations);
         let (mut points, mut average, mut least) = (Vec::new(), Smoothed::default(), f64::INFINITY);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use alexnet_data::Batch;
 use alexnet_model::Network;
-use alexnet_ops::{Implementation, Key};
+use alexnet_ops::{Implementation, Key, Precision};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use burn::train::TrainStep;
@@ -25,6 +25,8 @@ pub struct WarmUp<'a> {
     pub rule: UpdateRule,
     /// The form of the operations.
     pub operations: Implementation,
+    /// The precision of the products.
+    pub precision: Precision,
     /// The sizes of training batches.
     pub training: Vec<usize>,
     /// The sizes of batches in evaluation.
@@ -51,7 +53,7 @@ impl WarmUp<'_> {
         for placement in &placements {
             let tracked = placement.autodiff();
             let model = Classifier::new_on(self.network, 0, tracked.towers())?;
-            let mut model = model.with_operations(self.operations);
+            let mut model = model.with_operations(self.operations).with_precision(self.precision);
             let mut optimizer = optimizer(self.network, &self.rule, &Elapsed::default(), self.operations);
             for &size in &training {
                 heard(&format!("a training step of {size} images"), done / all);
@@ -127,6 +129,7 @@ mod tests {
             network: &network,
             placement: &placement,
             rule: UpdateRule::default(),
+            precision: Precision::default(),
             operations: Implementation::Fast,
             training: vec![4, 2, 4, 0],
             evaluation: vec![4],

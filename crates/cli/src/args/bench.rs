@@ -5,7 +5,7 @@ use alexnet_ops::Implementation;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::data::DataArgs;
-use super::groups::{BackendArgs, FormatArgs, MachineArgs};
+use super::groups::{BackendArgs, FormatArgs, MachineArgs, PrecisionArgs};
 use super::values::{at_least_one, bits, operations, upload};
 
 #[derive(Debug, Subcommand)]
@@ -99,6 +99,8 @@ pub(crate) struct TuneArgs {
     pub(crate) batch: usize,
     #[command(flatten)]
     pub(crate) machine: MachineArgs,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
 }
 
 /// The view that `bench data` takes of each image.
@@ -149,6 +151,8 @@ pub(crate) struct BenchArgs {
     /// `composed`: Burn's operations only.
     #[arg(long, value_name = "FORM", value_parser = operations(), hide_possible_values = true, default_value = "fast")]
     pub(crate) ops: Implementation,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     /// Batch size
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 128)]
     pub(crate) batch: usize,

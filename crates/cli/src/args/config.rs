@@ -2,6 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
+use super::groups::ChangeArgs;
 use super::values::at_least_one;
 
 #[derive(Debug, Subcommand)]
@@ -17,9 +18,8 @@ pub(crate) enum ConfigCommand {
         /// Number of epochs [default: from the scale]
         #[arg(long, value_name = "N", value_parser = at_least_one)]
         epochs: Option<usize>,
-        /// Override a config value, e.g. recipe.learning_rate=0.02; repeatable
-        #[arg(long, value_name = "KEY=VALUE")]
-        set: Vec<String>,
+        #[command(flatten)]
+        changes: ChangeArgs,
     },
     /// Print the JSON schema of a kind of TOML file, for editors
     #[command(after_help = "Example:\n\

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 
 use alexnet_data::Upload;
-use alexnet_ops::{Backend, Implementation, Tuning};
+use alexnet_ops::{Backend, Implementation, Precision, Tuning};
 use alexnet_train::Reduction;
 use clap::Args;
 
-use super::values::{Format, at_least_one, operations, reduction, tuning, upload};
+use super::values::{Format, at_least_one, operations, precision, reduction, tuning, upload};
 
 /// The output format.
 #[derive(Debug, Args)]
@@ -42,15 +42,41 @@ pub(crate) struct BackendArgs {
     pub(crate) backend: Option<Backend>,
 }
 
+/// The precision of a network's products.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub(crate) struct PrecisionArgs {
+    /// Precision of products: device, f32, tf32 or bf16
+    ///
+    /// `device`: f32, which NVIDIA GPUs may multiply in TF32. `f32`: f32 with its 24 bits, on every device. `tf32`: factors of 11
+    /// bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on GPUs that have it and on Flex. All else is f32.
+    #[arg(long, value_name = "BITS", value_parser = precision(), hide_possible_values = true, default_value = "device")]
+    pub(crate) precision: Precision,
+}
+
+/// Changes to the config of a training run.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Training")]
+pub(crate) struct ChangeArgs {
+    /// Override a config value, e.g. recipe.learning_rate=0.02; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Precision of products: device, f32, tf32 or bf16 [default: the scale's]
+    ///
+    /// Sets `recipe.precision`. `device`: f32, which NVIDIA GPUs may multiply in TF32. `f32`: f32 with its 24 bits, on every device.
+    /// `tf32`: factors of 11 bits, on NVIDIA GPUs. `bf16`: factors and results of 8 bits, on GPUs that have it and on Flex. All else is f32.
+    #[arg(long, value_name = "BITS", value_parser = precision(), hide_possible_values = true)]
+    pub(crate) precision: Option<Precision>,
+}
+
 /// The backend or the devices of a training run.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Machine")]
 pub(crate) struct MachineArgs {
     #[command(flatten)]
     pub(crate) one: BackendArgs,
-    /// How thoroughly GPU kernels are tried out: minimal, balanced or full
+    /// Search for GPU kernels: minimal, balanced or full
     ///
-    /// The choices are kept for the next process, see `tune`.
+    /// How thoroughly they are tried out. The choices are kept for the next process, see `tune`.
     #[arg(long, value_name = "LEVEL", value_parser = tuning(), hide_possible_values = true, default_value = "minimal")]
     pub(crate) tune: Tuning,
     /// Devices of the towers, one per tower, e.g. cuda:0,cuda:1
@@ -117,9 +143,8 @@ pub(crate) struct CommonArgs {
     /// Number of epochs [default: from the scale]
     #[arg(long, value_name = "N", value_parser = at_least_one, help_heading = "Training")]
     pub(crate) epochs: Option<usize>,
-    /// Override a config value, e.g. recipe.learning_rate=0.02; repeatable
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) changes: ChangeArgs,
     #[command(flatten)]
     pub(crate) execution: ExecutionArgs,
     /// Folder of the runs

@@ -26,7 +26,7 @@ pub(crate) use bench::{
 pub(crate) use config::{ConfigCommand, ConfigKind};
 pub(crate) use data::{DataArgs, DataCommand, PrepareArgs, ShowArgs};
 pub(crate) use figures::FiguresArgs;
-pub(crate) use groups::{ExecutionArgs, FormatArgs, MachineArgs, Origin, OwnArgs, SetArgs};
+pub(crate) use groups::{ChangeArgs, ExecutionArgs, FormatArgs, MachineArgs, Origin, OwnArgs, SetArgs};
 pub(crate) use run::{EvaluateArgs, FindRateArgs, LabelArgs, ModelArgs, RunsCommand, TrainArgs, WatchArgs};
 pub(crate) use values::{Format, PredictFormat};
 pub(crate) use weights::{NamesArg, PredictArgs, WeightsCommand};

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use alexnet_data::Views;
 use clap::{Args, Subcommand};
 
-use super::groups::{BackendArgs, CommonArgs, ExecutionArgs, FormatArgs, Origin, OwnArgs, SetArgs};
+use super::groups::{
+    BackendArgs, ChangeArgs, CommonArgs, ExecutionArgs, FormatArgs, Origin, OwnArgs, SetArgs,
+};
 use super::values::{at_least_one, rate, some_steps, views};
 
 #[derive(Debug, Args)]
@@ -75,9 +77,8 @@ pub(crate) struct FindRateArgs {
     /// Seed for weights, order of images, augmentation and dropout
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Override a config value, e.g. recipe.batch_size=32; repeatable
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Training")]
-    pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) changes: ChangeArgs,
     /// Output folder for the picture and a JSON file
     #[arg(long, value_name = "DIR", default_value = "analysis")]
     pub(crate) out: PathBuf,

@@ -1,7 +1,7 @@
 //! Values that several options take, and their parsers.
 
 use alexnet_data::{Encoding, Upload, Views};
-use alexnet_ops::{Implementation, Tuning};
+use alexnet_ops::{Implementation, Precision, Tuning};
 use alexnet_train::Reduction;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -44,6 +44,15 @@ pub(crate) fn operations() -> impl TypedValueParser<Value = Implementation> {
         ("fast", Implementation::Fast),
         ("direct", Implementation::Direct),
         ("composed", Implementation::Composed),
+    ])
+}
+
+pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
+    either([
+        ("device", Precision::Device),
+        ("f32", Precision::F32),
+        ("tf32", Precision::Tf32),
+        ("bf16", Precision::Bf16),
     ])
 }
 

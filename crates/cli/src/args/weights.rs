@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use alexnet_data::Views;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::groups::{BackendArgs, FormatArgs, Origin};
+use super::groups::{BackendArgs, FormatArgs, Origin, PrecisionArgs};
 use super::values::{PredictFormat, at_least_one, views};
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +105,8 @@ pub(crate) struct PredictArgs {
     pub(crate) features: Option<String>,
     #[command(flatten)]
     pub(crate) machine: BackendArgs,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     /// Output format: text, json, csv or html
     ///
     /// The output of `json` is one value. `html` is a page with bars, for a browser in this folder: `> page.html`.

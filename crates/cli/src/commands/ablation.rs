@@ -37,7 +37,7 @@ fn prepare(args: &AblationArgs, dashboard: bool, stop: Arc<AtomicBool>) -> Resul
     }
     let Chosen { scale, .. } = own_images::scale(name, images, &args.own, None)?;
     let scale = scale.with_epochs(args.common.epochs);
-    let changes = changes(&args.common.set)?;
+    let changes = changes(&args.common.changes)?;
     let (source, arms) =
         (arm::source(&ablation, &scale, &changes)?, arm::resolve(&ablation, &scale, &changes)?);
     let execution = &args.common.execution;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use alexnet_data::Batch;
 use alexnet_model::{AlexNet, LayerTrace, Mode, Network, Preset};
-use alexnet_ops::{Backend, Implementation, Key, LaunchCount, count_launches, fits};
+use alexnet_ops::{Backend, Implementation, Key, LaunchCount, Precision, count_launches, fits};
 use alexnet_train::{Classifier, Elapsed, UpdateRule, optimizer};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Distribution, Tensor};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::{analyze, bench_data};
 use crate::args::{BenchArgs, BenchCommand, Format};
 use crate::interrupted::Interrupted;
-use crate::machine::backend;
+use crate::machine::{backend, precision_missing};
 use crate::output::print;
 
 /// `experiments bench`.
@@ -35,7 +35,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads.unwrap_or_default());
     pool.use_current_thread().build_global()?;
     let (batch, samples) = (args.batch, args.samples);
-    let plan = Plan { backend, ops: args.ops, batch, train: !args.infer, whole: args.whole, samples };
+    let precision = args.precision.precision;
+    precision.check(&backend.device()?).map_err(precision_missing)?;
+    let (train, whole) = (!args.infer, args.whole);
+    let plan = Plan { backend, ops: args.ops, precision, batch, train, whole, samples };
     let measurement = measure(&network, plan)?;
     match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&measurement)?),
@@ -49,6 +52,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<()> {
 pub(crate) struct Plan {
     pub(crate) backend: Backend,
     pub(crate) ops: Implementation,
+    pub(crate) precision: Precision,
     pub(crate) batch: usize,
     /// Whether to measure training steps; otherwise inference.
     pub(crate) train: bool,
@@ -64,6 +68,7 @@ pub(crate) struct Measurement {
     network: String,
     backend: String,
     ops: String,
+    precision: Precision,
     mode: &'static str,
     batch: usize,
     threads: usize,
@@ -122,6 +127,7 @@ pub(crate) fn measure(network: &Network, plan: Plan) -> Result<Measurement> {
         network: network.name.clone(),
         backend: backend.to_string(),
         ops: plan.ops.to_string(),
+        precision: plan.precision,
         mode: if train { "train" } else { "infer" },
         batch,
         threads: rayon::current_num_threads(),
@@ -214,11 +220,12 @@ fn median(samples: &[f64]) -> f64 {
 
 /// Measures whole steps as in a run: forward, backward and update.
 fn training(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
-    let Plan { ops: operations, batch, samples, .. } = plan;
+    let Plan { ops: operations, precision, batch, samples, .. } = plan;
     // The constants do not affect the speed, as long as nothing diverges.
     const RATE: f64 = 1e-4;
     let mut optimizer = optimizer(network, &UpdateRule::default(), &Elapsed::default(), operations);
-    let mut model = Some(Classifier::new(network, 0, device)?.with_operations(operations));
+    let model = Classifier::new(network, 0, device)?.with_operations(operations);
+    let mut model = Some(model.with_precision(precision));
     let images = images(network, batch, &device.clone().inner());
     let targets: Vec<usize> = (0..batch).map(|image| image % network.classes).collect();
     timed_and_counted(samples, device, |step| {
@@ -232,8 +239,8 @@ fn training(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
 }
 
 fn inference(network: &Network, plan: Plan, device: &Device) -> Result<Timed> {
-    let Plan { ops: operations, batch, samples, .. } = plan;
-    let model = network.init(0, device)?.with_operations(operations);
+    let Plan { ops: operations, precision, batch, samples, .. } = plan;
+    let model = network.init(0, device)?.with_operations(operations).with_precision(precision);
     let images = images(network, batch, device);
     timed_and_counted(samples, device, |_| drop(model.forward(images.clone(), Mode::Evaluation).into_data()))
 }
@@ -250,7 +257,7 @@ fn matmul_rate(device: &Device) -> Result<f64> {
 fn layers(network: &Network, traces: &[LayerTrace], plan: Plan) -> Result<Vec<Layer>> {
     let device = plan.backend.device()?;
     let device = if plan.train { device.autodiff() } else { device };
-    let model = network.init(0, &device)?.with_operations(plan.ops);
+    let model = network.init(0, &device)?.with_operations(plan.ops).with_precision(plan.precision);
     let mut map = network.input.size;
     let mut layers = Vec::new();
     for (index, trace) in traces.iter().enumerate() {
@@ -302,10 +309,14 @@ impl Measurement {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let Self { network, backend, ops, mode, batch, threads, .. } = self;
+        let precision = match self.precision {
+            Precision::Device => String::new(),
+            precision => format!(", products in {precision}"),
+        };
         let share = |gflops: f64| 100.0 * gflops / self.matmul_gflops.unwrap_or(f64::INFINITY);
         let _ = writeln!(
             text,
-            "{network}, {mode}, batch {batch}, {backend} ({ops} operations), {threads} thread(s)"
+            "{network}, {mode}, batch {batch}, {backend} ({ops} operations{precision}), {threads} thread(s)"
         );
         let (samples, seconds) = (self.seconds_per_step.samples.len(), self.seconds_per_step.median);
         let _ = writeln!(

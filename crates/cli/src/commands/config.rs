@@ -15,9 +15,9 @@ use crate::program::program;
 pub(crate) fn config(command: &ConfigCommand) -> Result<()> {
     match command {
         ConfigCommand::Schema { kind } => print(&serde_json::to_string_pretty(&schema(*kind))?),
-        ConfigCommand::Show { scale, epochs, set } => {
+        ConfigCommand::Show { scale, epochs, changes: changed } => {
             let scale = Scale::load(program().scales, scale)?.with_epochs(*epochs);
-            let config = scale.config(&changes(set)?)?;
+            let config = scale.config(&changes(changed)?)?;
             put(&explained(&toml::to_string_pretty(&whole(&config)?)?));
         }
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alexnet_ops::{Backend, KeptKernels, SimdLevel, Tuning, machine_memory};
+use alexnet_ops::{Backend, KeptKernels, Precision, SimdLevel, Tuning, machine_memory};
 use alexnet_train::RESULTS;
 use anyhow::Result;
 use serde::Serialize;
@@ -218,8 +218,15 @@ fn kernels(kept: &KeptKernels) -> Finding {
     }
 }
 
+/// What `--precision` may be with each backend.
 fn precision() -> Finding {
-    Finding::here("precision", "f32 on processors; on NVIDIA GPUs Burn multiplies f32 in TF32 (10 bits)")
+    let of = |backend: Backend| {
+        let device = backend.device().ok()?;
+        let there = Precision::ALL.into_iter().filter(|precision| precision.is_on(&device));
+        Some(format!("{backend}: {}", there.map(|it| it.to_string()).collect::<Vec<_>>().join(" ")))
+    };
+    let found: Vec<String> = Backend::in_this_build().into_iter().filter_map(of).collect();
+    Finding::here("precision", found.join("; "))
 }
 
 fn data_sets() -> Vec<Finding> {

@@ -67,6 +67,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         tested.push(data.dataset.checksum.clone());
         let views = views_of(run);
         let environment = Environment { operations: operations(run, data), ..environment.clone() };
+        environment.placement.check_recipe(&run.config.recipe)?;
         let predictions = match run.predictions(data, &environment, views) {
             Err(error) if error.is_interruption() => {
                 return Err(Interrupted(describe_training(&error)).into());

@@ -27,9 +27,10 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let execution = &args.execution;
     let images = execution.data.as_deref();
     let scale = own_images::scale(args.config.as_deref(), images, &args.own, None)?.scale;
-    let config = scale.config(&changes(&args.set)?)?;
+    let config = scale.config(&changes(&args.changes)?)?;
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
+    machine.placement.check_recipe(&config.recipe)?;
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let mut said = Instant::now();

@@ -18,7 +18,7 @@ use crate::args::PredictArgs;
 use crate::batch::{BATCH, workers};
 use crate::interrupted::Interrupted;
 use crate::loaded::{Loaded, refuse_input};
-use crate::machine::backend;
+use crate::machine::{backend, precision_missing};
 
 /// `experiments predict`.
 pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
@@ -29,7 +29,9 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
     let mut loaded = Loaded::open(&args.weights, &args.origin)?;
     let shape = args.features.as_ref().map(|layer| feature_shape(&loaded.network, layer)).transpose()?;
     let device = backend(args.machine.backend)?.device()?;
-    let model = loaded.model(&device)?;
+    let precision = args.precision.precision;
+    precision.check(&device).map_err(precision_missing)?;
+    let model = loaded.model(&device)?.with_precision(precision);
     loaded.release();
     let (network, labels) = (&loaded.network, loaded.labels());
     let photographs = Split::of_photographs(&images, network.input.channels);

@@ -44,7 +44,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     }
     let Chosen { scale, anew: new } = own_images::scale(args.config.as_deref(), images, &args.own, from)?;
     let scale = scale.with_epochs(args.common.epochs);
-    let mut config = scale.config(&changes(&args.common.set)?)?;
+    let mut config = scale.config(&changes(&args.common.changes)?)?;
     freeze(&mut config.network, &args.freeze)?;
     let beginning = from.map(|from| Beginning::of(from, &config.network)).transpose()?;
     let machine = Machine::of(&execution.machine)?;

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::args::TuneArgs;
 use crate::gpu_kernels::{self, Trial};
 use crate::interrupted::Interrupted;
-use crate::machine::Machine;
+use crate::machine::{Machine, precision_missing};
 use crate::output::print;
 
 /// `experiments tune`.
@@ -25,12 +25,15 @@ pub(crate) fn tune(args: &TuneArgs, stop: &AtomicBool) -> Result<()> {
         );
     }
     machine.placement.check(&network)?;
+    let precision = args.precision.precision;
+    precision.check(machine.placement.first()).map_err(precision_missing)?;
     let begun = Instant::now();
     let warm_up = WarmUp {
         network: &network,
         placement: &machine.placement,
         rule: UpdateRule::default(),
         operations: Implementation::Fast,
+        precision,
         training: vec![args.batch],
         evaluation: vec![args.batch],
     };

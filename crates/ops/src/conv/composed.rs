@@ -15,7 +15,7 @@ pub fn conv2d(feature_maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, optio
 }
 
 /// The convolution alone, with the bias if there is one.
-pub(super) fn product(
+pub(crate) fn product(
     feature_maps: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,

@@ -8,7 +8,11 @@ use crate::config::Finish;
 
 /// [`linear`](crate::linear).
 pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
-    let features = module::linear(features, weight, Some(bias));
+    finished(module::linear(features, weight, Some(bias)), finish)
+}
+
+/// What follows the sum.
+pub(crate) fn finished(features: Tensor<2>, finish: Finish) -> Tensor<2> {
     match finish {
         Finish::Plain => features,
         Finish::Relu => relu(features),

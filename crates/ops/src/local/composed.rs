@@ -15,6 +15,19 @@ pub fn locally_connected2d(
     kernel: usize,
     options: Conv2d,
 ) -> Tensor<4> {
+    let out = product(feature_maps, weight, kernel, options);
+    let [_, filters, rows, columns] = out.dims();
+    let out = out + bias.reshape([1, filters, rows, columns]);
+    if options.relu { relu(out) } else { out }
+}
+
+/// The layer without bias.
+pub(crate) fn product(
+    feature_maps: Tensor<4>,
+    weight: Tensor<4>,
+    kernel: usize,
+    options: Conv2d,
+) -> Tensor<4> {
     assert_eq!(options.groups, 1, "a locally connected layer has no groups");
     let [filters, channels, taps, positions] = weight.dims();
     let feature_maps = feature_maps.pad(options.padding.pairs(), 0.0);
@@ -24,7 +37,5 @@ pub fn locally_connected2d(
     // One product per position: [position, image, tap] times [position, tap, filter].
     let patches = module::unfold4d(feature_maps, [kernel; 2], unfold).permute([2, 0, 1]);
     let weight = weight.reshape([filters, channels * taps, positions]).permute([2, 1, 0]);
-    let out = patches.matmul(weight).permute([1, 2, 0]) + bias.reshape([1, filters, positions]);
-    let out = out.reshape([batch, filters, rows, columns]);
-    if options.relu { relu(out) } else { out }
+    patches.matmul(weight).permute([1, 2, 0]).reshape([batch, filters, rows, columns])
 }

@@ -65,6 +65,9 @@ fn names_paths_and_tests_are_no_part_of_an_identity() {
     other.data.set = "/elsewhere/a-set.toml".to_owned();
     other.evaluation.views = Views::Ten;
     assert_eq!(identity(&plain, Implementation::Fast), identity(&other, Implementation::Fast));
+    other.recipe.precision = alexnet_ops::Precision::F32;
+    assert_ne!(identity(&plain, Implementation::Fast), identity(&other, Implementation::Fast));
+    other.recipe.precision = alexnet_ops::Precision::default();
     other.recipe.epochs += 1;
     assert_ne!(identity(&plain, Implementation::Fast), identity(&other, Implementation::Fast));
 }

@@ -57,6 +57,7 @@ impl Run {
                 placement: &environment.placement,
                 rule: recipe.rule(),
                 operations: environment.operations,
+                precision: recipe.precision,
                 training: size(data.dataset.train.len()).to_vec(),
                 evaluation: evaluated.map(size).concat(),
             };
@@ -87,7 +88,7 @@ impl Run {
             config,
             environment,
             placement,
-            model: model.with_operations(environment.operations).with_objective(recipe.objective()),
+            model: self.prepared(model, environment).with_objective(recipe.objective()),
             train,
             valid,
             start,
@@ -116,6 +117,11 @@ impl Run {
     pub(super) fn load(&self, path: &Path, environment: &Environment) -> Result<Classifier, TrainError> {
         let (record, devices) = (load_model(path)?, environment.placement.towers());
         let model = Classifier::new_on(&self.config.network, self.seed, devices)?.load_record(record);
-        Ok(model.with_operations(environment.operations))
+        Ok(self.prepared(model, environment))
+    }
+
+    /// Returns the classifier with the operations and the precision of this run.
+    fn prepared(&self, model: Classifier, environment: &Environment) -> Classifier {
+        model.with_operations(environment.operations).with_precision(self.config.recipe.precision)
     }
 }
