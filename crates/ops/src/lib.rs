@@ -14,7 +14,7 @@
 //! - [`group_norm`]: group normalization
 //! - [`cross_entropy`]: the loss; [`soft_cross_entropy`]: with a distribution in place of the true class
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
-//! - [`sgd_step`]: the paper's update
+//! - [`sgd_step`]: the paper's update; [`SgdSteps`]: that of all parameters in one launch
 //! - [`SimdLevel`]: the instruction set that kernels run with
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
@@ -68,5 +68,5 @@ pub use lrn::lrn;
 pub use lrn_pool::lrn_max_pool2d;
 pub use memory::{keep_memory, machine_memory, release_memory};
 pub use pool::{avg_pool2d, max_pool2d};
-pub use sgd::sgd_step;
+pub use sgd::{SgdSteps, sgd_step};
 pub use spatial_lrn::spatial_lrn;
