@@ -15,6 +15,7 @@
 //! - [`cross_entropy`]: the loss; [`soft_cross_entropy`]: with a distribution in place of the true class
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update; [`SgdSteps`]: that of all parameters in one launch
+//! - [`FiniteCheck`]: whether gradients are finite
 //! - [`SimdLevel`]: the instruction set that kernels run with
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
@@ -29,6 +30,7 @@ mod config;
 mod conv;
 mod cross_entropy;
 mod dropout;
+mod finite;
 #[cfg(feature = "flex")]
 mod flex;
 mod gpu;
@@ -58,6 +60,7 @@ pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::{cross_entropy, soft_cross_entropy};
 pub use dropout::DropoutMask;
+pub use finite::FiniteCheck;
 pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};
 pub use implementation::Implementation;
 pub use key::Key;

@@ -12,6 +12,14 @@ use burn::backend::{
     Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
     ExtensionType,
 };
+use burn_cubecl::tensor::CubeTensor;
+
+/// Returns the most parts of a launch whose parts have `buffers` buffers each. There are two besides: a result, and CubeCL's own for
+/// numbers. CUDA passes at most 4 KB of addresses.
+pub(crate) fn of_a_launch(tensor: &CubeTensor, buffers: usize) -> usize {
+    let bindings = tensor.client.properties().hardware.max_bindings.min(400) as usize;
+    (bindings.saturating_sub(2) / buffers).max(1)
+}
 
 /// Tensors of floats on one device, of any shapes.
 pub(crate) struct Tensors<B: Backend>(pub(crate) Vec<FloatTensor<B>>);

@@ -11,7 +11,7 @@ use cubecl::prelude::*;
 
 use crate::config::SgdStep;
 use crate::gpu::rows::{Rows, channels_first};
-use crate::gpu::tensors::Tensors;
+use crate::gpu::tensors::{Tensors, of_a_launch};
 
 /// The operation. It has no gradient, so automatic differentiation does not implement it.
 #[backend_extension(Cube, Fusion)]
@@ -92,7 +92,7 @@ impl SgdKernels for CubeBackend {
             .collect();
         let filled: Vec<&Update> = updates.iter().filter(|update| update.len() > 0).collect();
         if let Some(update) = filled.first() {
-            filled.chunks(most(&update.weight)).for_each(launch);
+            filled.chunks(of_a_launch(&update.weight, 5)).for_each(launch);
         }
         let results = updates.into_iter().map(Update::into_results);
         let (weights, velocities) = results.unzip();
@@ -135,13 +135,6 @@ impl Update {
             false => (self.new_weight, self.new_velocity),
         }
     }
-}
-
-/// Returns the most parameters of one launch. Each has five buffers, and CubeCL has one for numbers. CUDA passes at most 4 KB of
-/// addresses.
-fn most(tensor: &CubeTensor) -> usize {
-    let bindings = tensor.client.properties().hardware.max_bindings.min(400) as usize;
-    (bindings.saturating_sub(1) / 5).max(1)
 }
 
 fn launch(updates: &[&Update]) {

@@ -30,12 +30,14 @@ fn maps(tensor: CubeTensor) -> MapsLaunch {
     MapsLaunch::new(tensor.into_buffer_arg(), image, channel, row, column, height, width)
 }
 
-/// The weights of a cube, side by side.
+/// The places of a filter that a cube has, side by side. A place is a pixel of the kernel and a channel.
 const WIDE: usize = 32;
 /// The rows of output pixels that it goes through at once.
 const TALL: usize = 8;
+/// The filters of a unit, if there are so many in a group.
+const FILTERS: usize = 8;
 
-/// The weight at `at` multiplied the pixels that its kernel's place in the windows reaches.
+/// A unit has one place of some adjacent filters. It multiplies the pixels that the place reaches by the gradients of the windows.
 #[cube(launch)]
 fn weight_gradient(
     input: &Maps,
@@ -48,14 +50,21 @@ fn weight_gradient(
     padding_top: usize,
     padding_left: usize,
     #[comptime] stride: usize,
+    #[comptime] filters: usize,
 ) {
-    let at = CUBE_POS * WIDE + UNIT_POS_X as usize;
-    let mut sum = 0.0f32;
-    if at < out.len() {
-        let place = at / channels;
-        let filter = place / kernel / kernel;
-        let channel = filter / filters_of_group * channels + at % channels;
-        let (down, across) = (place / kernel % kernel, place % kernel);
+    let places = kernel * kernel * channels;
+    let blocks = places.div_ceil(WIDE);
+    let place = CUBE_POS % blocks * WIDE + UNIT_POS_X as usize;
+    let filter = CUBE_POS / blocks * filters;
+    let here = place < places && filter * places < out.len();
+    let mut sums = Array::<f32>::new(filters);
+    #[unroll]
+    for number in 0..filters {
+        sums[number] = 0.0f32;
+    }
+    if here {
+        let channel = filter / filters_of_group * channels + place % channels;
+        let (down, across) = (place / channels / kernel, place / channels % kernel);
         let mut row = UNIT_POS_Y as usize;
         while row < images * gradient.height {
             let (image, y) = (row / gradient.height, row % gradient.height);
@@ -68,7 +77,10 @@ fn weight_gradient(
                     let input_x = x * stride + across;
                     if input_x >= padding_left && input_x < input.width + padding_left {
                         let value = input.values[of_input + (input_x - padding_left) * input.column];
-                        sum += value * gradient.values[of_gradient];
+                        #[unroll]
+                        for number in 0..filters {
+                            sums[number] += value * gradient.values[of_gradient + number * gradient.channel];
+                        }
                     }
                     of_gradient += gradient.column;
                 }
@@ -76,16 +88,24 @@ fn weight_gradient(
             row += TALL;
         }
     }
-    let mut partial = Shared::<[f32]>::new_slice(WIDE * TALL);
-    partial[UNIT_POS as usize] = sum;
+    let mut partial = Shared::<[f32]>::new_slice(WIDE * TALL * filters);
+    #[unroll]
+    for number in 0..filters {
+        partial[number * WIDE * TALL + UNIT_POS as usize] = sums[number];
+    }
     sync_cube();
-    if UNIT_POS_Y == 0 && at < out.len() {
-        let mut total = 0.0f32;
-        #[unroll]
-        for part in 0..TALL {
-            total += partial[part * WIDE + UNIT_POS_X as usize];
+    // Each row of units adds up the parts of some filters.
+    if here {
+        let mut number = UNIT_POS_Y as usize;
+        while number < filters {
+            let mut total = 0.0f32;
+            #[unroll]
+            for part in 0..TALL {
+                total += partial[(number * TALL + part) * WIDE + UNIT_POS_X as usize];
+            }
+            out[(filter + number) * places + place] = total;
+            number += TALL;
         }
-        out[at] = total;
     }
 }
 
@@ -99,12 +119,14 @@ pub(super) fn launch(
     let (client, device) = (input.client.clone(), input.device.clone());
     let shape = [filters, kernel, kernel, channels];
     let out = empty_device_contiguous_dtype(client, device, shape.into(), input.dtype);
-    let weights: usize = shape.iter().product();
-    if weights > 0 {
+    let (of_group, places) = (filters / options.groups, kernel * kernel * channels);
+    let together = [FILTERS, 4, 2].into_iter().find(|number| of_group.is_multiple_of(*number)).unwrap_or(1);
+    let cubes = places.div_ceil(WIDE) * (filters / together);
+    if cubes > 0 {
         let [images, ..] = input.shape().dims::<4>();
         weight_gradient::launch(
             &out.client,
-            cubecl::calculate_cube_count_elemwise(&out.client, weights.div_ceil(WIDE), CubeDim::new_1d(1)),
+            cubecl::calculate_cube_count_elemwise(&out.client, cubes, CubeDim::new_1d(1)),
             CubeDim::new_2d(WIDE as u32, TALL as u32),
             maps(input),
             maps(gradient),
@@ -112,10 +134,11 @@ pub(super) fn launch(
             images,
             channels,
             kernel,
-            filters / options.groups,
+            of_group,
             options.padding.top,
             options.padding.left,
             options.stride,
+            together,
         );
     }
     channels_first(out)
