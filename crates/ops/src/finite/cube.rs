@@ -7,25 +7,24 @@ use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_e
 use burn::tensor::{Shape, Tensor, TensorData};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
-use burn_cubecl::cubecl::calculate_cube_count_elemwise;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::gpu::rows::Rows;
-use crate::gpu::tensors::{Tensors, of_a_launch};
+use crate::gpu::tensors::{Parts, Tensors, of_a_launch};
 
 /// The operation. It has no gradient, so automatic differentiation does not implement it.
 #[backend_extension(Cube, Fusion)]
 trait FiniteKernels: Backend {
     /// Returns one of the values that are not finite, or zero.
     #[fusion(meta = |tensors: &Vec<TensorSpec>| TensorSpec::new(Shape::from([1]), tensors[0].dtype))]
-    fn sign_of_others(#[extension_type] tensors: Tensors<Self>) -> FloatTensor<Self>;
+    fn value_not_finite(#[extension_type] tensors: Tensors<Self>) -> FloatTensor<Self>;
 }
 
 /// Returns one of the values that are not finite, or zero. The tensors are on one device.
-pub(super) fn signs_of_others(tensors: Vec<DispatchTensor>) -> Tensor<1> {
-    Tensor::from_dispatch(<Dispatch as FiniteKernels>::sign_of_others(Tensors(tensors)))
+pub(super) fn not_finite(tensors: Vec<DispatchTensor>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as FiniteKernels>::value_not_finite(Tensors(tensors)))
 }
 
 /// The cubes from `first` on have its values, one a unit.
@@ -36,7 +35,7 @@ struct Values {
 }
 
 #[cube(launch)]
-fn check(tensors: &Sequence<Values>, sign: &mut [f32]) {
+fn check(tensors: &Sequence<Values>, found: &mut [f32]) {
     #[unroll]
     for number in 0..tensors.len() {
         let tensor = tensors.index(number);
@@ -46,7 +45,7 @@ fn check(tensors: &Sequence<Values>, sign: &mut [f32]) {
                 let value = tensor.values[at];
                 // Which unit is the last to write makes no difference.
                 if f32::is_nan(value) || f32::is_inf(value) {
-                    sign[0] = value;
+                    found[0] = value;
                 }
             }
         }
@@ -54,24 +53,19 @@ fn check(tensors: &Sequence<Values>, sign: &mut [f32]) {
 }
 
 impl FiniteKernels for CubeBackend {
-    fn sign_of_others(tensors: Tensors<Self>) -> FloatTensor<Self> {
-        let device = &tensors.0[0].device;
-        let sign = Self::float_from_data(TensorData::from([0.0f32]), device);
+    fn value_not_finite(tensors: Tensors<Self>) -> FloatTensor<Self> {
+        let found = Self::float_from_data(TensorData::from([0.0f32]), &tensors.0[0].device);
         let filled: Vec<CubeTensor> =
             tensors.0.into_iter().filter(|tensor| tensor.shape().num_elements() > 0).map(in_order).collect();
-        for tensors in filled.chunks(of_a_launch(&sign, 1)) {
-            let client = &sign.client;
-            let dim = CubeDim::new(client, tensors.iter().map(|tensor| tensor.shape().num_elements()).sum());
-            let units = dim.num_elems() as usize;
-            let (mut values, mut cubes) = (SequenceArg::new(), 0);
-            for tensor in tensors {
-                values.push(ValuesLaunch::new(tensor.clone().into_buffer_arg(), cubes));
-                cubes += tensor.shape().num_elements().div_ceil(units);
-            }
-            let count = calculate_cube_count_elemwise(client, cubes * units, dim);
-            check::launch(client, count, dim, values, sign.clone().into_buffer_arg());
+        for tensors in filled.chunks(of_a_launch(&found, 1)) {
+            let sizes = tensors.iter().map(|tensor| tensor.shape().num_elements());
+            let Parts { firsts, count, dim } = Parts::of(&found.client, sizes);
+            let values = tensors.iter().zip(firsts);
+            let values =
+                values.map(|(tensor, first)| ValuesLaunch::new(tensor.clone().into_buffer_arg(), first));
+            check::launch(&found.client, count, dim, values.collect(), found.clone().into_buffer_arg());
         }
-        sign
+        found
     }
 }
 

@@ -7,7 +7,7 @@ use burn::backend::DispatchTensor;
 use burn::tensor::{Device, Tensor};
 
 #[cfg(feature = "gpu")]
-use self::cube::signs_of_others;
+use self::cube::not_finite;
 use crate::backend::on_gpu;
 
 /// A check of tensors of any shapes. On a GPU it is one launch.
@@ -41,10 +41,10 @@ impl FiniteCheck {
     /// a device to the host.
     pub fn passes(self) -> bool {
         // A sum with infinity or NaN is not finite.
-        let signs = self.on_gpus.into_iter().map(|(_, tensors)| signs_of_others(tensors));
-        let mut signs = signs.chain(self.sums.into_iter().map(|(_, sum)| sum));
-        signs.all(|sign| {
-            let values = sign.into_data().convert::<f32>().try_to_vec::<f32>().expect("converted to f32");
+        let found = self.on_gpus.into_iter().map(|(_, tensors)| not_finite(tensors));
+        let mut found = found.chain(self.sums.into_iter().map(|(_, sum)| sum));
+        found.all(|value| {
+            let values = value.into_data().convert::<f32>().try_to_vec::<f32>().expect("converted to f32");
             values.iter().all(|value| value.is_finite())
         })
     }
@@ -52,6 +52,6 @@ impl FiniteCheck {
 
 /// No tensor is on a GPU.
 #[cfg(not(feature = "gpu"))]
-fn signs_of_others(_: Vec<DispatchTensor>) -> Tensor<1> {
+fn not_finite(_: Vec<DispatchTensor>) -> Tensor<1> {
     unreachable!("this build has no GPU")
 }

@@ -12,7 +12,32 @@ use burn::backend::{
     Backend, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
     ExtensionType,
 };
+use burn_cubecl::cubecl::calculate_cube_count_elemwise;
+use burn_cubecl::cubecl::prelude::{Client, CubeCount, CubeDim};
 use burn_cubecl::tensor::CubeTensor;
+
+/// The cubes of a launch over the values of many tensors. Each tensor has its own, with a unit for each value.
+pub(crate) struct Parts {
+    /// The number of each tensor's first cube.
+    pub(crate) firsts: Vec<usize>,
+    pub(crate) count: CubeCount,
+    pub(crate) dim: CubeDim,
+}
+
+impl Parts {
+    /// Divides a launch over tensors of these sizes.
+    pub(crate) fn of(client: &Client, sizes: impl Iterator<Item = usize> + Clone) -> Self {
+        let dim = CubeDim::new(client, sizes.clone().sum());
+        let units = dim.num_elems() as usize;
+        let mut cubes = 0;
+        let mut firsts = Vec::new();
+        for size in sizes {
+            firsts.push(cubes);
+            cubes += size.div_ceil(units);
+        }
+        Self { firsts, count: calculate_cube_count_elemwise(client, cubes * units, dim), dim }
+    }
+}
 
 /// Returns the most parts of a launch whose parts have `buffers` buffers each. There are two besides: a result, and CubeCL's own for
 /// numbers. CUDA passes at most 4 KB of addresses.

@@ -4,14 +4,13 @@ use burn::backend::TensorMetadata;
 use burn::backend::{Backend, Dispatch, DispatchTensor, backend_extension};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::cubecl;
-use burn_cubecl::cubecl::calculate_cube_count_elemwise;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use crate::config::SgdStep;
 use crate::gpu::rows::{Rows, channels_first};
-use crate::gpu::tensors::{Tensors, of_a_launch};
+use crate::gpu::tensors::{Parts, Tensors, of_a_launch};
 
 /// The operation. It has no gradient, so automatic differentiation does not implement it.
 #[backend_extension(Cube, Fusion)]
@@ -139,22 +138,19 @@ impl Update {
 
 fn launch(updates: &[&Update]) {
     let client = &updates[0].weight.client;
-    let dim = CubeDim::new(client, updates.iter().map(|update| update.len()).sum());
-    let units = dim.num_elems() as usize;
-    let (mut parameters, mut cubes) = (SequenceArg::new(), 0);
-    for update in updates {
-        parameters.push(ParameterLaunch::new(
+    let Parts { firsts, count, dim } = Parts::of(client, updates.iter().map(|update| update.len()));
+    let parameters = updates.iter().zip(firsts).map(|(update, first)| {
+        ParameterLaunch::new(
             update.weight.clone().into_buffer_arg(),
             update.gradient.clone().into_buffer_arg(),
             update.velocity.clone().into_buffer_arg(),
             update.new_weight.clone().into_buffer_arg(),
             update.new_velocity.clone().into_buffer_arg(),
-            cubes,
+            first,
             update.step.learning_rate as f32,
             (update.step.learning_rate * update.step.weight_decay) as f32,
             update.step.momentum as f32,
-        ));
-        cubes += update.len().div_ceil(units);
-    }
-    update::launch(client, calculate_cube_count_elemwise(client, cubes * units, dim), dim, parameters);
+        )
+    });
+    update::launch(client, count, dim, parameters.collect());
 }
