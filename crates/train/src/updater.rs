@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alexnet_ops::SgdSteps;
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, LearningRate, ModuleOptimizer, OptimizerRecord};
+#[cfg(feature = "runs")]
+use burn::optim::OptimizerRecord;
+use burn::optim::{GradientsParams, LearningRate, ModuleOptimizer};
 use burn::tensor::Tensor;
 
 /// An optimizer with what it keeps of each parameter. [`optimizer`](crate::optimizer) makes it.
@@ -37,11 +39,13 @@ impl Updater {
     }
 
     /// Returns the state, for a checkpoint.
+    #[cfg(feature = "runs")]
     pub(crate) fn to_record(&self) -> OptimizerRecord {
         self.optimizer.to_record()
     }
 
     /// Goes on from the state of a checkpoint.
+    #[cfg(feature = "runs")]
     pub(crate) fn load_record(self, record: OptimizerRecord) -> Self {
         Self { optimizer: self.optimizer.load_record(record), ..self }
     }
