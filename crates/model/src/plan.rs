@@ -48,17 +48,21 @@ impl Plan {
     /// Uses as few operations as possible: intermediate results inside an operation are never written to
     /// memory.
     pub(crate) fn fused(network: &Network) -> Self {
-        let relu = |own: Option<Activation>, stages: &'_ [Stage]| {
-            let activation = own.unwrap_or(network.activation);
-            activation == Activation::Relu && stages.first() == Some(&Stage::Activation)
-        };
+        let relu = |own: Option<Activation>| own.unwrap_or(network.activation) == Activation::Relu;
         let conv = network.conv.iter().map(|layer| {
-            let relu = relu(layer.activation, &layer.stages);
-            let mut rest = &layer.stages[usize::from(relu)..];
-            let mut pool = None;
-            if let (true, [Stage::MaxPool(first), after @ ..]) = (layer.shared, rest) {
-                (pool, rest) = (Some(*first), after);
-            }
+            let (relu, pool, mut rest) = match (relu(layer.activation), layer.shared, &*layer.stages) {
+                (true, true, [Stage::Activation, Stage::MaxPool(pool), rest @ ..]) => {
+                    (true, Some(*pool), rest)
+                }
+                // The ReLU keeps the order of values. It may as well come first: a maximum that it cuts passes no gradient on, and
+                // any other is the maximum of its window before and after.
+                (true, true, [Stage::MaxPool(pool), Stage::Activation, rest @ ..]) => {
+                    (true, Some(*pool), rest)
+                }
+                (_, true, [Stage::MaxPool(pool), rest @ ..]) => (false, Some(*pool), rest),
+                (true, _, [Stage::Activation, rest @ ..]) => (true, None, rest),
+                (_, _, rest) => (false, None, rest),
+            };
             let mut steps = vec![Step::Product { relu, pool, dropout: None }];
             while let [stage, after @ ..] = rest {
                 let step;
@@ -73,7 +77,7 @@ impl Plan {
             steps
         });
         let fc = network.fc.iter().map(|layer| {
-            let relu = relu(layer.activation, &layer.stages);
+            let relu = relu(layer.activation) && layer.stages.first() == Some(&Stage::Activation);
             let (dropout, rest) = match &layer.stages[usize::from(relu)..] {
                 [Stage::Dropout(drop), rest @ ..] if relu => (Some(*drop), rest),
                 rest => (None, rest),
@@ -108,7 +112,16 @@ mod tests {
                 stages.flatten().collect()
             };
             for (plain, fused) in plain.conv.iter().chain(&plain.fc).zip(fused.conv.iter().chain(&fused.fc)) {
-                assert_eq!(stages(plain), stages(fused), "{}", preset.name);
+                let (mut plain, fused) = (stages(plain), stages(fused));
+                // A ReLU may come before the pooling instead of after it.
+                if let (
+                    [Stage::MaxPool(_), Stage::Activation, ..],
+                    [Stage::Activation, Stage::MaxPool(_), ..],
+                ) = (&*plain, &*fused)
+                {
+                    plain.swap(0, 1);
+                }
+                assert_eq!(plain, fused, "{}", preset.name);
             }
         }
         let network = Preset::load("alexnet-2012").unwrap();

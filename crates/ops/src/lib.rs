@@ -14,7 +14,8 @@
 //! - [`group_norm`]: group normalization
 //! - [`cross_entropy`]: the loss; [`soft_cross_entropy`]: with a distribution in place of the true class
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
-//! - [`sgd_step`]: the paper's update
+//! - [`sgd_step`]: the paper's update; [`SgdSteps`]: that of all parameters in one launch
+//! - [`FiniteCheck`]: whether gradients are finite
 //! - [`SimdLevel`]: the instruction set that kernels run with
 //! - [`Key`]: the source of every random draw in the project
 //! - [`keep_memory`]: keeps freed memory in the process for the next step
@@ -30,6 +31,7 @@ mod config;
 mod conv;
 mod cross_entropy;
 mod dropout;
+mod finite;
 #[cfg(feature = "flex")]
 mod flex;
 mod gpu;
@@ -60,6 +62,7 @@ pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::{cross_entropy, soft_cross_entropy};
 pub use dropout::DropoutMask;
+pub use finite::FiniteCheck;
 pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};
 pub use implementation::Implementation;
 pub use key::Key;
@@ -71,5 +74,5 @@ pub use lrn_pool::lrn_max_pool2d;
 pub use memory::{keep_memory, machine_memory, release_memory};
 pub use pool::{avg_pool2d, max_pool2d};
 pub use precision::{Precision, PrecisionError};
-pub use sgd::sgd_step;
+pub use sgd::{SgdSteps, sgd_step};
 pub use spatial_lrn::spatial_lrn;

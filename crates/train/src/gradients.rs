@@ -1,19 +1,20 @@
 //! Gradients before they change a weight: checks that they are finite, and limits their norm.
 
+use alexnet_ops::FiniteCheck;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use crate::classifier::{Classifier, to_host};
 
 /// Returns a layer whose gradient is not finite, if there is one.
 ///
-/// Reads each gradient once, as a sum on its device. Only one number per device is copied back.
+/// Reads each gradient once, on its device. Only one number per device is copied back.
 pub(crate) fn non_finite(model: &Classifier, gradients: &GradientsParams) -> Option<String> {
-    let mut sums = Sums { gradients, of_devices: Vec::new() };
-    model.visit(&mut sums);
-    if sums.of_devices.into_iter().all(|(_, sum)| to_host(sum)[0].is_finite()) {
-        return None; // a sum with infinity or NaN is not finite
+    let mut check = Check { gradients, finite: FiniteCheck::default() };
+    model.visit(&mut check);
+    if check.finite.passes() {
+        return None;
     }
     // The sum of finite numbers can overflow, so the values themselves are checked.
     let mut search = Search { gradients, path: Vec::new(), found: None };
@@ -71,19 +72,15 @@ impl ModuleVisitor for Scaled<'_> {
     }
 }
 
-/// The sum of all gradients on each device.
-struct Sums<'a> {
+struct Check<'a> {
     gradients: &'a GradientsParams,
-    of_devices: Vec<(Device, Tensor<1>)>,
+    finite: FiniteCheck,
 }
 
-impl ModuleVisitor for Sums<'_> {
+impl ModuleVisitor for Check<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let (device, sum) = (gradient.device(), gradient.sum());
-        match self.of_devices.iter_mut().find(|(other, _)| *other == device) {
-            Some((_, total)) => *total = total.clone() + sum,
-            None => self.of_devices.push((device, sum)),
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.finite.add(gradient);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 use alexnet_data::{Loader, Views};
 use burn::data::dataloader::DataLoader;
 use burn::module::Module;
-use burn::optim::ModuleOptimizer;
 
 use crate::TrainError;
 use crate::average::Average;
@@ -18,13 +17,14 @@ use crate::progress::Progress;
 use crate::rule::optimizer;
 use crate::score::Score;
 use crate::update::Elapsed;
+use crate::updater::Updater;
 
 /// A training without files. Its draws, updates, schedule and checks are those of a [`Run`](crate::Run) with the same config and
 /// seed on one device, so the scores are the same to the digit. It cannot resume in another process.
 pub struct Training {
     recipe: Recipe,
     model: Classifier,
-    optimizer: ModuleOptimizer,
+    optimizer: Updater,
     elapsed: Elapsed,
     average: Option<Average>,
     train: Loader,

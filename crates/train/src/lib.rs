@@ -55,6 +55,7 @@ mod training_loop;
 #[cfg(feature = "runs")]
 mod unexpected;
 mod update;
+mod updater;
 #[cfg(feature = "runs")]
 mod warm_up;
 
@@ -87,6 +88,7 @@ pub use score::{Score, averaged_softmax};
 #[cfg(feature = "runs")]
 pub use unexpected::{Unexpected, catch, keep_panics};
 pub use update::{Elapsed, PaperSgd};
+pub use updater::{Together, Updater};
 #[cfg(feature = "runs")]
 pub use warm_up::WarmUp;
 

@@ -10,12 +10,13 @@ use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Device;
 use burn::tensor::distributed::{DistributedConfig, DistributedContext, ReduceOperation};
-use burn::train::{Learner, TrainOutput};
+use burn::train::{ModuleSharder, TrainOutput};
 
 use crate::TrainError;
 use crate::classifier::Classifier;
 use crate::placement::{Placement, Reduction};
 use crate::score::Score;
+use crate::updater::Updater;
 
 /// Makes a run's training steps on the devices of its placement.
 pub(crate) struct DataParallel {
@@ -27,8 +28,8 @@ pub(crate) struct DataParallel {
 /// The state of all devices but the first, if the collective operations sum the gradients: their own weights
 /// and velocities. These stay equal on all devices because all receive the same gradients.
 struct Replicas {
-    learners: Vec<Learner<Classifier>>,
-    /// The gradients of the last step, one element per learner.
+    trained: Vec<(Classifier, Updater)>,
+    /// The gradients of the last step, one element per replica.
     gradients: Vec<GradientsParams>,
     /// Keeps the collective operations alive.
     _context: DistributedContext,
@@ -39,11 +40,11 @@ impl DataParallel {
     ///
     /// # Panics
     /// If the placement needs collective operations and the devices have none. Burn reports this as a panic.
-    pub(crate) fn of(placement: &Placement, learner: &mut Learner<Classifier>) -> Option<Self> {
+    pub(crate) fn of(placement: &Placement, model: &mut Classifier, updater: &Updater) -> Option<Self> {
         let Placement::DataParallel(devices, reduction) = placement else { return None };
         let replicas = match reduction {
             Reduction::First => None,
-            Reduction::AllReduce => Some(Replicas::of(learner, devices)),
+            Reduction::AllReduce => Some(Replicas::of(model, updater, devices)),
         };
         Some(Self { devices: devices.clone(), threads: Threads::start(devices.len()), replicas })
     }
@@ -65,7 +66,7 @@ impl DataParallel {
                 None if number == 0 => Box::new(move || model.part_of_step(part, share)) as Work,
                 None => Box::new(move || model.fork(&device).part_of_step(moved(part, &device), share)),
                 Some(replicas) => {
-                    let model = replicas.learners[..number].last().map_or(model, Learner::model);
+                    let model = replicas.trained[..number].last().map_or(model, |(model, _)| model.clone());
                     Box::new(move || {
                         let output = model.part_of_step(moved(part, &device), share);
                         // Only this thread's queue waits for the collective operations. Other threads may
@@ -116,8 +117,8 @@ impl DataParallel {
     pub(crate) fn check(&self, model: &Classifier) -> Result<(), TrainError> {
         let Some(replicas) = &self.replicas else { return Ok(()) };
         let weights = model.to_bytes()?;
-        for (device, learner) in self.devices[1..].iter().zip(&replicas.learners) {
-            if learner.model().to_bytes()? != weights {
+        for (device, (replica, _)) in self.devices[1..].iter().zip(&replicas.trained) {
+            if replica.to_bytes()? != weights {
                 let message = format!("the weights on {device:?} are not those on {:?}", self.devices[0]);
                 return Err(TrainError::Backend { message });
             }
@@ -125,12 +126,11 @@ impl DataParallel {
         Ok(())
     }
 
-    /// Updates the other devices' replicas in the same way as the learner.
-    pub(crate) fn update(&mut self) {
+    /// Updates the other devices' replicas in the same way as the first's model.
+    pub(crate) fn update(&mut self, rate: f64) {
         let Some(replicas) = &mut self.replicas else { return };
-        for (learner, gradients) in replicas.learners.iter_mut().zip(replicas.gradients.drain(..)) {
-            learner.lr_step();
-            learner.optimizer_step(gradients);
+        for ((model, updater), gradients) in replicas.trained.iter_mut().zip(replicas.gradients.drain(..)) {
+            *model = updater.step(rate, model.clone(), gradients);
         }
     }
 }
@@ -140,9 +140,9 @@ impl DataParallel {
 static COLLECTIVES_BROKE: AtomicBool = AtomicBool::new(false);
 
 impl Replicas {
-    /// Copies a learner to the other devices. Marks the weights of all copies so that the backward pass sums
+    /// Copies a model and its optimizer to the other devices. Marks the weights of all copies so that the backward pass sums
     /// their gradients.
-    fn of(learner: &mut Learner<Classifier>, devices: &[Device]) -> Self {
+    fn of(model: &mut Classifier, updater: &Updater, devices: &[Device]) -> Self {
         assert!(
             !COLLECTIVES_BROKE.load(Ordering::SeqCst),
             "an earlier run in this process failed among its devices; the same command, begun anew, goes on"
@@ -150,15 +150,10 @@ impl Replicas {
         // Each part is already weighted by its share of the batch, so gradients are summed, not averaged.
         let config = DistributedConfig { all_reduce_op: ReduceOperation::Sum };
         let context = DistributedContext::init(devices.to_vec(), config);
-        let copy = |device: &Device| {
-            let mut copy = learner.clone();
-            copy.fork(device);
-            copy.grad_sharded();
-            copy
-        };
-        let learners = devices[1..].iter().map(copy).collect();
-        learner.grad_sharded();
-        Self { learners, gradients: Vec::new(), _context: context }
+        let copy = |device| (model.clone().fork(device).map(&mut ModuleSharder), updater.clone());
+        let trained = devices[1..].iter().map(copy).collect();
+        *model = model.clone().map(&mut ModuleSharder);
+        Self { trained, gradients: Vec::new(), _context: context }
     }
 }
 

@@ -13,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::update::{Elapsed, PaperSgd};
+use crate::updater::{Together, Updater};
 
 /// The optimizer. The recipe's `weight_decay` and each layer's multipliers of rate and decay apply to all. The recipe's `momentum`
 /// applies to all but Adam and AdamW, whose momentum is `beta_1`.
@@ -154,22 +155,28 @@ pub fn optimizer(
     rule: &UpdateRule,
     elapsed: &Elapsed,
     operations: Implementation,
-) -> ModuleOptimizer {
+) -> Updater {
     let momentum = rule.momentum;
     let penalty = |decay: f64| {
         let penalty = (rule.weight_decay * decay) as f32;
         (penalty > 0.0).then(|| WeightDecayConfig::new(penalty))
     };
     let grouped = |rate: f64, frozen_from: Option<f64>| (rate, frozen_from, elapsed.clone());
-    match rule.optimizer {
-        OptimizerConfig::Paper => assemble(network, |decay, rate, frozen_from| PaperSgd {
-            momentum,
-            weight_decay: rule.weight_decay * decay,
-            rate,
-            frozen_from,
-            elapsed: elapsed.clone(),
-            operations,
-        }),
+    let optimizer = match rule.optimizer {
+        OptimizerConfig::Paper => {
+            let together = Together::default();
+            let optimizer = assemble(network, |decay, rate, frozen_from| PaperSgd {
+                momentum,
+                weight_decay: rule.weight_decay * decay,
+                rate,
+                frozen_from,
+                elapsed: elapsed.clone(),
+                operations,
+                together: together.clone(),
+            });
+            let together = (operations != Implementation::Composed).then_some(together);
+            return Updater::new(optimizer, together);
+        }
         OptimizerConfig::Sgd { nesterov } => assemble(network, |decay, rate, frozen| {
             let of_momentum =
                 MomentumConfig::new().with_momentum(momentum).with_dampening(0.0).with_nesterov(nesterov);
@@ -201,7 +208,8 @@ pub fn optimizer(
             let config = config.with_epsilon(epsilon as f32).with_weight_decay(penalty(decay));
             group(config.build(), grouped(rate, frozen))
         }),
-    }
+    };
+    Updater::new(optimizer, None)
 }
 
 fn group<O>(inner: O, (rate, frozen_from, elapsed): (f64, Option<f64>, Elapsed)) -> Grouped<O> {

@@ -195,7 +195,7 @@ impl TrainingLoop {
     }
 
     fn checkpoint(&mut self, bridge: &mut Bridge, progress: &Progress) -> Result<(), TrainError> {
-        let records = bridge.records(progress.epoch)?;
+        let records = bridge.records();
         let best = match self.recipe.final_weights {
             FinalWeights::Last => None,
             FinalWeights::Best => progress.best.map(|(epoch, _)| epoch),

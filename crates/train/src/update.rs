@@ -1,9 +1,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use alexnet_ops::{Implementation, SgdStep};
+use alexnet_ops::{Implementation, SgdStep, SgdSteps};
 use burn::optim::{LearningRate, Optimizer, RecordState};
 use burn::tensor::{Device, Tensor};
+
+use crate::updater::{Phase, Together};
 
 /// The update of Krizhevsky et al. 2012, §5:
 ///
@@ -28,6 +30,8 @@ pub struct PaperSgd {
     pub elapsed: Elapsed,
     /// The form of the operation.
     pub operations: Implementation,
+    /// The updates of one step that are made together.
+    pub together: Together,
 }
 
 /// The completed fraction of a run's steps. The loop sets it, and the updates of layers that freeze late read
@@ -71,7 +75,16 @@ impl Optimizer for PaperSgd {
             weight_decay: self.weight_decay,
         };
         let velocity = state.map(|state| state.velocity);
-        let (weight, velocity) = self.operations.sgd_step(weight, gradient, velocity, step);
+        let (weight, velocity) = match &mut *self.together.phase() {
+            Phase::Gathering(steps) => {
+                steps.add(weight.clone(), gradient, velocity.clone(), step);
+                return (weight, velocity.map(|velocity| Velocity { velocity }));
+            }
+            Phase::HandingOut(steps) if SgdSteps::takes(&weight) => {
+                steps.take(&weight.device()).expect("every parameter on a GPU was gathered")
+            }
+            Phase::Alone | Phase::HandingOut(_) => self.operations.sgd_step(weight, gradient, velocity, step),
+        };
         (weight, Some(Velocity { velocity }))
     }
 
@@ -97,6 +110,7 @@ mod tests {
             frozen_from: Some(0.8),
             elapsed: elapsed.clone(),
             operations: Implementation::Fast,
+            together: Together::default(),
         };
         let tensor = |value: f64| Tensor::<1>::from_data(TensorData::from([value as f32]), &device);
         let (mut weight, mut state) = (tensor(1.0), None);

@@ -21,9 +21,13 @@ pub(crate) fn product(
     bias: Option<Tensor<1>>,
     options: Conv2d,
 ) -> Tensor<4> {
+    module::conv2d(feature_maps, weight, bias, burns(&options))
+}
+
+/// Burn's options.
+pub(super) fn burns(options: &Conv2d) -> ConvOptions<2> {
     let (stride, padding) = ([options.stride; 2], options.padding.pairs());
-    let conv = ConvOptions { stride, padding, dilation: [1; 2], groups: options.groups };
-    module::conv2d(feature_maps, weight, bias, conv)
+    ConvOptions { stride, padding, dilation: [1; 2], groups: options.groups }
 }
 
 /// [`conv_max_pool2d`](crate::conv_max_pool2d).

@@ -68,6 +68,43 @@ const TALL: usize = 8;
 /// The rows of one cube, if there are many.
 const CHUNK: usize = 1024;
 
+/// Rows wherever their values lie, one a pixel or one a sample. What a fully connected layer passes back to maps has the channels
+/// first.
+struct Scattered {
+    tensor: CubeTensor,
+    rows: usize,
+    columns: usize,
+    steps: Steps,
+}
+
+/// The distances between values of [`Scattered`] rows.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+struct Steps {
+    /// The rows of an image.
+    pixels: usize,
+    image: usize,
+    pixel: usize,
+    column: usize,
+}
+
+impl Scattered {
+    fn of(tensor: CubeTensor) -> Self {
+        if tensor.shape().num_dims() == 4 {
+            let [images, columns, height, width] = tensor.shape().dims();
+            let strides = tensor.meta.strides();
+            let (image, column, row, pixel) = (strides[0], strides[1], strides[2], strides[3]);
+            if row == width * pixel {
+                let pixels = height * width;
+                let steps = Steps { pixels, image, pixel, column };
+                return Self { tensor, rows: images * pixels, columns, steps };
+            }
+        }
+        let rows = Rows::of(tensor);
+        let steps = Steps { pixels: 1, image: rows.pitch, pixel: 0, column: 1 };
+        Self { rows: rows.count(), columns: rows.columns(), steps, tensor: rows.tensor }
+    }
+}
+
 /// Adds up the columns of a chunk of rows. With `rectify`, a value whose output is zero counts as zero, others `gain` times, and
 /// `masked` receives them.
 #[cube(launch)]
@@ -78,7 +115,7 @@ fn column_sums(
     sums: &mut [f32],
     rows: usize,
     columns: usize,
-    pitch: usize,
+    steps: &Steps,
     outputs_pitch: usize,
     chunk: usize,
     gain: f32,
@@ -94,7 +131,8 @@ fn column_sums(
     if column < columns {
         let mut row = first + UNIT_POS_Y as usize;
         while row < end {
-            let mut value = gradient[row * pitch + column];
+            let (image, pixel) = (row / steps.pixels, row % steps.pixels);
+            let mut value = gradient[image * steps.image + pixel * steps.pixel + column * steps.column];
             if comptime!(rectify) {
                 if outputs[row * outputs_pitch + column] <= 0.0f32 {
                     value = 0.0f32;
@@ -128,23 +166,23 @@ struct Masking {
 }
 
 /// Launches [`column_sums`] and returns the sums.
-fn sums(gradient: &Rows, masking: Option<&Masking>) -> CubeTensor {
-    let (rows, columns) = (gradient.count(), gradient.columns());
+fn sums(gradient: Scattered, masking: Option<&Masking>) -> CubeTensor {
+    let Scattered { tensor, rows, columns, steps } = gradient;
     let chunk = if rows > 4 * CHUNK { CHUNK } else { rows.max(1) };
     let chunks = rows.div_ceil(chunk).max(1);
-    let sums = gradient.empty([chunks, columns]);
+    let sums = Rows::of_contiguous(tensor.clone()).empty([chunks, columns]);
     column_sums::launch(
         &sums.client,
         CubeCount::Static(columns.div_ceil(WIDE) as u32, chunks as u32, 1),
         CubeDim::new_2d(WIDE as u32, TALL as u32),
-        gradient.tensor.clone().into_buffer_arg(),
+        tensor.clone().into_buffer_arg(),
         // Without a ReLU neither is read or written.
-        masking.map_or(gradient, |masking| &masking.outputs).tensor.clone().into_buffer_arg(),
+        masking.map_or(&tensor, |masking| &masking.outputs.tensor).clone().into_buffer_arg(),
         masking.map_or(&sums, |masking| &masking.masked).clone().into_buffer_arg(),
         sums.clone().into_buffer_arg(),
         rows,
         columns,
-        gradient.pitch,
+        StepsLaunch::new(steps.pixels, steps.image, steps.pixel, steps.column),
         masking.map_or(0, |masking| masking.outputs.pitch),
         chunk,
         masking.map_or(1.0, |masking| masking.gain),
@@ -152,7 +190,7 @@ fn sums(gradient: &Rows, masking: Option<&Masking>) -> CubeTensor {
     );
     match chunks {
         1 => burn_cubecl::ops::reshape(sums, [columns].into()),
-        _ => self::sums(&Rows::of(sums), None),
+        _ => self::sums(Scattered::of(sums), None),
     }
 }
 
@@ -212,13 +250,14 @@ impl FinishGradients for CubeBackend {
         outputs: FloatTensor<Self>,
         gain: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let (gradient, outputs) = (Rows::of(gradient), Rows::of(outputs));
-        let masked = gradient.empty(gradient.tensor.shape());
-        let of_bias = sums(&gradient, Some(&Masking { outputs, gain, masked: masked.clone() }));
+        let outputs = Rows::of(outputs);
+        let masked = outputs.empty(outputs.tensor.shape());
+        let masking = Masking { outputs, gain, masked: masked.clone() };
+        let of_bias = sums(Scattered::of(gradient), Some(&masking));
         (channels_first(masked), of_bias)
     }
 
     fn bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
-        sums(&Rows::of(gradient), None)
+        sums(Scattered::of(gradient), None)
     }
 }

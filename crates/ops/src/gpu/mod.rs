@@ -11,6 +11,8 @@ mod launches;
 pub(crate) mod rows;
 #[cfg(feature = "gpu")]
 pub(crate) mod shapes;
+#[cfg(feature = "gpu")]
+pub(crate) mod tensors;
 #[cfg(all(test, feature = "gpu", feature = "flex"))]
 mod tests;
 mod tuning;

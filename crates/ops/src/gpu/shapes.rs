@@ -45,12 +45,12 @@ pub(crate) fn rectified(gradient: &TensorSpec, _: &TensorSpec, _: &f32) -> (Tens
 
 /// The new weights and velocities.
 pub(crate) fn stepped(
-    weight: &TensorSpec,
-    _: &TensorSpec,
-    _: &TensorSpec,
-    _: &SgdStep,
-) -> (TensorSpec, TensorSpec) {
-    (weight.clone(), weight.clone())
+    weights: &[TensorSpec],
+    _: &[TensorSpec],
+    _: &[TensorSpec],
+    _: &[SgdStep],
+) -> (Vec<TensorSpec>, Vec<TensorSpec>) {
+    (weights.to_vec(), weights.to_vec())
 }
 
 /// A loss.

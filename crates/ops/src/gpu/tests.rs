@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::testing::{ROUNDING, assert_close, distance, numbers, tensor, with_gradients, with_gradients_on};
 use crate::{
-    AlphaConvention, Backend, Conv2d, ConvMethod, DropoutMask, Finish, Key, Lrn, Padding, Pool, Rounding,
-    SgdStep,
+    AlphaConvention, Backend, Conv2d, ConvMethod, DropoutMask, Finish, FiniteCheck, Key, Lrn, Padding, Pool,
+    Rounding, SgdStep, SgdSteps,
 };
 
 fn gpus() -> Vec<Device> {
@@ -68,22 +68,79 @@ fn convolutions_with_their_last_steps() {
 }
 
 #[test]
-fn updates_of_weights_in_either_layout() {
-    let step = SgdStep { learning_rate: 0.01, momentum: 0.9, weight_decay: 5e-4 };
+fn updates_of_many_weights_in_either_layout() {
+    // More parameters than one launch has, one of them empty and one of several cubes.
+    let shapes: Vec<[usize; 4]> =
+        (0..90).map(|number| [4, number % 3, 2 + number / 80 * 30, 5 + number % 7]).collect();
+    let step = |number: usize| SgdStep {
+        learning_rate: 0.01 * (number + 1) as f64,
+        momentum: 0.9,
+        weight_decay: 5e-4 * (number % 2) as f64,
+    };
+    let tensors = |number: usize, device: &Device| {
+        [0, 1, 2].map(|at| {
+            let tensor: Tensor<4> = tensor(shapes[number], (3 * number + at) as u64, device);
+            // The same values with the channels last in memory.
+            let data = tensor.clone().permute([0, 2, 3, 1]).into_data();
+            let last = Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]);
+            if number.is_multiple_of(4) && at == 1 { last } else { tensor }
+        })
+    };
+    let velocity = |number: usize, velocity: Tensor<4>| (number > 0).then_some(velocity);
     for device in gpus() {
-        for layout in [false, true] {
-            let update = |device: &Device| {
-                let [weight, gradient, velocity] = [0, 1, 2].map(|at| {
-                    let tensor: Tensor<4> = tensor([4, 3, 2, 5], at, device);
-                    // The same values with the channels last in memory.
-                    let data = tensor.clone().permute([0, 2, 3, 1]).into_data();
-                    let last = Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2]);
-                    if layout && at == 1 { last } else { tensor }
-                });
-                let (weight, velocity) = crate::sgd_step(weight, gradient, Some(velocity), step);
+        let mut steps = SgdSteps::default();
+        for number in 0..90 {
+            let [weight, gradient, of] = tensors(number, &device);
+            assert!(SgdSteps::takes(&weight));
+            steps.add(weight, gradient, velocity(number, of), step(number));
+        }
+        steps.make();
+        for (number, shape) in shapes.iter().enumerate() {
+            let [weight, gradient, of] = tensors(number, &crate::testing::device());
+            let expected = crate::sgd_step(weight, gradient, velocity(number, of), step(number));
+            let found = steps.take(&device).unwrap();
+            let [expected, found] = [expected, found].map(|(weight, velocity): (Tensor<4>, Tensor<4>)| {
+                assert_eq!(weight.dims(), *shape);
                 [weight, velocity].map(|tensor| tensor.into_data().try_to_vec::<f32>().unwrap())
-            };
-            assert_close(&update(&device), &update(&crate::testing::device()));
+            });
+            assert_close(&found, &expected);
+        }
+    }
+}
+
+/// The gradient of the weights takes as many filters at once as fit into a group, and reads towers' parts of wider maps.
+#[test]
+fn convolutions_with_groups_and_strides() {
+    for (filters, groups, stride) in [(8, 1, 2), (16, 2, 1), (12, 3, 3), (6, 1, 4), (5, 5, 1)] {
+        let channels = 2 * groups;
+        let shapes = [[3, channels + 3, 11, 9], [filters, 2, 3, 3], [1, filters, 1, 1]];
+        let options =
+            Conv2d { stride, padding: Padding::same(1), groups, relu: true, method: ConvMethod::Direct };
+        compare(&format!("conv of {filters} filters, {groups} groups, stride {stride}"), shapes, |x| {
+            let maps = x[0].clone().narrow(1, 2, channels);
+            crate::conv2d(maps, x[1].clone(), bias(&x[2]), options)
+        });
+    }
+}
+
+#[test]
+fn one_value_that_is_not_finite_is_found_among_many_tensors() {
+    for device in gpus() {
+        for (bad, at) in
+            [(None, 0), (Some(f32::NAN), 0), (Some(f32::INFINITY), 37), (Some(f32::NEG_INFINITY), 69)]
+        {
+            let mut check = FiniteCheck::default();
+            for number in 0..70 {
+                let shape = [2, 1 + number % 4, 3 + number / 60 * 40, 5];
+                let mut values = vec![f32::MAX; shape.iter().product()];
+                if let (Some(bad), true) = (bad, number == at) {
+                    *values.last_mut().unwrap() = bad;
+                }
+                let tensor = Tensor::<4>::from_data(burn::tensor::TensorData::new(values, shape), &device);
+                check.add(if number.is_multiple_of(3) { tensor.permute([0, 3, 1, 2]) } else { tensor });
+            }
+            check.add(Tensor::<1>::zeros([0], &device));
+            assert_eq!(check.passes(), bad.is_none(), "{bad:?} on {device:?}");
         }
     }
 }

@@ -3,19 +3,20 @@
 pub(crate) mod composed;
 #[cfg(feature = "gpu")]
 mod cube;
-#[cfg(any(feature = "flex", feature = "gpu"))]
-mod extension;
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(not(any(feature = "flex", feature = "gpu")))]
-use self::composed as extension;
+mod together;
+#[cfg(not(feature = "flex"))]
+use self::composed as flex;
 
 use burn::tensor::Tensor;
 
-use crate::backend::{on_flex, on_gpu};
+use crate::backend::on_flex;
 use crate::config::SgdStep;
 
-/// The update of Krizhevsky et al. 2012, §5. Returns the new weights and velocities.
+pub use together::SgdSteps;
+
+/// The update of Krizhevsky et al. 2012, §5. Returns the new weights and velocities. [`SgdSteps`] makes many.
 ///
 /// ```text
 /// v ← momentum · v − weight_decay · ε · w − ε · g
@@ -30,9 +31,15 @@ pub fn sgd_step<const D: usize>(
     velocity: Option<Tensor<D>>,
     step: SgdStep,
 ) -> (Tensor<D>, Tensor<D>) {
+    if SgdSteps::takes(&weight) {
+        let (mut alone, device) = (SgdSteps::default(), weight.device());
+        alone.add(weight, gradient, velocity, step);
+        alone.make();
+        return alone.take(&device).expect("it was added");
+    }
     let velocity = velocity.unwrap_or_else(|| gradient.zeros_like());
-    if on_flex(&weight) || on_gpu(&weight) {
-        extension::sgd_step(weight, gradient, velocity, step)
+    if on_flex(&weight) {
+        flex::sgd_step(weight, gradient, velocity, step)
     } else {
         composed::sgd_step(weight, gradient, velocity, step)
     }
