@@ -51,9 +51,12 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     let mut budget = Budget::of(bytes.len() as u64);
     for (name, tensor) in named(tensors)? {
         let (size, kind) = element(tensor.storage.class);
-        let Ok(kind) = kind else {
-            weights.left_out.insert(name, kind.unwrap_err().to_owned());
-            continue;
+        let kind = match kind {
+            Ok(kind) => kind,
+            Err(other) => {
+                weights.left_out.insert(name, other.to_owned());
+                continue;
+            }
         };
         let count = tensor.shape.iter().try_fold(1, |count: usize, extent| count.checked_mul(*extent));
         budget.spend(&name, count.and_then(|count| count.checked_mul(size)).unwrap_or(usize::MAX))?;
