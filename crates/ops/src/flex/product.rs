@@ -142,6 +142,7 @@ impl WithRegisters for Product<'_> {
         let many = R::COUNT >= 32 && !few;
         match self.width / R::LANES {
             3 if many => self.run::<R, 8, 3>(registers),
+            3 if few => self.run::<R, 3, 3>(registers),
             3 => self.run::<R, 4, 3>(registers),
             2 if many => self.run::<R, 8, 2>(registers),
             2 if few => self.run::<R, 4, 2>(registers),

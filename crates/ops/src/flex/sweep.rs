@@ -14,10 +14,29 @@ pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
             to.copy_from_slice(from);
         }
         to[tail..][..LANES].copy_from_slice(&from[tail..][..LANES]);
+    } else if let Some(tail) = to.len().checked_sub(4) {
+        to[..4].copy_from_slice(&from[..4]);
+        to[tail..][..4].copy_from_slice(&from[tail..][..4]);
     } else {
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
+        // No loop, of which a compiler would make the call.
+        match (to, from) {
+            ([a], [x, ..]) => *a = *x,
+            ([a, b], [x, y, ..]) => (*a, *b) = (*x, *y),
+            ([a, b, c], [x, y, z, ..]) => (*a, *b, *c) = (*x, *y, *z),
+            _ => {}
         }
+    }
+}
+
+/// Sets a short run to zero, where the call to `memset` would cost more.
+#[inline(always)]
+pub(crate) fn clear(run: &mut [f32]) {
+    match run {
+        [] => {}
+        [a] => *a = 0.0,
+        [a, b] => (*a, *b) = (0.0, 0.0),
+        [a, b, c] => (*a, *b, *c) = (0.0, 0.0, 0.0),
+        longer => longer.fill(0.0),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::correlation::Correlation;
 use crate::flex::product::Table;
-use crate::flex::sweep::copy;
+use crate::flex::sweep::{clear, copy};
 
 /// Approximate number of pixels in a tile.
 const PIXELS: usize = 192;
@@ -96,9 +96,9 @@ impl Correlation {
                     line.fill(0.0);
                     continue;
                 }
-                line[..left].fill(0.0);
+                clear(&mut line[..left]);
                 copy(&source[row as usize * width + from..][..right - left], &mut line[left..right]);
-                line[right..].fill(0.0);
+                clear(&mut line[right..]);
             }
         }
     }
