@@ -7,6 +7,7 @@
 check.py looks closer, with what only Chromium tells. CI does not run this, since building geckodriver takes minutes."""
 
 import gzip
+import os
 import pathlib
 import shutil
 import sys
@@ -56,7 +57,7 @@ def main():
     options = webdriver.FirefoxOptions()
     options.add_argument("-headless")
     options.binary_location = shutil.which("firefox-esr") or shutil.which("firefox")
-    browser = webdriver.Firefox(options=options, service=Service(shutil.which("geckodriver")))
+    browser = webdriver.Firefox(options=options, service=Service(shutil.which("geckodriver"), log_path=os.devnull))
     try:
         with tempfile.TemporaryDirectory() as folder:
             print(f"Firefox {browser.capabilities['browserVersion']}")
