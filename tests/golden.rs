@@ -124,7 +124,7 @@ struct Found {
     gradients: HashMap<String, Vec<f32>>,
 }
 
-/// What a network with the golden weights makes of the golden images.
+/// The outputs of a network with the golden weights for the golden images.
 fn found(toml: &str, device: &Device, precision: Precision) -> Found {
     let golden: TwoTowers = golden("two_towers.json");
     let config: Network = toml::from_str(toml).unwrap();

@@ -36,8 +36,14 @@ export class LookPage {
     };
   }
 
+  /** Does something after what was asked for before: a gallery is filled image by image. */
+  attempt(doing, work) {
+    this.last = Promise.resolve(this.last).then(() => this.tried(doing, work));
+    return this.last;
+  }
+
   /** Does something that may fail, and says so in one line. */
-  async attempt(doing, work) {
+  async tried(doing, work) {
     $("looked").textContent = doing;
     $("look-failure").hidden = true;
     try {

@@ -122,7 +122,7 @@ fn not_run() -> Result<(), TrainError> {
     Err(TrainError::Backend { message: "the training loop did not run".to_owned() })
 }
 
-/// What the loop changes beside the model.
+/// The state that the loop changes, apart from the model.
 struct Shared {
     updater: Updater,
     elapsed: Elapsed,

@@ -1,4 +1,6 @@
 //! The entries of a zip archive in memory that are stored without compression, as `torch.save` writes them.
+//!
+//! The crate `zip` is not for WebAssembly here: it takes its random numbers from JavaScript, and the page's modules have their own.
 
 use std::collections::BTreeMap;
 

@@ -43,10 +43,7 @@ impl FiniteCheck {
         // A sum with infinity or NaN is not finite.
         let found = self.on_gpus.into_iter().map(|(_, tensors)| not_finite(tensors));
         let mut found = found.chain(self.sums.into_iter().map(|(_, sum)| sum));
-        found.all(|value| {
-            let values = value.into_data().convert::<f32>().try_to_vec::<f32>().expect("converted to f32");
-            values.iter().all(|value| value.is_finite())
-        })
+        found.all(|value| value.into_data().iter::<f32>().all(f32::is_finite))
     }
 }
 

@@ -11,7 +11,7 @@ pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: F
     finished(module::linear(features, weight, Some(bias)), finish)
 }
 
-/// What follows the sum.
+/// Applies the steps that follow the sum.
 pub(crate) fn finished(features: Tensor<2>, finish: Finish) -> Tensor<2> {
     match finish {
         Finish::Plain => features,

@@ -15,10 +15,14 @@ pub fn locally_connected2d(
     kernel: usize,
     options: Conv2d,
 ) -> Tensor<4> {
-    let out = product(feature_maps, weight, kernel, options);
+    finished(product(feature_maps, weight, kernel, options), bias, options.relu)
+}
+
+/// Applies the steps that follow the product.
+pub(crate) fn finished(out: Tensor<4>, bias: Tensor<1>, rectified: bool) -> Tensor<4> {
     let [_, filters, rows, columns] = out.dims();
     let out = out + bias.reshape([1, filters, rows, columns]);
-    if options.relu { relu(out) } else { out }
+    if rectified { relu(out) } else { out }
 }
 
 /// The layer without bias.

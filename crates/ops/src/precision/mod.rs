@@ -142,7 +142,7 @@ impl Precision {
     ) -> Tensor<4> {
         #[cfg(feature = "gpu")]
         if let Some(by) = self.replaced(&feature_maps.device()) {
-            return by.locally_connected2d(operations, feature_maps, weight, bias, kernel, options);
+            return by.locally_connected2d(feature_maps, weight, bias, kernel, options);
         }
         self.rounded(feature_maps, weight, |maps, weight| {
             operations.locally_connected2d(maps, weight, bias, kernel, options)

@@ -55,7 +55,7 @@ trait PatchKernels: Backend {
 /// Its gradient, for the backend below automatic differentiation.
 #[backend_extension(Cube, Fusion)]
 trait PatchGradients: Backend {
-    /// Adds up the gradients of patches where they lie in maps of shape `input`.
+    /// Returns the gradient of maps of shape `input`: at each pixel the sum over the patches that hold it.
     #[fusion(meta = shape_of_maps)]
     fn patches_gradient(gradient: FloatTensor<Self>, input: [usize; 4], window: Window) -> FloatTensor<Self>;
 }

@@ -36,7 +36,6 @@ impl Replaced {
 
     pub(super) fn locally_connected2d(
         self,
-        operations: Implementation,
         feature_maps: Tensor<4>,
         weight: Tensor<4>,
         bias: Tensor<1>,
@@ -48,9 +47,7 @@ impl Replaced {
             Self::Exact => exact::local(feature_maps, weight, kernel, options),
             Self::Bf16 => in_bf16(feature_maps, weight, product),
         };
-        let [_, filters, rows, columns] = values.dims();
-        let values = values + bias.reshape([1, filters, rows, columns]);
-        if options.relu { operations.relu(values) } else { values }
+        local::composed::finished(values, bias, options.relu)
     }
 
     pub(super) fn linear(

@@ -45,7 +45,7 @@ impl Way {
         match self {
             Self::As(precision) => precision.locally_connected2d(FAST, maps, weight, bias, 3, options),
             #[cfg(feature = "gpu")]
-            Self::By(products, form) => products.locally_connected2d(form, maps, weight, bias, 3, options),
+            Self::By(products, _) => products.locally_connected2d(maps, weight, bias, 3, options),
         }
     }
 
