@@ -9,6 +9,7 @@ pub(crate) mod rectify;
 pub(crate) mod registers;
 pub(crate) mod scratch;
 pub(crate) mod sweep;
+pub(crate) mod transpose;
 
 use burn::backend::TensorMetadata;
 use burn::backend::flex::{FlexTensor, Layout};

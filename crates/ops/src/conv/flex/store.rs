@@ -1,10 +1,14 @@
 //! The last steps on sums, and their places in the result.
 
+use pulp::{Simd, WithSimd};
+
 use super::correlation::Correlation;
 use super::packing::Packed;
 use super::tiling::Tile;
 use crate::flex::product::Panel;
 use crate::flex::rectify::rectified;
+use crate::flex::transpose::to_planes;
+use crate::level::dispatch;
 
 /// The steps applied to sums before they are stored.
 pub(super) struct Finish<'a> {
@@ -13,21 +17,15 @@ pub(super) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// Stores one lane of sums after the final steps.
     #[inline(always)]
-    fn put<'a>(
-        &self,
-        bias: f32,
-        sums: &[f32],
-        [lane, lanes]: [usize; 2],
-        to: impl Iterator<Item = &'a mut f32>,
-    ) {
-        let sums = to.zip(sums.chunks_exact(lanes));
-        if self.relu {
-            sums.for_each(|(to, sums)| *to = rectified(sums[lane] + bias));
-        } else {
-            sums.for_each(|(to, sums)| *to = sums[lane] + bias);
-        }
+    fn bias(&self, plane: usize) -> f32 {
+        self.bias.map_or(0.0, |bias| bias[plane])
+    }
+
+    /// Returns a sum after the final steps.
+    #[inline(always)]
+    fn of(&self, sum: f32, bias: f32) -> f32 {
+        if self.relu { rectified(sum + bias) } else { sum + bias }
     }
 }
 
@@ -50,23 +48,48 @@ impl Correlation {
         planes: Planes,
         out: &mut [f32],
     ) {
-        let (columns, [height, width]) = (self.output[1], self.whole);
+        dispatch(Put { correlation: self, sums, panel, tile, finish, planes, out });
+    }
+}
+
+struct Put<'a> {
+    correlation: &'a Correlation,
+    sums: &'a [f32],
+    panel: &'a Packed,
+    tile: Tile,
+    finish: &'a Finish<'a>,
+    planes: Planes,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Put<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { correlation, sums, panel, tile, finish, planes, out } = self;
+        let Correlation { at, step, output: [_, columns], whole: [height, width], .. } = *correlation;
         let Panel { count, width: lanes, .. } = panel.panel;
         for (image, sums) in sums.chunks_exact(tile.rows * columns * lanes).enumerate() {
+            let first = (image * planes.count + panel.plane - planes.first) * height * width;
+            if step == 1 {
+                // The outputs of a plane form one run. Splitting it into rows would cost more than copying them.
+                let out = &mut out[first + tile.first * columns..];
+                to_planes(sums, lanes, out, [count, height * width], |lane| {
+                    let bias = finish.bias(panel.plane + lane);
+                    move |sum| finish.of(sum, bias)
+                });
+                continue;
+            }
             for lane in 0..count {
-                let plane = image * planes.count + panel.plane - planes.first + lane;
-                let plane = &mut out[plane * height * width..][..height * width];
-                let bias = finish.bias.map_or(0.0, |bias| bias[panel.plane + lane]);
-                if self.step == 1 {
-                    // The outputs form one run. Splitting it into rows would cost more than copying them.
-                    let run = &mut plane[tile.first * columns..][..tile.rows * columns];
-                    finish.put(bias, sums, [lane, lanes], run.iter_mut());
-                    continue;
-                }
+                let plane = &mut out[first + lane * height * width..][..height * width];
+                let bias = finish.bias(panel.plane + lane);
                 for (row, sums) in sums.chunks_exact(columns * lanes).enumerate() {
-                    let row = self.at[0] + (tile.first + row) * self.step;
-                    let line = plane[row * width + self.at[1]..(row + 1) * width].iter_mut();
-                    finish.put(bias, sums, [lane, lanes], line.step_by(self.step));
+                    let row = at[0] + (tile.first + row) * step;
+                    let line = plane[row * width + at[1]..(row + 1) * width].iter_mut();
+                    for (to, sums) in line.step_by(step).zip(sums.chunks_exact(lanes)) {
+                        *to = finish.of(sums[lane], bias);
+                    }
                 }
             }
         }

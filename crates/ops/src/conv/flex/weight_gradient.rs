@@ -7,6 +7,7 @@ use super::geometry::Geometry;
 use super::images::Images;
 use super::tiling::Tile;
 use crate::flex::product::{COLUMNS, Panel, panels, product};
+use crate::flex::transpose::to_lines;
 
 /// The largest number of partial sums of a weight gradient.
 const PARTIAL_SUMS: usize = 16;
@@ -36,7 +37,10 @@ pub(super) fn weight_gradient(input: &[f32], gradient: Images<'_>, shape: &Geome
                 for (image, lines) in lines.chunks_exact_mut(count * panel.width).enumerate() {
                     let filter = image * shape.filters + group * correlation.planes + panel.first;
                     let from = filter * map + tile.first * shape.output[1];
-                    side_by_side(&gradient[from..], map, *panel, lines);
+                    if panel.count < panel.width {
+                        lines.fill(0.0);
+                    }
+                    to_lines(&gradient[from..], [panel.count, map], lines, panel.width);
                 }
                 let sums;
                 (sums, rest) = rest.split_at_mut(taps * panel.width);
@@ -87,18 +91,4 @@ pub(super) fn weight_gradient(input: &[f32], gradient: Images<'_>, shape: &Geome
         }
     });
     weights
-}
-
-/// Interleaves values of adjacent planes: `lines[pixel][plane]`.
-fn side_by_side(planes: &[f32], size: usize, panel: Panel, lines: &mut [f32]) {
-    let pixels = lines.len() / panel.width;
-    if panel.count < panel.width {
-        lines.fill(0.0);
-    }
-    for plane in 0..panel.count {
-        let values = &planes[plane * size..][..pixels];
-        for (line, value) in lines.chunks_exact_mut(panel.width).zip(values) {
-            line[plane] = *value;
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Local response normalization in one pass, and its gradient in another.
 
+use std::ops::Range;
+
 use crate::threads::*;
 use pulp::{Simd, WithSimd};
 
@@ -8,9 +10,14 @@ use crate::flex::par_fill::filled;
 use crate::level::dispatch;
 
 /// Pixels per block. All channels of a block stay in cache.
-const PIXELS: usize = 64;
+const LONG: usize = 64;
+/// Pixels per block at the end of a feature map. Most of a long block would be computed in vain there.
+const SHORT: usize = 16;
 
-type Block = [f32; PIXELS];
+/// The number of pixels in long blocks.
+fn in_long_blocks(pixels: usize) -> usize {
+    pixels / LONG * LONG
+}
 
 /// The constants of [`Lrn`] in the form the loops need.
 #[derive(Debug, Clone, Copy)]
@@ -105,10 +112,20 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let (pixels, rest) = (self.shape[1], in_long_blocks(self.shape[1]));
+        self.run::<LONG>(0..rest);
+        self.run::<SHORT>(rest..pixels);
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn run<const PIXELS: usize>(&mut self, range: Range<usize>) {
         let Self { input, out, shape: [channels, pixels], lrn } = self;
-        let mut squares = vec![[0.0; PIXELS]; channels];
-        for first in (0..pixels).step_by(PIXELS) {
+        let (channels, pixels) = (*channels, *pixels);
+        let mut squares = vec![[0.0; PIXELS]; if range.is_empty() { 0 } else { channels }];
+        for first in range.step_by(PIXELS) {
             let count = PIXELS.min(pixels - first);
             load_squares(input, &mut squares, pixels, first, count);
             for channel in 0..channels {
@@ -128,7 +145,13 @@ impl WithSimd for Forward<'_> {
 }
 
 #[inline(always)]
-fn load_squares(input: &[f32], squares: &mut [Block], pixels: usize, first: usize, count: usize) {
+fn load_squares<const PIXELS: usize>(
+    input: &[f32],
+    squares: &mut [[f32; PIXELS]],
+    pixels: usize,
+    first: usize,
+    count: usize,
+) {
     for (channel, squares) in squares.iter_mut().enumerate() {
         let values = &input[channel * pixels + first..][..count];
         for (square, value) in squares.iter_mut().zip(values) {
@@ -140,7 +163,12 @@ fn load_squares(input: &[f32], squares: &mut [Block], pixels: usize, first: usiz
 /// The sum over the window of channels around one channel. It is computed anew for each channel: a running
 /// sum would drift, and would keep a NaN or an infinity that has left the window.
 #[inline(always)]
-fn window_sum(blocks: &[Block], channel: usize, below: usize, above: usize) -> Block {
+fn window_sum<const PIXELS: usize>(
+    blocks: &[[f32; PIXELS]],
+    channel: usize,
+    below: usize,
+    above: usize,
+) -> [f32; PIXELS] {
     let (first, end) = (channel.saturating_sub(below), (channel + above + 1).min(blocks.len()));
     let mut sum = blocks[first];
     for block in &blocks[first + 1..end] {
@@ -179,11 +207,21 @@ impl WithSimd for Gradient<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let (pixels, rest) = (self.shape[1], in_long_blocks(self.shape[1]));
+        self.run::<LONG>(0..rest);
+        self.run::<SHORT>(rest..pixels);
+    }
+}
+
+impl Gradient<'_> {
+    #[inline(always)]
+    fn run<const PIXELS: usize>(&mut self, range: Range<usize>) {
         let Self { input, gradient, out, shape: [channels, pixels], lrn } = self;
-        let mut squares = vec![[0.0; PIXELS]; channels];
-        let mut ratios = vec![[0.0; PIXELS]; channels];
-        for first in (0..pixels).step_by(PIXELS) {
+        let (channels, pixels) = (*channels, *pixels);
+        let blocks = if range.is_empty() { 0 } else { channels };
+        let (mut squares, mut ratios) = (vec![[0.0; PIXELS]; blocks], vec![[0.0; PIXELS]; blocks]);
+        for first in range.step_by(PIXELS) {
             let count = PIXELS.min(pixels - first);
             load_squares(input, &mut squares, pixels, first, count);
             for channel in 0..channels {

@@ -22,8 +22,9 @@ impl Pooling {
     }
 }
 
-/// Columns per step: a multiple of every processor's register width.
-pub(super) const LANES: usize = 16;
+/// Columns per step: a multiple of every register width. WebAssembly has one width; more columns than it has lanes would
+/// be computed in vain where planes are small.
+pub(super) const LANES: usize = if cfg!(target_family = "wasm") { 4 } else { 16 };
 /// Planes per task. They share its buffers.
 pub(super) const PLANES: usize = 8;
 
@@ -38,6 +39,8 @@ pub(crate) struct Lines {
     length: usize,
     /// For each output row, the window positions whose lines are inside the plane.
     pub(super) windows: Vec<Vec<Place>>,
+    /// The number of the first position inside the plane, for each output: `[rows, columns]`.
+    pub(super) first_places: Vec<u32>,
 }
 
 /// A position in the window, for all windows of an output row.
@@ -53,7 +56,12 @@ impl Lines {
     pub(crate) fn new(shape: Pooling) -> Self {
         let columns = shape.output[1].next_multiple_of(LANES);
         let length = columns + (shape.pool.size - 1) / shape.pool.stride;
-        Self { shape, columns, length, windows: windows(&shape, length) }
+        let Pool { size, stride, padding, .. } = shape.pool;
+        let outside = |at: usize| padding.saturating_sub(at * stride);
+        let first_places = (0..shape.output[0])
+            .flat_map(|row| (0..columns).map(move |column| (outside(row) * size + outside(column)) as u32));
+        let first_places = first_places.collect();
+        Self { shape, columns, length, windows: windows(&shape, length), first_places }
     }
 
     /// Lines of `outside`, the value of elements outside the plane.

@@ -38,15 +38,6 @@ pub(crate) struct Maxima<'a> {
     pub(crate) argmax: &'a mut [u8],
 }
 
-impl Lines {
-    /// The number of the first position inside the plane, for the window of an output pixel.
-    fn first_place(&self, row: usize, column: usize) -> u32 {
-        let Pool { size, stride, padding, .. } = self.shape.pool;
-        let outside = |at: usize| padding.saturating_sub(at * stride);
-        (outside(row) * size + outside(column)) as u32
-    }
-}
-
 impl WithSimd for Maxima<'_> {
     type Output = ();
 
@@ -62,10 +53,9 @@ impl WithSimd for Maxima<'_> {
         for (plane, (maxima, argmax)) in planes.zip(out) {
             lines.deal(plane, &mut buffer);
             let out = maxima.chunks_exact_mut(columns).zip(argmax.chunks_exact_mut(columns));
-            for (row, ((maxima, argmax), window)) in out.zip(&lines.windows).enumerate() {
-                for (column, at) in best_at.iter_mut().enumerate() {
-                    *at = lines.first_place(row, column);
-                }
+            let rows = out.zip(&lines.windows).zip(lines.first_places.chunks_exact(lines.columns));
+            for (((maxima, argmax), window), first_places) in rows {
+                best_at.copy_from_slice(first_places);
                 let best_of = S::as_mut_simd_f32s(&mut best).0.iter_mut();
                 for (block, (best, at)) in best_of.zip(S::as_mut_simd_u32s(&mut best_at).0).enumerate() {
                     let mut most = simd.splat_f32s(f32::NEG_INFINITY);

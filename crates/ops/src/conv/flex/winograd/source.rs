@@ -4,6 +4,7 @@ use super::super::correlation::Correlation;
 use super::grid::{Band, Grid, LANES};
 use super::transforms::{Inputs, LONG, SHORT, Transformation};
 use crate::flex::registers::{Registers, WithRegisters, on_registers};
+use crate::flex::transpose::to_lines;
 
 impl Grid {
     /// Transforms the source planes of a group under a band: `out` is `[point][source / 16][tile][source % 16]`. `work`
@@ -70,14 +71,11 @@ fn interleave(correlation: &Correlation, band: &Band, planes: &[f32], window: &m
     let (from_row, to_row, rows) =
         inside(correlation.first[0] + band.first as isize, band.rows.inputs(), height);
     let (from_column, to_column, columns) = inside(correlation.first[1], length, width);
-    for (lane, plane) in planes.chunks_exact(height * width).enumerate() {
-        for row in 0..rows {
-            let line = &plane[(from_row + row) * width + from_column..][..columns];
-            let to = &mut window[((to_row + row) * length + to_column) * LANES..][..columns * LANES];
-            for (value, to) in line.iter().zip(to.as_chunks_mut::<LANES>().0) {
-                to[lane] = *value;
-            }
-        }
+    let (size, count) = (height * width, planes.len() / (height * width));
+    for row in 0..rows {
+        let from = &planes[(from_row + row) * width + from_column..];
+        let to = &mut window[((to_row + row) * length + to_column) * LANES..][..columns * LANES];
+        to_lines(from, [count, size], to, LANES);
     }
 }
 
