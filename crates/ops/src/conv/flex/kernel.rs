@@ -19,9 +19,7 @@ use super::plan::Plan;
 use super::store::Finish;
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
-use crate::level::dispatch;
 use crate::pool::flex::lines::{Lines, Pooling};
-use crate::pool::flex::max::Maxima;
 
 /// `input ∗ weight + bias`, with a ReLU if `relu`.
 ///
@@ -61,7 +59,7 @@ pub(super) fn forward_pooled(
         scratch(images.len() * image_out, |planes| {
             let source = &input[images.start * image_in..images.end * image_in];
             plan.run(source, &finish, planes);
-            dispatch(Maxima { lines: &lines, planes, maxima, argmax });
+            lines.maxima(planes, maxima, argmax);
         });
     });
     (maxima, argmax)

@@ -9,7 +9,7 @@ use crate::flex::scratch::scratch;
 use crate::level::dispatch;
 use crate::lrn::flex::kernel::{Constants, Forward, Gradient};
 use crate::pool::flex::lines::{Lines, Pooling};
-use crate::pool::flex::max::{Maxima, Scatter};
+use crate::pool::flex::max::Scatter;
 
 /// Maxima of normalized feature maps, and their positions.
 ///
@@ -30,7 +30,7 @@ pub(super) fn forward(
         scratch(sizes.image, |image| {
             let shape = [channels, sizes.image / channels];
             dispatch(Forward { input, out: image, shape, lrn });
-            dispatch(Maxima { lines: &lines, planes: image, maxima, argmax });
+            lines.maxima(image, maxima, argmax);
         });
     });
     (maxima, argmax)

@@ -6,6 +6,7 @@ use pulp::{Simd, WithSimd};
 use super::lines::{LANES, Lines, PLANES, Pooling};
 use crate::config::Pool;
 use crate::flex::par_fill::filled;
+use crate::flex::scratch::scratch;
 use crate::flex::sweep::add;
 use crate::level::dispatch;
 
@@ -21,16 +22,23 @@ pub(super) fn averages(input: &[f32], shape: &Pooling) -> Vec<f32> {
     }
     let lines = Lines::new(*shape);
     let input = input.par_chunks(PLANES * height * width);
+    let counts = [lines.counts(0), lines.counts(1)];
     filled(planes * rows * columns, PLANES * rows * columns, input, |planes, averages| {
-        dispatch(Averages { lines: &lines, planes, averages });
+        scratch(lines.size(), |buffer| {
+            dispatch(Averages { lines: &lines, counts: &counts, planes, averages, buffer });
+        });
     })
 }
 
 /// The averages of some planes.
 struct Averages<'a> {
     lines: &'a Lines,
+    /// The pixels of each window inside the plane, along rows and along columns.
+    counts: &'a [Vec<f32>; 2],
     planes: &'a [f32],
     averages: &'a mut [f32],
+    /// Elements of the lines of a plane, of arbitrary content.
+    buffer: &'a mut [f32],
 }
 
 impl Lines {
@@ -51,14 +59,13 @@ impl WithSimd for Averages<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { lines, planes, averages } = self;
+        let Self { lines, counts: [tall, wide], planes, averages, buffer } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let mut buffer = lines.buffer(0.0);
-        let (tall, wide) = (lines.counts(0), lines.counts(1));
+        buffer.fill(0.0);
         let out = averages.chunks_exact_mut(rows * columns);
         for (plane, averages) in planes.chunks_exact(height * width).zip(out) {
-            lines.deal(plane, &mut buffer);
-            let rows = averages.chunks_exact_mut(columns).zip(&lines.windows).zip(&tall);
+            lines.deal(plane, buffer);
+            let rows = averages.chunks_exact_mut(columns).zip(&lines.windows).zip(tall);
             for ((averages, window), tall) in rows {
                 for (block, (averages, wide)) in
                     averages.chunks_mut(LANES).zip(wide.chunks(LANES)).enumerate()
@@ -87,16 +94,22 @@ pub(super) fn averages_gradient(gradient: &[f32], shape: &Pooling) -> Vec<f32> {
     }
     let lines = Lines::new(*shape);
     let gradient = gradient.par_chunks(PLANES * rows * columns);
+    let counts = [lines.counts(0), lines.counts(1)];
     filled(planes * height * width, PLANES * height * width, gradient, |gradient, planes| {
-        dispatch(AveragesGradient { lines: &lines, gradient, planes });
+        scratch(lines.columns + lines.size(), |buffer| {
+            dispatch(AveragesGradient { lines: &lines, counts: &counts, gradient, planes, buffer });
+        });
     })
 }
 
 /// The gradient of the averages of some planes.
 struct AveragesGradient<'a> {
     lines: &'a Lines,
+    counts: &'a [Vec<f32>; 2],
     gradient: &'a [f32],
     planes: &'a mut [f32],
+    /// A row of outputs and the lines of a plane, of arbitrary content.
+    buffer: &'a mut [f32],
 }
 
 impl WithSimd for AveragesGradient<'_> {
@@ -104,23 +117,23 @@ impl WithSimd for AveragesGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { lines, gradient, planes } = self;
+        let Self { lines, counts: [tall, wide], gradient, planes, buffer } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
-        let mut buffer = lines.buffer(0.0);
-        let (tall, wide) = (lines.counts(0), lines.counts(1));
-        let mut shares = vec![0.0; lines.columns];
+        let (shares, buffer) = buffer.split_at_mut(lines.columns);
+        // Outputs beyond the last column have no share.
+        shares.fill(0.0);
         let planes = planes.chunks_exact_mut(height * width);
         for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
             buffer.fill(0.0);
-            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&lines.windows).zip(&tall) {
-                for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(&wide) {
+            for ((gradient, window), tall) in gradient.chunks_exact(columns).zip(&lines.windows).zip(tall) {
+                for ((share, gradient), wide) in shares.iter_mut().zip(gradient).zip(wide) {
                     *share = gradient / (tall * wide);
                 }
                 for place in window {
-                    add(&shares, &mut buffer[place.at..][..lines.columns]);
+                    add(shares, &mut buffer[place.at..][..lines.columns]);
                 }
             }
-            lines.collect(&buffer, plane);
+            lines.collect(buffer, plane);
         }
     }
 }

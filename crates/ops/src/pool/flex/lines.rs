@@ -64,9 +64,9 @@ impl Lines {
         Self { shape, columns, length, windows: windows(&shape, length), first_places }
     }
 
-    /// Lines of `outside`, the value of elements outside the plane.
-    pub(super) fn buffer(&self, outside: f32) -> Vec<f32> {
-        vec![outside; self.shape.input[0] * self.shape.pool.stride * self.length]
+    /// Elements of the lines of a plane.
+    pub(super) fn size(&self) -> usize {
+        self.shape.input[0] * self.shape.pool.stride * self.length
     }
 
     /// For each phase of the stride, the index of its first element inside the plane and that element's

@@ -1,11 +1,15 @@
 //! Max pooling, with the position of each maximum in one byte, and its gradient.
 
+use std::slice::from_ref;
+
 use crate::threads::*;
+use pulp::bytemuck::cast_slice;
 use pulp::{Simd, WithSimd};
 
 use super::lines::{Lines, PLANES, Pooling};
 use crate::config::Pool;
 use crate::flex::par_fill::filled;
+use crate::flex::scratch::scratch;
 use crate::flex::sweep::copy;
 use crate::level::dispatch;
 
@@ -25,17 +29,25 @@ pub(crate) fn maxima(input: &[f32], shape: &Pooling) -> (Vec<f32>, Vec<u8>) {
     let lines = Lines::new(*shape);
     let beside = argmax.par_chunks_mut(piece).zip(input.par_chunks(PLANES * height * width));
     let maxima = filled(length, piece, beside, |(argmax, planes), maxima| {
-        dispatch(Maxima { lines: &lines, planes, maxima, argmax });
+        lines.maxima(planes, maxima, argmax);
     });
     (maxima, argmax)
 }
 
-/// The maxima of some planes.
-pub(crate) struct Maxima<'a> {
-    pub(crate) lines: &'a Lines,
-    pub(crate) planes: &'a [f32],
-    pub(crate) maxima: &'a mut [f32],
-    pub(crate) argmax: &'a mut [u8],
+impl Lines {
+    /// Writes the maxima of some planes and their positions.
+    pub(crate) fn maxima(&self, planes: &[f32], maxima: &mut [f32], argmax: &mut [u8]) {
+        scratch(self.size(), |buffer| dispatch(Maxima { lines: self, planes, maxima, argmax, buffer }));
+    }
+}
+
+struct Maxima<'a> {
+    lines: &'a Lines,
+    planes: &'a [f32],
+    maxima: &'a mut [f32],
+    argmax: &'a mut [u8],
+    /// The lines of a plane, of arbitrary content.
+    buffer: &'a mut [f32],
 }
 
 impl WithSimd for Maxima<'_> {
@@ -43,23 +55,21 @@ impl WithSimd for Maxima<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { lines, planes, maxima, argmax } = self;
+        let Self { lines, planes, maxima, argmax, buffer } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         // Values outside a plane are never a maximum.
-        let mut buffer = lines.buffer(f32::NEG_INFINITY);
-        let (mut best, mut best_at) = (vec![0.0; lines.columns], vec![0; lines.columns]);
+        buffer.fill(f32::NEG_INFINITY);
         let planes = planes.chunks_exact(height * width);
         let out = maxima.chunks_exact_mut(rows * columns).zip(argmax.chunks_exact_mut(rows * columns));
         for (plane, (maxima, argmax)) in planes.zip(out) {
-            lines.deal(plane, &mut buffer);
+            lines.deal(plane, buffer);
             let out = maxima.chunks_exact_mut(columns).zip(argmax.chunks_exact_mut(columns));
             let rows = out.zip(&lines.windows).zip(lines.first_places.chunks_exact(lines.columns));
             for (((maxima, argmax), window), first_places) in rows {
-                best_at.copy_from_slice(first_places);
-                let best_of = S::as_mut_simd_f32s(&mut best).0.iter_mut();
-                for (block, (best, at)) in best_of.zip(S::as_mut_simd_u32s(&mut best_at).0).enumerate() {
-                    let mut most = simd.splat_f32s(f32::NEG_INFINITY);
-                    let mut most_at = *at;
+                let out = maxima.chunks_mut(S::F32_LANES).zip(argmax.chunks_mut(S::F32_LANES));
+                let blocks = out.zip(S::as_simd_u32s(first_places).0).enumerate();
+                for (block, ((maxima, argmax), first_place)) in blocks {
+                    let (mut most, mut most_at) = (simd.splat_f32s(f32::NEG_INFINITY), *first_place);
                     for place in window {
                         let from = &buffer[place.at + block * S::F32_LANES..][..S::F32_LANES];
                         let value = S::as_simd_f32s(from).0[0];
@@ -68,10 +78,10 @@ impl WithSimd for Maxima<'_> {
                         most = simd.select_f32s(better, value, most);
                         most_at = simd.select_u32s(better, simd.splat_u32s(place.number), most_at);
                     }
-                    (*best, *at) = (most, most_at);
+                    copy(cast_slice(from_ref(&most)), maxima);
+                    let places: &[u32] = cast_slice(from_ref(&most_at));
+                    argmax.iter_mut().zip(places).for_each(|(place, at)| *place = *at as u8);
                 }
-                copy(&best[..columns], maxima);
-                argmax.iter_mut().zip(&best_at).for_each(|(place, at)| *place = *at as u8);
             }
         }
     }

@@ -5,7 +5,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::config::Lrn;
 use crate::flex::par_fill::filled;
-use crate::flex::sweep::{add, copy};
+use crate::flex::scratch::scratch;
 use crate::level::dispatch;
 use crate::lrn::flex::kernel::inverse_power;
 
@@ -34,31 +34,37 @@ impl Reach {
 /// The sums over the square window around each pixel, clipped at the edges. They run along columns, then rows.
 ///
 /// A plane lies in a frame of zeros. No window is clipped, and the sums of a plane are a few sweeps over the whole frame.
-struct WindowSums {
+struct WindowSums<'a> {
     height: usize,
     width: usize,
     /// The pixels of a window beside its centre, along columns and along rows.
     beside: [usize; 2],
     /// The plane in its frame: `[height + beside, width + beside]`.
-    framed: Vec<f32>,
+    framed: &'a mut [f32],
     /// Sums along columns: `[height, width + beside]`, and the columns that the last windows reach beyond.
-    columns: Vec<f32>,
+    columns: &'a mut [f32],
     /// Sums along columns and rows, of which each row's first `width` count.
-    sums: Vec<f32>,
+    sums: &'a mut [f32],
 }
 
-impl WindowSums {
-    fn new([height, width]: [usize; 2], reach: Reach) -> Self {
-        let beside = [height, width].map(|side| reach.within(side)).map(|reach| reach.before + reach.after);
-        let wide = width + beside[1];
-        Self {
-            height,
-            width,
-            beside,
-            framed: vec![0.0; (height + beside[0]) * wide],
-            columns: vec![0.0; height * wide + beside[1]],
-            sums: vec![0.0; height * wide],
-        }
+impl<'a> WindowSums<'a> {
+    /// Elements of the three buffers.
+    fn lengths(sides: [usize; 2], reach: Reach) -> [usize; 3] {
+        let [above, beside] = Self::beside(sides, reach);
+        let ([height, _], wide) = (sides, sides[1] + beside);
+        [(height + above) * wide, height * wide + beside, height * wide]
+    }
+
+    fn beside(sides: [usize; 2], reach: Reach) -> [usize; 2] {
+        sides.map(|side| reach.within(side)).map(|reach| reach.before + reach.after)
+    }
+
+    /// `memory` holds the buffers and is of arbitrary content: what no plane overwrites, no sum that counts reads.
+    fn new(sides: [usize; 2], reach: Reach, memory: &'a mut [f32]) -> Self {
+        let [framed, columns, _] = Self::lengths(sides, reach);
+        let (framed, rest) = memory.split_at_mut(framed);
+        let (columns, sums) = rest.split_at_mut(columns);
+        Self { height: sides[0], width: sides[1], beside: Self::beside(sides, reach), framed, columns, sums }
     }
 
     /// Begins a plane whose windows have this reach, or its mirror image. Returns the plane's rows in the frame, which
@@ -81,16 +87,29 @@ impl WindowSums {
     #[inline(always)]
     fn sums(&mut self) -> impl Iterator<Item = &[f32]> {
         let (wide, length) = (self.width + self.beside[1], self.sums.len());
-        let columns = &mut self.columns[..length];
-        copy(&self.framed[..length], columns);
-        for offset in 1..=self.beside[0] {
-            add(&self.framed[offset * wide..][..length], columns);
-        }
-        copy(&self.columns[..length], &mut self.sums);
-        for offset in 1..=self.beside[1] {
-            add(&self.columns[offset..][..length], &mut self.sums);
-        }
+        add_up(self.framed, [wide, self.beside[0]], &mut self.columns[..length]);
+        add_up(self.columns, [1, self.beside[1]], self.sums);
         self.sums.chunks_exact(wide).map(|row| &row[..self.width])
+    }
+}
+
+/// `sums[i] = values[i] + values[i + step] + …`, with `more` values after the first.
+#[inline(always)]
+fn add_up(values: &[f32], [step, more]: [usize; 2], sums: &mut [f32]) {
+    const LANES: usize = 16;
+    let (blocks, rest) = sums.as_chunks_mut::<LANES>();
+    let done = LANES * blocks.len();
+    for (block, sums) in blocks.iter_mut().enumerate() {
+        let mut sum = [0.0; LANES];
+        sum.copy_from_slice(&values[block * LANES..][..LANES]);
+        for at in 1..=more {
+            let values = &values[block * LANES + at * step..][..LANES];
+            sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        *sums = sum;
+    }
+    for (at, sum) in rest.iter_mut().enumerate() {
+        *sum = (1..=more).fold(values[done + at], |sum, next| sum + values[done + at + next * step]);
     }
 }
 
@@ -109,8 +128,9 @@ fn reach(lrn: &Lrn) -> Reach {
 /// `input` and the result: `[planes, height, width]`.
 pub(super) fn forward(input: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let piece = PLANES * sides[0] * sides[1];
+    let length = WindowSums::lengths(sides, reach(lrn)).iter().sum();
     filled(input.len(), piece, input.par_chunks(piece.max(1)), |input, out| {
-        dispatch(Forward { input, out, sides, lrn });
+        scratch(length, |memory| dispatch(Forward { input, out, sides, lrn, memory }));
     })
 }
 
@@ -120,6 +140,7 @@ struct Forward<'a> {
     out: &'a mut [f32],
     sides: [usize; 2],
     lrn: &'a Lrn,
+    memory: &'a mut [f32],
 }
 
 /// Writes `k + coefficient · Σ plane²` into `scale`.
@@ -144,9 +165,9 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { input, out, sides, lrn } = self;
+        let Self { input, out, sides, lrn, memory } = self;
         let size = sides[0] * sides[1];
-        let mut sums = WindowSums::new(sides, reach(lrn));
+        let mut sums = WindowSums::new(sides, reach(lrn), memory);
         for (plane, out) in input.chunks_exact(size).zip(out.chunks_exact_mut(size)) {
             scales(plane, lrn, &mut sums, out);
             inverse_power(out, lrn.beta as f32);
@@ -162,8 +183,9 @@ impl WithSimd for Forward<'_> {
 pub(super) fn gradient(input: &[f32], gradient: &[f32], sides: [usize; 2], lrn: &Lrn) -> Vec<f32> {
     let piece = PLANES * sides[0] * sides[1];
     let beside = input.par_chunks(piece.max(1)).zip(gradient.par_chunks(piece.max(1)));
+    let length = WindowSums::lengths(sides, reach(lrn)).iter().sum::<usize>() + sides[0] * sides[1];
     filled(input.len(), piece, beside, |(input, gradient), out| {
-        dispatch(Gradient { input, gradient, out, sides, lrn });
+        scratch(length, |memory| dispatch(Gradient { input, gradient, out, sides, lrn, memory }));
     })
 }
 
@@ -174,6 +196,7 @@ struct Gradient<'a> {
     out: &'a mut [f32],
     sides: [usize; 2],
     lrn: &'a Lrn,
+    memory: &'a mut [f32],
 }
 
 impl WithSimd for Gradient<'_> {
@@ -181,17 +204,17 @@ impl WithSimd for Gradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { input, gradient, out, sides, lrn } = self;
+        let Self { input, gradient, out, sides, lrn, memory } = self;
         let size = sides[0] * sides[1];
-        let mut sums = WindowSums::new(sides, reach(lrn));
-        let mut scale = vec![0.0; size];
+        let (scale, memory) = memory.split_at_mut(size);
+        let mut sums = WindowSums::new(sides, reach(lrn), memory);
         let mirrored = reach(lrn).mirrored();
         let factor = 2.0 * coefficient(lrn) * lrn.beta as f32;
         let gradient = gradient.chunks_exact(size);
         for ((plane, gradient), out) in input.chunks_exact(size).zip(gradient).zip(out.chunks_exact_mut(size))
         {
-            scales(plane, lrn, &mut sums, &mut scale);
-            out.copy_from_slice(&scale);
+            scales(plane, lrn, &mut sums, scale);
+            out.copy_from_slice(scale);
             inverse_power(out, lrn.beta as f32);
             for (out, gradient) in out.iter_mut().zip(gradient) {
                 *out *= gradient;
