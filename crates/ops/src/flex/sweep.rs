@@ -6,26 +6,31 @@ pub(crate) const SPAN: usize = 1 << 14;
 /// Elements per step in short runs. The compiler optimizes loops over slices for long runs.
 const LANES: usize = 8;
 
-/// Copies a short run, where the call to `memcpy` would cost more than the copy.
+/// Copies a run. Short ones need no call to `memcpy`, which would cost more than the copy, and no loop, of which a
+/// compiler would make the call.
 #[inline(always)]
 pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
-    if let Some(tail) = to.len().checked_sub(LANES) {
-        for (to, from) in to.chunks_exact_mut(LANES).zip(from.chunks_exact(LANES)) {
-            to.copy_from_slice(from);
-        }
-        to[tail..][..LANES].copy_from_slice(&from[tail..][..LANES]);
-    } else if let Some(tail) = to.len().checked_sub(4) {
-        to[..4].copy_from_slice(&from[..4]);
-        to[tail..][..4].copy_from_slice(&from[tail..][..4]);
-    } else {
-        // No loop, of which a compiler would make the call.
-        match (to, from) {
+    match to.len() {
+        0..4 => match (to, from) {
             ([a], [x, ..]) => *a = *x,
             ([a, b], [x, y, ..]) => (*a, *b) = (*x, *y),
             ([a, b, c], [x, y, z, ..]) => (*a, *b, *c) = (*x, *y, *z),
             _ => {}
-        }
+        },
+        4..8 => copy_ends::<4>(from, to),
+        8..16 => copy_ends::<8>(from, to),
+        16..32 => copy_ends::<16>(from, to),
+        32..64 => copy_ends::<32>(from, to),
+        length => to.copy_from_slice(&from[..length]),
     }
+}
+
+/// Copies the first and the last values of a run, which together are all.
+#[inline(always)]
+fn copy_ends<const COUNT: usize>(from: &[f32], to: &mut [f32]) {
+    let last = to.len() - COUNT;
+    to[..COUNT].copy_from_slice(&from[..COUNT]);
+    to[last..][..COUNT].copy_from_slice(&from[last..][..COUNT]);
 }
 
 /// Sets a short run to zero, where the call to `memset` would cost more.
@@ -53,5 +58,20 @@ pub(crate) fn add(values: &[f32], sums: &mut [f32]) {
     }
     for (sum, value) in rest.iter_mut().zip(last) {
         *sum += value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_any_length_is_copied() {
+        let from: Vec<f32> = (0..80).map(|at| at as f32).collect();
+        for length in 0..70 {
+            let mut to = vec![-1.0; length];
+            copy(&from, &mut to);
+            assert_eq!(to, from[..length]);
+        }
     }
 }

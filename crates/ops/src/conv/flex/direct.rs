@@ -23,14 +23,14 @@ impl Correlation {
     ) {
         let plane_out = self.whole[0] * self.whole[1];
         let images = source.len() / self.sizes()[0];
-        // With too few images for all threads, threads share an image's planes. There are only two tasks per
-        // thread, since each lays out its own window. The split does not affect any sum.
-        let at_once = match batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1 {
-            true => {
-                kernels.len().div_ceil((2 * crate::threads::current_num_threads()).div_ceil(batch.max(1)))
-            }
-            false => kernels.len(),
-        };
+        // With too few images for all threads, threads share an image's planes, or its rows if it has few planes. The
+        // split does not affect any sum.
+        let shared = batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1;
+        let threads = if shared { current_num_threads().div_ceil(batch.max(1)) } else { 1 };
+        if kernels.len() < threads && tiling.tiles > 1 && self.whole == self.output {
+            return self.run_bands(source, kernels, finish, threads.min(self.output[0]), out);
+        }
+        let at_once = kernels.len().div_ceil(threads);
         let task = |(kernels, planes, out): (&[Packed], Planes, &mut [f32])| {
             with_buffers(|Buffers { window, sums, .. }| {
                 let window = sized(window, tiling.size(self.sources));
@@ -67,5 +67,24 @@ impl Correlation {
         });
         let tasks: Vec<(&[Packed], Planes, &mut [f32])> = tasks.collect();
         tasks.into_par_iter().for_each(task);
+    }
+    /// Correlates one image in bands of rows.
+    fn run_bands(&self, source: &[f32], kernels: &[Packed], finish: &Finish, bands: usize, out: &mut [f32]) {
+        let [rows, columns] = self.output;
+        let bands = (0..bands).into_par_iter().map(|band| {
+            let (first, end) = (band * rows / bands, (band + 1) * rows / bands);
+            let output = [end - first, columns];
+            let top = self.first[0] + (first * self.stride) as isize;
+            let part = Self { first: [top, self.first[1]], output, whole: output, ..*self };
+            let mut planes = vec![0.0; part.sizes()[1]];
+            part.run_direct(source, kernels, finish, MANY_IMAGES, &part.tiling(1), &mut planes);
+            (first * columns, planes)
+        });
+        for (first, planes) in bands.collect::<Vec<_>>() {
+            let length = planes.len() / self.planes;
+            for (out, plane) in out.chunks_exact_mut(rows * columns).zip(planes.chunks_exact(length)) {
+                out[first..][..length].copy_from_slice(plane);
+            }
+        }
     }
 }

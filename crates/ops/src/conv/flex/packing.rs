@@ -5,6 +5,7 @@ use crate::threads::*;
 use super::correlation::Correlation;
 use super::geometry::Geometry;
 use crate::flex::product::{Panel, panels};
+use crate::flex::transpose::to_lines;
 
 /// The layout of a correlation's kernels in the weights.
 pub(super) struct Strides {
@@ -32,17 +33,17 @@ impl Correlation {
         let [tall, wide] = self.kernel;
         let pack = |(group, panel): (usize, Panel)| {
             let mut values = vec![0.0; self.sources * tall * wide * panel.width];
-            let mut lines = values.chunks_exact_mut(panel.width);
             let first = place.first + group * place.group + panel.first * place.plane;
-            for source in 0..self.sources {
-                for y in 0..tall {
-                    let at = (first + source * place.source) as isize + y as isize * place.y;
-                    for (x, line) in (0..wide).zip(&mut lines) {
-                        let weight = &weight[(at + x as isize * place.x) as usize..];
-                        for (lane, value) in line[..panel.count].iter_mut().enumerate() {
-                            *value = weight[lane * place.plane];
-                        }
-                    }
+            for (source, lines) in values.chunks_exact_mut(tall * wide * panel.width).enumerate() {
+                let first = first + source * place.source;
+                if place.x == 1 && place.y == wide as isize {
+                    to_lines(&weight[first..], [panel.count, place.plane], lines, panel.width);
+                } else if place.x == -1 && place.y == -(wide as isize) {
+                    let last = first + 1 - tall * wide;
+                    to_lines(&weight[last..], [panel.count, place.plane], lines, panel.width);
+                    reverse(lines, panel.width);
+                } else {
+                    self.pack_taps(weight, first, place, &panel, lines);
                 }
             }
             Packed { group, plane: group * self.planes + panel.first, panel, values }
@@ -50,6 +51,26 @@ impl Correlation {
         let cut: Vec<(usize, Panel)> =
             (0..self.groups).flat_map(|group| panels(self.planes).map(move |panel| (group, panel))).collect();
         cut.into_par_iter().map(pack).collect()
+    }
+
+    /// Packs the kernels of a source whose taps are not adjacent.
+    fn pack_taps(&self, weight: &[f32], first: usize, place: &Strides, panel: &Panel, lines: &mut [f32]) {
+        let wide = self.kernel[1];
+        for (tap, line) in lines.chunks_exact_mut(panel.width).enumerate() {
+            let at = first as isize + (tap / wide) as isize * place.y + (tap % wide) as isize * place.x;
+            let weight = &weight[at as usize..];
+            for (lane, value) in line[..panel.count].iter_mut().enumerate() {
+                *value = weight[lane * place.plane];
+            }
+        }
+    }
+}
+
+/// Reverses the order of lines.
+fn reverse(lines: &mut [f32], width: usize) {
+    let (front, back) = lines.split_at_mut(lines.len() / width / 2 * width);
+    for (line, other) in front.chunks_exact_mut(width).zip(back.chunks_exact_mut(width).rev()) {
+        line.swap_with_slice(other);
     }
 }
 

@@ -154,19 +154,25 @@ fn convolution_is_right_at_the_sizes_of_the_networks() {
     }
 }
 
+/// Many images; one image whose planes threads share; and one of few planes, whose rows they share.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let shape = Geometry::new([19, 7, 15, 15], [9, 7, 3, 3], 1, Padding::same(1), 1).unwrap();
-    let (feature_maps, weight) = (numbers(19 * 7 * 225, 1), numbers(9 * 7 * 9, 2));
-    let (bias, gradient) = (numbers(9, 3), numbers(19 * 9 * 225, 4));
-    assert_same_bits_on_threads(|| {
-        vec![
-            kernel::forward(&feature_maps, &weight, &bias, true, &shape),
-            kernel::input_gradient(Images::Whole(&gradient), &weight, &shape),
-            weight_gradient(&feature_maps, Images::Whole(&gradient), &shape),
-            kernel::bias_gradient(&gradient, 9, 225),
-        ]
-    });
+    for (input, filters, stride) in
+        [([19, 7, 15, 15], 9, 1), ([1, 7, 15, 15], 150, 1), ([1, 3, 31, 33], 9, 1), ([1, 3, 81, 79], 9, 3)]
+    {
+        let shape = Geometry::new(input, [filters, input[1], 3, 3], stride, Padding::same(1), 1).unwrap();
+        let [rows, columns] = shape.output;
+        let (feature_maps, weight) = (numbers(input.iter().product(), 1), numbers(filters * input[1] * 9, 2));
+        let (bias, gradient) = (numbers(filters, 3), numbers(input[0] * filters * rows * columns, 4));
+        assert_same_bits_on_threads(|| {
+            vec![
+                kernel::forward(&feature_maps, &weight, &bias, true, &shape),
+                kernel::input_gradient(Images::Whole(&gradient), &weight, &shape),
+                weight_gradient(&feature_maps, Images::Whole(&gradient), &shape),
+                kernel::bias_gradient(&gradient, filters, rows * columns),
+            ]
+        });
+    }
 }
 
 #[test]
