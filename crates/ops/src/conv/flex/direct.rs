@@ -68,6 +68,7 @@ impl Correlation {
         let tasks: Vec<(&[Packed], Planes, &mut [f32])> = tasks.collect();
         tasks.into_par_iter().for_each(task);
     }
+
     /// Correlates one image in bands of rows.
     fn run_bands(&self, source: &[f32], kernels: &[Packed], finish: &Finish, bands: usize, out: &mut [f32]) {
         let [rows, columns] = self.output;
