@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 thread_local! {
-    /// One buffer for each use inside another.
+    /// As many buffers as uses are nested. The last one returned is taken first.
     static SCRATCH: RefCell<Vec<Vec<f32>>> = RefCell::default();
 }
 

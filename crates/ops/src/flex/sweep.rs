@@ -6,8 +6,8 @@ pub(crate) const SPAN: usize = 1 << 14;
 /// Elements per step in short runs. The compiler optimizes loops over slices for long runs.
 const LANES: usize = 8;
 
-/// Copies a run. Short ones need no call to `memcpy`, which would cost more than the copy, and no loop, of which a
-/// compiler would make the call.
+/// Copies a run. Short runs are copied without a loop, since the compiler turns a loop into a call to `memcpy`, which costs
+/// more than the copy.
 #[inline(always)]
 pub(crate) fn copy(from: &[f32], to: &mut [f32]) {
     match to.len() {

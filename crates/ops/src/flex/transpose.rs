@@ -1,5 +1,5 @@
-//! Between values side by side, `[pixel][plane]`, and planes, `[plane][pixel]`. Products sum in the first form, and
-//! feature maps have the second.
+//! Copies between pixels whose planes are side by side, `[pixel][plane]`, and planes, `[plane][pixel]`. Products read and
+//! write the first form; feature maps have the second.
 
 /// Planes and pixels of a block: a register of the narrowest processor, so that an exchange is a few shuffles.
 const SIDE: usize = 4;

@@ -27,7 +27,8 @@ impl Correlation {
         // split does not affect any sum.
         let shared = batch < MANY_IMAGES && self.groups == 1 && tiling.images == 1;
         let threads = if shared { current_num_threads().div_ceil(batch.max(1)) } else { 1 };
-        if kernels.len() < threads && tiling.tiles > 1 && self.whole == self.output {
+        // Only where the outputs are all of their planes: a band's outputs are whole rows then.
+        if (1..threads).contains(&kernels.len()) && tiling.tiles > 1 && self.whole == self.output {
             return self.run_bands(source, kernels, finish, threads.min(self.output[0]), out);
         }
         let at_once = kernels.len().div_ceil(threads);
@@ -78,6 +79,7 @@ impl Correlation {
             let top = self.first[0] + (first * self.stride) as isize;
             let part = Self { first: [top, self.first[1]], output, whole: output, ..*self };
             let mut planes = vec![0.0; part.sizes()[1]];
+            // With a batch of many images, since a band is not shared again.
             part.run_direct(source, kernels, finish, MANY_IMAGES, &part.tiling(1), &mut planes);
             (first * columns, planes)
         });

@@ -7,8 +7,11 @@
 //! window. The product reads patches from the window in place ([`product`](crate::flex::product)), so nothing
 //! is unfolded. Where it pays, [`winograd`](super::winograd) computes the same with fewer multiplications. The weight
 //! gradient ([`weight_gradient`](super::weight_gradient)) is the same product with
-//! pixels and taps exchanged. The tiles and panels depend only on the shapes, and partial sums are added in a
-//! fixed order, so any number of threads gives the same bits.
+//! pixels and taps exchanged.
+//!
+//! Any number of threads gives the same bits. Threads may change the tiles of a few images, but no sum runs across
+//! pixels there, and an output's terms have an order that depends only on the shapes. The weight gradient's tiles and
+//! partial sums depend only on the shapes, and are added in a fixed order.
 
 use crate::threads::*;
 

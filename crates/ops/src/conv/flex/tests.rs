@@ -154,13 +154,19 @@ fn convolution_is_right_at_the_sizes_of_the_networks() {
     }
 }
 
-/// Many images; one image whose planes threads share; and one of few planes, whose rows they share.
+/// Many images; an image whose planes threads share; and images of few planes, whose rows they share, with more threads
+/// than rows as well.
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for (input, filters, stride) in
-        [([19, 7, 15, 15], 9, 1), ([1, 7, 15, 15], 150, 1), ([1, 3, 31, 33], 9, 1), ([1, 3, 81, 79], 9, 3)]
-    {
-        let shape = Geometry::new(input, [filters, input[1], 3, 3], stride, Padding::same(1), 1).unwrap();
+    let uneven = Padding { top: 0, left: 2, ..Padding::same(1) };
+    for (input, filters, stride, padding) in [
+        ([19, 7, 15, 15], 9, 1, Padding::same(1)),
+        ([1, 7, 15, 15], 150, 1, Padding::same(1)),
+        ([2, 3, 31, 33], 9, 1, Padding::same(1)),
+        ([1, 3, 81, 79], 9, 3, uneven),
+        ([1, 3, 2, 400], 9, 1, Padding::same(1)),
+    ] {
+        let shape = Geometry::new(input, [filters, input[1], 3, 3], stride, padding, 1).unwrap();
         let [rows, columns] = shape.output;
         let (feature_maps, weight) = (numbers(input.iter().product(), 1), numbers(filters * input[1] * 9, 2));
         let (bias, gradient) = (numbers(filters, 3), numbers(input[0] * filters * rows * columns, 4));

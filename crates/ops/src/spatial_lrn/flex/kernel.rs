@@ -50,16 +50,17 @@ struct WindowSums<'a> {
 impl<'a> WindowSums<'a> {
     /// Elements of the three buffers.
     fn lengths(sides: [usize; 2], reach: Reach) -> [usize; 3] {
-        let [above, beside] = Self::beside(sides, reach);
-        let ([height, _], wide) = (sides, sides[1] + beside);
-        [(height + above) * wide, height * wide + beside, height * wide]
+        let ([height, width], [more_rows, more_columns]) = (sides, Self::beside(sides, reach));
+        let wide = width + more_columns;
+        [(height + more_rows) * wide, height * wide + more_columns, height * wide]
     }
 
     fn beside(sides: [usize; 2], reach: Reach) -> [usize; 2] {
         sides.map(|side| reach.within(side)).map(|reach| reach.before + reach.after)
     }
 
-    /// `memory` holds the buffers and is of arbitrary content: what no plane overwrites, no sum that counts reads.
+    /// `memory` holds the buffers. Its content may be arbitrary: elements that are never written reach only sums that are
+    /// discarded.
     fn new(sides: [usize; 2], reach: Reach, memory: &'a mut [f32]) -> Self {
         let [framed, columns, _] = Self::lengths(sides, reach);
         let (framed, rest) = memory.split_at_mut(framed);
