@@ -169,11 +169,15 @@ class Bits:
             "--set", 'evaluation.views="ten"',
         )  # fmt: skip
         found["others"] = self.at_every_level("others", idx, self.folder / "grey", network=self.others())
-        # Layers wide enough for Winograd's convolutions, with 3×3 and with 5×5 kernels.
-        for name, network, last in ("winograd-3", "cifar10", "fc8"), ("winograd-5", "cifar10-18pct", "fc10"):
+        # Layers wide enough for Winograd's convolutions, with 3×3 and with 5×5 kernels, and for filtered weight gradients.
+        for name, network, last, wide in (
+            ("winograd-3", "cifar10", "fc8", []),
+            ("winograd-5", "cifar10-18pct", "fc10", []),
+            ("winograd-rows", "cifar10", "fc8", ["--set", "network.conv.conv3.filters=256"]),
+        ):
             found[name] = self.at_every_level(
                 name, photos, prepared, "--set", "network.classes=2", "--set", f"network.fc.{last}.units=2",
-                "--set", "data.augmentation.crop.padding=0", network=network,
+                "--set", "data.augmentation.crop.padding=0", *wide, network=network,
             )  # fmt: skip
         return {"results": self.results} | found
 

@@ -34,6 +34,33 @@ fn check(dims: [usize; 4], scale: f32, seed: u64, forward: impl Fn(Tensor<4>) ->
     assert_same_bits(|| with_gradients([(input.clone(), dims)], |x| forward(x[0].clone())));
 }
 
+/// Checks a convolution of stride 1; `channels` and `filters` are those of a group.
+fn check_winograd(
+    [batch, channels, filters]: [usize; 3],
+    side: usize,
+    [five, relu]: [bool; 2],
+    groups: usize,
+    seed: u64,
+) {
+    let kernel = if five { 5 } else { 3 };
+    let method = ConvMethod::Winograd;
+    let options = Conv2d { stride: 1, padding: Padding::same(kernel / 2), groups, relu, method };
+    let (of_input, of_weight) =
+        ([batch, channels * groups, side, side], [filters * groups, channels, kernel, kernel]);
+    let inputs = || {
+        [
+            (numbers(of_input.iter().product(), seed), of_input),
+            (numbers(of_weight.iter().product(), seed + 1), of_weight),
+            (numbers(filters * groups, seed + 2), [1, filters * groups, 1, 1]),
+        ]
+    };
+    assert_same_bits(|| {
+        with_gradients(inputs(), |x| {
+            crate::conv2d(x[0].clone(), x[1].clone(), x[2].clone().flatten(0, 3), options)
+        })
+    });
+}
+
 fn lrn(beta: f64, size: usize) -> Lrn {
     Lrn { size, alpha: 0.3, beta, k: 2.0, convention: AlphaConvention::Sum }
 }
@@ -78,21 +105,17 @@ proptest! {
         (side, five, relu) in (5usize..20, any::<bool>(), any::<bool>()),
         (groups, seed) in (1usize..3, 0u64..1000),
     ) {
-        let kernel = if five { 5 } else { 3 };
-        let method = ConvMethod::Winograd;
-        let options = Conv2d { stride: 1, padding: Padding::same(kernel / 2), groups, relu, method };
-        let (of_input, of_weight) =
-            ([batch, channels * groups, side, side], [filters * groups, channels, kernel, kernel]);
-        let inputs = || {
-            [
-                (numbers(of_input.iter().product(), seed), of_input),
-                (numbers(of_weight.iter().product(), seed + 1), of_weight),
-                (numbers(filters * groups, seed + 2), [1, filters * groups, 1, 1]),
-            ]
-        };
-        assert_same_bits(|| with_gradients(inputs(), |x| {
-            crate::conv2d(x[0].clone(), x[1].clone(), x[2].clone().flatten(0, 3), options)
-        }));
+        check_winograd([batch, channels, filters], side, [five, relu], groups, seed);
+    }
+
+    /// Its weight gradient is filtered, too.
+    #[test]
+    fn large_layer_by_winograd(
+        (batch, channels, filters) in (8usize..10, 48usize..50, 128usize..132),
+        (side, five, relu) in (5usize..15, any::<bool>(), any::<bool>()),
+        (groups, seed) in (1usize..3, 0u64..1000),
+    ) {
+        check_winograd([batch, channels, filters], side, [five, relu], groups, seed);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) struct Tiles {
 
 impl Tiles {
     /// As few tiles as cover this many outputs, as many of them short as possible.
-    fn cover(outputs: usize, kernel: KernelSide) -> Self {
+    pub(super) fn cover(outputs: usize, kernel: KernelSide) -> Self {
         let step = kernel.step();
         let tiles = outputs.div_ceil(step);
         let long = match kernel {
@@ -38,7 +38,7 @@ impl Tiles {
         Self { long, short: tiles - long, step }
     }
 
-    fn count(self) -> usize {
+    pub(super) fn count(self) -> usize {
         self.long + self.short
     }
 

@@ -5,20 +5,21 @@
 //! transformed to outputs. Kernels of three taps a side give tiles of four by four outputs with 36 multiplications, not
 //! 144; kernels of five taps tiles of two by two with 36, not 100. Where tiles of four outputs would overhang, short ones
 //! of three outputs take their place: 13 outputs are 4 + 3 + 3 + 3. The input gradient is such a convolution too. The
-//! weight gradient is computed by the direct method: filtered by the gradient's pixels, its sums over all tiles of a batch
-//! round so much that they must be cut into short partial sums, and then nothing is left of the gain.
+//! weight gradient of large layers is filtered along rows only ([`rows`]).
 //!
 //! The rounding error is up to four times that of the direct method, most of it from the sums at the points. Their
 //! partial sums are short for that reason.
 
 mod grid;
 mod kernels;
+mod rows;
 mod source;
 #[cfg(test)]
 mod tests;
 mod transforms;
 
 pub(super) use self::grid::Grid;
+pub(super) use self::rows::Rows;
 
 use crate::threads::*;
 

@@ -48,7 +48,8 @@ impl WithRegisters for Transform<'_> {
                 let first = (image * correlation.groups + group) * sources + block * LANES;
                 let planes = &source[first * height * width..];
                 let count = LANES.min(sources - block * LANES);
-                interleave(correlation, band, &planes[..count * height * width], window);
+                let inputs = [band.rows.inputs(), band.columns.inputs()];
+                interleave(correlation, band.first, inputs, &planes[..count * height * width], window);
                 let first = block * grid.capacity;
                 let mut points = Points { window, lines, band, image, first, at_point, out };
                 points.fill::<R, LONG>(registers);
@@ -58,18 +59,23 @@ impl WithRegisters for Transform<'_> {
     }
 }
 
-/// Copies what a band reads of some source planes to `[row][column][plane]`.
+/// Copies the source under a row of outputs and those below it, `[height, width]` pixels of some source planes, to
+/// `[row][column][plane]`.
 #[inline(always)]
-fn interleave(correlation: &Correlation, band: &Band, planes: &[f32], window: &mut [f32]) {
+pub(super) fn interleave(
+    correlation: &Correlation,
+    first: usize,
+    [rows, length]: [usize; 2],
+    planes: &[f32],
+    window: &mut [f32],
+) {
     let [height, width] = correlation.source;
-    let length = band.columns.inputs();
     // The first row and column in the source and in the window, and their number.
     let inside = |from: isize, count: usize, side: usize| {
         let (source, window) = (from.max(0) as usize, (-from).max(0) as usize);
         (source, window, side.saturating_sub(source).min(count.saturating_sub(window)))
     };
-    let (from_row, to_row, rows) =
-        inside(correlation.first[0] + band.first as isize, band.rows.inputs(), height);
+    let (from_row, to_row, rows) = inside(correlation.first[0] + first as isize, rows, height);
     let (from_column, to_column, columns) = inside(correlation.first[1], length, width);
     let (size, count) = (height * width, planes.len() / (height * width));
     for row in 0..rows {

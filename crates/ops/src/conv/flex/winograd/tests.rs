@@ -3,25 +3,27 @@
 use super::super::geometry::Geometry;
 use super::super::images::Images;
 use super::super::kernel;
+use super::super::weight_gradient::weight_gradient;
 use crate::config::{ConvMethod, Padding};
 use crate::testing::{assert_same_bits_on_threads, cases, numbers};
 use proptest::prelude::*;
 
-/// The output and the input gradient. The weight gradient has one method only.
-fn both(shape: &Geometry, input: &[f32], weight: &[f32], gradient: &[f32]) -> [Vec<f32>; 2] {
+/// The output and the gradients of the input and of the weights.
+fn all(shape: &Geometry, input: &[f32], weight: &[f32], gradient: &[f32]) -> [Vec<f32>; 3] {
     let bias = vec![0.0; shape.filters];
     [
         kernel::forward(input, weight, &bias, false, shape),
         kernel::input_gradient(Images::Whole(gradient), weight, shape),
+        weight_gradient(input, Images::Whole(gradient), shape),
     ]
 }
 
-/// The sums of [`both`] in f64.
-fn exact(shape: &Geometry, input: &[f32], weight: &[f32], gradient: &[f32]) -> [Vec<f64>; 2] {
+/// The sums of [`all`] in f64.
+fn exact(shape: &Geometry, input: &[f32], weight: &[f32], gradient: &[f32]) -> [Vec<f64>; 3] {
     let ([height, width], [rows, columns], [tall, wide]) = (shape.input, shape.output, shape.kernel);
     let (channels, filters) = (shape.channels / shape.groups, shape.filters / shape.groups);
-    let mut out = [vec![0.0; gradient.len()], vec![0.0; input.len()]];
-    let [forward, to_input] = &mut out;
+    let mut out = [vec![0.0; gradient.len()], vec![0.0; input.len()], vec![0.0; weight.len()]];
+    let [forward, to_input, to_weight] = &mut out;
     for image in 0..shape.batch {
         for filter in 0..shape.filters {
             for channel in 0..channels {
@@ -44,6 +46,7 @@ fn exact(shape: &Geometry, input: &[f32], weight: &[f32], gradient: &[f32]) -> [
                             let [d, w, g] = [input[from], weight[tap], gradient[to]].map(f64::from);
                             forward[to] += d * w;
                             to_input[from] += g * w;
+                            to_weight[tap] += g * d;
                         }
                     }
                 }
@@ -81,6 +84,10 @@ fn is_at_points(shape: &Geometry) -> bool {
     shape.forward().winograd(shape.method, shape.batch).is_some()
 }
 
+fn has_filtered_rows(shape: &Geometry) -> bool {
+    shape.forward().filtered_rows(shape.method, shape.batch).is_some()
+}
+
 /// Convolutions of the presets, with fewer images: name, shapes of feature maps and weights, padding, groups.
 type Layer = (&'static str, [usize; 4], [usize; 4], usize, usize);
 const LAYERS: [Layer; 7] = [
@@ -103,9 +110,11 @@ fn errors_are_at_most_four_times_those_of_the_direct_method() {
         let shape = shape(input, weight, padding, groups);
         let [input, weight, gradient] = values(&shape, 1);
         let exact = exact(&shape, &input, &weight, &gradient);
-        let ours = both(&shape, &input, &weight, &gradient);
-        let direct = both(&Geometry { method: ConvMethod::Direct, ..shape }, &input, &weight, &gradient);
-        for (at, pass) in ["forward", "input gradient"].into_iter().enumerate() {
+        let ours = all(&shape, &input, &weight, &gradient);
+        let direct = all(&Geometry { method: ConvMethod::Direct, ..shape }, &input, &weight, &gradient);
+        let passes = ["forward", "input gradient", "weight gradient"];
+        let passes = passes.into_iter().take(if has_filtered_rows(&shape) { 3 } else { 2 });
+        for (at, pass) in passes.enumerate() {
             let [ours, direct] = [&ours[at], &direct[at]].map(|values| error(values, &exact[at]));
             println!("{name:20} {pass:15} {ours:.2e}, direct {direct:.2e}: {:.2} times", ours / direct);
             if ours > 1e-5 || ours > 4.0 * direct {
@@ -134,8 +143,8 @@ proptest! {
         prop_assume!(shape.as_ref().is_some_and(is_at_points));
         if let Some(shape) = shape {
             let [input, weight, gradient] = values(&shape, seed);
-            let ours = both(&shape, &input, &weight, &gradient);
-            let direct = both(&Geometry { method: ConvMethod::Direct, ..shape }, &input, &weight, &gradient);
+            let ours = all(&shape, &input, &weight, &gradient);
+            let direct = all(&Geometry { method: ConvMethod::Direct, ..shape }, &input, &weight, &gradient);
             for (ours, direct) in ours.iter().zip(&direct) {
                 let direct: Vec<f64> = direct.iter().copied().map(f64::from).collect();
                 if direct.iter().any(|value| *value != 0.0) {
@@ -149,11 +158,44 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn filtering_rows_is_the_direct_weight_gradient(
+        (batch, channels, filters, groups) in (8usize..12, 48usize..52, 128usize..140, 1usize..3),
+        (input, five) in ([1usize..15, 1..30], any::<bool>()),
+        sides in [0usize..4, 0..4, 0..4, 0..4],
+        seed in 0u64..1000,
+    ) {
+        let side = if five { 5 } else { 3 };
+        let padding = Padding { top: sides[0], left: sides[1], bottom: sides[2], right: sides[3] };
+        let input = [batch, channels * groups, input[0], input[1]];
+        let weight = [filters * groups, channels, side, side];
+        let shape = Geometry::new(input, weight, 1, padding, groups);
+        prop_assume!(shape.as_ref().is_some_and(has_filtered_rows));
+        if let Some(shape) = shape {
+            let [input, _, gradient] = values(&shape, seed);
+            let images = || Images::Whole(&gradient);
+            let ours = weight_gradient(&input, images(), &shape);
+            let direct = weight_gradient(&input, images(), &Geometry { method: ConvMethod::Direct, ..shape });
+            let direct: Vec<f64> = direct.into_iter().map(f64::from).collect();
+            if direct.iter().any(|value| *value != 0.0) {
+                prop_assert!(error(&ours, &direct) < 1e-5);
+            } else {
+                prop_assert!(ours.iter().all(|value| *value == 0.0));
+            }
+        }
+    }
+}
+
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let shape = shape([37, 32, 9, 9], [33, 32, 3, 3], 1, 1);
-    let [input, weight, gradient] = values(&shape, 3);
-    assert_same_bits_on_threads(|| both(&shape, &input, &weight, &gradient).to_vec());
+    for (input, weight) in [([37, 32, 9, 9], [33, 32, 3, 3]), ([37, 49, 9, 9], [129, 49, 3, 3])] {
+        let shape = shape(input, weight, 1, 1);
+        let [input, weight, gradient] = values(&shape, 3);
+        assert_same_bits_on_threads(|| all(&shape, &input, &weight, &gradient).to_vec());
+    }
 }
 
 /// Each image's tiles are its own: what stands beside it in the batch does not change its bits.
