@@ -59,14 +59,18 @@ fn exchange([a, b, c, d]: [&[f32; SIDE]; SIDE]) -> Block {
 /// `lines[pixel][plane] ← planes[plane][pixel]`.
 ///
 /// # Shapes
-/// `planes`: `count` planes, whose first values are `size` apart; `lines`: `[pixels, width]`, of which the first `count`
-/// values of each pixel are written.
+/// `planes`: `count` planes, whose first values are `size` apart; `lines`: `pixels` lines, whose first values are `width`
+/// apart. The first `count` values of each are written.
 #[inline(always)]
-pub(crate) fn to_lines(planes: &[f32], [count, size]: [usize; 2], lines: &mut [f32], width: usize) {
-    let pixels = lines.len() / width;
+pub(crate) fn to_lines(
+    planes: &[f32],
+    [count, size]: [usize; 2],
+    lines: &mut [f32],
+    [pixels, width]: [usize; 2],
+) {
     if count < SIDE || pixels < SIDE {
         for (plane, values) in planes.chunks(size).take(count).enumerate() {
-            for (line, value) in lines.chunks_exact_mut(width).zip(values) {
+            for (line, value) in lines.chunks_mut(width).zip(&values[..pixels]) {
                 line[plane] = *value;
             }
         }
@@ -83,20 +87,20 @@ pub(crate) fn to_lines(planes: &[f32], [count, size]: [usize; 2], lines: &mut [f
 /// `planes[plane][pixel] ← finish(plane)(lines[pixel][plane])`.
 ///
 /// # Shapes
-/// `lines`: `[pixels, width]`; `planes`: `count` planes, whose first values are `size` apart.
+/// `lines`: `pixels` lines, whose first values are `width` apart; `planes`: `count` planes, whose first values are `size`
+/// apart.
 #[inline(always)]
 pub(crate) fn to_planes<Finish: Fn(f32) -> f32>(
     lines: &[f32],
-    width: usize,
+    [pixels, width]: [usize; 2],
     planes: &mut [f32],
     [count, size]: [usize; 2],
     finish: impl Fn(usize) -> Finish,
 ) {
-    let pixels = lines.len() / width;
     if count < SIDE || pixels < SIDE {
         for (plane, values) in planes.chunks_mut(size).take(count).enumerate() {
             let finish = finish(plane);
-            for (value, line) in values.iter_mut().zip(lines.chunks_exact(width)) {
+            for (value, line) in values[..pixels].iter_mut().zip(lines.chunks(width)) {
                 *value = finish(line[plane]);
             }
         }
@@ -122,14 +126,14 @@ mod tests {
             let (size, width) = (pixels + 3, count + 2);
             let planes: Vec<f32> = (0..count * size).map(|at| at as f32).collect();
             let mut lines = vec![-1.0; pixels * width];
-            to_lines(&planes, [count, size], &mut lines, width);
+            to_lines(&planes, [count, size], &mut lines, [pixels, width]);
             for (at, value) in lines.iter().enumerate() {
                 let (pixel, plane) = (at / width, at % width);
                 let expected = if plane < count { (plane * size + pixel) as f32 } else { -1.0 };
                 assert_eq!(*value, expected, "{count} planes of {pixels} pixels");
             }
             let mut back = vec![-1.0; planes.len()];
-            to_planes(&lines, width, &mut back, [count, size], |plane| {
+            to_planes(&lines, [pixels, width], &mut back, [count, size], |plane| {
                 move |value| 2.0 * value + plane as f32
             });
             for (at, value) in back.iter().enumerate() {

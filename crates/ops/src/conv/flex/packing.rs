@@ -37,10 +37,10 @@ impl Correlation {
             for (source, lines) in values.chunks_exact_mut(tall * wide * panel.width).enumerate() {
                 let first = first + source * place.source;
                 if place.x == 1 && place.y == wide as isize {
-                    to_lines(&weight[first..], [panel.count, place.plane], lines, panel.width);
+                    to_lines(&weight[first..], [panel.count, place.plane], lines, [tall * wide, panel.width]);
                 } else if place.x == -1 && place.y == -(wide as isize) {
                     let last = first + 1 - tall * wide;
-                    to_lines(&weight[last..], [panel.count, place.plane], lines, panel.width);
+                    to_lines(&weight[last..], [panel.count, place.plane], lines, [tall * wide, panel.width]);
                     reverse(lines, panel.width);
                 } else {
                     self.pack_taps(weight, first, place, &panel, lines);

@@ -75,7 +75,7 @@ impl WithSimd for Put<'_> {
             if step == 1 {
                 // The outputs of a plane form one run. Splitting it into rows would cost more than copying them.
                 let out = &mut out[first + tile.first * columns..];
-                to_planes(sums, lanes, out, [count, height * width], |lane| {
+                to_planes(sums, [tile.rows * columns, lanes], out, [count, height * width], |lane| {
                     let bias = finish.bias(panel.plane + lane);
                     move |sum| finish.of(sum, bias)
                 });

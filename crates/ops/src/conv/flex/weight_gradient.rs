@@ -104,7 +104,7 @@ impl Direct {
                     for (image, lines) in lines.chunks_exact_mut(count * panel.width).enumerate() {
                         let filter = (image * groups + group) * planes + panel.first;
                         let from = &gradient[(filter * height + tile.first) * length..];
-                        to_lines(from, [panel.count, height * length], lines, panel.width);
+                        to_lines(from, [panel.count, height * length], lines, [count, panel.width]);
                     }
                     let sums;
                     (sums, rest) = rest.split_at_mut(self.taps() * panel.width);

@@ -2,7 +2,8 @@
 //!
 //! A product reads the patches of its position in place from the padded input, through the tables of offsets of
 //! [`product`](crate::flex::product): images are rows and taps are columns, or for the gradient of the weights the
-//! reverse. The weights of a position are packed first, since they lie a position apart in memory.
+//! reverse. The padded input has the channels of a pixel side by side, so that a patch is a few runs of memory. The
+//! weights of a position are packed first, since they lie a position apart in memory.
 
 use crate::threads::*;
 
@@ -10,9 +11,11 @@ use crate::config::{Conv2d, Padding};
 use crate::flex::par_fill::filled;
 use crate::flex::product::{COLUMNS, Panel, Table, panels, product};
 use crate::flex::rectify::rectified;
+use crate::flex::scratch::scratch;
+use crate::flex::transpose::{to_lines, to_planes};
 
-/// Positions whose weights are packed together: a line of the cache has as many.
-const TOGETHER: usize = 16;
+/// Positions whose values are copied together: a block of the copies.
+const TOGETHER: usize = 4;
 
 /// Images of a task of the input gradient.
 const IMAGES: usize = 32;
@@ -72,44 +75,49 @@ impl Shape {
         [self.input[0] + top + bottom, self.input[1] + left + right]
     }
 
-    /// Elements of the padded feature maps of an image.
+    /// Floats from an image's padded pixels to the next one's. The odd number of cache lines keeps images apart: with a
+    /// power of two between them they would evict each other.
     fn image(&self) -> usize {
         let [height, width] = self.padded();
-        self.channels * height * width
+        ((self.channels * height * width).div_ceil(16) | 1) * 16
     }
 
-    /// The index of a position's first tap in an image's padded feature maps.
+    /// The index of a position's first tap in an image's padded pixels.
     fn first(&self, position: usize) -> usize {
         let (row, column) = (position / self.sides[1], position % self.sides[1]);
-        (row * self.padded()[1] + column) * self.stride
+        (row * self.padded()[1] + column) * self.stride * self.channels
     }
 
-    /// Offsets from a position's first tap to each tap.
-    fn tap_offsets(&self) -> Vec<usize> {
-        let ([height, width], side) = (self.padded(), self.kernel);
-        let offset = |tap: usize| {
-            let (channel, y, x) = (tap / (side * side), tap / side % side, tap % side);
-            (channel * height + y) * width + x
-        };
-        (0..self.taps()).map(offset).collect()
+    /// The offset from a position's first tap to the first channel of a place of the kernel.
+    fn place(&self, place: usize) -> usize {
+        (place / self.kernel * self.padded()[1] + place % self.kernel) * self.channels
     }
 
-    fn tap_table(&self) -> Table {
-        Table::new(self.tap_offsets().into_iter())
+    /// The offset from a position's first tap to each tap, in the order of the weights: channels, then places.
+    fn taps_by_channel(&self) -> Table {
+        let places = self.kernel * self.kernel;
+        Table::new((0..self.taps()).map(|tap| self.place(tap % places) + tap / places))
+    }
+
+    /// The same in the order of memory: places, then channels.
+    fn taps_by_place(&self) -> Table {
+        Table::new((0..self.taps()).map(|tap| self.place(tap / self.channels) + tap % self.channels))
     }
 
     fn image_table(&self) -> Table {
         Table::new((0..self.batch).map(|image| image * self.image()))
     }
 
-    /// Returns the feature maps with their zero padding.
+    /// Returns the feature maps with their zero padding: `[image][row][column][channel]`, with
+    /// [`image`](Self::image) floats for an image.
     fn pad(&self, input: &[f32]) -> Vec<f32> {
-        let ([height, width], [padded_height, padded_width]) = (self.input, self.padded());
-        let maps = input.par_chunks((height * width).max(1));
-        filled(self.batch * self.image(), padded_height * padded_width, maps, |map, out| {
-            let rows = out.chunks_exact_mut(padded_width).skip(self.padding.top);
-            for (row, out) in map.chunks_exact(width).zip(rows) {
-                out[self.padding.left..][..width].copy_from_slice(row);
+        let ([height, width], [_, padded_width]) = (self.input, self.padded());
+        let (size, Padding { top, left, .. }) = (height * width, self.padding);
+        let images = input.par_chunks((self.channels * size).max(1));
+        filled(self.batch * self.image(), self.image(), images, |maps, out| {
+            for row in 0..height {
+                let out = &mut out[((top + row) * padded_width + left) * self.channels..];
+                to_lines(&maps[row * width..], [self.channels, size], out, [width, self.channels]);
             }
         })
     }
@@ -119,21 +127,18 @@ impl Shape {
 fn pack_filters(weight: &[f32], shape: &Shape) -> Vec<(Panel, Vec<f32>)> {
     let (taps, positions) = (shape.taps(), shape.positions());
     let pack = |panel: Panel| {
-        let mut packed = vec![0.0; positions * taps * panel.width];
-        for tap in 0..taps {
-            for start in (0..positions).step_by(TOGETHER) {
-                let end = (start + TOGETHER).min(positions);
-                for lane in 0..panel.count {
-                    let from = &weight[((panel.first + lane) * taps + tap) * positions..];
-                    for position in start..end {
-                        packed[(position * taps + tap) * panel.width + lane] = from[position];
-                    }
-                }
+        let size = taps * panel.width;
+        let mut packed = vec![0.0; positions * size];
+        packed.par_chunks_mut(TOGETHER * size).enumerate().for_each(|(at, packed)| {
+            for tap in 0..taps {
+                let from = &weight[(panel.first * taps + tap) * positions + at * TOGETHER..];
+                let lines = [packed.len() / size, size];
+                to_lines(from, [panel.count, taps * positions], &mut packed[tap * panel.width..], lines);
             }
-        }
+        });
         (panel, packed)
     };
-    panels(shape.filters).collect::<Vec<_>>().into_par_iter().map(pack).collect()
+    panels(shape.filters).map(pack).collect()
 }
 
 /// The layer, with a ReLU if `relu`.
@@ -143,7 +148,7 @@ fn pack_filters(weight: &[f32], shape: &Shape) -> Vec<(Panel, Vec<f32>)> {
 pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, shape: &Shape) -> Vec<f32> {
     let (batch, positions, filters) = (shape.batch, shape.positions(), shape.filters);
     let (padded, packed) = (shape.pad(input), pack_filters(weight, shape));
-    let (images, taps) = (shape.image_table(), shape.tap_table());
+    let (images, taps) = (shape.image_table(), shape.taps_by_channel());
     let width: usize = packed.iter().map(|(panel, _)| panel.width).sum();
     // [position][panel][image][filter]
     let mut sums = vec![0.0; positions * batch * width];
@@ -155,29 +160,22 @@ pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, s
             let (of_panel, rest) = sums.split_at_mut(batch * panel.width);
             let size = shape.taps() * panel.width;
             let right = (&packed[position * size..][..size], panel.width);
-            product(
-                &padded[shape.first(position)..],
-                images.all(),
-                taps.all(),
-                right,
-                of_panel,
-                false,
-                COLUMNS,
-            );
+            let patches = &padded[shape.first(position)..];
+            product(patches, images.all(), taps.all(), right, of_panel, false, COLUMNS);
             sums = rest;
         }
     });
     filled(batch * filters * positions, filters * positions, (0..batch).into_par_iter(), |image, out| {
-        for (position, mut sums) in sums.chunks_exact(batch * width).enumerate() {
-            for (panel, _) in &packed {
-                let (of_panel, rest) = sums.split_at(batch * panel.width);
-                for (lane, sum) in of_panel[image * panel.width..][..panel.count].iter().enumerate() {
-                    let at = (panel.first + lane) * positions + position;
-                    let sum = sum + bias[at];
-                    out[at] = if relu { rectified(sum) } else { sum };
-                }
-                sums = rest;
-            }
+        let mut start = 0;
+        for (panel, _) in &packed {
+            let lines = &sums[start * batch + image * panel.width..];
+            let maps = &mut out[panel.first * positions..];
+            to_planes(lines, [positions, batch * width], maps, [panel.count, positions], |_| |sum| sum);
+            start += panel.width;
+        }
+        for (out, bias) in out.iter_mut().zip(bias) {
+            let sum = *out + bias;
+            *out = if relu { rectified(sum) } else { sum };
         }
     })
 }
@@ -186,7 +184,7 @@ pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, s
 pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) -> Vec<f32> {
     let (batch, positions, filters, taps) = (shape.batch, shape.positions(), shape.filters, shape.taps());
     let padded = shape.pad(input);
-    let (images, tap_table) = (shape.image_table(), shape.tap_table());
+    let (images, tap_table) = (shape.image_table(), shape.taps_by_place());
     let panels: Vec<Panel> = panels(filters).collect();
     let width: usize = panels.iter().map(|panel| panel.width).sum();
     // [position][panel][tap][filter]
@@ -194,87 +192,133 @@ pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) ->
     if sums.is_empty() {
         return Vec::new();
     }
-    sums.par_chunks_mut(taps * width).enumerate().for_each(|(position, mut sums)| {
-        for panel in &panels {
-            let mut lines = vec![0.0; batch * panel.width];
-            for (image, line) in lines.chunks_exact_mut(panel.width).enumerate() {
-                for (lane, value) in line[..panel.count].iter_mut().enumerate() {
-                    *value = gradient[(image * filters + panel.first + lane) * positions + position];
+    sums.par_chunks_mut(TOGETHER * taps * width).enumerate().for_each(|(at, sums)| {
+        let mut start = 0;
+        for &Panel { first, count, width: lanes } in &panels {
+            // [position][image][filter]
+            let size = batch * lanes;
+            scratch(TOGETHER * size, |lines| {
+                if count < lanes {
+                    lines.fill(0.0);
                 }
-            }
-            let (of_panel, rest) = sums.split_at_mut(taps * panel.width);
-            let patches = padded.get(shape.first(position)..).unwrap_or_default();
-            product(patches, tap_table.all(), images.all(), (&lines, panel.width), of_panel, false, COLUMNS);
-            sums = rest;
+                let together = sums.len() / (taps * width);
+                for image in 0..batch {
+                    let from = &gradient[(image * filters + first) * positions + at * TOGETHER..];
+                    to_lines(from, [count, positions], &mut lines[image * lanes..], [together, size]);
+                }
+                let lines = lines.chunks_exact(size);
+                for (place, (sums, lines)) in sums.chunks_exact_mut(taps * width).zip(lines).enumerate() {
+                    let sums = &mut sums[start * taps..][..lanes * taps];
+                    let patches = padded.get(shape.first(at * TOGETHER + place)..).unwrap_or_default();
+                    product(patches, tap_table.all(), images.all(), (lines, lanes), sums, false, COLUMNS);
+                }
+            });
+            start += lanes;
         }
     });
-    filled(filters * taps * positions, taps * positions, (0..filters).into_par_iter(), |filter, out| {
-        let mut start = 0;
-        for panel in panels.iter().filter(|panel| panel.first <= filter) {
-            if filter < panel.first + panel.count {
-                let from = start + filter - panel.first;
-                for (position, sums) in sums.chunks_exact(taps * width).enumerate() {
-                    for tap in 0..taps {
-                        out[tap * positions + position] = sums[from + tap * panel.width];
-                    }
-                }
-            }
-            start += taps * panel.width;
+    // Filters together: a panel's width is a multiple of their number.
+    let filters_together = filters.div_ceil(TOGETHER);
+    let (size, places) = (taps * positions, shape.kernel * shape.kernel);
+    filled(filters * size, TOGETHER * size, (0..filters_together).into_par_iter(), |at, out| {
+        let (first, count) = (at * TOGETHER, out.len() / size);
+        let start: usize =
+            panels.iter().take_while(|panel| panel.first + panel.count <= first).map(|p| p.width).sum();
+        let Some(panel) = panels.iter().rfind(|panel| panel.first <= first) else { return };
+        for tap in 0..taps {
+            let lines = &sums[start * taps + tap * panel.width + first - panel.first..];
+            let weight = tap % shape.channels * places + tap / shape.channels;
+            let planes = &mut out[weight * positions..];
+            to_planes(lines, [positions, taps * width], planes, [count, size], |_| |sum| sum);
         }
     })
 }
 
+/// Adjacent lanes of a panel of taps by place, whose channels are adjacent.
+struct Run {
+    lane: usize,
+    count: usize,
+    place: usize,
+    channel: usize,
+}
+
+/// The runs of a panel of taps by place.
+fn runs(panel: &Panel, channels: usize) -> Vec<Run> {
+    let (mut lane, mut runs) = (0, Vec::new());
+    while lane < panel.count {
+        let (place, channel) = ((panel.first + lane) / channels, (panel.first + lane) % channels);
+        let count = (channels - channel).min(panel.count - lane);
+        runs.push(Run { lane, count, place, channel });
+        lane += count;
+    }
+    runs
+}
+
+/// The weights of each position for products over filters, by taps: `[position][filter][tap]`.
+struct PackedTaps {
+    width: usize,
+    runs: Vec<Run>,
+    values: Vec<f32>,
+}
+
+fn pack_taps(weight: &[f32], shape: &Shape) -> Vec<PackedTaps> {
+    let (positions, filters, places) = (shape.positions(), shape.filters, shape.kernel * shape.kernel);
+    let pack = |panel: Panel| {
+        let (runs, size) = (runs(&panel, shape.channels), filters * panel.width);
+        let mut values = vec![0.0; positions * size];
+        for filter in 0..filters {
+            for Run { lane, count, place, channel } in &runs {
+                let from = &weight[(filter * shape.taps() + channel * places + place) * positions..];
+                let lines = &mut values[filter * panel.width + lane..];
+                to_lines(from, [*count, places * positions], lines, [positions, size]);
+            }
+        }
+        PackedTaps { width: panel.width, runs, values }
+    };
+    panels(shape.taps()).collect::<Vec<_>>().into_par_iter().map(pack).collect()
+}
+
 /// The gradient with respect to the input.
 pub(super) fn input_gradient(gradient: &[f32], weight: &[f32], shape: &Shape) -> Vec<f32> {
-    let (batch, positions, filters, taps) = (shape.batch, shape.positions(), shape.filters, shape.taps());
+    let (batch, positions, filters) = (shape.batch, shape.positions(), shape.filters);
     let ([height, width], [_, padded_width]) = (shape.input, shape.padded());
-    let size = shape.channels * height * width;
+    let (channels, Padding { top, left, .. }) = (shape.channels, shape.padding);
+    let size = channels * height * width;
     if batch * size == 0 {
         return Vec::new();
     }
-    // For each panel of taps `[position][filter][tap]`.
-    let pack = |panel: Panel| {
-        let mut packed = vec![0.0; positions * filters * panel.width];
-        for filter in 0..filters {
-            for lane in 0..panel.count {
-                let from = &weight[(filter * taps + panel.first + lane) * positions..][..positions];
-                for (position, value) in from.iter().enumerate() {
-                    packed[(position * filters + filter) * panel.width + lane] = *value;
-                }
-            }
-        }
-        (panel, packed)
-    };
-    let packed: Vec<(Panel, Vec<f32>)> = panels(taps).collect::<Vec<_>>().into_par_iter().map(pack).collect();
-    let tap_offsets = shape.tap_offsets();
-    let rows = Table::new((0..IMAGES.min(batch)).map(|image| image * filters * positions));
-    let columns = Table::new((0..filters).map(|filter| filter * positions));
+    let packed = pack_taps(weight, shape);
+    let rows = Table::new((0..IMAGES.min(batch)).map(|image| image * filters));
+    let columns = Table::new(0..filters);
     let parts = gradient.par_chunks(IMAGES * filters * positions);
     filled(batch * size, IMAGES * size, parts, |gradient, out| {
         let images = out.len() / size;
         let mut padded = vec![0.0; images * shape.image()];
+        // [position][image][filter]
+        let mut lines = vec![0.0; positions * images * filters];
+        for (image, gradient) in gradient.chunks_exact(filters * positions).enumerate() {
+            let lines = &mut lines[image * filters..];
+            to_lines(gradient, [filters, positions], lines, [positions, images * filters]);
+        }
         let mut sums = Vec::new();
-        for position in 0..positions {
-            let first = shape.first(position);
-            for (panel, packed) in &packed {
-                sums.resize(images * panel.width, 0.0);
-                let lines = &packed[position * filters * panel.width..][..filters * panel.width];
-                let right = (lines, panel.width);
-                let of_images = rows.first(images);
-                product(&gradient[position..], of_images, columns.all(), right, &mut sums, false, COLUMNS);
-                for (image, sums) in sums.chunks_exact(panel.width).enumerate() {
-                    let padded = &mut padded[image * shape.image() + first..];
-                    for (offset, sum) in tap_offsets[panel.first..][..panel.count].iter().zip(sums) {
-                        padded[*offset] += sum;
+        for (position, lines) in lines.chunks_exact(images * filters).enumerate() {
+            for PackedTaps { width, runs, values } in &packed {
+                sums.resize(images * width, 0.0);
+                let right = (&values[position * filters * width..][..filters * width], *width);
+                product(lines, rows.first(images), columns.all(), right, &mut sums, false, COLUMNS);
+                for Run { lane, count, place, channel } in runs {
+                    let first = shape.first(position) + shape.place(*place) + channel;
+                    for (image, sums) in sums.chunks_exact(*width).enumerate() {
+                        let padded = &mut padded[image * shape.image() + first..][..*count];
+                        padded.iter_mut().zip(&sums[*lane..]).for_each(|(pixel, sum)| *pixel += sum);
                     }
                 }
             }
         }
-        let maps = padded.chunks_exact(shape.padded()[0] * padded_width);
-        for (padded, out) in maps.zip(out.chunks_exact_mut(height * width)) {
-            let rows = padded.chunks_exact(padded_width).skip(shape.padding.top);
-            for (row, out) in rows.zip(out.chunks_exact_mut(width)) {
-                out.copy_from_slice(&row[shape.padding.left..][..width]);
+        for (padded, out) in padded.chunks_exact(shape.image()).zip(out.chunks_exact_mut(size)) {
+            for row in 0..height {
+                let from = &padded[((top + row) * padded_width + left) * channels..];
+                let maps = &mut out[row * width..];
+                to_planes(from, [width, channels], maps, [channels, height * width], |_| |sum| sum);
             }
         }
     })

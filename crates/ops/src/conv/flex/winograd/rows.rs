@@ -169,7 +169,7 @@ impl Rows {
             for (image, pixels) in pixels.chunks_exact_mut(rows.len() * length * width).enumerate() {
                 let filter = (image * groups + group) * planes + first;
                 let from = &gradient[(filter * height + rows.start) * length..];
-                to_lines(from, [count, height * length], pixels, width);
+                to_lines(from, [count, height * length], pixels, [rows.len() * length, width]);
             }
             let lines = sized(lines, LONG * tiles[0] * width);
             on_registers(Gradient { plan: self, length, width, pixels, out: lines });

@@ -81,7 +81,7 @@ pub(super) fn interleave(
     for row in 0..rows {
         let from = &planes[(from_row + row) * width + from_column..];
         let to = &mut window[((to_row + row) * length + to_column) * LANES..][..columns * LANES];
-        to_lines(from, [count, size], to, LANES);
+        to_lines(from, [count, size], to, [columns, LANES]);
     }
 }
 
