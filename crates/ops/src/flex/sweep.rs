@@ -4,7 +4,7 @@
 pub(crate) const SPAN: usize = 1 << 14;
 
 /// Elements per step in short runs. The compiler optimizes loops over slices for long runs.
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// Copies a run. Short runs are copied without a loop, since the compiler turns a loop into a call to `memcpy`, which costs
 /// more than the copy.

@@ -7,7 +7,7 @@ use super::lines::{LANES, Lines, PLANES, Pooling};
 use crate::config::Pool;
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
-use crate::flex::sweep::add;
+use crate::flex::sweep::{LANES as STEP, add};
 use crate::level::dispatch;
 
 /// Averages over the pixels of each window that are inside the plane.
@@ -120,7 +120,8 @@ impl WithSimd for AveragesGradient<'_> {
         let Self { lines, counts: [tall, wide], gradient, planes, buffer } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         let (shares, buffer) = buffer.split_at_mut(lines.columns);
-        // Outputs beyond the last column have no share.
+        // Outputs beyond the last column have no share. They fill the last step of an addition.
+        let shares = &mut shares[..columns.next_multiple_of(STEP).min(lines.columns)];
         shares.fill(0.0);
         let planes = planes.chunks_exact_mut(height * width);
         for (gradient, plane) in gradient.chunks_exact(rows * columns).zip(planes) {
@@ -130,7 +131,7 @@ impl WithSimd for AveragesGradient<'_> {
                     *share = gradient / (tall * wide);
                 }
                 for place in window {
-                    add(shares, &mut buffer[place.at..][..lines.columns]);
+                    add(shares, &mut buffer[place.at..][..shares.len()]);
                 }
             }
             lines.collect(buffer, plane);
