@@ -125,8 +125,13 @@ mod tests {
         for (count, pixels) in (1..11).flat_map(|count| (1..11).map(move |pixels| (count, pixels))) {
             let (size, width) = (pixels + 3, count + 2);
             let planes: Vec<f32> = (0..count * size).map(|at| at as f32).collect();
-            let mut lines = vec![-1.0; pixels * width];
+            // The last line has no room for more than its values.
+            let mut lines = vec![-1.0; pixels * width - 2];
             to_lines(&planes, [count, size], &mut lines, [pixels, width]);
+            let mut more = vec![-1.0; (pixels + 2) * width];
+            to_lines(&planes, [count, size], &mut more, [pixels, width]);
+            assert_eq!(more[..lines.len()], lines);
+            assert!(more[lines.len()..].iter().all(|value| *value == -1.0));
             for (at, value) in lines.iter().enumerate() {
                 let (pixel, plane) = (at / width, at % width);
                 let expected = if plane < count { (plane * size + pixel) as f32 } else { -1.0 };

@@ -4,6 +4,9 @@ use super::correlation::Correlation;
 use crate::flex::product::Table;
 use crate::flex::sweep::{clear, copy};
 
+/// The largest number of partial sums of a weight gradient.
+pub(super) const PARTIAL_SUMS: usize = 16;
+
 /// Approximate number of pixels in a tile.
 const PIXELS: usize = 192;
 

@@ -6,13 +6,10 @@ use super::buffers::{Buffers, sized, with_buffers};
 use super::correlation::Correlation;
 use super::geometry::Geometry;
 use super::images::Images;
-use super::tiling::Tiling;
+use super::tiling::{PARTIAL_SUMS, Tiling};
 use super::winograd::Rows;
 use crate::flex::product::{COLUMNS, Panel, panels, product};
 use crate::flex::transpose::to_lines;
-
-/// The largest number of partial sums of a weight gradient.
-const PARTIAL_SUMS: usize = 16;
 
 /// How the products of some images are added up.
 enum Method {

@@ -14,7 +14,7 @@ use crate::flex::rectify::rectified;
 use crate::flex::scratch::scratch;
 use crate::flex::transpose::{to_lines, to_planes};
 
-/// Positions whose values are copied together: a block of the copies.
+/// Positions or filters whose values are copied together: a block of the copies.
 const TOGETHER: usize = 4;
 
 /// Images of a task of the input gradient.
@@ -93,7 +93,8 @@ impl Shape {
         (place / self.kernel * self.padded()[1] + place % self.kernel) * self.channels
     }
 
-    /// The offset from a position's first tap to each tap, in the order of the weights: channels, then places.
+    /// The offset from a position's first tap to each tap, in the order of the weights: channels, then places. A sum over
+    /// taps has this order, which its bits depend on.
     fn taps_by_channel(&self) -> Table {
         let places = self.kernel * self.kernel;
         Table::new((0..self.taps()).map(|tap| self.place(tap % places) + tap / places))
@@ -166,12 +167,11 @@ pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, s
         }
     });
     filled(batch * filters * positions, filters * positions, (0..batch).into_par_iter(), |image, out| {
-        let mut start = 0;
         for (panel, _) in &packed {
-            let lines = &sums[start * batch + image * panel.width..];
+            // All panels before this one are full.
+            let lines = &sums[panel.first * batch + image * panel.width..];
             let maps = &mut out[panel.first * positions..];
             to_planes(lines, [positions, batch * width], maps, [panel.count, positions], |_| |sum| sum);
-            start += panel.width;
         }
         for (out, bias) in out.iter_mut().zip(bias) {
             let sum = *out + bias;
@@ -183,17 +183,16 @@ pub(super) fn forward(input: &[f32], weight: &[f32], bias: &[f32], relu: bool, s
 /// The gradient with respect to the weights.
 pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) -> Vec<f32> {
     let (batch, positions, filters, taps) = (shape.batch, shape.positions(), shape.filters, shape.taps());
+    if batch * positions == 0 {
+        return vec![0.0; filters * taps * positions];
+    }
     let padded = shape.pad(input);
     let (images, tap_table) = (shape.image_table(), shape.taps_by_place());
     let panels: Vec<Panel> = panels(filters).collect();
     let width: usize = panels.iter().map(|panel| panel.width).sum();
     // [position][panel][tap][filter]
     let mut sums = vec![0.0; positions * taps * width];
-    if sums.is_empty() {
-        return Vec::new();
-    }
     sums.par_chunks_mut(TOGETHER * taps * width).enumerate().for_each(|(at, sums)| {
-        let mut start = 0;
         for &Panel { first, count, width: lanes } in &panels {
             // [position][image][filter]
             let size = batch * lanes;
@@ -206,31 +205,37 @@ pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) ->
                     let from = &gradient[(image * filters + first) * positions + at * TOGETHER..];
                     to_lines(from, [count, positions], &mut lines[image * lanes..], [together, size]);
                 }
-                let lines = lines.chunks_exact(size);
-                for (place, (sums, lines)) in sums.chunks_exact_mut(taps * width).zip(lines).enumerate() {
-                    let sums = &mut sums[start * taps..][..lanes * taps];
-                    let patches = padded.get(shape.first(at * TOGETHER + place)..).unwrap_or_default();
-                    product(patches, tap_table.all(), images.all(), (lines, lanes), sums, false, COLUMNS);
-                }
+                let lines = lines.par_chunks_exact(size);
+                sums.par_chunks_exact_mut(taps * width).zip(lines).enumerate().for_each(
+                    |(position, (sums, lines))| {
+                        let sums = &mut sums[first * taps..][..lanes * taps];
+                        let patches = &padded[shape.first(at * TOGETHER + position)..];
+                        product(patches, tap_table.all(), images.all(), (lines, lanes), sums, false, COLUMNS);
+                    },
+                );
             });
-            start += lanes;
         }
     });
-    // Filters together: a panel's width is a multiple of their number.
-    let filters_together = filters.div_ceil(TOGETHER);
     let (size, places) = (taps * positions, shape.kernel * shape.kernel);
-    filled(filters * size, TOGETHER * size, (0..filters_together).into_par_iter(), |at, out| {
-        let (first, count) = (at * TOGETHER, out.len() / size);
-        let start: usize =
-            panels.iter().take_while(|panel| panel.first + panel.count <= first).map(|p| p.width).sum();
-        let Some(panel) = panels.iter().rfind(|panel| panel.first <= first) else { return };
+    let mut weights = vec![0.0; filters * size];
+    let (mut rest, mut blocks) = (weights.as_mut_slice(), Vec::new());
+    for panel in &panels {
+        let of_panel;
+        (of_panel, rest) = std::mem::take(&mut rest).split_at_mut(panel.count * size);
+        blocks
+            .extend(of_panel.chunks_mut(TOGETHER * size).enumerate().map(|(block, out)| (panel, block, out)));
+    }
+    blocks.into_par_iter().for_each(|(panel, block, out)| {
+        let lanes = panel.first * taps + block * TOGETHER;
         for tap in 0..taps {
-            let lines = &sums[start * taps + tap * panel.width + first - panel.first..];
             let weight = tap % shape.channels * places + tap / shape.channels;
-            let planes = &mut out[weight * positions..];
+            let (lines, planes) = (&sums[lanes + tap * panel.width..], &mut out[weight * positions..]);
+            // The filters of this block whose planes lie behind this one.
+            let count = planes.len().div_ceil(size);
             to_planes(lines, [positions, taps * width], planes, [count, size], |_| |sum| sum);
         }
-    })
+    });
+    weights
 }
 
 /// Adjacent lanes of a panel of taps by place, whose channels are adjacent.

@@ -120,7 +120,7 @@ impl WithSimd for AveragesGradient<'_> {
         let Self { lines, counts: [tall, wide], gradient, planes, buffer } = self;
         let ([height, width], [rows, columns]) = (lines.shape.input, lines.shape.output);
         let (shares, buffer) = buffer.split_at_mut(lines.columns);
-        // Outputs beyond the last column have no share. They fill the last step of an addition.
+        // Whole steps of an addition; outputs beyond the last column have no share.
         let shares = &mut shares[..columns.next_multiple_of(STEP).min(lines.columns)];
         shares.fill(0.0);
         let planes = planes.chunks_exact_mut(height * width);

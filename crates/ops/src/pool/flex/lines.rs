@@ -127,15 +127,14 @@ impl Lines {
                 if width % 2 == 1 && width / 2 < self.length {
                     values[width - 1] = even[width / 2];
                 }
-                let (blocks, rest) = values.as_chunks_mut::<16>();
-                let (evens, odds) = (even.as_chunks::<8>().0, odd.as_chunks::<8>().0);
-                for (values, (even, odd)) in blocks.iter_mut().zip(evens.iter().zip(odds)) {
+                let done = (width / 16).min(self.length / 8);
+                let (blocks, rest) = values.split_at_mut(16 * done);
+                let pairs = even.as_chunks::<8>().0.iter().zip(odd.as_chunks::<8>().0);
+                for (values, (even, odd)) in blocks.as_chunks_mut::<16>().0.iter_mut().zip(pairs) {
                     *values = from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[i / 2] });
                 }
-                let done = blocks.len().min(self.length / 8);
-                let rest =
-                    blocks[done..].as_flattened_mut().chunks_exact_mut(2).chain(rest.chunks_exact_mut(2));
-                for (pair, (even, odd)) in rest.zip(even[8 * done..].iter().zip(&odd[8 * done..])) {
+                let pairs = even[8 * done..].iter().zip(&odd[8 * done..]);
+                for (pair, (even, odd)) in rest.chunks_exact_mut(2).zip(pairs) {
                     (pair[0], pair[1]) = (*even, *odd);
                 }
             }

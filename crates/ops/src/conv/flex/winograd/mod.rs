@@ -7,8 +7,8 @@
 //! of three outputs take their place: 13 outputs are 4 + 3 + 3 + 3. The input gradient is such a convolution too. The
 //! weight gradient of large layers is filtered along rows only ([`rows`]).
 //!
-//! The rounding error is up to four times that of the direct method, most of it from the sums at the points. Their
-//! partial sums are short for that reason.
+//! The rounding error is up to four times that of the direct method, most of it from the sums at the points. For
+//! that reason the partial sums of outputs and input gradients are short.
 
 mod grid;
 mod kernels;

@@ -4,13 +4,14 @@
 //! pixels of the gradient, which takes the kernel's place, and gives as many outputs as the kernel has taps in a row.
 //! Three taps take tiles of four or three pixels with six or five multiplications, not twelve or nine; five taps take
 //! tiles of two pixels with six, not ten. The tiles of many images are added up at the points, where all kernel rows and a
-//! panel of filters are one matrix product, and the sums are transformed to weights once. Filtering in both directions
+//! panel of filters are one matrix product, and each partial sum of a batch is transformed to weights once. Filtering in both directions
 //! would save more, but it rounds more than four times as much as the direct method.
 
 use std::ops::Range;
 
 use super::super::buffers::{Buffers, sized};
 use super::super::correlation::Correlation;
+use super::super::tiling::PARTIAL_SUMS;
 use super::grid::{LANES, Tiles};
 use super::source::interleave;
 use super::transforms::{Inputs, KernelSide, LONG, Outputs, SHORT, Taps, Transformation};
@@ -44,7 +45,8 @@ pub(in super::super) struct Rows {
     /// The offset of each kernel row in the transformed source. Their order is that of the sums: blocks of [`LANES`]
     /// source planes, then the rows of a kernel, then the planes of a block.
     kernel_rows: Table,
-    /// The offsets of all tiles there, and of the long ones.
+    /// The offsets of all tiles there, and of the long ones. Those of fewer rows or images are the first ones, since
+    /// several images have one band.
     tiles: [Table; 2],
 }
 
@@ -52,7 +54,7 @@ impl Correlation {
     /// Returns how to filter the weight gradient if it pays. The rule knows shapes only.
     pub(in super::super) fn filtered_rows(&self, method: ConvMethod, batch: usize) -> Option<Rows> {
         let kernel = KernelSide::of(self.kernel)?;
-        let fits = method == ConvMethod::Winograd && self.stride == 1 && !self.output.contains(&0);
+        let fits = method == ConvMethod::Winograd && self.stride == 1;
         let large = self.sources >= PLANES[0] && self.planes >= PLANES[1] && batch >= MANY_IMAGES;
         (fits && large).then(|| Rows::new(*self, kernel, batch))
     }
@@ -68,7 +70,8 @@ impl Rows {
         let columns = Tiles::cover(correlation.output[1], kernel);
         let in_image = correlation.output[0] * columns.count();
         let bands = nearest(in_image, TILES).clamp(1, correlation.output[0]);
-        let images = nearest(TILES, in_image).clamp(1, batch.max(1));
+        // Not so many that there would be fewer partial sums, which threads share.
+        let images = nearest(TILES, in_image).clamp(1, batch.div_ceil(PARTIAL_SUMS));
         let rows = correlation.output[0].div_ceil(bands);
         let (tall, line) = (correlation.kernel[0], columns.count() * LANES);
         let block = (rows + tall - 1) * line;
@@ -100,18 +103,18 @@ impl Rows {
     }
 
     /// Sums at a point for one filter.
-    fn kernel_rows(&self) -> usize {
+    fn sums_of_filter(&self) -> usize {
         self.correlation.sources * self.correlation.kernel[0]
     }
 
     /// Elements of a group's sums: `[panel][point][kernel row][filter]`.
-    fn group(&self) -> usize {
-        LONG * self.kernel_rows() * self.panels.iter().map(|panel| panel.width).sum::<usize>()
+    fn sums_of_group(&self) -> usize {
+        LONG * self.sums_of_filter() * self.panels.iter().map(|panel| panel.width).sum::<usize>()
     }
 
     /// Elements of the sums of all groups.
     pub(in super::super) fn size(&self) -> usize {
-        self.correlation.groups * self.group()
+        self.correlation.groups * self.sums_of_group()
     }
 
     /// Rows of the source under a band.
@@ -133,10 +136,10 @@ impl Rows {
         buffers: &mut Buffers,
         sums: &mut [f32],
     ) {
-        for (group, sums) in sums.chunks_exact_mut(self.group()).enumerate() {
-            for band in 0..self.bands {
-                let rows = self.correlation.output[0];
-                let rows = band * rows / self.bands..(band + 1) * rows / self.bands;
+        let (height, bands) = (self.correlation.output[0], self.bands);
+        for (group, sums) in sums.chunks_exact_mut(self.sums_of_group()).enumerate() {
+            for band in 0..bands {
+                let rows = band * height / bands..(band + 1) * height / bands;
                 self.add_band(input, gradient, group, rows, buffers, sums);
             }
         }
@@ -151,6 +154,7 @@ impl Rows {
         buffers: &mut Buffers,
         mut rest: &mut [f32],
     ) {
+        // The gradient's pixels and lines take the places of a convolution's sums and products.
         let Buffers { window, sums: pixels, transformed: source, products: lines } = buffers;
         let Correlation { planes, groups, output: [height, length], .. } = self.correlation;
         let images = input.len() / self.correlation.sizes()[0];
@@ -173,7 +177,7 @@ impl Rows {
             }
             let lines = sized(lines, LONG * tiles[0] * width);
             on_registers(Gradient { plan: self, length, width, pixels, out: lines });
-            let size = self.kernel_rows() * width;
+            let size = self.sums_of_filter() * width;
             let sums;
             (sums, rest) = std::mem::take(&mut rest).split_at_mut(LONG * size);
             for (point, sums) in sums.chunks_exact_mut(size).enumerate() {
@@ -188,13 +192,13 @@ impl Rows {
 
     /// Transforms the sums to weights: `[group][panel][source, tap][filter]`.
     pub(in super::super) fn weights(&self, mut sums: &[f32]) -> Vec<f32> {
-        let kernel_rows = self.kernel_rows();
+        let sums_of_filter = self.sums_of_filter();
         let mut weights = vec![0.0; sums.len() / LONG * self.correlation.kernel[1]];
         let mut rest = weights.as_mut_slice();
         for panel in (0..self.correlation.groups).flat_map(|_| &self.panels) {
             let (of_panel, out);
-            (of_panel, sums) = sums.split_at(LONG * kernel_rows * panel.width);
-            (out, rest) = rest.split_at_mut(self.correlation.kernel[1] * kernel_rows * panel.width);
+            (of_panel, sums) = sums.split_at(LONG * sums_of_filter * panel.width);
+            (out, rest) = rest.split_at_mut(self.correlation.kernel[1] * sums_of_filter * panel.width);
             on_registers(Weights { plan: self, width: panel.width, sums: of_panel, out });
         }
         weights

@@ -145,7 +145,8 @@ proptest! {
             let [input, weight, gradient] = values(&shape, seed);
             let ours = all(&shape, &input, &weight, &gradient);
             let direct = all(&Geometry { method: ConvMethod::Direct, ..shape }, &input, &weight, &gradient);
-            for (ours, direct) in ours.iter().zip(&direct) {
+            // The weight gradient of layers as small as these is direct in both.
+            for (ours, direct) in ours.iter().zip(&direct).take(2) {
                 let direct: Vec<f64> = direct.iter().copied().map(f64::from).collect();
                 if direct.iter().any(|value| *value != 0.0) {
                     prop_assert!(error(ours, &direct) < 1e-5);
@@ -164,7 +165,7 @@ proptest! {
     #[test]
     fn filtering_rows_is_the_direct_weight_gradient(
         (batch, channels, filters, groups) in (8usize..12, 48usize..52, 128usize..140, 1usize..3),
-        (input, five) in ([1usize..15, 1..30], any::<bool>()),
+        (input, five) in ([1usize..40, 1..30], any::<bool>()),
         sides in [0usize..4, 0..4, 0..4, 0..4],
         seed in 0u64..1000,
     ) {
@@ -173,8 +174,9 @@ proptest! {
         let input = [batch, channels * groups, input[0], input[1]];
         let weight = [filters * groups, channels, side, side];
         let shape = Geometry::new(input, weight, 1, padding, groups);
-        prop_assume!(shape.as_ref().is_some_and(has_filtered_rows));
+        prop_assume!(shape.is_some());
         if let Some(shape) = shape {
+            prop_assert!(has_filtered_rows(&shape));
             let [input, _, gradient] = values(&shape, seed);
             let images = || Images::Whole(&gradient);
             let ours = weight_gradient(&input, images(), &shape);
@@ -191,7 +193,12 @@ proptest! {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    for (input, weight) in [([37, 32, 9, 9], [33, 32, 3, 3]), ([37, 49, 9, 9], [129, 49, 3, 3])] {
+    // The last two filter the weight gradient: of several images together, and of an image in bands.
+    for (input, weight) in [
+        ([37, 32, 9, 9], [33, 32, 3, 3]),
+        ([70, 49, 10, 10], [129, 49, 3, 3]),
+        ([9, 49, 40, 31], [129, 49, 3, 3]),
+    ] {
         let shape = shape(input, weight, 1, 1);
         let [input, weight, gradient] = values(&shape, 3);
         assert_same_bits_on_threads(|| all(&shape, &input, &weight, &gradient).to_vec());
