@@ -205,7 +205,7 @@ pub(super) fn weight_gradient(gradient: &[f32], input: &[f32], shape: &Shape) ->
                     let from = &gradient[(image * filters + first) * positions + at * TOGETHER..];
                     to_lines(from, [count, positions], &mut lines[image * lanes..], [together, size]);
                 }
-                let lines = lines.par_chunks_exact(size);
+                let lines = lines.par_chunks(size);
                 sums.par_chunks_exact_mut(taps * width).zip(lines).enumerate().for_each(
                     |(position, (sums, lines))| {
                         let sums = &mut sums[first * taps..][..lanes * taps];
