@@ -5,7 +5,7 @@
 //! Three taps take tiles of four or three pixels with six or five multiplications, not twelve or nine; five taps take
 //! tiles of two pixels with six, not ten. The tiles of many images are added up at the points, where all kernel rows and a
 //! panel of filters are one matrix product, and each partial sum of a batch is transformed to weights once. Filtering in both directions
-//! would save more, but it rounds more than four times as much as the direct method.
+//! would save more and round more.
 
 use std::ops::Range;
 
