@@ -195,5 +195,16 @@ fn the_papers_audit_fits_its_designs_and_its_document() {
         let report: alexnet_report::AuditReport =
             serde_json::from_slice(&fs::read(&committed).unwrap()).unwrap();
         crate::support::golden("docs/audit.md", &report.markdown());
+        // The chart's dashes are the paper's effects, and a delta is half of one; both are rounded.
+        for statement in &report.statements {
+            if let (Some(paper), Some(found)) = (statement.paper_difference, &statement.comparison) {
+                assert!(
+                    (paper - 2.0 * found.delta).abs() < 0.015,
+                    "{}: {paper}, {}",
+                    statement.id,
+                    found.delta
+                );
+            }
+        }
     }
 }
