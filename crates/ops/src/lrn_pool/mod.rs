@@ -13,7 +13,7 @@ use self::composed as extension;
 use burn::tensor::Tensor;
 
 use crate::backend::{on_flex, on_gpu};
-use crate::config::{Lrn, MANY_IMAGES, Pool};
+use crate::config::{Lrn, Pool};
 
 /// [`lrn`](crate::lrn), then [`max_pool2d`](crate::max_pool2d). Both run as one operation where that avoids
 /// writing the normalized feature maps to memory. The result is the same.
@@ -31,8 +31,7 @@ pub fn lrn_max_pool2d(feature_maps: Tensor<4>, lrn: &Lrn, pool: &Pool) -> Tensor
 /// Returns whether a kernel exists for this tensor and these windows.
 fn has_kernel(feature_maps: &Tensor<4>, lrn: &Lrn, pool: &Pool) -> bool {
     if on_flex(feature_maps) {
-        // With few images, threads share the work plane by plane, which LRN does not allow.
-        return pool.fits_byte() && feature_maps.dims()[0] >= MANY_IMAGES;
+        return pool.fits_byte();
     }
     on_gpu(feature_maps) && crate::lrn::has_kernel(feature_maps, lrn)
 }

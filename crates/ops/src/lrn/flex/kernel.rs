@@ -90,21 +90,48 @@ fn inverse_fourth_root(x: f32) -> f32 {
 /// # Shapes
 /// `input` and the result: `[batch, channels, pixels]`.
 pub(crate) fn forward(input: &[f32], shape: [usize; 2], lrn: &Lrn) -> Vec<f32> {
-    let (lrn, image) = (Constants::new(lrn), shape[0] * shape[1]);
-    filled(input.len(), image, input.par_chunks(image.max(1)), |input, out| {
-        dispatch(Forward { input, out, shape, lrn });
+    let lrn = Constants::new(lrn);
+    let parts = Part::all(input, shape);
+    filled(input.len(), channels_per_part(shape[0]) * shape[1], parts.into_par_iter(), |part, out| {
+        dispatch(Forward { part, out, lrn });
     })
 }
 
-/// The normalization of one image.
+/// Returns the number of channels of a task: few enough that the threads share an image and that what one writes stays
+/// in its cache; or all channels, if they cannot be divided evenly.
+pub(crate) fn channels_per_part(channels: usize) -> usize {
+    const FEW: usize = 16;
+    if channels.is_multiple_of(FEW) { FEW } else { channels }
+}
+
+/// Some channels of an image, with the image around them.
+#[derive(Debug, Clone)]
+pub(crate) struct Part<'a> {
+    image: &'a [f32],
+    /// `[channels, pixels]` of the image.
+    shape: [usize; 2],
+    channels: Range<usize>,
+}
+
+impl<'a> Part<'a> {
+    /// The parts of all images, in order.
+    pub(crate) fn all(input: &'a [f32], shape: [usize; 2]) -> Vec<Self> {
+        let (count, images) = (channels_per_part(shape[0]), input.chunks_exact((shape[0] * shape[1]).max(1)));
+        let starts = (0..shape[0]).step_by(count);
+        let parts =
+            |image| starts.clone().map(move |first| Self { image, shape, channels: first..first + count });
+        images.flat_map(parts).collect()
+    }
+}
+
+/// The normalization of a part.
 ///
 /// This is a type and not a closure, because only `with_simd` is sure to be inlined into the function
 /// compiled for the actual processor.
 pub(crate) struct Forward<'a> {
-    pub(crate) input: &'a [f32],
+    pub(crate) part: Part<'a>,
+    /// `[channels of the part, pixels]`.
     pub(crate) out: &'a mut [f32],
-    /// `[channels, pixels]`.
-    pub(crate) shape: [usize; 2],
     pub(crate) lrn: Constants,
 }
 
@@ -113,7 +140,8 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        let (pixels, rest) = (self.shape[1], in_long_blocks(self.shape[1]));
+        let pixels = self.part.shape[1];
+        let rest = in_long_blocks(pixels);
         self.run::<LONG>(0..rest);
         self.run::<SHORT>(rest..pixels);
     }
@@ -122,28 +150,30 @@ impl WithSimd for Forward<'_> {
 impl Forward<'_> {
     #[inline(always)]
     fn run<const PIXELS: usize>(&mut self, range: Range<usize>) {
-        let Self { input, out, shape: [channels, pixels], lrn } = self;
-        let (channels, pixels) = (*channels, *pixels);
-        let mut squares = vec![[0.0; PIXELS]; if range.is_empty() { 0 } else { channels }];
+        let Self { part: Part { image, shape: [channels, pixels], channels: part }, out, lrn } = self;
+        let pixels = *pixels;
+        // The channels in the windows of the part's channels.
+        let read = part.start.saturating_sub(lrn.below)..(part.end + lrn.above).min(*channels);
+        let input = &image[read.start * pixels..read.end * pixels];
+        let mut squares = vec![[0.0; PIXELS]; if range.is_empty() { 0 } else { read.len() }];
         for first in range.step_by(PIXELS) {
             let count = PIXELS.min(pixels - first);
             load_squares(input, &mut squares, pixels, first, count);
-            for channel in 0..channels {
+            for (place, channel) in part.clone().enumerate() {
+                let channel = channel - read.start;
                 let mut scale = window_sum(&squares, channel, lrn.below, lrn.above);
                 for s in &mut scale {
                     *s = lrn.k + lrn.coefficient * *s;
                 }
                 inverse_power(&mut scale, lrn.beta);
-                let at = channel * pixels + first;
-                let values = input[at..][..count].iter().zip(&scale);
-                for (out, (value, scale)) in out[at..][..count].iter_mut().zip(values) {
+                let values = input[channel * pixels + first..][..count].iter().zip(&scale);
+                for (out, (value, scale)) in out[place * pixels + first..][..count].iter_mut().zip(values) {
                     *out = value * scale;
                 }
             }
         }
     }
 }
-
 #[inline(always)]
 fn load_squares<const PIXELS: usize>(
     input: &[f32],

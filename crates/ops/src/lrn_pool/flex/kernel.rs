@@ -1,5 +1,5 @@
-//! LRN and the max pooling after it, image by image. The intermediate feature maps stay in cache and never
-//! cover the whole batch.
+//! LRN and the max pooling after it, some channels of an image at a time. The intermediate feature maps stay in cache and
+//! never cover the whole batch.
 
 use crate::threads::*;
 
@@ -7,7 +7,7 @@ use crate::config::Lrn;
 use crate::flex::par_fill::filled;
 use crate::flex::scratch::scratch;
 use crate::level::dispatch;
-use crate::lrn::flex::kernel::{Constants, Forward, Gradient};
+use crate::lrn::flex::kernel::{Constants, Forward, Gradient, Part, channels_per_part};
 use crate::pool::flex::lines::{Lines, Pooling};
 use crate::pool::flex::max::Scatter;
 
@@ -22,15 +22,16 @@ pub(super) fn forward(
     shape: &Pooling,
 ) -> (Vec<f32>, Vec<u8>) {
     let sizes = Sizes::new(channels, shape);
-    let length = input.len() / sizes.image * sizes.pooled;
+    let (count, map) = (channels_per_part(channels), sizes.pooled / channels);
+    let (pixels, length) = (sizes.image / channels, input.len() / sizes.image * sizes.pooled);
     let mut argmax = vec![0; length];
     let (lrn, lines) = (Constants::new(constants), Lines::new(*shape));
-    let beside = argmax.par_chunks_mut(sizes.pooled).zip(input.par_chunks(sizes.image));
-    let maxima = filled(length, sizes.pooled, beside, |(argmax, input), maxima| {
-        scratch(sizes.image, |image| {
-            let shape = [channels, sizes.image / channels];
-            dispatch(Forward { input, out: image, shape, lrn });
-            lines.maxima(image, maxima, argmax);
+    let parts = Part::all(input, [channels, pixels]);
+    let beside = argmax.par_chunks_mut(count * map).zip(parts.into_par_iter());
+    let maxima = filled(length, count * map, beside, |(argmax, part), maxima| {
+        scratch(count * pixels, |normalized| {
+            dispatch(Forward { part, out: normalized, lrn });
+            lines.maxima(normalized, maxima, argmax);
         });
     });
     (maxima, argmax)
