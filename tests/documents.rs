@@ -50,6 +50,18 @@ fn decided() -> Vec<Value> {
     statements.filter(|statement| statement["complete"] == true).cloned().collect()
 }
 
+/// The verdict of a statement of the audit, and whether the paper's figure is outside the interval.
+fn verdict(statement: &Value) -> String {
+    let (verdict, interval) = (statement["verdict"].as_str().unwrap(), &statement["adjusted_interval"]);
+    let [low, high] = [0, 1].map(|end| interval[end].as_f64().unwrap());
+    match statement["paper_difference"].as_f64() {
+        Some(paper) if !(low..=high).contains(&paper) => {
+            format!("{verdict}; the interval excludes the paper's figure")
+        }
+        _ => verdict.to_owned(),
+    }
+}
+
 /// A difference of the audit with its adjusted interval, as a ratio where it is that of logarithms.
 fn found(statement: &Value) -> String {
     let number = |value: &Value| value.as_f64().unwrap();
@@ -76,10 +88,41 @@ fn the_findings_have_the_verdicts_of_the_audit() {
             found(&statement),
             statement["seeds"],
             word("setting"),
-            word("verdict")
+            verdict(&statement)
         ));
     }
     block("docs/findings.md", "verdicts", &text);
+}
+
+/// The steps that the pilot of figure 1 counted, in the text of the findings.
+#[test]
+fn the_findings_have_the_steps_of_the_pilot() {
+    let bytes = std::fs::read(repository("experiments/pilots/figure-1.json")).unwrap();
+    let pilot: Value = serde_json::from_slice(&bytes).unwrap();
+    let steps = |arm: &str| -> Vec<f64> {
+        let arm = pilot["arms"].as_array().unwrap().iter().find(|it| it["name"] == arm).unwrap();
+        arm["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
+    };
+    let (relu, tanh) = (steps("relu 0.002"), steps("tanh 0.002"));
+    let first = format!(
+        "1,{:03} steps with ReLUs and 9,{:03} with tanh: {:.1} times",
+        relu[0].exp().round() as u32 - 1000,
+        tanh[0].exp().round() as u32 - 9000,
+        (tanh[0] - relu[0]).exp()
+    );
+    let best = [steps("relu 0.004"), steps("tanh 0.032")];
+    let ratios: Vec<f64> = best[0].iter().zip(&best[1]).map(|(relu, tanh)| tanh - relu).collect();
+    let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
+    let each: Vec<String> = ratios.iter().map(|ratio| format!("{:.1}", ratio.exp())).collect();
+    let second = format!(
+        "{mean:.1} times as many with tanh ({}, {} and {}; geometric mean)",
+        each[0], each[1], each[2]
+    );
+    let findings = std::fs::read_to_string(repository("docs/findings.md")).unwrap();
+    let findings = findings.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in [first, second] {
+        assert!(findings.contains(&text), "docs/findings.md lacks: {text}");
+    }
 }
 
 #[test]
@@ -113,7 +156,7 @@ fn the_readme_has_the_four_questions_as_they_were_measured() {
     ];
     let mut text = "| change | paper | authors' run | here | command |\n|---|---|---|---|---|\n".to_owned();
     let relu = decided().into_iter().find(|statement| statement["id"] == "relu").unwrap();
-    let (setting, verdict) = (relu["setting"].as_str().unwrap(), relu["verdict"].as_str().unwrap());
+    let (setting, verdict) = (relu["setting"].as_str().unwrap(), verdict(&relu));
     text.push_str(&format!(
         "| tanh instead of ReLU (§3.1) | 6 times the epochs | no such run | {} at `{setting}`, {} seeds: {verdict} | \
          `experiments audit --only {setting}` |\n",

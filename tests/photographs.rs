@@ -546,8 +546,8 @@ fn bench_data_tells_the_rate_and_the_memory() {
     fails(experiments(root).args(["bench", "data", "nowhere"]), "no data set `nowhere`");
 }
 
-/// Where the photographs are: `imagenet-samples.tar` in a `data` folder beside the repository, or what
-/// `ALEXNET_BURN_PHOTOGRAPHS` says. They may not be published.
+/// Where the photographs are: the path in `ALEXNET_BURN_PHOTOGRAPHS`, or `imagenet-samples.tar` in a folder `data` of one of the
+/// checkout's neighbours. They may not be published.
 fn samples() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("ALEXNET_BURN_PHOTOGRAPHS") {
         return Some(path.into());

@@ -27,7 +27,7 @@ pub(crate) fn svg(report: &Report, section: &str) -> Option<String> {
         title: None,
         margins: [170.0, 16.0],
         height: 46.0 * count,
-        x: (Axis::rounded(values), &format!("less {}, {unit}", reference(report))),
+        x: (Axis::rounded(values), &format!("Δ vs. {}, {unit}", reference(report))),
         y: (rows, ""),
     });
     let delta = report.delta;
@@ -107,7 +107,7 @@ mod tests {
         let svg = svg(&report, "run-0").unwrap();
         assert_eq!(svg.matches("<circle").count(), 1, "{svg}");
         assert!(svg.contains("href='#run-0-1-0'") && svg.contains("off, seed 0: +1.00"), "{svg}");
-        for expected in ["class='adjusted'", "the paper, on on: +1.4", "no pair of runs", "less on, per"] {
+        for expected in ["class='adjusted'", "the paper, on on: +1.4", "no pair of runs", "Δ vs. on, per"] {
             assert!(svg.contains(expected), "no `{expected}` in {svg}");
         }
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

@@ -33,7 +33,7 @@ impl Report {
         let mut rows = vec![[
             "arm".to_owned(),
             measured,
-            format!("less `{base}` [95 %]"),
+            format!("Δ vs. `{base}` [95 % CI]"),
             "adjusted".to_owned(),
             if self.claim.is_some() { "paper*" } else { "" }.to_owned(),
             "verdict".to_owned(),
@@ -114,11 +114,12 @@ impl Report {
             let p = listed(&|difference| {
                 Some(difference.sign_flip?.p.map_or("off (too few seeds)".to_owned(), small))
             });
-            lines.push(format!("Sign-flip test, p, the least of which is held against {level:.3}: {p}."));
+            lines.push(format!("Sign-flip test, p (the smallest is tested at {level:.3}): {p}."));
         } else if let Some(flip) = flips.first() {
             let smallest = flips.iter().map(|flip| flip.smallest).fold(flip.smallest, f64::min);
+            let seeds = tested.iter().map(|(_, difference)| difference.seeds).max().unwrap_or_default();
             lines.push(format!(
-                "Sign-flip test: off; so few seeds give no p below {smallest:.3}, and {level:.3} is asked."
+                "Sign-flip test not shown: {seeds} seeds cannot reach p < {smallest:.3}, and the level is {level:.3}."
             ));
         }
         for (what, of) in [
@@ -352,7 +353,8 @@ mod tests {
     #[test]
     fn tables_have_at_most_80_columns_and_no_empty_one() {
         let row = |cells: [&str; 6]| cells.map(str::to_owned);
-        let head = row(["arm", "test top-1 error, %", "less `on` [95 %]", "adjusted", "paper*", "verdict"]);
+        let head =
+            row(["arm", "test top-1 error, %", "Δ vs. `on` [95 % CI]", "adjusted", "paper*", "verdict"]);
         let short = row(["off", "19.37 ± 1.05", "+1.95 [-0.12, +4.02]", "", "+1.4", "lower"]);
         let table = aligned(&[head.clone(), short]);
         assert_eq!(table.lines().count(), 2, "{table}");
@@ -360,7 +362,7 @@ mod tests {
             table.lines().nth(1).unwrap().ends_with("+1.4    lower") && !table.contains("adjusted"),
             "{table}"
         );
-        let own = row(["arm", "test top-1 error, %", "less `on` [95 %]", "adjusted", "", "verdict"]);
+        let own = row(["arm", "test top-1 error, %", "Δ vs. `on` [95 % CI]", "adjusted", "", "verdict"]);
         let short = row(["off", "19.37 ± 1.05", "+1.95 [-0.12, +4.02]", "", "", "higher"]);
         assert!(aligned(&[own, short]).ends_with("+4.02]  higher\n"));
         let adjusted = row([

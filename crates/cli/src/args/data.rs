@@ -35,7 +35,7 @@ pub(crate) enum DataCommand {
     \x20 experiments data prepare tiny-imagenet-200 --out tiny --size 64\n\
     \x20 experiments data prepare photographs.tar --out shards --encoding raw --jobs 2")]
 pub(crate) struct PrepareArgs {
-    /// Folder, tar or tar.gz: ILSVRC-2012, Tiny-ImageNet, class folders or WebDataset
+    /// Folder, tar or tar.gz in any layout of docs/data.md
     ///
     /// ILSVRC-2012 as distributed. Where built in, also parquet files.
     pub(crate) source: PathBuf,

@@ -29,7 +29,7 @@ pub(crate) enum WeightsCommand {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
-    /// Export weights as safetensors with this project's or torchvision's tensor names
+    /// Export weights as safetensors, or a whole network as ONNX
     ///
     /// The metadata holds the network and the preprocessing.
     #[command(after_help = "Examples:\n\

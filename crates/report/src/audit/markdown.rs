@@ -86,7 +86,11 @@ impl AuditReport {
                 design.about.trim(),
             );
         }
-        let _ = writeln!(text, "\nResults {}. Made by `experiments audit {}`.", self.results, self.audit);
+        let _ = writeln!(
+            text,
+            "\nResults version {}. Made by `experiments audit {}`, which first trains what is missing; `--budget 0` trains nothing.",
+            self.results, self.audit
+        );
         text
     }
 }

@@ -25,8 +25,9 @@ pub(super) fn html(reports: &[&Report]) -> String {
 fn compared(reports: &[&Report]) -> String {
     let [first, others @ ..] = reports else { return String::new() };
     let names: Vec<&str> = reports.iter().map(|report| report.backend.as_str()).collect();
-    let less: Vec<String> = names[1..].iter().map(|name| format!("{name} less {}", names[0])).collect();
-    let heads = ["arm"].into_iter().chain(names.iter().copied()).chain(less.iter().map(String::as_str));
+    let differences: Vec<String> = names[1..].iter().map(|name| format!("{name} − {}", names[0])).collect();
+    let heads =
+        ["arm"].into_iter().chain(names.iter().copied()).chain(differences.iter().map(String::as_str));
     let heads: Vec<(&str, &str)> = heads.map(|text| ("", text)).collect();
     let mut rows = String::new();
     for arm in &first.arms {

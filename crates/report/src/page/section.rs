@@ -84,8 +84,8 @@ fn verdicts(report: &Report) -> String {
     let arms = report.arms.iter().enumerate();
     let rows: Vec<[String; 6]> = arms.map(|(place, arm)| arm.row(place == 0, report.delta, 2)).collect();
     let is_adjusted = rows.iter().any(|[_, _, _, adjusted, ..]| !adjusted.is_empty());
-    let less = format!("less {} [95 %]", forest::reference(report));
-    let mut heads = vec![("", "arm"), ("", measured(report)), ("", less.as_str())];
+    let difference = format!("Δ vs. {} [95 % CI]", forest::reference(report));
+    let mut heads = vec![("", "arm"), ("", measured(report)), ("", difference.as_str())];
     heads.extend(is_adjusted.then_some(("", "adjusted")));
     heads.push(("", "p, Holm"));
     heads.extend(report.claim.is_some().then_some(("", "paper*")));

@@ -14,9 +14,9 @@ const LONG: usize = 64;
 /// Pixels per block at the end of a feature map. Most of a long block would be computed in vain there.
 const SHORT: usize = 16;
 
-/// The number of pixels in long blocks.
+/// The number of pixels in long blocks. A rest of more than half a block is one, too: a pixel takes longer in short blocks.
 fn in_long_blocks(pixels: usize) -> usize {
-    pixels / LONG * LONG
+    ((pixels + LONG / 2 - 1) / LONG * LONG).min(pixels)
 }
 
 /// The constants of [`Lrn`] in the form the loops need.
