@@ -188,6 +188,28 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
     }
     let interim = stdout(&succeed(experiments(folder.path()).args(["report", "runs/ablations/lrn-mini"])));
     assert!(!interim.contains("not trained"), "looks to come are no missing runs\n{interim}");
+    // A run that diverged counts as ended, and another failure does not.
+    for (arm, seed) in gone(4).chain(gone(5)) {
+        fs::create_dir_all(run_of(folder.path(), "runs", arm, seed)).unwrap();
+    }
+    let looks = |failure: &str| -> Vec<Value> {
+        for (arm, seed) in gone(4).chain(gone(5)) {
+            fs::write(run_of(folder.path(), "runs", arm, seed).join("failure.txt"), failure).unwrap();
+        }
+        let words = ["report", "runs/ablations/lrn-mini", "--format", "json"];
+        let report: Value =
+            serde_json::from_str(&stdout(&succeed(experiments(folder.path()).args(words)))).unwrap();
+        report["arms"].as_array().unwrap()[1..].iter().map(|arm| arm["look"].clone()).collect()
+    };
+    let decided = |look: u64| {
+        let of = |arm: &Value| if arm["look"] == 4 { 4 } else { look };
+        first["arms"].as_array().unwrap()[1..].iter().map(of).map(Value::from).collect::<Vec<_>>()
+    };
+    assert_eq!(looks("the disk is full\n"), decided(4));
+    assert_eq!(looks("the loss became NaN\ndiverged\n"), decided(6));
+    for (arm, seed) in gone(4).chain(gone(5)) {
+        fs::remove_dir_all(run_of(folder.path(), "runs", arm, seed)).unwrap();
+    }
     // But for times and memory.
     let found = |report: &Value| -> Vec<Value> {
         let keys = ["name", "values", "difference", "verdict", "look"];
@@ -207,7 +229,7 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
         assert!(
             stderr(&refused).contains("the design of this study is fixed, looks at 4, 6 seeds over 2 arms")
                 && stderr(&refused).contains(expected)
-                && stderr(&refused).contains("--fresh"),
+                && stderr(&refused).contains("--seed-base"),
             "{}",
             stderr(&refused)
         );

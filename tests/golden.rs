@@ -222,9 +222,9 @@ fn weights_saved_by_pytorch_give_its_logits() {
     }
 }
 
-/// A pickle is a program; ours is only read. Whatever is wrong with it is an error and never a panic.
+/// A pickle is a program; ours is only read. A truncated one is an error, and a damaged one never a panic.
 #[test]
-fn damaged_pickles_are_errors() {
+fn truncated_pickles_are_errors_and_damaged_ones_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pth");
     let config: Network = toml::from_str(include_str!("golden/two_towers.toml")).unwrap();

@@ -124,7 +124,7 @@ fn what_cannot_be_used_is_one_clear_line() {
     };
     // What is read is not written over.
     read(&|_| ());
-    let over = "is read too, and would be lost";
+    let over = "the output would overwrite an input";
     of(&["predict", "changed.safetensors", "a.png", "--logits", "changed.safetensors"], over);
     of(&["predict", "changed.safetensors", "a.png", "--logits", "./a.png"], over);
     of(&["weights", "export", "changed.safetensors", "--out", "changed.safetensors"], over);
@@ -133,7 +133,7 @@ fn what_cannot_be_used_is_one_clear_line() {
     read(&|file| drop(file.tensors.remove("conv1.weight")));
     of(&["predict", "changed.safetensors", "a.png"], "tensor `conv1.weight`: is missing");
     read(&|file| file.tensors.get_mut("conv1.weight").unwrap().values.fill(-3e38));
-    of(&["predict", "changed.safetensors", "a.png"], "gives a.png scores that are no numbers");
+    of(&["predict", "changed.safetensors", "a.png"], "non-finite logits for a.png");
     read(&|file| {
         drop(file.tensors.insert("two\nlines\x1b[31m".to_owned(), file.tensors["conv1.bias"].clone()));
     });

@@ -330,7 +330,7 @@ pub(crate) fn refuse_input<'a>(
     let whole = |path: &Path| std::fs::canonicalize(path).ok();
     match whole(out) {
         Some(found) if inputs.into_iter().any(|input| whole(input).as_ref() == Some(&found)) => {
-            bail!("`{option} {}`: is read too, and would be lost", out.display())
+            bail!("`{option} {}`: the output would overwrite an input", out.display())
         }
         _ => Ok(()),
     }

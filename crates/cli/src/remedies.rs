@@ -71,7 +71,8 @@ fn of_training(error: &TrainError) -> Option<String> {
 }
 
 fn of_study(error: &StudyError) -> Option<String> {
-    let anew = "begin anew with another `--out`, or with `--fresh`";
+    // The same seeds would give the same runs again, and the new study would not know that they have been seen.
+    let anew = "begin another study with another `--out` and seeds that no table has shown, `--seed-base N`";
     match error {
         StudyError::Train { source, .. } => of_training(source),
         StudyError::DesignFixed { own: None, .. } => {

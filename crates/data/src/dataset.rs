@@ -22,7 +22,8 @@ use aside::{Aside, set_aside};
 pub struct Dataset {
     /// The name in its manifest.
     pub name: String,
-    /// SHA-256 in hexadecimal over pixels and labels, so equal images give equal checksums however they are packed.
+    /// SHA-256 in hexadecimal over pixels and labels, so equal images give equal checksums however they are packed, unless a
+    /// test split is set aside by the images' names, which it then covers as well.
     /// If the images stay on disk, it covers their names and labels, the lengths of their files and some blocks of
     /// each file: the first, middle and last 4 KiB, and 4 KiB of each MiB. For shards, it covers their own
     /// checksums.

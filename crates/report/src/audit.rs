@@ -102,7 +102,7 @@ pub struct Comparison {
     pub seeds: usize,
     /// The number of registered seeds; once complete, of the look that decided.
     pub registered: usize,
-    /// The number of seeds that are left out because a run diverged or failed.
+    /// The number of seeds that are left out because a run diverged, or because the base did not reach the target.
     pub left_out: usize,
     /// Whether all registered runs ended. Before, there is no verdict.
     pub complete: bool,
@@ -195,7 +195,8 @@ impl AuditReport {
         let designs = &self.designs;
         let of = |comparison: &Comparison| {
             let arms = designs.get(&comparison.design.name).map_or(1, |design| design.arms.len());
-            let looks = LEVEL / arms as f64 / comparison.level;
+            // Arms that do not apply have no share of the level, so that the quotient may be below 1.
+            let looks = (LEVEL / arms as f64 / comparison.level).max(1.0);
             Some((comparison.p? * looks).min(1.0))
         };
         let tested = self.statements.iter_mut().filter_map(|statement| statement.comparison.as_mut());

@@ -7,8 +7,9 @@ use crate::report::{ArmReport, Report};
 /// with `section`.
 pub(crate) fn svg(report: &Report, section: &str) -> Option<String> {
     let arms = report.arms.get(1..).filter(|arms| !arms.is_empty())?;
-    let mut values = vec![-report.delta, report.delta];
+    let mut values = Vec::new();
     for arm in arms {
+        values.extend([-report.delta_of(arm), report.delta_of(arm)]);
         values.extend(seeds(report, arm).into_iter().flatten());
         values.extend(arm.paper);
         if let Some(found) = &arm.difference {
@@ -30,9 +31,11 @@ pub(crate) fn svg(report: &Report, section: &str) -> Option<String> {
         x: (Axis::rounded(values), &format!("Δ vs. {}, {unit}", reference(report))),
         y: (rows, ""),
     });
-    let delta = report.delta;
     let zone = "class='zone' fill='#0072b2' fill-opacity='0.1'";
-    chart.band(&[(-delta, count), (delta, count)], &[(-delta, 0.0), (delta, 0.0)], zone);
+    for (place, arm) in arms.iter().enumerate() {
+        let (delta, top) = (report.delta_of(arm), count - place as f64);
+        chart.band(&[(-delta, top), (delta, top)], &[(-delta, top - 1.0), (delta, top - 1.0)], zone);
+    }
     chart.line(&[(0.0, 0.0), (0.0, count)], "class='zero' stroke='#5b6168'", "");
     for (place, arm) in arms.iter().enumerate() {
         let (index, y) = (place + 1, count - place as f64 - 0.5);
@@ -96,6 +99,26 @@ mod tests {
 
     use super::*;
     use crate::curves::tests::report;
+
+    #[test]
+    fn each_row_is_shaded_by_the_delta_of_its_arm() {
+        let mut report = report(&["on", "off", "half"], 1);
+        report.arms[1].delta = Some(2.0 * report.delta);
+        let svg = svg(&report, "run-0").unwrap();
+        let zones: Vec<f64> = svg
+            .split("<polygon points='")
+            .skip(1)
+            .map(|zone| {
+                let x = |point: &str| {
+                    point.trim_start_matches(['M', 'L']).split(',').next().unwrap().parse::<f64>().unwrap()
+                };
+                let points: Vec<f64> = zone.split('\'').next().unwrap().split(' ').map(x).collect();
+                points.iter().copied().fold(f64::MIN, f64::max)
+                    - points.iter().copied().fold(f64::MAX, f64::min)
+            })
+            .collect();
+        assert!(zones.len() == 2 && (zones[0] / zones[1] - 2.0).abs() < 0.01, "{zones:?}");
+    }
 
     #[test]
     fn rows_have_intervals_and_a_point_for_each_pair() {

@@ -14,6 +14,7 @@ use alexnet_study::Study;
 
 use crate::chart::escaped;
 use crate::error::ReportError;
+use crate::files;
 use crate::report::Report;
 
 const STYLE: &str = include_str!("page/page.css");
@@ -89,8 +90,7 @@ impl Page {
         for (name, text) in
             [("index.html", self.html()), ("report.json", json + "\n"), ("runs.csv", csv(&reports))]
         {
-            let path = folder.join(name);
-            std::fs::write(&path, text).map_err(io("write", &path))?;
+            files::write(&folder.join(name), &text)?;
         }
         Ok(())
     }

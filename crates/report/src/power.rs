@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::report::{ArmReport, Report};
 use alexnet_study::Study;
 use alexnet_study::power::{seeds_needed, spread};
-use alexnet_study::statistics::{LEVEL, Verdict};
+use alexnet_study::statistics::{LEVEL, Unknown, Verdict};
 
 /// The effect of more seeds, for each arm.
 #[derive(Debug, Serialize)]
@@ -64,6 +64,12 @@ impl Power {
                 (None, _) => "-".to_owned(),
             };
             let decided = match (arm.verdict, arm.sd) {
+                (Some(Verdict::Undecided { because: Some(Unknown::EqualDifferences), .. }), _) => {
+                    "spread unknown".to_owned()
+                }
+                (Some(Verdict::Undecided { because: Some(Unknown::NotReached), .. }), _) => {
+                    "target not reached".to_owned()
+                }
                 (Some(Verdict::Undecided { .. }), Some(_)) => {
                     let between = arm.seeds_needed_between.map_or(String::new(), |(low, high)| {
                         format!(" ({} to {})", needed(low), needed(high))
@@ -118,8 +124,8 @@ fn advice(study: &Study) -> String {
         ),
         None => format!(
             "This table is a look. Adding seeds by hand because it did not decide is optional stopping: the verdict\n\
-             is then marked `extended after a look`. `experiments ablation {} --until-decided`, in another `--out`,\n\
-             fixes its looks in advance and divides the error over them.",
+             is then marked `extended after a look`. `experiments ablation {} --until-decided --seed-base N` fixes its\n\
+             looks in advance and divides the error over them, on seeds that no table has shown.",
             study.ablation
         ),
     }

@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use alexnet_study::ablation::{Claim, Quantity};
 use alexnet_study::design::{AfterLook, Design, Look};
-use alexnet_study::statistics::{self, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd};
+use alexnet_study::statistics::{
+    self, Censoring, Difference, LEVEL, Verdict, crossed_bootstrap, mean_and_sd,
+};
 use alexnet_study::versions::{self, Version};
 use alexnet_study::{Study, StudyArm};
 
@@ -212,6 +214,20 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(if values.len() % 2 == 1 { high } else { (values[middle - 1] + high) / 2.0 })
 }
 
+impl Report {
+    /// Returns the difference that counts as none for an arm: its own in an audit, else the ablation's.
+    pub(crate) fn delta_of(&self, arm: &ArmReport) -> f64 {
+        arm.delta.unwrap_or(self.delta)
+    }
+
+    /// Returns the difference that counts as none if it is the same for all arms.
+    pub(crate) fn common_delta(&self) -> Option<f64> {
+        let mut deltas = self.arms.iter().skip(1).map(|arm| self.delta_of(arm));
+        let first = deltas.next()?;
+        deltas.all(|delta| delta == first).then_some(first)
+    }
+}
+
 impl ArmReport {
     fn of(arm: &StudyArm, seeds: &[u64], quantity: Quantity, images: usize, out: &Path) -> Self {
         let mut runs = Vec::new();
@@ -351,7 +367,16 @@ impl ArmReport {
             paired.flat_map(|(run, base)| run.versions.iter().chain(&base.versions)).cloned().collect();
         self.mixed = versions::differences(&versions);
         self.versions = versions.into_iter().collect();
-        self.difference = Difference::of(&pairs, delta, level);
+        let reached = |run: &RunReport| !matches!(run.value, Value::Never(_));
+        let has_value = |run: &RunReport| run.value != Value::Missing;
+        let censoring = if both().any(|(run, base)| has_value(run) && !reached(base)) {
+            Censoring::Base
+        } else if both().any(|(run, base)| !reached(run) && has_value(base)) {
+            Censoring::Arm
+        } else {
+            Censoring::None
+        };
+        self.difference = Difference::of(&pairs, delta, level).map(|found| Difference { censoring, ..found });
         pairs
     }
 

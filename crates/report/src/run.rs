@@ -6,7 +6,7 @@ use std::path::Path;
 use alexnet_study::StudyArm;
 use alexnet_study::ablation::Quantity;
 use alexnet_study::versions::Version;
-use alexnet_train::{EpochRow, LrnResponse, PredictedClasses, Run, RunStatus, TrainError, failure};
+use alexnet_train::{EpochRow, Failure, LrnResponse, PredictedClasses, Run, RunStatus, TrainError};
 use serde::Serialize;
 
 /// One run behind an arm.
@@ -34,7 +34,7 @@ pub struct RunReport {
     pub test_loss: Option<f64>,
     #[serde(skip)]
     pub rows: Vec<EpochRow>,
-    /// Whether the run has a result or failed, so that a look does not wait for it.
+    /// Whether the run has a result or diverged, so that a look does not wait for it.
     #[serde(skip)]
     pub(crate) settled: bool,
     /// Whether the run has any files.
@@ -106,10 +106,10 @@ impl RunReport {
         images: usize,
     ) -> Result<(), TrainError> {
         let folder = out.join(&self.folder);
-        let failed = failure(&folder);
-        self.settled = failed.is_some();
-        self.begun = self.settled;
-        let or_why = |otherwise: &str| failed.clone().unwrap_or_else(|| otherwise.to_owned());
+        let failed = Failure::read(&folder);
+        self.settled = failed.as_ref().is_some_and(|failure| failure.diverged);
+        self.begun = failed.is_some();
+        let or_why = |otherwise: &str| failed.as_ref().map_or(otherwise, |failure| &failure.why).to_owned();
         if !folder.join("run.json").exists() {
             self.failure = Some(or_why("not trained"));
             return Ok(());
@@ -138,9 +138,9 @@ impl RunReport {
             self.failure = Some(or_why("not tested with these views"));
             return Ok(());
         };
-        self.settled = true;
         self.peak_memory_bytes = result.peak_memory_bytes;
         self.answers = run.answers(arm.config.evaluation.views)?;
+        self.settled = true;
         self.epochs = Some(result.epochs);
         self.test_top1_error = Some(test.top1_error);
         self.test_top5_error = Some(test.top5_error);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use alexnet_config::plain_values;
 use alexnet_study::proportion_interval;
 use alexnet_train::{
-    EpochRow, EvaluationResult, Label, PredictedClasses, Run, RunRecord, RunStatus, failure, spoken,
+    EpochRow, EvaluationResult, Failure, Label, PredictedClasses, Run, RunRecord, RunStatus, spoken,
 };
 
 use crate::ReportError;
@@ -74,7 +74,7 @@ impl SingleRun {
             parameters: run.config.network.trace().map_or(0, |trace| trace.parameters()),
             answers: run.answers(views).map_err(of_run)?,
             classes: classes.unwrap_or_else(|| (0..run.config.network.classes).map(number).collect()),
-            failure: failure(folder),
+            failure: Failure::read(folder).map(|failure| failure.why),
             values: plain_values(&run.config)?,
             record,
         })

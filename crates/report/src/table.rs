@@ -161,7 +161,7 @@ impl Report {
                 "Verdicts use the adjusted intervals, {} %, and {} % for a difference smaller than {}: 5 % are divided over {:.0} arms.",
                 percent(1.0 - level),
                 percent(1.0 - 2.0 * level),
-                self.delta,
+                self.common_delta().map_or("δ".to_owned(), |delta| delta.to_string()),
                 LEVEL / level,
             )
         })

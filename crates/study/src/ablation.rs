@@ -236,7 +236,7 @@ impl Ablation {
         }
         for (what, arm) in self.source.iter().map(|arm| ("source", arm)).chain([("base", &self.base)]) {
             if !arm.like.is_empty() || arm.without.is_some() || arm.against.is_some() {
-                let problem = format!("its {what} is neither like an arm nor held against one");
+                let problem = format!("its {what} must not set `like`, `without` or `against`");
                 return Err(self.invalid(problem));
             }
         }
@@ -245,6 +245,25 @@ impl Ablation {
         }
         if self.arms.is_empty() {
             return Err(StudyError::NoArms { ablation: self.name.clone() });
+        }
+        self.check_numbers()
+    }
+
+    /// Checks that the numbers can be compared with.
+    fn check_numbers(&self) -> Result<(), StudyError> {
+        if !(self.delta.is_finite() && self.delta > 0.0) {
+            return Err(self.invalid(format!("`delta` is {} and must be a positive number", self.delta)));
+        }
+        for arm in self.all() {
+            if arm.paper.is_some_and(|paper| !paper.is_finite() || paper == 0.0) {
+                let problem = format!("at `arms.{}.paper`: it must be a number other than 0", arm.name);
+                return Err(self.invalid(problem));
+            }
+            if arm.paper_ratio.is_some_and(|ratio| !ratio.is_finite() || ratio <= 0.0 || ratio == 1.0) {
+                let problem =
+                    format!("at `arms.{}.paper_ratio`: it must be a positive number other than 1", arm.name);
+                return Err(self.invalid(problem));
+            }
         }
         Ok(())
     }

@@ -83,6 +83,10 @@ pub fn resolve<'a>(
         if *config == arms[0].1 {
             return invalid(arm, ArmProblem::Overridden);
         }
+        let reference = arms.iter().find(|(other, _)| Some(&other.name) == arm.against.as_ref());
+        if reference.is_some_and(|(_, other)| other == config) {
+            return invalid(arm, ArmProblem::EqualToReference);
+        }
         trace(config, arm)?;
     }
     Ok(arms)

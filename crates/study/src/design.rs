@@ -126,7 +126,7 @@ mod tests {
     fn more_seeds_after_a_table_are_an_extension_and_fewer_a_reduction() {
         let look = |seeds: usize| Look {
             seeds,
-            arms: [("off".to_owned(), Verdict::Undecided { seeds_needed: None })].into(),
+            arms: [("off".to_owned(), Verdict::Undecided { seeds_needed: None, because: None })].into(),
         };
         assert_eq!(AfterLook::of("off", 5, &[]), None);
         assert_eq!(AfterLook::of("off", 5, &[look(5)]), None);

@@ -139,6 +139,9 @@ pub enum ArmProblem {
     /// The changes that override every arm undo the arm's own.
     #[error("equal to the base after `--set`")]
     Overridden,
+    /// The arm equals the arm that it is compared with.
+    #[error("equal to the arm of its `against`, after `--set` if there is one")]
+    EqualToReference,
     /// The arm changes the number of parameters without declaring it.
     #[error("has {arm} parameters where the base has {base}; if it must, say `changes = [\"parameters\"]`")]
     Parameters {

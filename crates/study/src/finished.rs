@@ -89,8 +89,9 @@ impl FinishedRuns {
             .map(|(run, _)| run.as_str())
             .collect();
         let begins = |arm: &&StudyArm| arm.config.initial.weights == SOURCE;
+        let is_trained = |run: &String| self.0.contains_key(run) && !to_test.contains(run.as_str());
         let missing =
-            |place: usize| study.arms.iter().filter(begins).any(|arm| !self.0.contains_key(&arm.runs[place]));
+            |place: usize| study.arms.iter().filter(begins).any(|arm| !is_trained(&arm.runs[place]));
         let sources = study.source.iter().flat_map(|source| source.runs.iter().enumerate());
         let to_begin_with: BTreeSet<&str> =
             sources.filter(|(place, _)| missing(*place)).map(|(_, run)| run.as_str()).collect();

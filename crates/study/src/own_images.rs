@@ -137,7 +137,7 @@ fn stem(network: &str) -> String {
 /// Returns the size to which images are scaled for inputs of `side` pixels: as 256 is to 224 (Krizhevsky et al. 2012,
 /// §4.1), rounded down to a multiple of 4.
 pub fn resized(side: usize) -> usize {
-    (side * 8 / 7 / 4 * 4).max(side)
+    (side.saturating_mul(8) / 7 / 4 * 4).max(side)
 }
 
 #[cfg(test)]

@@ -98,7 +98,10 @@ pub struct Difference {
     pub interval_adjusted_equivalence: Option<(f64, f64)>,
     /// The standard deviation of the differences.
     pub sd: Option<f64>,
-    /// The p value of the two-sided paired t test.
+    /// Which values are only lower bounds.
+    #[serde(default, skip_serializing_if = "Censoring::is_none")]
+    pub censoring: Censoring,
+    /// The p value of the two-sided paired t test. Absent for one seed and for equal differences.
     pub p: Option<f64>,
     /// The same p value after Holm's correction over the arms of the ablation.
     pub p_holm: Option<f64>,
@@ -110,6 +113,25 @@ pub struct Difference {
     pub bootstrap: Option<(f64, f64)>,
     /// The 95 % interval of a bootstrap over seeds and test images, if every run stored its predictions.
     pub crossed_bootstrap: Option<(f64, f64)>,
+}
+
+/// Which values of a comparison are only lower bounds, because runs ended before they reached a target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Censoring {
+    /// None.
+    #[default]
+    None,
+    /// Values of the arm, so that its differences are lower bounds.
+    Arm,
+    /// Values of the base, whose pairs are left out.
+    Base,
+}
+
+impl Censoring {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// The two-sided permutation test that flips the signs of the differences.
@@ -136,11 +158,8 @@ impl Difference {
             sd.map(|sd| Intervals::of(mean, sd, differences.len(), critical))
         };
         let (raw, adjusted) = (at(LEVEL), at(level));
-        let above = |distance: f64, sd: f64| match sd {
-            // All differences are equal, so the intervals are points and the tests are trivial.
-            0.0 => f64::from(u8::from(distance <= 0.0)),
-            _ => t_above(distance * n.sqrt() / sd, n - 1.0),
-        };
+        let above = |distance: f64, sd: f64| t_above(distance * n.sqrt() / sd, n - 1.0);
+        let spread = sd.filter(|sd| !is_negligible(*sd, mean));
         Some(Self {
             seeds: differences.len(),
             mean,
@@ -150,9 +169,10 @@ impl Difference {
             interval_adjusted: adjusted.map(|adjusted| adjusted.difference),
             interval_adjusted_equivalence: adjusted.map(|adjusted| adjusted.equivalence),
             sd,
-            p: sd.map(|sd| (2.0 * above(mean.abs(), sd)).min(1.0)),
+            censoring: Censoring::None,
+            p: spread.map(|sd| (2.0 * above(mean.abs(), sd)).min(1.0)),
             p_holm: None,
-            p_equivalence: sd.map(|sd| above(delta - mean.abs(), sd)),
+            p_equivalence: spread.map(|sd| above(delta - mean.abs(), sd)),
             sign_flip: None,
             bootstrap: (differences.len() >= SEEDS_TO_BOOTSTRAP).then(|| bootstrap(differences)),
             crossed_bootstrap: None,
@@ -164,19 +184,23 @@ impl Difference {
         let (Some(difference), Some(equivalence), Some(sd)) =
             (self.interval_adjusted, self.interval_adjusted_equivalence, self.sd)
         else {
-            return Verdict::Undecided { seeds_needed: None };
+            return Verdict::Undecided { seeds_needed: None, because: None };
         };
-        // Errors are counts over few images. Equal differences, up to the rounding of percentages, are a coincidence and do
-        // not measure the spread.
-        if sd <= 1e-9 * self.mean.abs() && self.mean != 0.0 {
-            return Verdict::Undecided { seeds_needed: None };
+        let unknown = |because| Verdict::Undecided { seeds_needed: None, because: Some(because) };
+        if is_negligible(sd, self.mean) {
+            return unknown(Unknown::EqualDifferences);
         }
-        let found = match (Intervals { difference, equivalence }).decide(delta) {
-            Some(Decision::Within) => return Verdict::SmallerThanDelta,
-            Some(Decision::Larger) => 1,
-            Some(Decision::Smaller) => -1,
-            None => {
-                return Verdict::Undecided { seeds_needed: seeds_needed(self.mean, sd, delta, self.level) };
+        let decision = (Intervals { difference, equivalence }).decide(delta);
+        let found = match (decision, self.censoring) {
+            (_, Censoring::Base) => return unknown(Unknown::NotReached),
+            (Some(Decision::Larger), _) => 1,
+            // Lower bounds show that a difference is large, and not that it is small.
+            (_, Censoring::Arm) => return unknown(Unknown::NotReached),
+            (Some(Decision::Within), _) => return Verdict::SmallerThanDelta,
+            (Some(Decision::Smaller), _) => -1,
+            (None, _) => {
+                let seeds_needed = seeds_needed(self.mean, sd, delta, self.level);
+                return Verdict::Undecided { seeds_needed, because: None };
             }
         };
         match expected {
@@ -190,6 +214,12 @@ impl Difference {
     pub fn is_adjusted(&self) -> bool {
         self.level < LEVEL
     }
+}
+
+/// Returns whether differences are equal, up to the rounding of percentages. Errors are counts over few images, so this is a
+/// coincidence and does not measure the spread.
+fn is_negligible(sd: f64, mean: f64) -> bool {
+    sd <= 1e-9 * mean.abs()
 }
 
 /// Fills in the tests that depend on all arms of an ablation: Holm's correction (Holm 1979) of the t tests,
@@ -361,11 +391,24 @@ pub enum Verdict {
     SmallerThanDelta,
     /// None of these. About `seeds_needed` seeds would decide it.
     Undecided {
-        /// Absent for one seed or more than 1000.
+        /// Absent for one seed, for more than 1000, and if the number is unknown.
         seeds_needed: Option<usize>,
+        /// Why the number is unknown.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<Unknown>,
     },
     /// There is no verdict, because versions of the code or the machine differ within the comparison.
     NotCompared,
+}
+
+/// Why it is unknown how many seeds would decide a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unknown {
+    /// The differences of all seeds are equal, so their spread is not known.
+    EqualDifferences,
+    /// Runs ended before they reached the target.
+    NotReached,
 }
 
 impl Verdict {
@@ -383,8 +426,14 @@ impl Verdict {
             Verdict::Differs { larger: false } => "lower".to_owned(),
             Verdict::SmallerThanDelta => format!("smaller than {delta}"),
             Verdict::Undecided { .. } if seeds < 2 => "undecided: one seed".to_owned(),
-            Verdict::Undecided { seeds_needed: Some(n) } => format!("undecided: about {n} seeds needed"),
-            Verdict::Undecided { seeds_needed: None } => {
+            Verdict::Undecided { because: Some(Unknown::EqualDifferences), .. } => {
+                "undecided: equal differences".to_owned()
+            }
+            Verdict::Undecided { because: Some(Unknown::NotReached), .. } => {
+                "undecided: target not reached".to_owned()
+            }
+            Verdict::Undecided { seeds_needed: Some(n), .. } => format!("undecided: about {n} seeds needed"),
+            Verdict::Undecided { seeds_needed: None, .. } => {
                 format!("undecided: over {MANY_SEEDS} seeds needed")
             }
             Verdict::NotCompared => "not compared: mixed versions".to_owned(),

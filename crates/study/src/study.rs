@@ -344,7 +344,7 @@ impl Study {
         let mut places = BTreeMap::new();
         let weight = |config: &RunConfig, images: usize| {
             let multiply_adds = config.network.trace().map_or(1, |trace| trace.multiply_adds());
-            (config.recipe.epochs * multiply_adds * images) as f64
+            config.recipe.epochs as f64 * multiply_adds as f64 * images as f64
         };
         for (seed, number) in self.seeds.iter().enumerate() {
             if let Some(source) = &self.source {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use alexnet_train::{Data, Environment, Run, RunStatus, TrainError, keep_failure};
+use alexnet_train::{Data, Environment, Failure, Run, RunStatus, TrainError};
 
 use crate::arm::SOURCE;
 use crate::study::{Study, Task, begun};
@@ -55,7 +55,8 @@ impl Study {
                 if let Err(error) = &source
                     && !error.is_interruption()
                 {
-                    keep_failure(&run.folder, &format!("its source: {error}"));
+                    let of_source = Failure::of(error);
+                    Failure { why: format!("its source: {}", of_source.why), ..of_source }.keep(&run.folder);
                 }
                 run.begins_with = source?;
             }

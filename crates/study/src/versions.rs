@@ -6,9 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use alexnet_train::Session;
 use serde::Serialize;
 
-/// The first version of the results whose bits do not depend on the vector level of the processor.
-const PORTABLE: u32 = 3;
-
 /// The factors other than config, seed and images that determine the bits of a run, and the commit for
 /// people.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -19,7 +16,7 @@ pub struct Version {
     pub code_version: String,
     /// The backend without a device number, and with `data-parallel` if batches were divided.
     pub backend: String,
-    /// The form of the operations: `fast` or `composed`.
+    /// The form of the operations: `fast`, `direct` or `composed`.
     pub operations: String,
     /// The arithmetic: with or without fused multiply-add, which is all that the kernels on Flex depend on; else the
     /// processor's architecture and vector level.
@@ -33,10 +30,7 @@ impl Version {
             session.backend.split(',').map(|name| name.split(':').next().unwrap_or(name)).collect();
         let divided = if session.device.starts_with("DataParallel") { " data-parallel" } else { "" };
         let backend = kinds.join(",") + divided;
-        let portable = session.results.is_some_and(|results| results >= PORTABLE)
-            && session.operations == "fast"
-            && kinds.iter().all(|kind| *kind == "flex");
-        let processor = match (portable, session.processor.ends_with("-nofma")) {
+        let processor = match (session.is_portable(), session.processor.ends_with("-nofma")) {
             (true, false) => "any processor with fused multiply-add".to_owned(),
             (true, true) => "any processor without fused multiply-add".to_owned(),
             (false, _) => session.processor.clone(),

@@ -86,6 +86,14 @@ impl Checkpoints {
         if average.exists() { average } else { folder.join(MODEL) }
     }
 
+    /// Checks the files of the checkpoint after an epoch against their checksums.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    pub(crate) fn verify(&self, epoch: usize) -> Result<(), TrainError> {
+        self.verified(Moment::after(epoch)).map(drop)
+    }
+
     /// Returns the progress of the newest checkpoint that has a progress file.
     pub(crate) fn newest(&self) -> Result<Option<Progress>, TrainError> {
         let mut damaged = None;

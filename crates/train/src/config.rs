@@ -289,9 +289,17 @@ impl RunConfig {
                 return Err(error(key, format!("{value} must be finite and at least 0")));
             }
         }
-        if recipe.training_error.every_steps > 0 && recipe.training_error.images == 0 {
-            let key = "recipe.training_error.every_steps";
-            return Err(error(key, "needs `recipe.training_error.images`, the images of a pass".to_owned()));
+        let TrainingError { images, every_steps, stop_at } = recipe.training_error;
+        for (key, is_set) in [
+            ("recipe.training_error.every_steps", every_steps > 0),
+            ("recipe.training_error.stop_at", stop_at > 0.0),
+        ] {
+            if is_set && images == 0 {
+                return Err(error(
+                    key,
+                    "needs `recipe.training_error.images`, the images of a pass".to_owned(),
+                ));
+            }
         }
         for (key, share) in [
             ("recipe.average_weights", recipe.average_weights),
@@ -304,6 +312,10 @@ impl RunConfig {
         recipe.optimizer.check().map_err(|problem| error("recipe.optimizer", problem))?;
         recipe.mixing.check().map_err(|problem| error("recipe.mixing", problem))?;
         recipe.schedule.check().map_err(|problem| error("recipe.schedule", problem))?;
+        if recipe.warmup_steps > 0 && matches!(recipe.schedule, Schedule::OneCycle { .. }) {
+            let problem = "must be 0 with a one-cycle schedule, which begins with its own warm-up";
+            return Err(error("recipe.warmup_steps", problem.to_owned()));
+        }
         Ok(network.trace()?)
     }
 

@@ -61,7 +61,7 @@ pub enum TrainError {
     },
     /// The initial weights cannot be used.
     #[cfg(feature = "runs")]
-    #[error("the weights to begin with, {}: {source}", path.display())]
+    #[error("the initial weights, {}: {source}", path.display())]
     Initial {
         /// The weights' file.
         path: PathBuf,

@@ -82,7 +82,7 @@ pub use record::EpochRow;
 pub use response::LrnResponse;
 pub use rule::{Moments, OptimizerConfig, UpdateRule, optimizer};
 #[cfg(feature = "runs")]
-pub use run::{KeptRun, Label, Run, RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
+pub use run::{Failure, KeptRun, Label, Run, RunRecord, RunResult, RunStatus, Session};
 pub use schedule::{Plateau, PlateauState, Schedule};
 pub use score::{Score, averaged_softmax};
 #[cfg(feature = "runs")]

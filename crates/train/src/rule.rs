@@ -322,6 +322,8 @@ mod tests {
             let table: Table = toml::from_str(toml).unwrap();
             let found = stepped(&network, table.optimizer, 6);
             let expected: Vec<Vec<f32>> = serde_json::from_value(golden["optimizers"][name].clone()).unwrap();
+            let lengths = |values: &[Vec<f32>]| values.iter().map(Vec::len).collect::<Vec<_>>();
+            assert_eq!(lengths(&found), lengths(&expected), "{name}");
             for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
                 // Rounding of six steps in f32.
                 assert!((found - expected).abs() < 2e-6, "{name}: {found}, not {expected}");

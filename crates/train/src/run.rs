@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use alexnet_data::{Dataset, Views};
 use alexnet_ops::Implementation;
 
-pub use folder::{RunRecord, RunResult, RunStatus, Session, failure, keep_failure};
+pub use folder::{Failure, RunRecord, RunResult, RunStatus, Session};
 pub use kept::KeptRun;
 pub use label::Label;
 
@@ -107,7 +107,7 @@ impl Run {
         if let Err(error) = &outcome
             && !error.is_interruption()
         {
-            keep_failure(&self.folder, &error.to_string());
+            Failure::of(error).keep(&self.folder);
         }
         outcome
     }
@@ -241,6 +241,9 @@ impl Run {
             (FinalWeights::Best, Some((epoch, _))) => epoch,
             _ => progress.epoch,
         };
+        if final_epoch != progress.epoch {
+            self.checkpoints().verify(final_epoch)?;
+        }
         let path = self.checkpoints().evaluated(final_epoch);
         let model = self.load(&path, environment)?;
         // From here on only the final weights are used, so the test split may be read.

@@ -23,7 +23,7 @@ pub enum Schedule {
         final_share: f64,
     },
     /// The learning rate rises to its value along half a cosine, then falls along another (Smith & Topin 2017; PyTorch's
-    /// `OneCycleLR`). There is no other warm-up.
+    /// `OneCycleLR`). `warmup_steps` must be 0.
     OneCycle {
         /// The fraction of the steps after which the rate has risen.
         peak_at: f64,

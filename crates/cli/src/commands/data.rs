@@ -1,4 +1,4 @@
-//! `data`: prepares, checks, describes and shows images. `bench data`: measures how fast they are loaded.
+//! `data`: prepares, checks, describes and shows images.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -12,6 +12,7 @@ use alexnet_data::{
 use anyhow::{Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
+use super::analyze::check_stop;
 use crate::args::{DataArgs, Format, PrepareArgs};
 use crate::data_sets::{open_data, open_images};
 use crate::interrupted::Interrupted;
@@ -168,6 +169,7 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
     let mut scratch = Scratch::default();
     for split in [&set.train, &set.validation, &set.test] {
         for index in 0..split.len() {
+            check_stop(stop)?;
             split.pixels(index, &mut scratch)?;
         }
     }
@@ -195,7 +197,7 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
                 let (low, high) = counts(split);
                 print(&format!("  {name:<11} {:>8} images, {low} to {high} a class", split.len()));
             }
-            print(&format!("  sha256 of pixels and labels {}", set.checksum));
+            print(&format!("  sha256 {}", set.checksum));
             print_passed_over(&set.passed_over);
         }
     }

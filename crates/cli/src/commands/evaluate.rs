@@ -33,7 +33,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
         .iter()
         .map(|folder| {
             Run::open(folder).with_context(|| match folder.is_file() {
-                true => format!("{}: several are averaged of runs' folders alone", folder.display()),
+                true => format!("{}: only run folders can be averaged", folder.display()),
                 false => format!("{} is no run folder, nor a file of weights", folder.display()),
             })
         })
@@ -113,7 +113,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs, stop: Arc<AtomicBool>) -> Result<()>
 
 /// Returns the form of the operations that a run was trained with, which its identity depends on.
 fn operations(run: &Run, data: &Data) -> Implementation {
-    let forms = [Implementation::Fast, Implementation::Composed];
+    let forms = [Implementation::Fast, Implementation::Direct, Implementation::Composed];
     let of = |form: &Implementation| run.config.identity(&data.dataset, run.seed, *form) == run.identity;
     forms.into_iter().find(of).unwrap_or_default()
 }

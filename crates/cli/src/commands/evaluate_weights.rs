@@ -45,7 +45,7 @@ pub(crate) fn evaluate_weights(args: &EvaluateArgs, weights: &Path, stop: &Atomi
     let passed = for_each_image(&loader, at_once * views.count(), stop, forward, |label, scores| {
         let done = predictions.targets.len() + 1;
         if scores.iter().any(|score| !score.is_finite()) {
-            bail!("{}: gives image {} scores that are no numbers", weights.display(), done - 1);
+            bail!("{}: non-finite logits for image {}", weights.display(), done - 1);
         }
         predictions.probabilities.extend(averaged_softmax(scores, network.classes));
         predictions.targets.push(outputs[label]);

@@ -54,7 +54,12 @@ fn fetch_file(file: &RemoteFile, folder: &Path, stop: &AtomicBool) -> Result<()>
     }
     let partial = folder.join(format!("{}.part", file.name));
     let have = fs::metadata(&partial).map_or(0, |metadata| metadata.len());
-    if file.bytes != Some(have) {
+    // Of a file of unknown size, only the checksum tells whether it is whole.
+    let is_whole = match file.bytes {
+        Some(bytes) => bytes == have,
+        None => have > 0 && check(file, &partial).is_ok(),
+    };
+    if !is_whole {
         download(file, &partial, have, stop)?;
     }
     if let Err(error) = check(file, &partial) {
@@ -70,7 +75,11 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
     if have > 0 {
         request = request.header("Range", format!("bytes={have}-"));
     }
-    let response = request.call()?;
+    let response = match request.call() {
+        // The server has no bytes beyond these, so they are those of another file.
+        Err(ureq::Error::StatusCode(416)) if have > 0 => ureq::get(&file.url).call()?,
+        response => response?,
+    };
     // A server that ignores the range sends the whole file.
     let resumed = response.status() == 206;
     let have = if resumed { have } else { 0 };

@@ -28,7 +28,7 @@ pub(crate) fn write_labels(runs: &[PathBuf], args: &LabelArgs) -> Result<()> {
     };
     if let Some(text) = args.name.iter().chain(&args.tag).find(bad) {
         let text: String = text.chars().take(LONGEST).collect();
-        bail!("`{}` is neither a name nor a tag: one line of up to {LONGEST} letters", text.escape_debug());
+        bail!("`{}` cannot be a name or a tag: use one line of up to {LONGEST} letters", text.escape_debug());
     }
     for folder in runs {
         let mut label = Label::of(folder)?;

@@ -64,7 +64,7 @@ pub(crate) fn predict(args: &PredictArgs, stop: &AtomicBool) -> Result<()> {
         }
         if scores.iter().any(|score| !score.is_finite()) {
             let weights = args.weights.display();
-            bail!("{weights}: gives {path} scores that are no numbers, so it has no class");
+            bail!("{weights}: non-finite logits for {path}");
         }
         let probabilities = averaged_softmax(&scores, network.classes);
         let mut order: Vec<usize> = (0..network.classes).collect();

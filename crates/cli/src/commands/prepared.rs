@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use alexnet_data::Upload;
 use alexnet_report::{Page, Report, Section};
 use alexnet_study::{Clock, Study, Task};
-use alexnet_train::{Data, Environment, RunConfig};
+use alexnet_train::{Data, Environment, Failure, RunConfig};
 use anyhow::{Context, Result};
 
 use super::work::{self, Plan};
@@ -112,7 +112,7 @@ impl Prepared {
                 Arc::new(Lines::new(Some(clock.clone()), self.place.environment.dashboard, log));
             failed += work::train(&Plan {
                 study: &self.study,
-                tasks,
+                tasks: tasks.clone(),
                 folder: &self.folder,
                 out: &self.place.out,
                 data: &self.data,
@@ -124,6 +124,15 @@ impl Prepared {
                 arguments: worker_arguments(&self.place.execution, &self.place.machine, &self.study),
             })?;
             before = seeds;
+            let is_open = |task: &Task| {
+                let diverged =
+                    || Failure::read(&self.place.out.join(&task.folder)).is_some_and(|it| it.diverged);
+                self.done(task) < 1.0 && !diverged()
+            };
+            if self.study.design.is_some() && tasks.iter().any(|&task| is_open(&all[task])) {
+                // A look without these runs would be another look than the planned one.
+                break;
+            }
             let look = Report::of(&self.study, &self.place.out, mixed_versions);
             self.study.note_look(look.look(), &self.folder)?;
             if self.study.design.is_some() {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use alexnet_train::{EpochRow, Label, Run, RunResult, RunStatus, Session, failure, spoken};
+use alexnet_train::{EpochRow, Failure, Label, Run, RunResult, RunStatus, Session, spoken};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use crate::args::Format;
-use crate::output::print;
+use crate::output::{note, print};
 use crate::remedies::describe;
 use alexnet_config::{self as diff};
 use alexnet_study::statistics::McNemar;
@@ -74,7 +74,7 @@ impl Summary {
         let state = match &status {
             RunStatus::Finished(_) => State::Finished,
             _ if run.is_locked() => State::Running,
-            _ if failure(folder).is_some() => State::Failed,
+            _ if Failure::read(folder).is_some() => State::Failed,
             _ => State::Stopped,
         };
         let last = |split: &str| rows.iter().rev().find(|row| row.split == split);
@@ -95,7 +95,7 @@ impl Summary {
             backend: record.sessions.last().map_or(String::new(), |session| session.backend.clone()),
             seconds: rows.iter().map(|row| row.seconds).sum(),
             quiet_seconds: written.ok().and_then(|time| time.elapsed().ok()).map_or(0.0, |t| t.as_secs_f64()),
-            failure: failure(folder),
+            failure: Failure::read(folder).map(|failure| failure.why),
         })
     }
 }
@@ -145,7 +145,17 @@ pub(crate) fn list(folder: &Path, tag: Option<&str>, format: Format) -> Result<(
         found.retain(|folder| Label::of(folder).is_ok_and(|label| label.tags.iter().any(|it| it == tag)));
     }
     if format == Format::Json {
-        let mut summaries = found.iter().map(|folder| Summary::of(folder)).collect::<Result<Vec<_>>>()?;
+        let mut summaries = Vec::new();
+        found.retain(|folder| match Summary::of(folder) {
+            Ok(summary) => {
+                summaries.push(summary);
+                true
+            }
+            Err(error) => {
+                note(&format!("{} is left out: {}", name(folder), describe(&error)));
+                false
+            }
+        });
         summaries.iter_mut().zip(differing(&found)).for_each(|(run, settings)| run.settings = settings);
         print(&serde_json::to_string_pretty(&summaries)?);
         return Ok(());

@@ -28,7 +28,8 @@ pub(crate) fn submit(args: &SlurmArgs, study: &Study, folder: &Path, arguments: 
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs).with_context(|| format!("cannot write {}", logs.display()))?;
     let script = script(args, study, folder, arguments)?;
-    std::fs::write(&path, script).with_context(|| format!("cannot write {}", path.display()))?;
+    alexnet_data::atomic_write(&path, script.as_bytes())
+        .with_context(|| format!("cannot write {}", path.display()))?;
     if args.dry_run {
         print(&format!("{}: submit it with sbatch", path.display()));
         return Ok(());

@@ -16,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use alexnet_train::{Data, Environment, EpochRow, Observer, keep_failure};
+use alexnet_train::{Data, Environment, EpochRow, Failure, Observer};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +72,7 @@ pub(crate) struct Plan<'a> {
 /// its folder.
 ///
 /// # Errors
-/// Only if training was interrupted.
+/// If training was interrupted, or its processes cannot be started.
 pub(crate) fn train(plan: &Plan<'_>) -> Result<usize> {
     let tasks = plan.study.tasks();
     let jobs = plan.jobs.min(plan.tasks.len()).max(1);
@@ -180,7 +180,8 @@ fn elsewhere(
                     say(plan.environment, &format!("job {job} does not start: {why}"));
                     return Ok(());
                 }
-                keep_failure(&plan.out.join(&tasks[task].folder), &why); // the process could not do so itself
+                // The process could not do so itself.
+                Failure::new(&why).keep(&plan.out.join(&tasks[task].folder));
                 failed(task, why);
             }
         }

@@ -653,7 +653,8 @@ fn tiny_imagenet_may_be_sorted() {
 fn mnist_is_read_under_all_its_names() {
     let images = |shade: u8| [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 2][..], &[shade; 8]].concat();
     let labels = [0, 0, 8, 1, 0, 0, 0, 2, 0, 1];
-    let manifest = manifest(Layout::Idx, &["a", "b"], 1, 2);
+    // The files have one channel, whatever a manifest says.
+    let manifest = manifest(Layout::Idx, &["a", "b"], 3, 2);
     let names = [
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",
@@ -674,6 +675,7 @@ fn mnist_is_read_under_all_its_names() {
         }
         let source = set.source_of("", Some(&manifest)).unwrap();
         assert_eq!(told(&source), "IDX: train 2, test 2", "{called}");
+        assert_eq!(source.shape, Some([1, 2]));
         // Kaggle ships each file twice.
         set.put("again/train-images.idx3-ubyte", images(9));
         let source = set.source_of("", Some(&manifest)).unwrap();
@@ -754,7 +756,7 @@ fn pickles_that_are_no_data_are_refused_with_their_place() {
 }
 
 #[test]
-fn damaged_pickles_are_errors_and_no_panics() {
+fn damaged_pickles_do_not_panic() {
     for file in fs::read_dir(PICKLES).unwrap().flatten() {
         let whole = fs::read(file.path()).unwrap();
         for at in 0..whole.len().min(300) {

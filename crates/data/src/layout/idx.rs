@@ -87,7 +87,7 @@ pub(super) fn read(files: &Files, manifest: &Manifest) -> Result<Source, DataErr
     let read = |[images, labels]: [&str; 2], prefix: &str| {
         split(manifest, read_called(files, images)?, read_called(files, labels)?, prefix)
     };
-    Ok(Source::of_two("IDX", manifest, read(TRAIN, "train")?, read(TEST, "t10k")?))
+    Ok(of_grey(manifest, read(TRAIN, "train")?, read(TEST, "t10k")?))
 }
 
 /// Reads the contents of the four files: images and labels for training, and for the test, packed or not.
@@ -101,7 +101,12 @@ pub(crate) fn in_memory_files(manifest: &Manifest, files: [Vec<u8>; 4]) -> Resul
         split(manifest, named(names[0], images)?, named(names[1], labels)?, prefix)
     };
     let train = read(TRAIN, images, labels, "train")?;
-    Ok(Source::of_two("IDX", manifest, train, read(TEST, test_images, test_labels, "t10k")?))
+    Ok(of_grey(manifest, train, read(TEST, test_images, test_labels, "t10k")?))
+}
+
+/// The images have one channel, whatever the manifest or the network has.
+fn of_grey(manifest: &Manifest, train: LabelledImages, test: LabelledImages) -> Source {
+    Source { shape: Some([1, manifest.size]), ..Source::of_two("IDX", manifest, train, test) }
 }
 
 /// Returns the images of a split from the unpacked contents of its two files, each with its name for messages.

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_an_error_and_no_panic() {
+    fn truncation_is_an_error_and_damage_no_panic() {
         for length in 0..META.len() {
             assert!(synsets(&META[..length]).is_err(), "{length} bytes");
         }

@@ -31,10 +31,10 @@ impl Section {
             format!(
                 "<h3>Paired differences</h3>\n<figure>\n{svg}</figure>\n\
                  <p class='note'>Squares are means over seeds, thick lines their 95 % t intervals, thin ones \
-                 the adjusted intervals of the verdicts, points single seeds (one that never got there has \
-                 none); shaded: ±{}, taken for no difference; dashed: the paper. A point leads to its \
+                 the adjusted intervals of the verdicts, points single seeds (those with a value); \
+                 shaded: {}, which counts as no difference; dashed: the paper. A point leads to its \
                  run.</p>\n",
-                report.delta,
+                report.common_delta().map_or("±δ of each arm".to_owned(), |delta| format!("±{delta}")),
             )
         });
         let claim = report.claim.as_ref().map_or(String::new(), |claim| {

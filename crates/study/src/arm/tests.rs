@@ -217,3 +217,43 @@ fn a_grid_is_every_combination_but_the_bases_own() {
     let alone = arms("grid = { set = { \"recipe.momentum\" = [0.8] } }").unwrap_err();
     assert!(alone.contains("no combination but the base itself"), "{alone}");
 }
+
+#[test]
+fn an_arm_that_equals_its_reference_is_refused() {
+    let lines = r#"
+        arms = [
+            { name = "slow", about = "", set = { "recipe.learning_rate" = 0.001 } },
+            { name = "same", about = "", like = "slow", against = "slow", set = { "recipe.learning_rate" = 0.001 } },
+        ]
+        "#;
+    let error = arms(lines).unwrap_err();
+    assert!(error.contains("arm `same`") && error.contains("equal to the arm of its `against`"), "{error}");
+    let other = arms(&lines.replace(
+        "against = \"slow\", set = { \"recipe.learning_rate\" = 0.001 }",
+        "against = \"slow\", set = { \"recipe.learning_rate\" = 0.002 }",
+    ));
+    assert_eq!(other.unwrap().len(), 3);
+}
+
+#[test]
+fn numbers_that_cannot_be_compared_with_are_refused() {
+    for (arm, expected) in [
+        ("paper = 0.0", "paper`: it must be a number other than 0"),
+        ("paper = nan", "paper`: it must be a number other than 0"),
+        ("paper_ratio = 1.0", "paper_ratio`: it must be a positive number other than 1"),
+        ("paper_ratio = -2.0", "paper_ratio`: it must be a positive number other than 1"),
+    ] {
+        let lines =
+            format!("[[arms]]\nname = \"a\"\nabout = \"\"\nset = {{ \"recipe.epochs\" = 5 }}\n{arm}\n");
+        let error = arms(&lines).unwrap_err();
+        assert!(error.contains(expected), "{arm}: {error}");
+    }
+    for delta in ["0.0", "-0.3", "inf", "nan"] {
+        let toml = format!(
+            "{}[[arms]]\nname = \"a\"\nabout = \"\"\nset = {{ \"recipe.epochs\" = 5 }}\n",
+            HEAD.replace("delta = 0.3", &format!("delta = {delta}"))
+        );
+        let error = Ablation::parse(&toml).unwrap_err().to_string();
+        assert!(error.contains("`delta`"), "{delta}: {error}");
+    }
+}

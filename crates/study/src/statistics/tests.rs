@@ -56,9 +56,9 @@ fn intervals_and_tests_are_scipys_and_statsmodels() {
 #[test]
 fn holms_correction_is_statsmodels() {
     for case in goldens()["holm"].as_array().unwrap() {
-        for (ours, golden) in holm(&numbers(&case["p"])).iter().zip(case["corrected"].as_array().unwrap()) {
-            close(*ours, golden, 1e-12);
-        }
+        let (ours, golden) = (holm(&numbers(&case["p"])), case["corrected"].as_array().unwrap());
+        assert_eq!(ours.len(), golden.len());
+        ours.iter().zip(golden).for_each(|(ours, golden)| close(*ours, golden, 1e-12));
     }
 }
 
@@ -150,20 +150,40 @@ fn verdicts_follow_the_intervals() {
     let small = Difference::of(&[0.05, -0.05, 0.02, -0.03, 0.01], 0.3, LEVEL).unwrap();
     assert_eq!(small.verdict(1, 0.3), Verdict::SmallerThanDelta);
     let noisy = Difference::of(&[1.0, -0.5, 0.8, 0.2, -0.4], 0.3, LEVEL).unwrap();
-    let Verdict::Undecided { seeds_needed: Some(n) } = noisy.verdict(1, 0.3) else { panic!() };
+    let Verdict::Undecided { seeds_needed: Some(n), .. } = noisy.verdict(1, 0.3) else { panic!() };
     // sd 0.672, mean 0.22: ((1.96 + 0.84) · 0.672 / 0.22)² is about 73, and slightly more for small n.
     assert!((73..80).contains(&n), "{n}");
     let one = Difference::of(&[5.0], 0.3, LEVEL).unwrap();
     assert_eq!((one.interval_95, one.p), (None, None));
-    assert_eq!(one.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None });
+    assert_eq!(one.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None, because: None });
     assert_eq!(Difference::of(&[], 0.3, LEVEL), None);
-    let equal = Difference::of(&[0.0, 0.0, 0.0], 0.3, LEVEL).unwrap();
-    assert_eq!((equal.p, equal.p_equivalence), (Some(1.0), Some(0.0)));
-    assert_eq!(equal.verdict(1, 0.3), Verdict::SmallerThanDelta);
-    // One of nine images each: percentages round differently.
-    for pairs in [[0.5, 0.5], [200.0 / 9.0 - 100.0 / 9.0, 400.0 / 9.0 - 300.0 / 9.0]] {
-        let by_rounding = Difference::of(&pairs, 0.3, LEVEL).unwrap();
-        assert_eq!(by_rounding.verdict(1, 0.3), Verdict::Undecided { seeds_needed: None }, "{pairs:?}");
+    // Equal differences do not measure the spread. One of nine images each: percentages round differently.
+    for pairs in [[0.0, 0.0], [0.5, 0.5], [200.0 / 9.0 - 100.0 / 9.0, 400.0 / 9.0 - 300.0 / 9.0]] {
+        let equal = Difference::of(&pairs, 0.3, LEVEL).unwrap();
+        assert_eq!((equal.p, equal.p_equivalence), (None, None), "{pairs:?}");
+        let verdict = equal.verdict(1, 0.3);
+        assert_eq!(verdict.text(0.3, 2), "undecided: equal differences", "{pairs:?}");
+    }
+}
+
+/// Values of runs that did not reach their target are lower bounds.
+#[test]
+fn lower_bounds_decide_only_that_a_difference_is_large() {
+    let censored = |pairs: &[f64], censoring: Censoring| {
+        let difference = Difference { censoring, ..Difference::of(pairs, 0.3, LEVEL).unwrap() };
+        difference.verdict(1, 0.3)
+    };
+    let (large, small, negative) = ([1.0, 2.0, 3.0, 4.0, 5.0], [0.05, -0.05, 0.02], [-1.0, -1.2, -0.9]);
+    assert_eq!(censored(&large, Censoring::Arm), Verdict::SameDirection);
+    for (pairs, censoring) in [
+        (&small[..], Censoring::Arm),
+        (&negative, Censoring::Arm),
+        (&large, Censoring::Base),
+        (&small, Censoring::Base),
+    ] {
+        let verdict = censored(pairs, censoring);
+        assert_eq!(verdict.text(0.3, 3), "undecided: target not reached", "{pairs:?} {censoring:?}");
+        assert!(!verdict.is_decided());
     }
 }
 
@@ -175,7 +195,9 @@ fn verdicts_have_the_level_of_their_arm() {
         (Difference::of(&pairs, 0.3, LEVEL).unwrap(), Difference::of(&pairs, 0.3, LEVEL / 2.0).unwrap());
     assert!((0.03..0.05).contains(&alone.p.unwrap()), "{alone:?}");
     assert_eq!(alone.verdict(1, 0.3), Verdict::SameDirection);
-    let Verdict::Undecided { seeds_needed: Some(n) } = of_two.verdict(1, 0.3) else { panic!("{of_two:?}") };
+    let Verdict::Undecided { seeds_needed: Some(n), .. } = of_two.verdict(1, 0.3) else {
+        panic!("{of_two:?}")
+    };
     assert!(n > seeds_needed(alone.mean, alone.sd.unwrap(), 0.3, LEVEL).unwrap());
     // The reported 95 % interval keeps its level, while the verdict uses another.
     assert_eq!(of_two.interval_95, alone.interval_95);

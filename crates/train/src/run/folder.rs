@@ -70,7 +70,7 @@ pub struct Session {
     pub results: Option<u32>,
     /// The backend.
     pub backend: String,
-    /// The form of the operations: `fast` or `composed`.
+    /// The form of the operations: `fast`, `direct` or `composed`.
     pub operations: String,
     /// The device, as Burn names it.
     pub device: String,
@@ -83,6 +83,19 @@ pub struct Session {
     pub threads: usize,
     /// The number of threads that prepared batches.
     pub workers: usize,
+}
+
+/// The first version of the results whose bits do not depend on the vector level of the processor.
+const PORTABLE: u32 = 3;
+
+impl Session {
+    /// Returns whether nothing of the processor matters to the bits but whether it has fused multiply-add.
+    pub fn is_portable(&self) -> bool {
+        let kinds = || self.backend.split(',').map(|name| name.split(':').next().unwrap_or(name));
+        self.results.is_some_and(|results| results >= PORTABLE)
+            && self.operations != "composed"
+            && kinds().all(|kind| kind == "flex")
+    }
 }
 
 /// `result.json`: the result of a finished run. It is written last.
@@ -125,15 +138,46 @@ pub enum RunStatus {
     Finished(RunResult),
 }
 
-/// Stores the reason why the run in a folder could not continue. It is removed once the run continues. A full
-/// disk may prevent this, but the error itself is reported anyway.
-pub fn keep_failure(folder: &Path, why: &str) {
-    let _ = fs::create_dir_all(folder).and_then(|()| fs::write(folder.join(FAILURE), format!("{why}\n")));
+/// Why the last session of a run could not continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The reason.
+    pub why: String,
+    /// Whether the run diverged: it will do so again, and counts as ended. Another session may mend any other failure.
+    pub diverged: bool,
 }
 
-/// Returns the reason why the run in a folder could not continue, if its last session failed.
-pub fn failure(folder: &Path) -> Option<String> {
-    Some(fs::read_to_string(folder.join(FAILURE)).ok()?.trim_end().to_owned())
+/// The last line of the file of a run that diverged.
+const DIVERGED: &str = "\ndiverged";
+
+impl Failure {
+    /// A failure that another session may mend.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), diverged: false }
+    }
+
+    /// The failure of a run that ended with an error.
+    pub fn of(error: &TrainError) -> Self {
+        let diverged = matches!(error, TrainError::Diverged { .. } | TrainError::Gradient { .. });
+        Self { why: error.to_string(), diverged }
+    }
+
+    /// Stores the failure of the run in a folder. It is removed once the run continues. A full disk may prevent this, but the
+    /// error itself is reported anyway.
+    pub fn keep(&self, folder: &Path) {
+        let mark = if self.diverged { DIVERGED } else { "" };
+        let text = format!("{}{mark}\n", self.why);
+        let written = fs::create_dir_all(folder).map_err(TrainError::write(folder));
+        let _ = written.and_then(|()| atomic_write(&folder.join(FAILURE), text.as_bytes()));
+    }
+
+    /// Reads the failure of the run in a folder, if its last session failed.
+    pub fn read(folder: &Path) -> Option<Self> {
+        let text = fs::read_to_string(folder.join(FAILURE)).ok()?;
+        let text = text.trim_end();
+        let why = text.strip_suffix(DIVERGED);
+        Some(Self { why: why.unwrap_or(text).to_owned(), diverged: why.is_some() })
+    }
 }
 
 impl Run {
@@ -351,9 +395,7 @@ impl Run {
         };
         if let Some(last) = record.sessions.last() {
             // The project's kernels on Flex give the same bits on all processors that share a run's name.
-            let portable =
-                session.operations != "composed" && session.backend.split(',').all(|kind| kind == "flex");
-            let (processor_before, processor_now) = match portable {
+            let (processor_before, processor_now) = match session.is_portable() {
                 true => (&session.processor, &session.processor),
                 false => (&last.processor, &session.processor),
             };

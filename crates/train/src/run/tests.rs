@@ -13,7 +13,7 @@ use alexnet_ops::{Backend, Implementation};
 use super::{Run, RunStatus};
 use crate::{
     Advance, Data, Environment, EpochRow, FinalWeights, Mixing, Observer, OptimizerConfig, RunConfig,
-    TrainError, Training,
+    Schedule, TrainError, Training, TrainingError,
 };
 
 const CONFIG: &str = r#"
@@ -394,6 +394,34 @@ fn numbers_that_are_none_end_a_run_before_they_reach_a_checkpoint() {
     let run = Run::new(config, 0, Implementation::Fast, &data.dataset, folder.path());
     let error = run.complete(&data, &stopping(0).0, "", false).unwrap_err();
     assert!(matches!(error, TrainError::Diverged { .. } | TrainError::Gradient { .. }), "{error}");
-    assert_eq!(crate::failure(&run.folder).unwrap(), error.to_string());
+    let kept = crate::Failure::read(&run.folder).unwrap();
+    assert_eq!(kept, crate::Failure::of(&error));
+    assert!(kept.diverged && !kept.why.contains('\n'), "{kept:?}");
     assert!(!run.weights().exists());
+    // Another failure may be mended.
+    let full = crate::Failure::new("the disk is full");
+    full.keep(&run.folder);
+    assert_eq!(crate::Failure::read(&run.folder), Some(full));
+}
+
+#[test]
+fn settings_that_would_be_ignored_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = data(folder.path());
+    let refused = |change: fn(&mut RunConfig), expected: &str| {
+        let mut config = config();
+        change(&mut config);
+        let run = Run::new(config, 0, Implementation::Fast, &data.dataset, folder.path());
+        let error = run.complete(&data, &stopping(0).0, "", false).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let cycle = |config: &mut RunConfig| {
+        config.recipe.schedule = Schedule::OneCycle { peak_at: 0.3, first_share: 0.04, final_share: 0.001 };
+        config.recipe.warmup_steps = 3;
+    };
+    refused(cycle, "recipe.warmup_steps: must be 0 with a one-cycle schedule");
+    let stop = |config: &mut RunConfig| {
+        config.recipe.training_error = TrainingError { images: 0, stop_at: 0.25, every_steps: 0 };
+    };
+    refused(stop, "recipe.training_error.stop_at: needs `recipe.training_error.images`");
 }
