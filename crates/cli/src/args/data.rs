@@ -37,7 +37,7 @@ pub(crate) enum DataCommand {
 pub(crate) struct PrepareArgs {
     /// Folder, tar or tar.gz in any layout of docs/data.md
     ///
-    /// ILSVRC-2012 as distributed. Where built in, also parquet files.
+    /// Parquet files need a build with the feature `parquet`.
     pub(crate) source: PathBuf,
     /// Output folder for the shards
     #[arg(long, value_name = "DIR")]
