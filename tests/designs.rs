@@ -205,6 +205,7 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
         let of = |arm: &Value| if arm["look"] == 4 { 4 } else { look };
         first["arms"].as_array().unwrap()[1..].iter().map(of).map(Value::from).collect::<Vec<_>>()
     };
+    assert_ne!(decided(4), decided(6), "an arm must go on to the second look");
     assert_eq!(looks("the disk is full\n"), decided(4));
     assert_eq!(looks("the loss became NaN\ndiverged\n"), decided(6));
     for (arm, seed) in gone(4).chain(gone(5)) {
@@ -217,6 +218,23 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
         arms.map(|arm| keys.iter().map(|key| arm[*key].clone()).collect()).collect()
     };
     assert_eq!(found(&report(&[])), found(&first), "it goes on to the same table");
+
+    // A run of the first look cannot be written: the look waits, and later runs do not begin.
+    for (arm, seed) in (0..3).flat_map(|arm| [(arm, 4), (arm, 5)]).chain([(1, 3)]) {
+        let _ = fs::remove_dir_all(run_of(folder.path(), "runs", arm, seed));
+    }
+    fs::write(run_of(folder.path(), "runs", 1, 3), "in the way").unwrap();
+    let waiting = ablation(folder.path(), &words);
+    assert!(!waiting.status.success());
+    assert!(
+        stderr(&waiting).contains("the look at 4 seeds waits for runs that failed"),
+        "{}",
+        stderr(&waiting)
+    );
+    assert!(!run_of(folder.path(), "runs", 0, 4).exists());
+    fs::remove_file(run_of(folder.path(), "runs", 1, 3)).unwrap();
+    assert_eq!(found(&report(&[])), found(&first), "it goes on once the run can be written");
+    assert_eq!(found(&report(&["--fresh"])), found(&first), "all runs are trained again, look by look");
 
     // Its design stays.
     for (other, expected) in [

@@ -104,10 +104,14 @@ fn the_findings_have_the_steps_of_the_pilot() {
         arm["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect()
     };
     let (relu, tanh) = (steps("relu 0.002"), steps("tanh 0.002"));
+    let thousands = |ln: f64| {
+        let steps = ln.exp().round() as u32;
+        format!("{},{:03}", steps / 1000, steps % 1000)
+    };
     let first = format!(
-        "1,{:03} steps with ReLUs and 9,{:03} with tanh: {:.1} times",
-        relu[0].exp().round() as u32 - 1000,
-        tanh[0].exp().round() as u32 - 9000,
+        "{} steps with ReLUs and {} with tanh: {:.1} times",
+        thousands(relu[0]),
+        thousands(tanh[0]),
         (tanh[0] - relu[0]).exp()
     );
     let best = [steps("relu 0.004"), steps("tanh 0.032")];

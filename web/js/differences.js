@@ -21,7 +21,7 @@ export function differences(place, pairs, race, found) {
     : found?.interval
       ? `mean ${points(found.mean)} points, 95 % interval ${points(found.interval[0])} to ${points(found.interval[1])}`
       : `${points(last.right - last.left)} points; one seed has no interval and decides nothing`;
-  text.textContent = `Seed ${pairs.length} of ${race.seeds}: ${race.left} ${last.left.toFixed(2)} %, ${race.right} ${last.right.toFixed(2)} %. ${race.right} less ${race.left}: ${end}.`;
+  text.textContent = `Seed ${pairs.length} of ${race.seeds}: ${race.left} ${last.left.toFixed(2)} %, ${race.right} ${last.right.toFixed(2)} %. ${race.right} − ${race.left}: ${end}.`;
   place.append(text, strip(pairs, race, found));
 }
 
@@ -29,7 +29,7 @@ function strip(pairs, race, found) {
   const values = pairs.map(({ left, right }) => right - left);
   const most = Math.max(1, ...values.map(Math.abs), ...(found?.interval ?? []).map(Math.abs)) * 1.15;
   const x = (value) => WIDTH / 2 + ((WIDTH / 2 - 20) * value) / most;
-  const label = `${race.right} less ${race.left}, points of test error: ${values.map(points).join(", ")}`;
+  const label = `${race.right} − ${race.left}, points of test error: ${values.map(points).join(", ")}`;
   const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label });
   svg.append(element("line", { class: "mark", x1: x(0), x2: x(0), y1: 4, y2: 46 }));
   for (const value of ticks(-most, most, 6)) {

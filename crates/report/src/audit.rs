@@ -98,6 +98,9 @@ pub struct Comparison {
     pub direction: Direction,
     /// The difference that counts as none.
     pub delta: f64,
+    /// The number of arms over which the level is divided: those that apply.
+    #[serde(skip)]
+    pub(crate) compared: usize,
     /// The number of seeds of which both runs have a value.
     pub seeds: usize,
     /// The number of registered seeds; once complete, of the look that decided.
@@ -192,11 +195,8 @@ impl AuditReport {
     /// Computes the false discovery rates over all statements that have a verdict. With looks, a p value is multiplied as
     /// the design's level is divided over them, since training stopped at the look that decided.
     fn correct(&mut self) {
-        let designs = &self.designs;
         let of = |comparison: &Comparison| {
-            let arms = designs.get(&comparison.design.name).map_or(1, |design| design.arms.len());
-            // Arms that do not apply have no share of the level, so that the quotient may be below 1.
-            let looks = (LEVEL / arms as f64 / comparison.level).max(1.0);
+            let looks = LEVEL / comparison.compared.max(1) as f64 / comparison.level;
             Some((comparison.p? * looks).min(1.0))
         };
         let tested = self.statements.iter_mut().filter_map(|statement| statement.comparison.as_mut());
@@ -286,6 +286,7 @@ impl Comparison {
             },
             direction,
             delta: registered.delta,
+            compared: report.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none()).count(),
             seeds: paired,
             registered: if complete { seeds } else { registration.seeds },
             left_out: if complete { seeds.saturating_sub(paired) } else { 0 },

@@ -13,6 +13,9 @@ pub struct Power {
     ablation: String,
     scale: String,
     delta: f64,
+    /// The same, if it is that of every arm.
+    #[serde(skip)]
+    common_delta: Option<f64>,
     unit: &'static str,
     /// How to add seeds without invalidating the verdict.
     advice: String,
@@ -46,6 +49,7 @@ impl Power {
             ablation: report.ablation.clone(),
             scale: report.scale.clone(),
             delta: study.delta,
+            common_delta: report.common_delta(),
             unit: report.unit,
             advice: advice(study),
             arms: arms.collect(),
@@ -82,6 +86,9 @@ impl Power {
                 _ => "decided".to_owned(),
             };
             let paper = match (arm.paper, arm.sd) {
+                _ if matches!(arm.verdict, Some(Verdict::Undecided { because: Some(_), .. })) => {
+                    "-".to_owned()
+                }
                 (Some(_), Some(_)) => needed(arm.seeds_needed_for_paper),
                 _ => "-".to_owned(),
             };
@@ -107,7 +114,8 @@ impl Power {
             "\nSeeds with which the adjusted interval excludes 0, or the one for equivalence lies within ±{}, with\n\
              a probability of 80 %, if the true mean and spread are those seen; in brackets, for the spreads\n\
              that the seeds so far leave likely. Last column: to find the paper's difference, if it is the true one.\n\n{}\n",
-            self.delta, self.advice
+            self.common_delta.map_or("δ".to_owned(), |delta| delta.to_string()),
+            self.advice
         );
         text
     }
@@ -138,6 +146,8 @@ impl ArmPower {
         let (mean, sd) = (difference.map(|found| found.mean), difference.and_then(|found| found.sd));
         let seeds = difference.map_or(0, |found| found.seeds);
         let needed = |sd: f64| seeds_needed(mean.unwrap_or(0.0), sd, delta, level);
+        let is_unknown = matches!(arm.verdict, Some(Verdict::Undecided { because: Some(_), .. }));
+        let spread_of = sd.filter(|_| !is_unknown);
         Self {
             name: arm.name.clone(),
             not_applicable: arm.not_applicable.is_some(),
@@ -146,11 +156,11 @@ impl ArmPower {
             difference: mean,
             sd,
             verdict: arm.verdict,
-            seeds_needed: sd.and_then(needed),
-            seeds_needed_between: sd
+            seeds_needed: spread_of.and_then(needed),
+            seeds_needed_between: spread_of
                 .and_then(|sd| spread(sd, seeds))
                 .map(|(low, high)| (needed(low), needed(high))),
-            seeds_needed_for_paper: sd
+            seeds_needed_for_paper: spread_of
                 .zip(arm.paper)
                 .and_then(|(sd, paper)| seeds_needed(paper, sd, 0.0, level)),
         }

@@ -205,6 +205,13 @@ impl Report {
             });
         open.flat_map(|(place, _)| [place, study.arms[place].against]).collect()
     }
+
+    /// Returns whether a look of a design at these seeds lacks runs: an undecided arm has not been compared there.
+    pub fn waits_for_runs(&self, seeds: usize) -> bool {
+        let open =
+            |arm: &&ArmReport| arm.not_applicable.is_none() && !arm.verdict.is_some_and(Verdict::is_decided);
+        self.arms.iter().skip(1).filter(open).any(|arm| arm.look != Some(seeds))
+    }
 }
 
 fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -376,7 +383,7 @@ impl ArmReport {
         } else {
             Censoring::None
         };
-        self.difference = Difference::of(&pairs, delta, level).map(|found| Difference { censoring, ..found });
+        self.difference = Difference::of(&pairs, delta, level).map(|found| found.censored(censoring));
         pairs
     }
 

@@ -92,7 +92,7 @@ impl Report {
     pub fn tests(&self) -> Vec<String> {
         let tested: Vec<(&str, &Difference)> =
             self.arms.iter().filter_map(|arm| Some((arm.name.as_str(), arm.difference.as_ref()?))).collect();
-        let tested: Vec<_> = tested.into_iter().filter(|(_, difference)| difference.p.is_some()).collect();
+        let tested: Vec<_> = tested.into_iter().filter(|(_, difference)| difference.is_tested()).collect();
         let listed = |of: &dyn Fn(&Difference) -> Option<String>| {
             let said =
                 tested.iter().filter_map(|(name, difference)| Some(format!("{name} {}", of(difference)?)));
@@ -268,7 +268,7 @@ impl ArmReport {
         }
         if self.never_reached > 0 {
             notes.push(format!(
-                "{}: {} run(s) never got there; their last epoch counts, so the mean{} a lower bound.",
+                "{}: {} run(s) did not reach the target; the last epoch counts, so the mean{} a lower bound.",
                 self.name,
                 self.never_reached,
                 if self.ratio.is_some() { " and the ratio are each" } else { " is" },

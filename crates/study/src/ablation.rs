@@ -21,7 +21,7 @@ pub struct Ablation {
     pub claim: Option<Claim>,
     /// The quantity by which arms are compared.
     pub quantity: Quantity,
-    /// The largest difference that counts as none, in the quantity's unit.
+    /// The largest difference that counts as none, in the quantity's unit: a positive number.
     pub delta: f64,
     /// Another ablation, by its name or path: the base has the changes of its base first, and arms may be like its arms.
     of: Option<String>,
@@ -100,11 +100,11 @@ pub struct Arm {
     pub(crate) like: Vec<String>,
     /// The arm whose changes are left out of those of `like`: `like = "all", without = "gelu"`.
     pub(crate) without: Option<String>,
-    /// The arm that it is compared with, if not the base: `against = "off"`.
+    /// The arm that it is compared with, if not the base: `against = "off"`. The two must differ.
     pub against: Option<String>,
-    /// The paper's figure: this arm's top-1 error minus the base's, in percentage points.
+    /// The paper's figure: this arm's top-1 error minus the base's, in percentage points; not 0.
     pub paper: Option<f64>,
-    /// The paper's figure: this arm's epochs divided by the base's.
+    /// The paper's figure: this arm's epochs divided by the base's; not 1.
     pub paper_ratio: Option<f64>,
     /// The direction of a claim without a number.
     pub expect: Option<Expectation>,

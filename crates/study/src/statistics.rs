@@ -179,6 +179,24 @@ impl Difference {
         })
     }
 
+    /// Marks values as lower bounds, and removes the p values that then mean nothing.
+    pub fn censored(mut self, censoring: Censoring) -> Self {
+        self.censoring = censoring;
+        if censoring == Censoring::Base {
+            self.p = None;
+        }
+        if censoring != Censoring::None {
+            self.p_equivalence = None;
+        }
+        self
+    }
+
+    /// Returns whether the difference belongs to the family of tests of its ablation: it has at least two pairs. Its p may be
+    /// unknown; the family does not depend on what was found.
+    pub fn is_tested(&self) -> bool {
+        self.sd.is_some()
+    }
+
     /// Returns the verdict on a claim of sign `expected` (0: no claim).
     pub fn verdict(&self, expected: i8, delta: f64) -> Verdict {
         let (Some(difference), Some(equivalence), Some(sd)) =
@@ -225,16 +243,16 @@ fn is_negligible(sd: f64, mean: f64) -> bool {
 /// Fills in the tests that depend on all arms of an ablation: Holm's correction (Holm 1979) of the t tests,
 /// and the sign-flip tests that can reject. `differences` has the pairs of each arm except the base.
 pub fn correct(arms: &mut [(&mut Difference, &[f64])]) {
-    let tested: Vec<usize> = (0..arms.len()).filter(|&arm| arms[arm].0.p.is_some()).collect();
-    let p: Vec<f64> = tested.iter().filter_map(|&arm| arms[arm].0.p).collect();
+    let tested: Vec<usize> = (0..arms.len()).filter(|&arm| arms[arm].0.is_tested()).collect();
+    let p: Vec<f64> = tested.iter().map(|&arm| arms[arm].0.p.unwrap_or(1.0)).collect();
     for (&arm, corrected) in tested.iter().zip(holm(&p)) {
-        arms[arm].0.p_holm = Some(corrected);
+        arms[arm].0.p_holm = arms[arm].0.p.map(|_| corrected);
     }
     let level = LEVEL / tested.len().max(1) as f64;
     for (difference, pairs) in arms {
         let smallest = 2.0 / 2f64.powi(pairs.len() as i32);
         let p = (smallest <= level).then(|| sign_flip(pairs));
-        difference.sign_flip = (pairs.len() > 1).then_some(SignFlip { smallest, p });
+        difference.sign_flip = difference.p.map(|_| SignFlip { smallest, p });
     }
 }
 

@@ -50,6 +50,10 @@ impl Study {
             let from_source = self.arms[arm].config.initial.weights == SOURCE;
             let operations = environment.operations;
             let mut run = Run::new(config, self.seeds[task.seed], operations, &data.dataset, out);
+            if !fresh && Failure::read(&run.folder).is_some_and(|failure| failure.diverged) {
+                note("diverged before, not trained again (`--fresh` does)");
+                continue;
+            }
             if from_source && (fresh || !matches!(run.status()?, RunStatus::Finished(_))) {
                 let source = self.train_source(task.seed, data, environment, &task.label, out, false);
                 if let Err(error) = &source

@@ -91,7 +91,7 @@ impl Checkpoints {
     /// # Errors
     /// If a file is missing or damaged.
     pub(crate) fn verify(&self, epoch: usize) -> Result<(), TrainError> {
-        self.verified(Moment::after(epoch)).map(drop)
+        self.verified(Moment::after(epoch)).map(drop).map_err(lost)
     }
 
     /// Returns the progress of the newest checkpoint that has a progress file.

@@ -86,7 +86,7 @@ pub struct Recipe {
     pub weight_decay: f64,
     /// The learning rate schedule.
     pub schedule: Schedule,
-    /// The number of steps over which the learning rate rises linearly from zero; 0 for none.
+    /// The number of steps over which the learning rate rises linearly from zero; 0 for none, and with a one-cycle schedule.
     pub warmup_steps: usize,
     /// The epoch whose weights are the final ones.
     pub final_weights: FinalWeights,
@@ -151,7 +151,7 @@ pub enum FinalWeights {
 pub struct TrainingError {
     /// The number of images; 0 disables the pass.
     pub images: usize,
-    /// The error, a fraction, at or below which training ends; 0 for never.
+    /// The error, a fraction, at or below which training ends; 0 for never. It needs `images`.
     pub stop_at: f64,
     /// The number of steps between passes; 0 for a pass after each epoch.
     #[serde(default, skip_serializing_if = "is_zero")]

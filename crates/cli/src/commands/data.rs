@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use alexnet_data::{
@@ -12,7 +12,6 @@ use alexnet_data::{
 use anyhow::{Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::analyze::check_stop;
 use crate::args::{DataArgs, Format, PrepareArgs};
 use crate::data_sets::{open_data, open_images};
 use crate::interrupted::Interrupted;
@@ -169,7 +168,9 @@ pub(crate) fn run_check(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
     let mut scratch = Scratch::default();
     for split in [&set.train, &set.validation, &set.test] {
         for index in 0..split.len() {
-            check_stop(stop)?;
+            if stop.load(Ordering::SeqCst) {
+                return Err(Interrupted("interrupted; nothing was changed".to_owned()).into());
+            }
             split.pixels(index, &mut scratch)?;
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use alexnet_data::Upload;
 use alexnet_report::{Page, Report, Section};
 use alexnet_study::{Clock, Study, Task};
-use alexnet_train::{Data, Environment, Failure, RunConfig};
+use alexnet_train::{Data, Environment, RunConfig};
 use anyhow::{Context, Result};
 
 use super::work::{self, Plan};
@@ -57,7 +57,9 @@ impl Prepared {
     /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
         if !place.execution.fresh && folder.join("study.json").is_file() {
-            let earlier = Study::read(&folder).context("`--fresh` begins this study anew")?;
+            let earlier = Study::read(&folder).context(
+                "begin another study with another `--out` and seeds that no table has shown, `--seed-base N`",
+            )?;
             if earlier.checksum != study.checksum {
                 note(&format!(
                     "note: the report in {} is of other images, and is replaced",
@@ -112,7 +114,7 @@ impl Prepared {
                 Arc::new(Lines::new(Some(clock.clone()), self.place.environment.dashboard, log));
             failed += work::train(&Plan {
                 study: &self.study,
-                tasks: tasks.clone(),
+                tasks,
                 folder: &self.folder,
                 out: &self.place.out,
                 data: &self.data,
@@ -124,16 +126,14 @@ impl Prepared {
                 arguments: worker_arguments(&self.place.execution, &self.place.machine, &self.study),
             })?;
             before = seeds;
-            let is_open = |task: &Task| {
-                let diverged =
-                    || Failure::read(&self.place.out.join(&task.folder)).is_some_and(|it| it.diverged);
-                self.done(task) < 1.0 && !diverged()
-            };
-            if self.study.design.is_some() && tasks.iter().any(|&task| is_open(&all[task])) {
+            let look = Report::of(&self.study, &self.place.out, mixed_versions);
+            if self.study.design.is_some() && look.waits_for_runs(seeds) {
                 // A look without these runs would be another look than the planned one.
+                note(&format!(
+                    "the look at {seeds} seeds waits for runs that failed; the same command trains them again"
+                ));
                 break;
             }
-            let look = Report::of(&self.study, &self.place.out, mixed_versions);
             self.study.note_look(look.look(), &self.folder)?;
             if self.study.design.is_some() {
                 self.place.environment.observer.note(&look.progress(number + 1, looks.len(), seeds));

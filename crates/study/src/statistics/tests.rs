@@ -166,11 +166,26 @@ fn verdicts_follow_the_intervals() {
     }
 }
 
+/// An arm with equal differences has no p, and counts in the family all the same.
+#[test]
+fn the_family_of_tests_does_not_depend_on_what_was_found() {
+    let pairs = [vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], vec![0.5; 6]];
+    let mut found = pairs.each_ref().map(|pairs| Difference::of(pairs, 0.3, LEVEL / 2.0).unwrap());
+    let [one, equal] = &mut found;
+    correct(&mut [(one, &pairs[0]), (equal, &pairs[1])]);
+    assert_eq!(found[0].p_holm, found[0].p.map(|p| 2.0 * p));
+    // Of six seeds no p is below 2/64 = 0.031, and two arms ask for 0.025.
+    assert_eq!(found[0].sign_flip.map(|flip| flip.p), Some(None));
+    assert_eq!((found[1].p_holm, found[1].sign_flip), (None, None));
+}
+
 /// Values of runs that did not reach their target are lower bounds.
 #[test]
 fn lower_bounds_decide_only_that_a_difference_is_large() {
     let censored = |pairs: &[f64], censoring: Censoring| {
-        let difference = Difference { censoring, ..Difference::of(pairs, 0.3, LEVEL).unwrap() };
+        let difference = Difference::of(pairs, 0.3, LEVEL).unwrap().censored(censoring);
+        assert_eq!(difference.p_equivalence, None);
+        assert_eq!(difference.p.is_some(), censoring == Censoring::Arm);
         difference.verdict(1, 0.3)
     };
     let (large, small, negative) = ([1.0, 2.0, 3.0, 4.0, 5.0], [0.05, -0.05, 0.02], [-1.0, -1.2, -0.9]);

@@ -174,6 +174,7 @@ impl Forward<'_> {
         }
     }
 }
+
 #[inline(always)]
 fn load_squares<const PIXELS: usize>(
     input: &[f32],
