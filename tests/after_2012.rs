@@ -103,12 +103,16 @@ type Rate = (f64, Option<f64>);
 
 #[test]
 fn every_rate_of_the_pilot_has_its_place() {
-    let pilot = toml("experiments/pilots/fashion-modern.toml");
-    let result = json("experiments/pilots/fashion-modern.json");
-    let arms = result.as_ref().map(|result| result["arms"].as_array().unwrap());
+    let [pilot, edges] =
+        ["", "-edges"].map(|name| toml(&format!("experiments/pilots/fashion-modern{name}.toml")));
+    // A file for each seed of each pilot, as far as they were run.
+    let files = ["1000", "1001", "edges-1000", "edges-1001"];
+    let results = files.map(|name| json(&format!("experiments/pilots/fashion-modern-{name}.json")));
     let mean = |names: [String; 2]| {
-        let arm = arms?.iter().find(|arm| names.iter().any(|name| arm["name"] == *name))?;
-        arm["mean"].as_f64()
+        let arms = results.iter().flatten().flat_map(|result| result["arms"].as_array().unwrap());
+        let named = arms.filter(|arm| names.iter().any(|name| arm["name"] == *name));
+        let values: Vec<f64> = named.filter_map(|arm| arm["mean"].as_f64()).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
     let grid = &pilot["grid"];
     let rates = grid["set"]["recipe.learning_rate"].as_array().unwrap();
@@ -126,7 +130,7 @@ fn every_rate_of_the_pilot_has_its_place() {
         };
         rows.push((name.clone(), rates.iter().map(of).collect()));
     }
-    for arm in pilot["arms"].as_array().unwrap() {
+    for arm in [&pilot, &edges].into_iter().flat_map(|pilot| pilot["arms"].as_array().unwrap()) {
         let (name, own) = (arm["like"].as_str().unwrap(), arm["name"].as_str().unwrap());
         let rate = arm["set"]["recipe.learning_rate"].as_float().unwrap();
         let value = (rate, mean([own.to_owned(), String::new()]));
@@ -135,7 +139,16 @@ fn every_rate_of_the_pilot_has_its_place() {
             None => rows.push((name.to_owned(), vec![value])),
         }
     }
-    let mut text = "| arm | rates | mean validation error, % |\n|---|---|---|\n".to_owned();
+    let seeds: Vec<String> =
+        (results.iter().flatten().flat_map(|result| result["seeds"].as_array().unwrap()))
+            .map(|seed| seed.to_string())
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .collect();
+    let mut text = format!(
+        "| arm | rates | mean validation error, % (so far: {}) |\n|---|---|---|\n",
+        if seeds.is_empty() { "no run".to_owned() } else { format!("seed {}", seeds.join(", ")) }
+    );
     for (name, mut values) in rows {
         values.sort_by(|one, other| one.0.total_cmp(&other.0));
         let least = values.iter().filter_map(|value| value.1).min_by(f64::total_cmp);
