@@ -2,6 +2,7 @@
 //! their names.
 
 #[cfg(not(target_family = "wasm"))]
+#[cfg_attr(not(feature = "flex"), allow(unused_imports))]
 pub(crate) use rayon::{current_num_threads, prelude::*};
 
 #[cfg(target_family = "wasm")]
