@@ -253,14 +253,26 @@ fn a_diverging_arm_is_reported_and_the_others_go_on() {
     )
     .unwrap();
     let (scale, data) = (tiny_scale(folder.path()), tiny_idx(&folder.path().join("images"), 12));
-    let output = experiments(folder.path())
-        .args(["ablation", path.to_str().unwrap(), "--seeds", "1", "--epochs", "2"])
-        .args(["--scale", scale.to_str().unwrap(), "--data", data.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert!(!output.status.success());
-    let table = stdout(&output);
-    assert!(table.contains("no finished run") && table.contains("the loss became"), "{table}");
+    let ablation = |more: &[&str]| {
+        experiments(folder.path())
+            .args(["ablation", path.to_str().unwrap(), "--seeds", "1", "--epochs", "2"])
+            .args(["--scale", scale.to_str().unwrap(), "--data", data.to_str().unwrap()])
+            .args(more)
+            .output()
+            .unwrap()
+    };
+    let reported = |output: &std::process::Output| {
+        let table = stdout(output);
+        assert!(table.contains("no finished run") && table.contains("the loss became"), "{table}");
+    };
+    let first = ablation(&[]);
+    assert!(!first.status.success());
+    reported(&first);
+    let again = ablation(&[]);
+    assert!(stderr(&again).contains("diverged before, not trained again"), "{}", stderr(&again));
+    reported(&again);
+    let fresh = ablation(&["--fresh"]);
+    assert!(!fresh.status.success() && !stderr(&fresh).contains("diverged before"), "{}", stderr(&fresh));
 }
 
 #[test]

@@ -146,8 +146,8 @@ fn every_rate_of_the_pilot_has_its_place() {
             .into_iter()
             .collect();
     let mut text = format!(
-        "| arm | rates | mean validation error, % (so far: {}) |\n|---|---|---|\n",
-        if seeds.is_empty() { "no run".to_owned() } else { format!("seed {}", seeds.join(", ")) }
+        "| arm | rates | mean validation error, % (seeds run: {}) |\n|---|---|---|\n",
+        if seeds.is_empty() { "none".to_owned() } else { seeds.join(", ") }
     );
     for (name, mut values) in rows {
         values.sort_by(|one, other| one.0.total_cmp(&other.0));

@@ -70,18 +70,21 @@ fn of_training(error: &TrainError) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// How to begin a study in place of one that must not change. The same seeds would give the same runs again, and the new study
+/// would not know that they have been seen.
+pub(crate) const ANOTHER_STUDY: &str =
+    "start a new study with another `--out` and with seeds that no table has shown, `--seed-base N`";
+
 fn of_study(error: &StudyError) -> Option<String> {
-    // The same seeds would give the same runs again, and the new study would not know that they have been seen.
-    let anew = "begin another study with another `--out` and seeds that no table has shown, `--seed-base N`";
     match error {
         StudyError::Train { source, .. } => of_training(source),
         StudyError::DesignFixed { own: None, .. } => {
-            Some(format!("`--until-decided` and `--max-seeds` go on with it; {anew}"))
+            Some(format!("`--until-decided` and `--max-seeds` go on with it; {ANOTHER_STUDY}"))
         }
         StudyError::Read { path, .. } if path.ends_with("study.json") => {
             Some("give the folder of an ablation, `runs/ablations/…`".to_owned())
         }
-        StudyError::DesignFixed { .. } | StudyError::LookTaken { .. } => Some(anew.to_owned()),
+        StudyError::DesignFixed { .. } | StudyError::LookTaken { .. } => Some(ANOTHER_STUDY.to_owned()),
         _ => None,
     }
 }

@@ -5,10 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::DropoutMask;
 
-/// With fewer images than this, threads on Flex share the work by planes or rows, which separates fused operations.
-#[cfg_attr(not(feature = "flex"), allow(dead_code))]
-pub(crate) const MANY_IMAGES: usize = 8;
-
 /// Rows or columns of zeros added to a feature map on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

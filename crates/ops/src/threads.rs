@@ -1,9 +1,10 @@
 //! Work on several threads: rayon's parallel iterators. WebAssembly has no threads; there the standard library's iterators have
 //! their names.
 
+#[cfg(all(not(target_family = "wasm"), feature = "flex"))]
+pub(crate) use rayon::current_num_threads;
 #[cfg(not(target_family = "wasm"))]
-#[cfg_attr(not(feature = "flex"), allow(unused_imports))]
-pub(crate) use rayon::{current_num_threads, prelude::*};
+pub(crate) use rayon::prelude::*;
 
 #[cfg(target_family = "wasm")]
 pub(crate) use one_thread::*;

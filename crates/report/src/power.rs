@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::report::{ArmReport, Report};
 use alexnet_study::Study;
 use alexnet_study::power::{seeds_needed, spread};
-use alexnet_study::statistics::{LEVEL, Unknown, Verdict};
+use alexnet_study::statistics::{LEVEL, Verdict};
 
 /// The effect of more seeds, for each arm.
 #[derive(Debug, Serialize)]
@@ -44,7 +44,7 @@ struct ArmPower {
 impl Power {
     /// Computes the number of seeds that each comparison of a report needs.
     pub fn of(study: &Study, report: &Report) -> Self {
-        let arms = report.arms.iter().skip(1).map(|arm| ArmPower::of(arm, arm.delta.unwrap_or(study.delta)));
+        let arms = report.arms.iter().skip(1).map(|arm| ArmPower::of(arm, report.delta_of(arm)));
         Self {
             ablation: report.ablation.clone(),
             scale: report.scale.clone(),
@@ -67,13 +67,9 @@ impl Power {
                 (Some(value), false) => format!("{value:.2}"),
                 (None, _) => "-".to_owned(),
             };
+            let unknown = arm.verdict.and_then(Verdict::unknown);
             let decided = match (arm.verdict, arm.sd) {
-                (Some(Verdict::Undecided { because: Some(Unknown::EqualDifferences), .. }), _) => {
-                    "spread unknown".to_owned()
-                }
-                (Some(Verdict::Undecided { because: Some(Unknown::NotReached), .. }), _) => {
-                    "target not reached".to_owned()
-                }
+                (Some(Verdict::Undecided { because: Some(why), .. }), _) => why.text().to_owned(),
                 (Some(Verdict::Undecided { .. }), Some(_)) => {
                     let between = arm.seeds_needed_between.map_or(String::new(), |(low, high)| {
                         format!(" ({} to {})", needed(low), needed(high))
@@ -86,10 +82,7 @@ impl Power {
                 _ => "decided".to_owned(),
             };
             let paper = match (arm.paper, arm.sd) {
-                _ if matches!(arm.verdict, Some(Verdict::Undecided { because: Some(_), .. })) => {
-                    "-".to_owned()
-                }
-                (Some(_), Some(_)) => needed(arm.seeds_needed_for_paper),
+                (Some(_), Some(_)) if unknown.is_none() => needed(arm.seeds_needed_for_paper),
                 _ => "-".to_owned(),
             };
             rows.push([
@@ -146,8 +139,7 @@ impl ArmPower {
         let (mean, sd) = (difference.map(|found| found.mean), difference.and_then(|found| found.sd));
         let seeds = difference.map_or(0, |found| found.seeds);
         let needed = |sd: f64| seeds_needed(mean.unwrap_or(0.0), sd, delta, level);
-        let is_unknown = matches!(arm.verdict, Some(Verdict::Undecided { because: Some(_), .. }));
-        let spread_of = sd.filter(|_| !is_unknown);
+        let known_sd = sd.filter(|_| arm.verdict.and_then(Verdict::unknown).is_none());
         Self {
             name: arm.name.clone(),
             not_applicable: arm.not_applicable.is_some(),
@@ -156,11 +148,11 @@ impl ArmPower {
             difference: mean,
             sd,
             verdict: arm.verdict,
-            seeds_needed: spread_of.and_then(needed),
-            seeds_needed_between: spread_of
+            seeds_needed: known_sd.and_then(needed),
+            seeds_needed_between: known_sd
                 .and_then(|sd| spread(sd, seeds))
                 .map(|(low, high)| (needed(low), needed(high))),
-            seeds_needed_for_paper: spread_of
+            seeds_needed_for_paper: known_sd
                 .zip(arm.paper)
                 .and_then(|(sd, paper)| seeds_needed(paper, sd, 0.0, level)),
         }

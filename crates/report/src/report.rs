@@ -212,16 +212,7 @@ impl Report {
             |arm: &&ArmReport| arm.not_applicable.is_none() && !arm.verdict.is_some_and(Verdict::is_decided);
         self.arms.iter().skip(1).filter(open).any(|arm| arm.look != Some(seeds))
     }
-}
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    let high = *values.get(middle)?;
-    Some(if values.len() % 2 == 1 { high } else { (values[middle - 1] + high) / 2.0 })
-}
-
-impl Report {
     /// Returns the difference that counts as none for an arm: its own in an audit, else the ablation's.
     pub(crate) fn delta_of(&self, arm: &ArmReport) -> f64 {
         arm.delta.unwrap_or(self.delta)
@@ -233,6 +224,13 @@ impl Report {
         let first = deltas.next()?;
         deltas.all(|delta| delta == first).then_some(first)
     }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let high = *values.get(middle)?;
+    Some(if values.len() % 2 == 1 { high } else { (values[middle - 1] + high) / 2.0 })
 }
 
 impl ArmReport {

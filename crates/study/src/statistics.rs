@@ -429,7 +429,25 @@ pub enum Unknown {
     NotReached,
 }
 
+impl Unknown {
+    /// Returns the reason as text for a table.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::EqualDifferences => "equal differences",
+            Self::NotReached => "target not reached",
+        }
+    }
+}
+
 impl Verdict {
+    /// Returns why it is unknown how many seeds would decide, if it is.
+    pub fn unknown(self) -> Option<Unknown> {
+        match self {
+            Self::Undecided { because, .. } => because,
+            _ => None,
+        }
+    }
+
     /// Returns whether more seeds cannot change the verdict.
     pub fn is_decided(self) -> bool {
         !matches!(self, Self::Undecided { .. } | Self::NotCompared)
@@ -444,12 +462,7 @@ impl Verdict {
             Verdict::Differs { larger: false } => "lower".to_owned(),
             Verdict::SmallerThanDelta => format!("smaller than {delta}"),
             Verdict::Undecided { .. } if seeds < 2 => "undecided: one seed".to_owned(),
-            Verdict::Undecided { because: Some(Unknown::EqualDifferences), .. } => {
-                "undecided: equal differences".to_owned()
-            }
-            Verdict::Undecided { because: Some(Unknown::NotReached), .. } => {
-                "undecided: target not reached".to_owned()
-            }
+            Verdict::Undecided { because: Some(why), .. } => format!("undecided: {}", why.text()),
             Verdict::Undecided { seeds_needed: Some(n), .. } => format!("undecided: about {n} seeds needed"),
             Verdict::Undecided { seeds_needed: None, .. } => {
                 format!("undecided: over {MANY_SEEDS} seeds needed")

@@ -80,18 +80,15 @@ impl Checkpoints {
     }
 
     /// Returns the file of the weights to evaluate in the checkpoint after an epoch: their average, if there is one.
-    pub(crate) fn evaluated(&self, epoch: usize) -> PathBuf {
-        let folder = self.path(Moment::after(epoch));
-        let average = folder.join(AVERAGE);
-        if average.exists() { average } else { folder.join(MODEL) }
-    }
-
-    /// Checks the files of the checkpoint after an epoch against their checksums.
     ///
     /// # Errors
-    /// If a file is missing or damaged.
-    pub(crate) fn verify(&self, epoch: usize) -> Result<(), TrainError> {
-        self.verified(Moment::after(epoch)).map(drop).map_err(lost)
+    /// If a file of the checkpoint is missing or damaged.
+    pub(crate) fn evaluated(&self, epoch: usize) -> Result<PathBuf, TrainError> {
+        let moment = Moment::after(epoch);
+        self.verified(moment).map_err(lost)?;
+        let folder = self.path(moment);
+        let average = folder.join(AVERAGE);
+        Ok(if average.exists() { average } else { folder.join(MODEL) })
     }
 
     /// Returns the progress of the newest checkpoint that has a progress file.
@@ -310,4 +307,32 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<String, TrainError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(TrainError::write(path))?;
     hook::changed();
     Ok(hex(&Sha256::digest(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Final weights may be those of an older checkpoint than the one from which training went on.
+    #[test]
+    fn damaged_weights_are_not_evaluated() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path().to_owned());
+        let place = folder.path().join("epoch-3");
+        fs::create_dir(&place).unwrap();
+        let write = |name: &str| write_synced(&place.join(name), name.as_bytes()).unwrap();
+        let checksums =
+            Checksums { model: write(MODEL), optimizer: write(OPTIMIZER), average: Some(write(AVERAGE)) };
+        let progress = Progress { epoch: 3, checksums: Some(checksums), ..Progress::start() };
+        fs::write(place.join(PROGRESS), serde_json::to_vec(&progress).unwrap()).unwrap();
+        assert_eq!(checkpoints.evaluated(3).unwrap(), place.join(AVERAGE));
+        let problem = |checkpoints: &Checkpoints| match checkpoints.evaluated(3) {
+            Err(TrainError::Damaged { path, problem }) => (path, problem),
+            other => panic!("{other:?}"),
+        };
+        fs::write(place.join(AVERAGE), "other").unwrap();
+        assert_eq!(problem(&checkpoints), (place.join(AVERAGE), "checksum mismatch".to_owned()));
+        fs::remove_file(place.join(AVERAGE)).unwrap();
+        assert_eq!(problem(&checkpoints), (place.join(AVERAGE), "it is missing".to_owned()));
+    }
 }

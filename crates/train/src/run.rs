@@ -241,10 +241,7 @@ impl Run {
             (FinalWeights::Best, Some((epoch, _))) => epoch,
             _ => progress.epoch,
         };
-        if final_epoch != progress.epoch {
-            self.checkpoints().verify(final_epoch)?;
-        }
-        let path = self.checkpoints().evaluated(final_epoch);
+        let path = self.checkpoints().evaluated(final_epoch)?;
         let model = self.load(&path, environment)?;
         // From here on only the final weights are used, so the test split may be read.
         let begun = std::time::Instant::now();

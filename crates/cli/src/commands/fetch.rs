@@ -54,7 +54,7 @@ fn fetch_file(file: &RemoteFile, folder: &Path, stop: &AtomicBool) -> Result<()>
     }
     let partial = folder.join(format!("{}.part", file.name));
     let have = fs::metadata(&partial).map_or(0, |metadata| metadata.len());
-    // Of a file of unknown size, only the checksum tells whether it is whole.
+    // A file of unknown size is whole if its checksum is right.
     let is_whole = match file.bytes {
         Some(bytes) => bytes == have,
         None => have > 0 && check(file, &partial).is_ok(),
@@ -76,7 +76,7 @@ fn download(file: &RemoteFile, partial: &Path, have: u64, stop: &AtomicBool) -> 
         request = request.header("Range", format!("bytes={have}-"));
     }
     let response = match request.call() {
-        // The server has no bytes beyond these, so they are those of another file.
+        // The server has no further bytes, and the checksum is wrong: the file is fetched from its start.
         Err(ureq::Error::StatusCode(416)) if have > 0 => ureq::get(&file.url).call()?,
         response => response?,
     };
@@ -124,4 +124,61 @@ fn check(file: &RemoteFile, path: &Path) -> Result<()> {
         bail!("{} has SHA-256 {found}, expected {}", path.display(), file.sha256);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Serves a file to as many requests, and returns its address. A request for later bytes gets status 416.
+    fn serve(body: &'static [u8], requests: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/file", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(requests) {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let is_later = head.iter().any(|line| line.to_ascii_lowercase().starts_with("range:"));
+                let (status, body) =
+                    if is_later { ("416 Range Not Satisfiable", &b""[..]) } else { ("200 OK", body) };
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(body).unwrap();
+            }
+        });
+        address
+    }
+
+    fn of_unknown_size(url: String, body: &[u8]) -> RemoteFile {
+        let copy = tempfile::NamedTempFile::new().unwrap();
+        fs::write(copy.path(), body).unwrap();
+        let sha256 = file_sha256(copy.path()).unwrap();
+        RemoteFile { name: "file".to_owned(), url, sha256, bytes: None }
+    }
+
+    #[test]
+    fn a_whole_file_of_unknown_size_is_not_fetched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file.part"), "whole").unwrap();
+        let file = of_unknown_size("http://127.0.0.1:1/nobody-listens".to_owned(), b"whole");
+        fetch_file(&file, folder.path(), &AtomicBool::new(false)).unwrap();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"whole");
+        assert!(!folder.path().join("file.part").exists());
+    }
+
+    #[test]
+    fn a_wrong_part_that_cannot_be_continued_is_fetched_from_its_start() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("file.part"), "wrong").unwrap();
+        let file = of_unknown_size(serve(b"right", 2), b"right");
+        fetch_file(&file, folder.path(), &AtomicBool::new(false)).unwrap();
+        assert_eq!(fs::read(folder.path().join("file")).unwrap(), b"right");
+    }
 }

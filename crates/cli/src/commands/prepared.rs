@@ -17,6 +17,7 @@ use crate::environment::environment;
 use crate::machine::Machine;
 use crate::observer::Lines;
 use crate::output::note;
+use crate::remedies::ANOTHER_STUDY;
 
 /// A study that has passed all checks that are possible before training.
 pub(super) struct Prepared {
@@ -57,9 +58,7 @@ impl Prepared {
     /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
         if !place.execution.fresh && folder.join("study.json").is_file() {
-            let earlier = Study::read(&folder).context(
-                "begin another study with another `--out` and seeds that no table has shown, `--seed-base N`",
-            )?;
+            let earlier = Study::read(&folder).context(ANOTHER_STUDY)?;
             if earlier.checksum != study.checksum {
                 note(&format!(
                     "note: the report in {} is of other images, and is replaced",

@@ -15,6 +15,9 @@ use burn::backend::TensorMetadata;
 use burn::backend::flex::{FlexTensor, Layout};
 use burn::tensor::{Bytes, DType};
 
+/// With fewer images than this, threads share the work by planes or rows, which separates fused operations.
+pub(crate) const MANY_IMAGES: usize = 8;
+
 /// Returns a tensor with contiguous values, whatever its view of the storage.
 pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.layout().is_contiguous() { tensor } else { tensor.to_contiguous() }

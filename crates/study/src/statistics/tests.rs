@@ -174,7 +174,7 @@ fn the_family_of_tests_does_not_depend_on_what_was_found() {
     let [one, equal] = &mut found;
     correct(&mut [(one, &pairs[0]), (equal, &pairs[1])]);
     assert_eq!(found[0].p_holm, found[0].p.map(|p| 2.0 * p));
-    // Of six seeds no p is below 2/64 = 0.031, and two arms ask for 0.025.
+    // Six seeds cannot reach p < 2/64 = 0.031, and the level of two arms is 0.025.
     assert_eq!(found[0].sign_flip.map(|flip| flip.p), Some(None));
     assert_eq!((found[1].p_holm, found[1].sign_flip), (None, None));
 }

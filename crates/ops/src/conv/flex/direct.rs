@@ -7,7 +7,7 @@ use super::correlation::Correlation;
 use super::packing::Packed;
 use super::store::{Finish, Planes};
 use super::tiling::Tiling;
-use crate::config::MANY_IMAGES;
+use crate::flex::MANY_IMAGES;
 use crate::flex::product::{COLUMNS, product};
 
 impl Correlation {

@@ -22,7 +22,8 @@ use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
 use self::images::Images;
-use crate::config::{Conv2d, MANY_IMAGES, Pool};
+use crate::config::{Conv2d, Pool};
+use crate::flex::MANY_IMAGES;
 use crate::flex::rectify::RectifyGradient;
 use crate::flex::{contiguous, positions, tensor, values, with_argmax};
 use crate::pool::flex::lines::Pooling;

@@ -32,7 +32,7 @@ use super::packing::Packed;
 use super::store::{Finish, Planes};
 use super::tiling::Tile;
 use crate::config::ConvMethod;
-use crate::config::MANY_IMAGES;
+use crate::flex::MANY_IMAGES;
 use crate::flex::product::product;
 
 /// The most terms of a partial sum at a point. Longer ones would exceed four times the direct method's error.
