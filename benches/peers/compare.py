@@ -208,6 +208,12 @@ def level():
     return "avx2" if {"avx2", "fma"} <= flags else None
 
 
+def column():
+    """The column of this processor on the page, or none: its level and its maker."""
+    name = f"{level()}-{page.MAKERS.get(cpuinfo('vendor_id'), '').lower()}"
+    return name if name in page.COLUMNS else None
+
+
 def machine(given):
     """What all rows of a file of results share."""
     return {
@@ -227,10 +233,10 @@ def commit():
 
 
 class Store:
-    """The file of results of this machine's level. A row is stored as soon as it is measured."""
+    """The file of results of this machine's column. A row is stored as soon as it is measured."""
 
     def __init__(self, given, folder=page.RESULTS):
-        self.file = folder / f"{level()}.json"
+        self.file = folder / f"{column()}.json"
         self.rounds = given.rounds
         self.results = {"level": level(), "machine": machine(given), "rows": {}}
         if given.only and self.file.exists():
@@ -286,8 +292,8 @@ def parse():
         arguments.error("--write stores results of processors only")
     if given.write and os.environ.get("ALEXNET_BURN_SIMD"):
         arguments.error("--write with ALEXNET_BURN_SIMD: the peers do not read that variable")
-    if given.write and level() is None:
-        arguments.error(f"--write stores results of {' and '.join(page.LEVELS.values())} only")
+    if given.write and column() is None:
+        arguments.error(f"--write stores results of these processors only: {'; '.join(page.COLUMNS.values())}")
     if min(given.rounds, given.samples, given.threads) < 1:
         arguments.error("--rounds, --samples and --threads must be at least 1")
     return arguments, given

@@ -1,4 +1,4 @@
-"""BENCHMARKS.md from the committed results (benches/results/LEVEL.json) and the text of BENCHMARKS.in.md."""
+"""BENCHMARKS.md from the committed results (benches/results/LEVEL-MAKER.json) and the text of BENCHMARKS.in.md."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,20 @@ TEMPLATE = HERE / "BENCHMARKS.in.md"
 PAGE = ROOT / "BENCHMARKS.md"
 # Vector levels, as ALEXNET_BURN_SIMD names them, and their names on the page.
 LEVELS = {"avx2": "AVX2", "avx512": "AVX-512"}
+# The processor's maker, as /proc/cpuinfo names it. Levels do not tell processors apart: some compute 512 bits at the
+# rate of 256.
+MAKERS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
+# The columns of the page in their order, with their titles. Those with results are shown.
+COLUMNS = {
+    f"{level}-{maker.lower()}": f"{title}, {maker}" for level, title in LEVELS.items() for maker in MAKERS.values()
+}
 MISSING = "not measured"
 
 
 def load(folder=RESULTS):
-    """The results that are there, by level. Each has the machine's data and a record per row (compare.py)."""
-    files = {level: folder / f"{level}.json" for level in LEVELS}
-    return {level: json.loads(file.read_text(encoding="utf-8")) for level, file in files.items() if file.exists()}
+    """The results that are there, by column. Each has the machine's data and a record per row (compare.py)."""
+    files = {column: folder / f"{column}.json" for column in COLUMNS}
+    return {column: json.loads(file.read_text(encoding="utf-8")) for column, file in files.items() if file.exists()}
 
 
 def page(results, template):
@@ -41,25 +48,27 @@ def table(head, lines):
     return [head, "|" + "---|" * (head.count("|") - 1), *lines]
 
 
-def by_level(results, name, show):
-    """The cell of each level: `show(record)` of the row of that name, or that it was not measured."""
+def titles(results):
+    """The heads of the columns."""
+    return [COLUMNS[column] for column in results]
+
+
+def by_column(results, name, show):
+    """The cell of each column: `show(record)` of the row of that name, or that it was not measured."""
     cells = []
-    for level in LEVELS:
+    for found in results.values():
         try:
-            cells.append(show(results[level]["rows"][name]))
+            cells.append(show(found["rows"][name]))
         except KeyError:
             cells.append(MISSING)
     return cells
 
 
 def machines(results):
-    """A line per level: the machine, versions, and the commit, date and rounds of its rows."""
+    """A line per column: the machine, versions, and the commit, date and rounds of its rows."""
     lines = []
-    for level, title in LEVELS.items():
-        if level not in results:
-            lines.append(f"- {title}: {MISSING}.")
-            continue
-        machine, rows = results[level]["machine"], results[level]["rows"]
+    for title, found in zip(titles(results), results.values()):
+        machine, rows = found["machine"], found["rows"]
         versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
         where = f"{machine['processor']}, {machine['threads']} threads, {machine['system']}"
         lines.append(f"- {title}: {where}; {versions}. {measured(rows)}")
@@ -93,9 +102,9 @@ def ratios(results):
     lines = []
     for ratio in RATIOS:
         target = ("≤ " if ratio.at_most else "≥ ") + ratio.show(ratio.target)
-        cells = by_level(results, ratio.row, lambda record, ratio=ratio: show(ratio, record))
+        cells = by_column(results, ratio.row, lambda record, ratio=ratio: show(ratio, record))
         lines.append([ratio.text, target, *cells])
-    return table(["", "target", *LEVELS.values()], lines)
+    return table(["", "target", *titles(results)], lines)
 
 
 def sides(results):
@@ -105,14 +114,14 @@ def sides(results):
         records = [found["rows"][row.name] for found in results.values() if row.name in found["rows"]]
         names = ["ours", *row.sides] + ["before"] * any("before" in record["sides"] for record in records)
         if not records:
-            lines.append([f"`{row.name}`", ", ".join(names), *[MISSING] * len(LEVELS)])
+            lines.append([f"`{row.name}`", ", ".join(names), *[MISSING] * len(results)])
             continue
-        cells = [[name, *by_level(results, row.name, lambda record, name=name: side(record, name))] for name in names]
+        cells = [[name, *by_column(results, row.name, lambda record, name=name: side(record, name))] for name in names]
         if row.has_limit:
-            cells.append(["limit of one image", *by_level(results, row.name, limit)])
+            cells.append(["limit of one image", *by_column(results, row.name, limit)])
         cells[0].insert(0, f"`{row.name}`")
         lines += cells[:1] + [["", *line] for line in cells[1:]]
-    return table(["", "side", *LEVELS.values()], lines)
+    return table(["", "side", *titles(results)], lines)
 
 
 def side(record, name):
@@ -149,9 +158,9 @@ def layers(results):
     names = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     lines = []
     for name in names:
-        fast, direct = (by_level(results, "train-2012", show(name, form)) for form in ("ours", "direct"))
+        fast, direct = (by_column(results, "train-2012", show(name, form)) for form in ("ours", "direct"))
         lines.append([name, *(cell for pair in zip(fast, direct) for cell in pair)])
-    head = [f"{title}, {form}" for title in LEVELS.values() for form in ("fast", "direct")]
+    head = [f"{title}, {form}" for title in titles(results) for form in ("fast", "direct")]
     return table(["layer", *head], lines)
 
 
@@ -159,7 +168,7 @@ def batches(results):
     """The table of the time per image by batch size."""
 
     def cells(batch):
-        return by_level(results, "batches", lambda record: f"{record['milliseconds'][batch]:.2f} ms")
+        return by_column(results, "batches", lambda record: f"{record['milliseconds'][batch]:.2f} ms")
 
     columns = [cells(batch) for batch in BATCHES]
-    return table(["", *(f"{batch} images" for batch in BATCHES)], [list(line) for line in zip(LEVELS.values(), *columns)])
+    return table(["", *(f"{batch} images" for batch in BATCHES)], [list(line) for line in zip(titles(results), *columns)])

@@ -61,7 +61,7 @@ def compared(row, **changes):
 
 
 def results(commits=("abc1234",)):
-    """The results of a level with all rows, whose commits repeat."""
+    """The results of a column with all rows, whose commits repeat."""
     records = {row.name: compared(row, more=["before"])[0] for row in COMPARISONS}
     records["threads"] = {"step": 1.9, "product": 2.0, "ratio": 0.95}
     records["batches"] = {"milliseconds": {batch: 30.0 for batch in compare.BATCHES}}
@@ -138,15 +138,20 @@ class Missing(unittest.TestCase):
 
 
 class Page(unittest.TestCase):
-    def test_without_results_nothing_is_measured(self):
-        text = made({})
-        self.assertEqual(text.count("not measured | not measured |"), len(RATIOS) + len(COMPARISONS) + 2 * 2 + 2 * 8)
-        self.assertIn("- AVX-512: not measured.", text)
+    def test_what_has_no_results_is_not_measured(self):
+        nothing = results()
+        nothing["rows"] = {"threads": nothing["rows"]["threads"]}
+        text = made({"avx2-amd": nothing, "avx512-intel": nothing})
+        self.assertEqual(text.count("not measured | not measured |"), len(RATIOS) - 1 + len(COMPARISONS) + 2 * 2 + 2 * 8)
+        self.assertIn("- AVX-512, Intel: Processor, 2 threads, Linux x86_64; torch 2.15.0.", text)
 
-    def test_two_levels_stand_side_by_side(self):
+    def test_only_columns_with_results_are_shown(self):
+        self.assertIn("\n|  | target | AVX2, AMD |\n", made({"avx2-amd": results()}))
+
+    def test_two_columns_stand_side_by_side(self):
         other = results()
         del other["rows"]["train-mini"]
-        text = made({"avx2": results(), "avx512": other})
+        text = made({"avx2-amd": results(), "avx512-intel": other})
         self.assertIn("| training step, `cifar10-18pct`, against PyTorch | ≥ 1.90× | 3.00× | 3.00× |", text)
         self.assertIn("against PyTorch | ≥ 2.50× | 3.00× | not measured |", text)
         self.assertIn("its peak memory against PyTorch's | ≤ 0.50 | **1.00** | **1.00** |", text)
@@ -156,8 +161,8 @@ class Page(unittest.TestCase):
         self.assertNotIn("{{", text)
 
     def test_rows_of_different_commits_are_named(self):
-        self.assertIn("all rows at commit abc1234.", made({"avx2": results()}))
-        text = made({"avx2": results(("abc1234", "def5678"))})
+        self.assertIn("all rows at commit abc1234.", made({"avx2-amd": results()}))
+        text = made({"avx2-amd": results(("abc1234", "def5678"))})
         self.assertRegex(text, r"different commits\*\*: abc1234 \(`train-2012`, .*\); def5678 \(`train-torchvision`")
 
 
@@ -165,7 +170,7 @@ class Storing(unittest.TestCase):
     def store(self, folder, **changes):
         machine = {"processor": changes.pop("processor", "Processor")}
         with (
-            mock.patch.object(compare, "level", lambda: "avx2"),
+            mock.patch.object(compare, "column", lambda: "avx2-amd"),
             mock.patch.object(compare, "machine", lambda _: machine),
         ):
             return compare.Store(given(**changes), Path(folder) / "results")
@@ -176,14 +181,14 @@ class Storing(unittest.TestCase):
             store.keep("threads", {"ratio": 1 / 3})
             store.keep("batches", {"milliseconds": {"32": 1.0}})
             self.store(folder, only="threads").keep("threads", {"ratio": 2 / 3})
-            read = page.load(Path(folder) / "results")["avx2"]["rows"]
+            read = page.load(Path(folder) / "results")["avx2-amd"]["rows"]
             self.assertEqual(list(read), ["threads", "batches"])
             self.assertEqual(read["threads"]["ratio"], 0.666667)
             self.assertEqual((read["threads"]["commit"], read["threads"]["rounds"]), ("abc1234", 2))
             with self.assertRaises(SystemExit):
                 self.store(folder, only="threads", processor="Another")
             self.store(folder, processor="Another").keep("threads", {"ratio": 1.0})
-            self.assertEqual(list(page.load(Path(folder) / "results")["avx2"]["rows"]), ["threads"])
+            self.assertEqual(list(page.load(Path(folder) / "results")["avx2-amd"]["rows"]), ["threads"])
 
 
 if __name__ == "__main__":
