@@ -141,6 +141,11 @@ fn seeds_added_or_left_out_after_a_table_mark_the_verdict() {
     assert!(power.contains("`extended after a look`") && power.contains("--until-decided"), "{power}");
     // Other runs are another study, and so is one that is begun anew.
     assert_eq!(mark(&report("4", &["--set", "recipe.momentum=0.8"])), Value::Null);
+    assert_eq!(
+        mark(&report("4", &[])),
+        "extended",
+        "another study between does not undo the looks of this one"
+    );
     let late =
         ablation(folder.path(), &["--until-decided", "--max-seeds", "4", "--set", "recipe.momentum=0.8"]);
     assert!(stderr(&late).contains("was made with 4 seeds, and looks must be fixed"), "{}", stderr(&late));

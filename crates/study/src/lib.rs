@@ -45,4 +45,4 @@ pub use scale::{Scale, whole};
 #[cfg(feature = "runs")]
 pub use seeds::Seeds;
 #[cfg(feature = "runs")]
-pub use study::{Source, Study, StudyArm, Task};
+pub use study::{PastLook, Source, Study, StudyArm, Task};

@@ -16,6 +16,7 @@ use crate::arm::SOURCE;
 use crate::design::{Design, Look};
 use crate::scale::Scale;
 use crate::seeds::Seeds;
+use crate::statistics::Verdict;
 
 /// The runs of an ablation and the settings of its report.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,11 +53,29 @@ pub struct Study {
     /// The looks that took place: tables with verdicts.
     #[serde(default)]
     pub looks: Vec<Look>,
+    /// The looks at comparisons that this study lacks: an earlier command had other arms under the same name. They
+    /// count again as soon as a command has the comparison.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past: Vec<PastLook>,
     /// The source, which is trained before the arms that begin with it.
     #[serde(default)]
     pub source: Option<Source>,
     /// The arms, the base first.
     pub arms: Vec<StudyArm>,
+}
+
+/// A look at one comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PastLook {
+    /// The arm's name.
+    pub arm: String,
+    /// The folders of the first runs of the arm and of the arm that it is compared with.
+    pub runs: [String; 2],
+    /// The number of seeds.
+    pub seeds: usize,
+    /// The verdict.
+    pub verdict: Verdict,
 }
 
 /// The source that arms begin with.
@@ -201,6 +220,7 @@ impl Study {
             seeds,
             design: None,
             looks: Vec::new(),
+            past: Vec::new(),
         };
         study.design = until_decided.then(|| Design::new(most, study.compared()));
         Ok(study)
@@ -211,7 +231,8 @@ impl Study {
         self.arms.iter().skip(1).filter(|arm| arm.not_applicable.is_none()).count()
     }
 
-    /// Takes over the looks of an earlier study in the same folder that are at the same comparisons.
+    /// Takes over the looks of an earlier study in the same folder. Those at other comparisons are kept for a later
+    /// study that has them.
     ///
     /// # Errors
     /// If either study has a design and the two designs differ, since looks are fixed before the first one.
@@ -236,25 +257,43 @@ impl Study {
                     own: self.design.clone(),
                 });
             }
-            self.looks = earlier.looks;
+            (self.looks, self.past) = (earlier.looks, earlier.past);
             return Ok(());
         }
-        // Two comparisons are the same if both of their arms have the same first run.
-        let comparison = |study: &Study, name: &str| {
-            let arm = study.arms.iter().find(|arm| arm.name == name)?;
-            let runs = [&arm.runs, &study.arms[arm.against].runs];
-            Some(runs.map(|runs| runs.first().cloned()))
-        };
-        let mut looks = earlier.looks.clone();
-        for look in &mut looks {
-            look.arms.retain(|name, _| comparison(self, name) == comparison(&earlier, name));
+        for look in earlier.past_looks() {
+            if self.comparison(&look.arm).as_ref() != Some(&look.runs) {
+                self.past.push(look);
+                continue;
+            }
+            let place = self.looks.iter().position(|other| other.seeds == look.seeds).unwrap_or_else(|| {
+                self.looks.push(Look { seeds: look.seeds, arms: BTreeMap::new() });
+                self.looks.len() - 1
+            });
+            self.looks[place].arms.insert(look.arm, look.verdict);
         }
-        looks.retain(|look| !look.arms.is_empty());
-        if let (Some(_), Some(look)) = (&self.design, looks.last()) {
+        if let (Some(_), Some(look)) = (&self.design, self.looks.last()) {
             return Err(StudyError::LookTaken { folder: folder.to_owned(), seeds: look.seeds });
         }
-        self.looks = looks;
         Ok(())
+    }
+
+    /// Returns the first runs of an arm and of the arm that it is compared with. Two comparisons are the same if these
+    /// are.
+    fn comparison(&self, name: &str) -> Option<[String; 2]> {
+        let arm = self.arms.iter().find(|arm| arm.name == name)?;
+        Some([arm.runs.first()?.clone(), self.arms[arm.against].runs.first()?.clone()])
+    }
+
+    /// Returns all looks that took place, with their comparisons, the oldest first.
+    fn past_looks(&self) -> Vec<PastLook> {
+        let mut past = self.past.clone();
+        for look in &self.looks {
+            past.extend(look.arms.iter().filter_map(|(arm, &verdict)| {
+                let runs = self.comparison(arm)?;
+                Some(PastLook { arm: arm.clone(), runs, seeds: look.seeds, verdict })
+            }));
+        }
+        past
     }
 
     /// Records in `study.json`, in the study's folder, that a table was made.
@@ -270,7 +309,7 @@ impl Study {
         if now.identity() != self.identity() || now.design != self.design {
             return Ok(());
         }
-        self.looks = now.looks;
+        (self.looks, self.past) = (now.looks, now.past);
         // A later table of the same seeds replaces the earlier one.
         self.looks.retain(|other| other.seeds != look.seeds);
         self.looks.push(look);
