@@ -140,6 +140,7 @@ fn ten_views_come_in_batches_of_the_training_size_and_give_the_same_predictions(
     for batch_size in [128, 32, 10, 7, 1] {
         let divided = predict(batch_size);
         assert_eq!(divided.targets, whole.targets);
+        assert!(divided.probabilities.iter().all(|probability| probability.is_finite()));
         let largest = divided.probabilities.iter().zip(&whole.probabilities);
         let largest = largest.map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
         println!("batches of {batch_size}: probabilities differ by {largest:e} at most");

@@ -12,8 +12,7 @@ TEMPLATE = HERE / "BENCHMARKS.in.md"
 PAGE = ROOT / "BENCHMARKS.md"
 # Vector levels, as ALEXNET_BURN_SIMD names them, and their names on the page.
 LEVELS = {"avx2": "AVX2", "avx512": "AVX-512"}
-# The processor's maker, as /proc/cpuinfo names it. Levels do not tell processors apart: some compute 512 bits at the
-# rate of 256.
+# The processor's maker, as /proc/cpuinfo names it: processors of one level are not alike.
 MAKERS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel"}
 # The columns of the page in their order, with their titles. Those with results are shown.
 COLUMNS = {

@@ -166,6 +166,19 @@ class Page(unittest.TestCase):
         self.assertRegex(text, r"different commits\*\*: abc1234 \(`train-2012`, .*\); def5678 \(`train-torchvision`")
 
 
+class Column(unittest.TestCase):
+    def test_a_processor_has_the_column_of_its_level_and_maker(self):
+        wide = "fma avx2 avx512f avx512bw avx512cd avx512dq avx512vl"
+        for flags, maker, column in [
+            ("fma avx2", "AuthenticAMD", "avx2-amd"),
+            (wide, "GenuineIntel", "avx512-intel"),
+            ("avx2", "AuthenticAMD", None),
+            (wide, "Another", None),
+        ]:
+            with mock.patch.object(compare, "cpuinfo", {"flags": flags, "vendor_id": maker}.get):
+                self.assertEqual(compare.column(), column)
+
+
 class Storing(unittest.TestCase):
     def store(self, folder, **changes):
         machine = {"processor": changes.pop("processor", "Processor")}

@@ -124,6 +124,19 @@ pub(crate) fn distance(ours: &[Vec<f32>], composed: &[Vec<f32>]) -> f64 {
         let difference = square(&mut ours.iter().zip(composed).map(|(a, b)| a - b));
         if difference == 0.0 { 0.0 } else { difference / square(&mut composed.iter().copied()) }
     });
-    // A maximum would pass over what is no number.
-    distances.fold(0.0, |largest, distance| if distance <= largest { largest } else { distance })
+    // `f64::max` would pass over what is no number.
+    distances.fold(
+        0.0,
+        |largest: f64, distance| {
+            if largest.is_nan() || distance <= largest { largest } else { distance }
+        },
+    )
+}
+
+#[test]
+fn what_is_no_number_is_not_close() {
+    let (good, bad) = (vec![1.0], vec![f32::NAN]);
+    for ours in [[bad.clone(), good.clone()], [good.clone(), bad]] {
+        assert!(distance(&ours, &[good.clone(), good.clone()]).is_nan());
+    }
 }
