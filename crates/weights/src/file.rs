@@ -34,22 +34,28 @@ impl Weights {
             [b'P', b'K', ..] | [0x80, ..] if !is_safetensors(&start) => {
                 some(path, crate::pytorch::read(path)?)
             }
-            _ => Self::of_bytes(path, std::fs::read(path).map_err(io)?),
+            _ => Self::from_file(path, Some(path), std::fs::read(path).map_err(io)?),
         }
     }
 
     /// Reads the bytes of a file, as [`read`](Self::read) does. Messages call it `path`. Of PyTorch's files it reads state dicts, alone
-    /// or in a training checkpoint, and passes over other objects.
+    /// or in a training checkpoint, and passes over other objects. No file is opened: tensors of ONNX that are in a file beside the
+    /// model are refused.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn of_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, WeightsError> {
+        Self::from_file(path, None, bytes)
+    }
+
+    /// Reads the bytes of a file. Tensors may be in files beside the path `beside`.
+    fn from_file(path: &Path, beside: Option<&Path>, bytes: Vec<u8>) -> Result<Self, WeightsError> {
         let start = &bytes[..bytes.len().min(START as usize)];
         let weights = match start {
             start if is_safetensors(start) => safetensors::read(path, &bytes),
             [b'P', b'K', ..] | [0x80, ..] => state_dict::read(path, &bytes),
             [a, b, c, d, ..] if [*a, *b, *c, *d] == record::MAGIC => record::read(path, bytes),
-            start if foreign::is_onnx(start) => onnx::read(path, &bytes),
+            start if foreign::is_onnx(start) => onnx::read(path, &bytes, beside),
             start => match (foreign::file(start), start) {
                 (Some(what), _) => Err(problem(path, what)),
                 // The name of a net, or its first layer in either form. Caffe's files have no other beginning.

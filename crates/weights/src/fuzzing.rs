@@ -58,7 +58,7 @@ fn caffemodel(bytes: &[u8]) {
 }
 
 fn onnx(bytes: &[u8]) {
-    consistent(onnx::read(Path::new("fuzz"), bytes));
+    consistent(onnx::read(Path::new("fuzz"), bytes, None));
 }
 
 fn burnpack(bytes: &[u8]) {
@@ -166,6 +166,7 @@ mod tests {
         let text = |text: &[u8]| [b"X", &(text.len() as u32).to_le_bytes()[..], text].concat();
         let long = &b"x".repeat(100_000)[..];
         let copies = &b"h\0".repeat(20_000)[..];
+        let function = &b"torch._utils\n_rebuild_tensor_v2\n"[..];
         let tensor = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\n\
             X\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0K\x01\x85K\x01\x85\x89}tR";
         vec![
@@ -177,6 +178,27 @@ mod tests {
             [b"c", long, b"\n", long, b"\nq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"Nsq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"](", tensor, b"q\0", copies, b"es."].concat(),
+            // Arguments that are long, recalled and called again: a tuple is not copied for a call, nor are extents.
+            [
+                b"c",
+                function,
+                b"q\0(",
+                &b"N".repeat(2_000)[..],
+                b"tq\x01",
+                &b"h\0h\x01R0".repeat(300_000),
+                b".",
+            ]
+            .concat(),
+            [
+                b"c",
+                function,
+                b"q\0((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0(",
+                &b"K\x01".repeat(2_000)[..],
+                b"tq\x02h\x02\x89}tq\x01",
+                &b"h\0h\x01R".repeat(300_000),
+                b".",
+            ]
+            .concat(),
         ]
     }
 

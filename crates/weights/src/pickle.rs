@@ -50,7 +50,8 @@ pub(crate) struct Pickle<'a> {
 /// The reason why a pickle is not read.
 type Stop = &'static str;
 
-/// The largest number of instructions. A tensor takes about forty. Each takes at most a hundred bytes of memory.
+/// The largest number of instructions, where each argument and extent that a call copies counts as one more. A tensor takes about
+/// sixty. Each takes at most a hundred bytes of memory.
 const INSTRUCTIONS: usize = 1 << 21;
 
 const SHORT: Stop = "ends within its pickle; the file is cut short";
@@ -58,14 +59,16 @@ const DAMAGED: Stop = "has a damaged pickle";
 
 /// Reads one pickle from the start of `bytes`, and takes it off.
 pub(crate) fn read<'a>(bytes: &mut &'a [u8]) -> Result<Pickle<'a>, Stop> {
-    let mut machine =
-        Machine { bytes, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
-    let mut left = INSTRUCTIONS;
+    let mut machine = Machine {
+        bytes,
+        objects: Vec::new(),
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: HashMap::new(),
+        left: INSTRUCTIONS,
+    };
     while !machine.instruction()? {
-        left -= 1;
-        if left == 0 {
-            return Err("has a pickle of more than two million instructions");
-        }
+        machine.spend(1)?;
     }
     let root = machine.pop()?;
     Ok(Pickle { objects: machine.objects, root })
@@ -77,6 +80,8 @@ struct Machine<'b, 'a> {
     stack: Vec<Place>,
     marks: Vec<usize>,
     memo: HashMap<u32, Place>,
+    /// The number of instructions that may still follow.
+    left: usize,
 }
 
 impl<'a> Machine<'_, 'a> {
@@ -174,11 +179,13 @@ impl<'a> Machine<'_, 'a> {
             0x94 => self.keep(self.memo.len() as u32)?,
             b'Q' => {
                 let identifier = self.pop()?;
+                self.spend_on(identifier)?;
                 let storage = self.storage(identifier).map_or(Object::Other, Object::Storage);
                 self.push(storage);
             }
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
+                self.spend_on(arguments)?;
                 let result = self.called(function, arguments)?;
                 self.push(result);
             }
@@ -187,6 +194,26 @@ impl<'a> Machine<'_, 'a> {
             _ => return Err("has a pickle of an old or unknown protocol"),
         }
         Ok(false)
+    }
+
+    fn spend(&mut self, instructions: usize) -> Result<(), Stop> {
+        self.left = self
+            .left
+            .checked_sub(instructions)
+            .ok_or("has a pickle of more than two million instructions")?;
+        Ok(())
+    }
+
+    /// Counts what a call with these arguments may copy: the same tuple can be an argument many times.
+    fn spend_on(&mut self, arguments: Place) -> Result<(), Stop> {
+        let Object::Tuple(parts) = &self.objects[arguments] else { return Ok(()) };
+        let copied = parts.iter().map(|part| match &self.objects[*part] {
+            Object::Tuple(extents) => 1 + extents.len(),
+            Object::Tensor(tensor) => 1 + tensor.shape.len(),
+            _ => 1,
+        });
+        let copied = copied.fold(0, usize::saturating_add);
+        self.spend(copied)
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], Stop> {

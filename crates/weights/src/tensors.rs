@@ -164,7 +164,7 @@ pub(crate) fn joined(
             match &mut whole {
                 _ if number != at => return Err(error("lacks a tower")),
                 None => whole = Some(tower),
-                Some(whole) if whole.shape.get(1..) == tower.shape.get(1..) => {
+                Some(whole) if !whole.shape.is_empty() && whole.shape.get(1..) == tower.shape.get(1..) => {
                     whole.shape[0] += tower.shape[0];
                     whole.values.extend(tower.values);
                 }

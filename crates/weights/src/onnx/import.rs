@@ -16,8 +16,8 @@ use crate::{Tensor, Weights, WeightsError};
 
 /// The fields that are repeated messages or texts: those of a model, of a graph, of a node or tensor, and of an attribute.
 const MESSAGES: [&[u32]; 4] = [&[7, 8, 14], &[1, 5, 11, 12], &[1, 2, 5, 13], &[5, 13]];
-/// Reads the weights of an ONNX file.
-pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
+/// Reads the weights of an ONNX file. Messages call it `path`; `beside` is its path if tensors may be in files beside it.
+pub(crate) fn read(path: &Path, bytes: &[u8], beside: Option<&Path>) -> Result<Weights, WeightsError> {
     if messages(bytes, &MESSAGES) > MANY {
         return Err(problem(path, format!("has more than {MANY} nodes and tensors")));
     }
@@ -35,7 +35,7 @@ pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
     if let Some(side) = input_side(&graph) {
         metadata.insert(INPUT_SIDE.to_owned(), side.to_string());
     }
-    let constants = Constants::of(path, bytes.len() as u64, graph.initializers, &graph.nodes)?;
+    let constants = Constants::of(beside, bytes.len() as u64, graph.initializers, &graph.nodes)?;
     let tensors = match ours {
         true => own(constants)?,
         false => in_order(path, constants, &graph.nodes, &mut metadata)?,
@@ -60,14 +60,18 @@ fn input_side(graph: &Graph) -> Option<usize> {
 }
 
 /// The constants of a graph by name.
-struct Constants(HashMap<String, Tensor>);
+struct Constants<'a> {
+    tensors: HashMap<String, Tensor>,
+    /// The constant behind each `Identity`: PyTorch's exporter stores equal tensors once, and copies them by such nodes.
+    copies: HashMap<&'a str, &'a str>,
+}
 
-impl Constants {
+impl<'a> Constants<'a> {
     fn of(
-        path: &Path,
+        path: Option<&Path>,
         size: u64,
         initializers: Vec<TensorProto>,
-        nodes: &[Node],
+        nodes: &'a [Node],
     ) -> Result<Self, WeightsError> {
         let mut budget = Budget::of(size);
         let mut found = HashMap::new();
@@ -85,16 +89,45 @@ impl Constants {
                 return Err(WeightsError::Tensor { tensor: name, problem: "is there twice".to_owned() });
             }
         }
-        Ok(Self(found))
+        let mut copies = HashMap::new();
+        for node in nodes.iter().filter(|node| node.operator == "Identity") {
+            if let (Some(from), Some(to)) = (node.inputs.first(), node.outputs.first()) {
+                // Nodes are in the order of computation, so the copy of a copy finds the first.
+                let first = *copies.get(from.as_str()).unwrap_or(&from.as_str());
+                copies.insert(to.as_str(), first);
+            }
+        }
+        Ok(Self { tensors: found, copies })
+    }
+
+    fn first<'b>(&self, name: &'b str) -> &'b str
+    where
+        'a: 'b,
+    {
+        self.copies.get(name).copied().unwrap_or(name)
     }
 
     fn take(&mut self, name: Option<&String>) -> Option<Tensor> {
-        self.0.remove(name?)
+        let name = self.first(name?);
+        self.tensors.remove(name)
+    }
+
+    /// Returns the bias of a layer, or `None` if its node names none. Layers may share a bias, but not a weight, so that the
+    /// biases of a file never take more memory than its weights.
+    fn bias(&self, name: Option<&String>, units: usize) -> Result<Option<Tensor>, String> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+        match self.tensors.get(self.first(name)) {
+            Some(bias) if bias.values.len() == units => {
+                Ok(Some(Tensor { shape: vec![units], values: bias.values.clone() }))
+            }
+            Some(bias) => Err(format!("has a bias of {} numbers for {units} units", bias.values.len())),
+            None => Err("has a bias that is no constant of floating-point numbers".to_owned()),
+        }
     }
 }
 
 /// Returns a tensor of floating-point numbers, or `None` for one of others.
-fn numbers(path: &Path, tensor: TensorProto, budget: &mut Budget) -> Result<Option<Tensor>, String> {
+fn numbers(path: Option<&Path>, tensor: TensorProto, budget: &mut Budget) -> Result<Option<Tensor>, String> {
     let kind = match tensor.kind {
         FLOAT => Kind::F32,
         DOUBLE => Kind::F64,
@@ -109,6 +142,7 @@ fn numbers(path: &Path, tensor: TensorProto, budget: &mut Budget) -> Result<Opti
     };
     let values = match (tensor.raw, tensor.location) {
         (_, 1) => {
+            let path = path.ok_or("is in another file, which is not there")?;
             let bytes = beside(path, &tensor.external, budget)?;
             kind.read(&bytes)
         }
@@ -137,6 +171,9 @@ fn beside(path: &Path, external: &[super::proto::Entry], budget: &mut Budget) ->
         return Err("has an invalid place in its file".to_owned());
     };
     let data = path.with_file_name(name);
+    if !data.is_file() {
+        return Err(format!("is in {}, which is no file", data.display()));
+    }
     let mut opened = std::fs::File::open(&data)
         .map_err(|error| format!("is in {}, which cannot be read: {error}", data.display()))?;
     let there = opened.metadata().map(|file| file.len()).unwrap_or(0);
@@ -159,10 +196,10 @@ fn beside(path: &Path, external: &[super::proto::Entry], budget: &mut Budget) ->
 }
 
 /// The tensors of this project's own graph, which have the names of the layers. Fully connected layers of towers are joined.
-fn own(constants: Constants) -> Result<BTreeMap<String, Tensor>, WeightsError> {
+fn own(constants: Constants<'_>) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     let mut tensors = BTreeMap::new();
     let mut parts: BTreeMap<String, BTreeMap<usize, Tensor>> = BTreeMap::new();
-    for (name, tensor) in constants.0 {
+    for (name, tensor) in constants.tensors {
         let pieces: Vec<&str> = name.split('.').collect();
         // `conv1.weight`, `fc6.0.weight` of a tower, `conv1.batch-norm.1.gain`.
         let name = match pieces[..] {
@@ -186,7 +223,7 @@ fn own(constants: Constants) -> Result<BTreeMap<String, Tensor>, WeightsError> {
 /// The weights of a foreign graph, layer by layer in the order of its nodes, under the names of this project's records.
 fn in_order(
     path: &Path,
-    mut constants: Constants,
+    mut constants: Constants<'_>,
     nodes: &[Node],
     metadata: &mut BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, Tensor>, WeightsError> {
@@ -197,6 +234,7 @@ fn in_order(
     let mut unbiased: HashMap<&String, usize> = HashMap::new();
     for node in nodes {
         let input = |at: usize| node.inputs.get(at);
+        let stopped = |stop: String| problem(path, format!("layer `{}` {stop}", shown(node)));
         let output = node.outputs.first();
         match node.operator.as_str() {
             "Conv" => {
@@ -209,7 +247,8 @@ fn in_order(
                 if layers[0].is_empty() && caffe {
                     crate::caffe::reverse_channels(&mut weight);
                 }
-                layers[0].push((weight, constants.take(input(2))));
+                let bias = constants.bias(input(2), extent(&weight)).map_err(stopped)?;
+                layers[0].push((weight, bias));
             }
             "Gemm" => {
                 let Some(weight) = constants.take(input(1)) else { continue };
@@ -223,7 +262,8 @@ fn in_order(
                         format!("product `{}` is none of a fully connected layer", shown(node)),
                     ));
                 };
-                layers[1].push((weight, constants.take(input(2))));
+                let bias = constants.bias(input(2), extent(&weight)).map_err(stopped)?;
+                layers[1].push((weight, bias));
             }
             "MatMul" => {
                 let Some(weight) = constants.take(input(1)).and_then(rows) else { continue };
@@ -231,11 +271,11 @@ fn in_order(
                 layers[1].push((weight, None));
             }
             "Add" => {
-                let of = node.inputs.iter().find_map(|input| unbiased.get(input).copied());
-                let bias = node.inputs.iter().find_map(|input| constants.take(Some(input)));
-                if let (Some(layer), Some(bias)) = (of, bias) {
-                    layers[1][layer].1 = Some(bias);
-                }
+                let product = node.inputs.iter().find_map(|input| unbiased.get(input).copied());
+                let Some(layer) = product else { continue };
+                let other = node.inputs.iter().find(|input| !unbiased.contains_key(input));
+                let (weight, bias) = &mut layers[1][layer];
+                *bias = constants.bias(other, extent(weight)).map_err(stopped)?;
             }
             _ => {}
         }
@@ -263,10 +303,15 @@ fn in_order(
             };
             let bias = bias.unwrap_or_else(|| Tensor { shape: vec![units], values: vec![0.0; units] });
             tensors.insert(format!("{name}.weight"), weight);
-            tensors.insert(format!("{name}.bias"), Tensor { shape: vec![bias.values.len()], ..bias });
+            tensors.insert(format!("{name}.bias"), bias);
         }
     }
     Ok(tensors)
+}
+
+/// The number of a layer's outputs.
+fn extent(weight: &Tensor) -> usize {
+    weight.shape.first().copied().unwrap_or(1)
 }
 
 /// Transposes `[inputs, units]` to `[units, inputs]`. Returns `None` for another number of extents.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use alexnet_model::{Network, Preset};
 use prost::Message;
 
+use super::OnnxError;
 use super::graph::{int, ints};
 use super::proto::{Attribute, Entry, FLOAT, Graph, Model, Node, TensorProto};
-use super::{OnnxError, read};
 use crate::metadata::{FOLDED, NETWORK};
 use crate::{Tensor, Weights, WeightsError};
 
@@ -46,6 +46,10 @@ const TOWERS: &str = r#"
     bias = 0.0
     stages = []
 "#;
+
+fn read(path: &Path, bytes: &[u8]) -> Result<Weights, WeightsError> {
+    super::read(path, bytes, None)
+}
 
 fn towers() -> Network {
     alexnet_config::parse(TOWERS).expect("a network")
@@ -229,7 +233,8 @@ fn numbers_beside_the_model_are_read_from_nowhere_else() {
     let bytes: Vec<u8> = numbers(6).iter().flat_map(|value| value.to_le_bytes()).collect();
     std::fs::write(folder.path().join("model.onnx.data"), &bytes).unwrap();
     std::fs::write(folder.path().join("secret"), &bytes).unwrap();
-    let read = |location: &str, offset: &str, length: &str| {
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    let of = |location: &str, offset: &str, length: &str, beside: Option<&Path>| {
         let entry = |key: &str, value: &str| Entry { key: key.to_owned(), value: value.to_owned() };
         let external = vec![entry("location", location), entry("offset", offset), entry("length", length)];
         let kernels = TensorProto {
@@ -240,8 +245,9 @@ fn numbers_beside_the_model_are_read_from_nowhere_else() {
             location: 1,
             ..TensorProto::default()
         };
-        read(&path, &foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![kernels]))
+        super::read(&path, &foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![kernels]), beside)
     };
+    let read = |location: &str, offset: &str, length: &str| of(location, offset, length, Some(&path));
     assert_eq!(
         read("model.onnx.data", "8", "16").unwrap().tensors["conv.0.weight"].values,
         [2.0, 3.0, 4.0, 5.0]
@@ -250,7 +256,8 @@ fn numbers_beside_the_model_are_read_from_nowhere_else() {
         ("../secret", "0", "16", "no file beside the model"),
         ("/etc/passwd", "0", "16", "no file beside the model"),
         ("a/../../secret", "0", "16", "no file beside the model"),
-        ("none", "0", "16", "cannot be read"),
+        ("none", "0", "16", "which is no file"),
+        ("folder", "0", "16", "which is no file"),
         ("model.onnx.data", "16", "16", "ends at byte 32 of a file of 24"),
         ("model.onnx.data", "18446744073709551615", "16", "ends at byte"),
         ("model.onnx.data", "x", "16", "invalid place"),
@@ -258,6 +265,62 @@ fn numbers_beside_the_model_are_read_from_nowhere_else() {
     ] {
         let error = read(location, offset, length).map(drop).unwrap_err().to_string();
         assert!(error.starts_with("tensor `k`: ") && error.contains(expected), "{error}");
+    }
+    let error = of("model.onnx.data", "8", "16", None).map(drop).unwrap_err().to_string();
+    assert!(error.contains("is in another file, which is not there"), "{error}");
+}
+
+#[test]
+fn a_bias_is_found_behind_copies_and_where_layers_share_it() {
+    let bytes = foreign(
+        vec![
+            node("Identity", &["b"], "copy", vec![]),
+            node("Identity", &["copy"], "copy of a copy", vec![]),
+            node("Conv", &["x", "k", "b"], "c", vec![]),
+            node("Conv", &["c", "l", "b"], "d", vec![]),
+            node("Gemm", &["d", "g", "copy of a copy"], "e", vec![int("transB", 1)]),
+            node("MatMul", &["e", "m"], "mm", vec![]),
+            node("Add", &["copy", "mm"], "f", vec![]),
+            node("Gemm", &["f", "h", ""], "y", vec![int("transB", 1)]),
+        ],
+        vec![
+            constant("b", &[2], vec![3.0, 4.0]),
+            constant("k", &[2, 1, 1, 1], numbers(2)),
+            constant("l", &[2, 2, 1, 1], numbers(4)),
+            constant("g", &[2, 2], numbers(4)),
+            constant("m", &[2, 2], numbers(4)),
+            constant("h", &[2, 2], numbers(4)),
+        ],
+    );
+    let weights = read(&file(), &bytes).unwrap();
+    for (layer, bias) in [
+        ("conv.0", [3.0, 4.0]),
+        ("conv.1", [3.0, 4.0]),
+        ("fc.0", [3.0, 4.0]),
+        ("fc.1", [3.0, 4.0]),
+        ("fc.2", [0.0; 2]),
+    ] {
+        assert_eq!(weights.tensors[&format!("{layer}.bias")].values, bias, "{layer}");
+    }
+}
+
+/// Zeros in place of a bias would give other answers without a word.
+#[test]
+fn a_bias_that_is_named_but_not_there_is_an_error() {
+    let kernels = || constant("k", &[2, 1, 1, 1], numbers(2));
+    let rows = || constant("m", &[1, 2], numbers(2));
+    let long = || constant("b", &[3], numbers(3));
+    let conv = |bias: &str| vec![node("Conv", &["x", "k", bias], "y", vec![])];
+    let sum =
+        |bias: &str| vec![node("MatMul", &["x", "m"], "mm", vec![]), node("Add", &["mm", bias], "y", vec![])];
+    for (bytes, expected) in [
+        (foreign(conv("computed"), vec![kernels()]), "is no constant"),
+        (foreign(conv("b"), vec![kernels(), long()]), "a bias of 3 numbers for 2 units"),
+        (foreign(sum("computed"), vec![rows()]), "is no constant"),
+        (foreign(sum("b"), vec![rows(), long()]), "a bias of 3 numbers for 2 units"),
+    ] {
+        let error = read(&file(), &bytes).map(drop).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
 }
 
@@ -274,6 +337,12 @@ fn a_damaged_file_is_an_error() {
     assert!(matches!(read(&file(), &twice), Err(WeightsError::Tensor { .. })));
     let scalar = foreign(vec![node("Conv", &["x", "k"], "y", vec![])], vec![constant("k", &[], vec![1.0])]);
     assert!(read(&file(), &scalar).map(drop).unwrap_err().to_string().contains("a single number"));
+    let mut towers = model(&whole);
+    for tensor in &mut towers.graph.as_mut().unwrap().initializers {
+        (tensor.dims, tensor.floats, tensor.raw) = (vec![], vec![1.0], None);
+    }
+    let error = read(&file(), &towers.encode_to_vec()).map(drop).unwrap_err().to_string();
+    assert!(error.contains("has towers of different shapes"), "{error}");
     let mut folded = model(&whole);
     let network = folded.metadata.iter_mut().find(|entry| entry.key == NETWORK).unwrap();
     network.value = "name = 1".to_owned();
