@@ -10,8 +10,8 @@ use crate::group_norm::GroupNorm;
 /// A parameter that a network requests when it is built.
 #[derive(Debug, Clone)]
 pub struct Parameter {
-    /// The layer's name, the tower's number and the kind of parameter: `conv1.0.weight`, `.bias`; for batch
-    /// normalization `.gain`, `.shift`, `.running_mean`, `.running_variance`.
+    /// The layer's name, the tower's number and the kind of parameter: `conv1.0.weight`, `.bias`; for batch and
+    /// group normalization `.gain` and `.shift`; for batch normalization `.running_mean` and `.running_variance`.
     pub name: String,
     /// `[filters, channels / groups, kernel, kernel]` (locally connected:
     /// `[filters, channels, kernel², positions]`), `[inputs, units]` or `[biases]`, for this tower alone.
@@ -46,8 +46,9 @@ impl InitialWeights {
 }
 
 impl Parameter {
-    /// Draws the initial values. They depend only on the seed, the name and the shape, so the arms of an
-    /// ablation share the parameters they have in common.
+    /// Draws the initial values, as many as the shape has elements. They depend only on the seed, the name, the
+    /// shape and the distribution that the config gives the layer, so the arms of an ablation share the
+    /// parameters they have in common.
     pub fn draw(&self, seed: u64) -> Vec<f32> {
         let count = self.shape.iter().product();
         match self.initial {
@@ -78,7 +79,7 @@ pub(crate) struct Draw {
     pub(crate) std: f64,
     /// The gain of the others.
     pub(crate) gain: f64,
-    /// Inputs of a unit, and units that an input reaches.
+    /// Inputs of a unit, and outputs for each input as Glorot & Bengio 2010 count them: filters times kernel².
     pub(crate) fans: [usize; 2],
 }
 

@@ -1,5 +1,6 @@
 //! Decides which stages of a layer are computed together. The plan is made when a network is built. Both
-//! plans of a network give the same bits.
+//! plans of a network give the same bits; in bf16 on a processor, the same maps and not always the same gradients
+//! (see [`Precision::Bf16`](alexnet_ops::Precision)).
 
 use alexnet_ops::{Lrn, Pool};
 

@@ -256,4 +256,15 @@ fn layers_that_do_not_fit_are_errors_that_name_the_layer() {
     let mut network = preset("mini");
     network.classes = 11;
     assert!(network.trace().unwrap_err().to_string().contains("`fc8` has 10 units"));
+    // A second mask would be the first again.
+    for fully_connected in [false, true] {
+        let mut network = preset("mini");
+        let stages = if fully_connected { &mut network.fc[0].stages } else { &mut network.conv[0].stages };
+        stages.retain(|stage| !matches!(stage, Stage::Dropout(_)));
+        stages.push(Stage::Dropout(0.5));
+        network.trace().unwrap();
+        let stages = if fully_connected { &mut network.fc[0].stages } else { &mut network.conv[0].stages };
+        stages.push(Stage::Dropout(0.25));
+        assert!(network.trace().unwrap_err().to_string().contains("dropout can be there once"));
+    }
 }

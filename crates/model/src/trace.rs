@@ -5,6 +5,8 @@ use crate::config::{Activation, BatchNormalization, Convolution, FullyConnected,
 /// The shapes and sizes of every layer, computed from the config alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trace {
+    /// The number of values of an input image.
+    pub input: usize,
     /// The layers, convolutions first.
     pub layers: Vec<LayerTrace>,
 }
@@ -78,14 +80,17 @@ impl Trace {
         self.layers.iter().map(|layer| layer.multiply_adds).sum()
     }
 
-    /// The number of elements of the largest tensor in a training step with `batch` images: a weight matrix
-    /// or a batch of feature maps.
+    /// The number of elements of the largest tensor in a training step with `batch` images: a weight matrix, the
+    /// batch of images or a batch of feature maps.
     pub fn largest_tensor(&self, batch: usize) -> usize {
-        let largest = self.layers.iter().map(|layer| {
-            let feature_maps = batch.saturating_mul(layer.outputs * layer.towers * layer.side * layer.side);
-            feature_maps.max(layer.parameters / layer.towers)
-        });
-        largest.max().unwrap_or(0)
+        let weights = self.layers.iter().map(|layer| layer.parameters / layer.towers).max().unwrap_or(0);
+        weights.max(batch.saturating_mul(self.input)).max(self.largest_output(batch))
+    }
+
+    /// The number of elements of the largest output of a layer for `batch` images.
+    pub fn largest_output(&self, batch: usize) -> usize {
+        let outputs = self.layers.iter().map(|layer| layer.outputs * layer.towers * layer.side * layer.side);
+        batch.saturating_mul(outputs.max().unwrap_or(0))
     }
 
     /// Returns every layer's name and the side of its output. The side is 1 for a fully connected layer.
@@ -145,7 +150,8 @@ impl Network {
             let error = |problem| self.layer_error(&layer.name, problem);
             layers.push(layer.trace(&mut flow, last).and_then(of_this_world).map_err(error)?);
         }
-        Ok(Trace { layers })
+        let input = self.input.channels * self.input.size * self.input.size;
+        Ok(Trace { input, layers })
     }
 
     fn layer_error(&self, layer: &str, problem: String) -> NetworkError {
@@ -235,6 +241,7 @@ impl Convolution {
         if norms > 1 {
             return Err("batch or group normalization can be there once a layer".into());
         }
+        check_one_dropout(&self.stages)?;
         let mut stages = Vec::new();
         let mut after = side;
         for stage in &self.stages {
@@ -276,6 +283,7 @@ impl FullyConnected {
         let outputs = share("units", self.units, towers, "tower(s)")?;
         let inputs = flow.read(self.reads);
         let weights = inputs.saturating_mul(self.units);
+        check_one_dropout(&self.stages)?;
         let mut stages = Vec::new();
         for stage in &self.stages {
             match stage {
@@ -360,6 +368,14 @@ fn check_dropout(drop: f64) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("dropout of {drop} must be at least 0 and below 1"))
+}
+
+/// The layer's name keys the mask, so two dropout stages of a layer would drop the same units.
+fn check_one_dropout(stages: &[Stage]) -> Result<(), String> {
+    match stages.iter().filter(|stage| matches!(stage, Stage::Dropout(_))).count() {
+        0 | 1 => Ok(()),
+        _ => Err("dropout can be there once a layer".into()),
+    }
 }
 
 fn pooled(pool: &Pool, side: usize) -> Result<usize, String> {

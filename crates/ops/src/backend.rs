@@ -323,7 +323,7 @@ pub fn fits_memory(backend: &Backend, purpose: &'static str, bytes: u64) -> Resu
 /// Checks that `device` can hold a tensor of `bytes` in one binding.
 ///
 /// Only wgpu adapters limit this, some to 128 MiB. Beyond the limit they panic in their own thread, with no
-/// useful message.
+/// useful message. Only the default adapter's limit is known here: other adapters pass.
 ///
 /// # Errors
 /// [`BackendError::TooLarge`].

@@ -49,6 +49,7 @@ mod memory;
 mod pool;
 mod precision;
 mod sgd;
+mod shapes;
 mod spatial_lrn;
 #[cfg(test)]
 mod testing;

@@ -24,23 +24,26 @@ impl LeastMemory {
     /// # Errors
     /// If the network's layers do not fit together.
     pub fn of(config: &RunConfig) -> Result<Self, TrainError> {
-        let (network, trace) = (&config.network, config.network.trace()?);
+        let trace = config.network.trace()?;
         let (batch, views) = (config.recipe.batch_size, config.evaluation.views.count());
         let loaded = (batch / views).max(1).saturating_mul(views);
-        let input = network.input.channels * network.input.size * network.input.size;
         let kept = trace.layers.iter().map(|layer| {
             let side = layer.stages.last().map_or(layer.side, |stage| stage.side);
             layer.outputs * layer.towers * side * side
         });
-        let kept = kept.fold(input, usize::saturating_add);
-        let inputs = |inputs: usize| input.saturating_mul(inputs);
-        let (training_batch, forwarded) =
-            (trace.largest_tensor(batch), trace.largest_tensor(batch.min(loaded)));
+        let kept = kept.fold(trace.input, usize::saturating_add);
+        let inputs = |inputs: usize| trace.input.saturating_mul(inputs);
+        let forwarded = batch.min(loaded);
         let bytes = |numbers: usize| (numbers as u64).saturating_mul(4);
         Ok(Self {
             training: bytes(trace.parameters().saturating_mul(3).saturating_add(batch.saturating_mul(kept))),
-            testing: bytes(trace.parameters().saturating_add(inputs(loaded)).saturating_add(forwarded)),
-            tensor: bytes(training_batch.max(forwarded).max(inputs(batch.max(loaded)))),
+            testing: bytes(
+                trace
+                    .parameters()
+                    .saturating_add(inputs(loaded))
+                    .saturating_add(trace.largest_output(forwarded)),
+            ),
+            tensor: bytes(trace.largest_tensor(batch).max(inputs(loaded))),
         })
     }
 }

@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 use crate::backend::{on_flex, on_gpu};
 use crate::config::{Conv2d, Pool};
+use crate::shapes::check_biases;
 
 /// Two-dimensional convolution (cross-correlation, as in every deep-learning library) with bias.
 ///
@@ -26,6 +27,7 @@ use crate::config::{Conv2d, Pool};
 /// # Panics
 /// If the shapes do not agree.
 pub fn conv2d(feature_maps: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, options: Conv2d) -> Tensor<4> {
+    check_biases(&bias, weight.dims()[0]);
     if on_flex(&feature_maps) {
         flex::conv2d(feature_maps, weight, bias, options)
     } else if on_gpu(&feature_maps) {
@@ -50,6 +52,7 @@ pub fn conv_max_pool2d(
     options: Conv2d,
     pool: &Pool,
 ) -> Tensor<4> {
+    check_biases(&bias, weight.dims()[0]);
     if on_flex(&feature_maps) {
         flex::conv_max_pool2d(feature_maps, weight, bias, options, pool)
     } else if on_gpu(&feature_maps) {

@@ -7,7 +7,7 @@ use crate::threads::*;
 /// the whole vector first would use one thread, and the memory would leave the caches before it is filled.
 ///
 /// # Panics
-/// If the number of items in `beside` differs from the number of pieces.
+/// If `piece` is 0 and `length` is not, or the number of items in `beside` differs from the number of pieces.
 pub(crate) fn filled<S: Send>(
     length: usize,
     piece: usize,

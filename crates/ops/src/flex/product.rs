@@ -168,7 +168,8 @@ impl Product<'_> {
         if rows.offsets.is_empty() || columns.offsets.is_empty() {
             return;
         }
-        assert!(rows.largest + columns.largest < values.len());
+        let last = rows.largest.checked_add(columns.largest);
+        assert!(last.is_some_and(|last| last < values.len()));
         for (columns, panel) in columns.offsets.chunks(COLUMNS).zip(panel.chunks(COLUMNS)) {
             for (rows, sums) in rows.offsets.chunks(ROWS).zip(sums.chunks_mut(ROWS)) {
                 // A short last group repeats its first row and discards the repeated results.

@@ -14,6 +14,7 @@ use burn::tensor::Tensor;
 
 use crate::backend::{on_flex, on_gpu};
 use crate::config::Finish;
+use crate::shapes::check_biases;
 
 /// A fully connected layer.
 ///
@@ -26,6 +27,7 @@ use crate::config::Finish;
 /// # Panics
 /// If the shapes do not agree.
 pub fn linear(features: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>, finish: Finish) -> Tensor<2> {
+    check_biases(&bias, weight.dims()[1]);
     if on_flex(&features) {
         flex::linear(features, weight, bias, finish)
     } else if on_gpu(&features) {

@@ -10,6 +10,7 @@ use burn::tensor::Tensor;
 
 use crate::backend::on_flex;
 use crate::config::Conv2d;
+use crate::shapes::check_biases;
 
 /// A locally connected layer: a convolution whose kernels differ by position.
 ///
@@ -32,6 +33,8 @@ pub fn locally_connected2d(
     kernel: usize,
     options: Conv2d,
 ) -> Tensor<4> {
+    let [filters, .., positions] = weight.dims();
+    check_biases(&bias, filters * positions);
     if on_flex(&feature_maps) {
         flex::locally_connected2d(feature_maps, weight, bias, kernel, options)
     } else {

@@ -38,7 +38,8 @@ pub enum Precision {
     /// later), where CubeCL may still take an f32 kernel for a small product.
     Tf32,
     /// bfloat16: factors and results are rounded to 8 bits, and products are added up in f32. On Flex, results are rounded after
-    /// the bias and the activation.
+    /// the bias, the activation and the pooling that is computed with them. Values that are equal only when they are rounded are
+    /// then no ties of that pooling, as they are on a GPU, so their gradients can go to other positions.
     Bf16,
 }
 
