@@ -56,7 +56,7 @@ fn rest(loader: &Loader, epoch: usize, skipped: usize) -> Vec<Plain> {
 fn any_number_of_workers_gives_the_same_batches() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path());
-    let statistics = Statistics::of(&data.train).unwrap();
+    let statistics = Statistics::of(&data.train, &AtomicBool::new(false)).unwrap();
     let device = devices()[0].1.clone();
     let loader = |workers| {
         Loader::new(data.train.clone(), &statistics, config(workers, training(3)), device.clone()).unwrap()
@@ -97,7 +97,7 @@ fn splits_are_disjoint_balanced_and_fixed() {
 fn ten_views_keep_an_images_views_together() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path());
-    let statistics = Statistics::of(&data.train).unwrap();
+    let statistics = Statistics::of(&data.train, &AtomicBool::new(false)).unwrap();
     let config = config(1, Draws::Views(Views::Ten));
     let loader = Loader::new(data.test, &statistics, config, devices()[0].1.clone()).unwrap();
     let batch = loader.iter().next().unwrap().unwrap();
@@ -120,7 +120,7 @@ fn run_config(batch_size: usize) -> RunConfig {
 fn ten_views_come_in_batches_of_the_training_size_and_give_the_same_predictions() {
     let folder = tempfile::tempdir().unwrap();
     let data = dataset(folder.path());
-    let statistics = Statistics::of(&data.train).unwrap();
+    let statistics = Statistics::of(&data.train, &AtomicBool::new(false)).unwrap();
     let device = devices()[0].1.clone();
     let predict = |batch_size: usize| -> Predictions {
         let config = run_config(batch_size);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{
     Augmentation, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig, MeanKind, PixelScale,
@@ -350,16 +351,19 @@ fn statistics_are_of_all_training_images_and_stored() {
     (0..3).for_each(|channel| close(&told["channel_means"][channel], means[channel]));
     close(&told["channel_stds"][0], (products / pixels - means[0] * means[0]).sqrt());
     assert_eq!(told["mean_image"].as_array().unwrap().len(), 3 * 32 * 32);
-    let stored = Statistics::of_training(&set).unwrap();
+    let stored = Statistics::of_training(&set, &AtomicBool::new(false)).unwrap();
     assert_eq!(serde_json::to_value(&stored).unwrap(), told);
     // The stored file is what is read, as long as it is of these images.
     let path = root.join("out/statistics.json");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(&path, text.replacen(&set.checksum, "of other images", 1)).unwrap();
-    assert_eq!(Statistics::of_training(&set).unwrap(), stored);
+    assert_eq!(Statistics::of_training(&set, &AtomicBool::new(false)).unwrap(), stored);
     fs::write(&path, &text[..text.len() / 2]).unwrap();
     assert!(
-        Statistics::of_training(&set).unwrap_err().to_string().contains("make it anew with `data stats`")
+        Statistics::of_training(&set, &AtomicBool::new(false))
+            .unwrap_err()
+            .to_string()
+            .contains("make it anew with `data stats`")
     );
 }
 
@@ -387,7 +391,7 @@ fn batches(set: &Dataset, change: impl Fn(&mut LoaderConfig), skipped: usize) ->
         workers: 0,
     };
     change(&mut config);
-    let statistics = Statistics::of_training(set).unwrap();
+    let statistics = Statistics::of_training(set, &AtomicBool::new(false)).unwrap();
     let loader = Loader::new(set.train.clone(), &statistics, config, devices()[0].1.clone()).unwrap();
     loader.set_epoch(2, skipped);
     let plain = |batch: alexnet_data::Batch| (batch.images.into_data().try_to_vec().unwrap(), batch.targets);
@@ -417,7 +421,7 @@ fn shards_feed_the_same_batches_to_any_number_of_workers_and_as_bytes() {
         let scaled = expected[0].0.iter().zip(&unit[0].0).all(|(a, b)| (a / 255.0 - b).abs() < 1e-6);
         assert!(scaled);
         let standardised = batches(&set, |config| config.scale = PixelScale::Standardised, 0);
-        let std = Statistics::of_training(&set).unwrap().channel_stds[0] as f32;
+        let std = Statistics::of_training(&set, &AtomicBool::new(false)).unwrap().channel_stds[0] as f32;
         assert!((expected[0].0[0] / std - standardised[0].0[0]).abs() < 1e-5);
     }
 }
@@ -465,7 +469,7 @@ fn ten_views_of_shards_are_those_of_the_same_images_in_memory() {
     let (files, shards) =
         (Dataset::open(&manifest, &source).unwrap(), Dataset::open(&manifest, &root.join("out")).unwrap());
     assert_eq!((files.test.len(), &files.classes), (12, &shards.classes));
-    let statistics = Statistics::of(&files.train).unwrap();
+    let statistics = Statistics::of(&files.train, &AtomicBool::new(false)).unwrap();
     let views = |set: &Dataset| -> Vec<f32> {
         let config = LoaderConfig {
             batch_size: 12,

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ pub enum FeaturesError {
     /// The file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// `read` or `write`.
+        /// `read`, `write` or `lock`.
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -70,7 +70,10 @@ impl FeatureFile {
             .open(path)
             .map_err(io("write", path))?;
         // The lock ends with the process.
-        file.try_lock().map_err(|_| FeaturesError::Locked { path: path.to_owned() })?;
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => FeaturesError::Locked { path: path.to_owned() },
+            TryLockError::Error(error) => io("lock", path)(error),
+        })?;
         if !same {
             file.set_len(0).map_err(io("write", path))?;
         }

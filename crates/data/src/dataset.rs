@@ -302,6 +302,20 @@ impl Split {
         [self.channels, self.size]
     }
 
+    /// Returns the SHA-256 in hexadecimal of these images and labels, in order. It covers what
+    /// [`Dataset::checksum`] covers.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn checksum(&self) -> Result<String, DataError> {
+        let mut hash = Sha256::new();
+        hash.update(digest::of(&[&self.source])?);
+        for index in 0..self.len() {
+            hash.update(format!("{} {}\n", self.sample(index), self.label(index)));
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
     /// Returns the first `count` images, or all if there are fewer.
     pub fn first(&self, count: usize) -> Split {
         self.range(0, count.min(self.len()))

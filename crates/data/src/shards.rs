@@ -184,6 +184,8 @@ struct ShardFile {
     tar: usize,
     /// The number of the shard's first image.
     first: usize,
+    /// The checksums of the tar and its index.
+    checksums: [String; 2],
 }
 
 /// The position of an image's bytes in its shard, and of its line in the index.
@@ -232,7 +234,8 @@ impl Shards {
                 let problem = format!("has {found} images, and {} in {MANIFEST}", shard.images);
                 return Err(DataError::file(index_path.display().to_string(), problem));
             }
-            shards.files.push(ShardFile { tar, first });
+            let checksums = [shard.sha256.clone(), shard.index_sha256.clone()];
+            shards.files.push(ShardFile { tar, first, checksums });
         }
         Ok((shards, labels))
     }
@@ -299,6 +302,11 @@ impl Shards {
         let line = self.line(at)?;
         let boxes = Row::parse(line.trim_end_matches('\n')).and_then(|row| row.boxes());
         boxes.map_err(|problem| DataError::file(self.place(at), problem))
+    }
+
+    /// Returns the checksums of all files, in order.
+    pub(crate) fn checksums(&self) -> impl Iterator<Item = &String> {
+        self.files.iter().flat_map(|shard| &shard.checksums)
     }
 
     /// Passes all keys to `each`, in order.

@@ -3,6 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{DataError, Dataset, Split, atomic_write};
 
@@ -107,12 +108,15 @@ impl Statistics {
     /// Computes the statistics in one pass over a split.
     ///
     /// # Errors
-    /// If an image cannot be read.
-    pub fn of(split: &Split) -> Result<Self, DataError> {
+    /// If an image cannot be read, or `stop` is set.
+    pub fn of(split: &Split, stop: &AtomicBool) -> Result<Self, DataError> {
         let [channels, size] = split.image_shape();
         let area = size * size;
         let zero = || Sums { pixels: vec![0; channels * area], products: vec![0; channels * channels] };
         let sums = (0..split.len()).into_par_iter().try_fold(zero, |mut sums, index| {
+            if stop.load(Ordering::Relaxed) {
+                return Err(DataError::Interrupted);
+            }
             let image = split.image(index)?;
             for (sum, &pixel) in sums.pixels.iter_mut().zip(image.iter()) {
                 *sum += u64::from(pixel);
@@ -152,15 +156,15 @@ impl Statistics {
     /// that remain after a tenth is set aside for validation.
     ///
     /// # Errors
-    /// If an image or the stored statistics cannot be read.
-    pub fn of_training(set: &Dataset) -> Result<Self, DataError> {
-        let Some(folder) = &set.prepared else { return Self::of(&set.train) };
+    /// If an image or the stored statistics cannot be read, or `stop` is set.
+    pub fn of_training(set: &Dataset, stop: &AtomicBool) -> Result<Self, DataError> {
+        let Some(folder) = &set.prepared else { return Self::of(&set.train, stop) };
         if let Some(stored) = Stored::read(folder)?
             && stored.of == set.checksum
         {
             return Ok(stored.statistics);
         }
-        let statistics = Self::of(&set.official_train())?;
+        let statistics = Self::of(&set.official_train(), stop)?;
         // If the folder is read-only, they are computed anew each time.
         let _ = statistics.store(set, folder);
         Ok(statistics)
@@ -233,6 +237,7 @@ fn symmetric_eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::{Images, LabelledImages};
 
     #[test]
     fn eigenvectors_are_what_they_should_be() {
@@ -246,6 +251,15 @@ mod tests {
             }
             assert!((vector.iter().map(|v| v * v).sum::<f64>() - 1.0).abs() < 1e-12);
         }
+    }
+
+    #[test]
+    fn statistics_that_are_stopped_are_an_interruption() {
+        let images = Images::Memory(vec![1; 8]);
+        let images = LabelledImages { images, labels: vec![0, 1], keys: Vec::new(), boxes: Vec::new() };
+        let split = Split::all(images, [1, 2]);
+        assert_eq!(Statistics::of(&split, &AtomicBool::new(false)).unwrap().channel_means, [1.0]);
+        assert!(matches!(Statistics::of(&split, &AtomicBool::new(true)), Err(DataError::Interrupted)));
     }
 
     #[test]

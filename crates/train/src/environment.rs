@@ -24,7 +24,7 @@ impl Data {
     /// # Errors
     /// If an image cannot be read.
     pub fn new(dataset: Dataset) -> Result<Self, TrainError> {
-        let statistics = Statistics::of_training(&dataset)?;
+        let statistics = Statistics::of_training(&dataset, &AtomicBool::new(false))?;
         Ok(Self { dataset, statistics })
     }
 

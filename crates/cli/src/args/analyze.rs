@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::groups::{BackendArgs, Origin, SetArgs};
-use super::values::{at_least_one, bits, finite, zoom};
+use super::values::{at_least_one, bits, finite, hidden, shown, units, zoom};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AnalyzeCommand {
@@ -70,8 +70,8 @@ pub(crate) struct PredictionsArgs {
     pub(crate) look: LookArgs,
     #[command(flatten)]
     pub(crate) data: SetArgs,
-    /// Number of images to draw
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 8)]
+    /// Number of images to draw, up to 1000
+    #[arg(long, value_name = "N", value_parser = shown, default_value_t = 8)]
     pub(crate) count: usize,
     /// Draw only misclassified images
     #[arg(long)]
@@ -103,10 +103,10 @@ pub(crate) struct GalleryArgs {
 /// The queries of a search.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct QueryArgs {
-    /// Number of neighbours per query
+    /// Number of neighbours per query, up to 1000
     ///
     /// Krizhevsky et al. 2012, figure 4: 6.
-    #[arg(short, long, value_name = "K", value_parser = at_least_one, default_value_t = 6)]
+    #[arg(short, long, value_name = "K", value_parser = shown, default_value_t = 6)]
     pub(crate) k: usize,
     /// Number of random test images used as queries
     ///
@@ -176,10 +176,10 @@ pub(crate) struct CodesArgs {
     /// Krizhevsky & Hinton 2011: 28 and 256.
     #[arg(long, value_name = "BITS,…", value_delimiter = ',', value_parser = bits, default_value = "28,256")]
     pub(crate) bits: Vec<usize>,
-    /// Number of hidden units between features and code
+    /// Number of hidden units between features and code, up to 16,384
     ///
     /// As many are between code and features.
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 256)]
+    #[arg(long, value_name = "N", value_parser = units, default_value_t = 256)]
     pub(crate) hidden: usize,
     /// Number of epochs
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
@@ -201,16 +201,16 @@ pub(crate) struct LocalizeArgs {
     pub(crate) look: LookArgs,
     #[command(flatten)]
     pub(crate) gallery: GalleryArgs,
-    /// Hidden units between features and box; 0: linear regression
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    /// Hidden units between features and box, up to 16,384; 0: linear regression
+    #[arg(long, value_name = "N", value_parser = hidden, default_value_t = 256)]
     pub(crate) hidden: usize,
     /// Number of epochs, of which the best is kept
     ///
     /// It is the best on a held-out tenth of the training images.
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 10)]
     pub(crate) epochs: usize,
-    /// Number of images to draw
-    #[arg(long, value_name = "N", value_parser = at_least_one, default_value_t = 8)]
+    /// Number of images to draw, up to 1000
+    #[arg(long, value_name = "N", value_parser = shown, default_value_t = 8)]
     pub(crate) count: usize,
     /// Seed for the weights, the order of images and the images drawn
     #[arg(long, default_value_t = 0)]

@@ -1,5 +1,7 @@
 //! Values that several options take, and their parsers.
 
+use std::ops::RangeInclusive;
+
 use alexnet_data::{Encoding, Upload, Views};
 use alexnet_ops::{Implementation, Precision, Tuning};
 use alexnet_train::Reduction;
@@ -99,16 +101,36 @@ pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
     at_least(2, text)
 }
 
-/// A code length in bits.
-pub(crate) fn bits(text: &str) -> Result<usize, String> {
-    let bits = at_least_one(text)?;
-    if bits > 4096 { Err("at most 4096 bits".to_owned()) } else { Ok(bits) }
+fn within(range: RangeInclusive<usize>, text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("must be a whole number from {} to {}", range.start(), range.end())),
+    }
 }
 
-/// A side of up to 256 pixels.
+/// A code length in bits.
+pub(crate) fn bits(text: &str) -> Result<usize, String> {
+    within(1..=4096, text)
+}
+
+/// A side in pixels of a feature map's pixel.
 pub(crate) fn zoom(text: &str) -> Result<usize, String> {
-    at_least_one(text)
-        .and_then(|side| if side <= 256 { Ok(side) } else { Err("at most 256 pixels".to_owned()) })
+    within(1..=256, text)
+}
+
+/// A number of images that a picture shows.
+pub(crate) fn shown(text: &str) -> Result<usize, String> {
+    within(1..=1000, text)
+}
+
+/// A number of hidden units, or 0 for no hidden layer.
+pub(crate) fn hidden(text: &str) -> Result<usize, String> {
+    within(0..=16_384, text)
+}
+
+/// A number of hidden units.
+pub(crate) fn units(text: &str) -> Result<usize, String> {
+    within(1..=16_384, text)
 }
 
 /// A number of steps from which a rate can be read.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{
     ColourReading, Dataset, Draws, Encoding, Loader, LoaderConfig, MeanKind, PixelScale, Scratch, Split,
-    Statistics, Upload, Views,
+    Upload, Views,
 };
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::data::{cores, open, paper_side};
 use super::data_show::augmentation;
 use crate::args::{BenchDataArgs, BenchView, Format};
+use crate::data_sets::statistics;
 use crate::machine::backend;
 use crate::output::print;
 
@@ -103,7 +104,7 @@ fn feeding(
         BenchView::Centre => Draws::Views(Views::Centre),
         BenchView::Ten => Draws::Views(Views::Ten),
     };
-    let statistics = Statistics::of_training(set)?;
+    let statistics = statistics(set)?;
     let config = LoaderConfig {
         batch_size: args.batch,
         side,

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::args::{DataArgs, Format, PrepareArgs};
-use crate::data_sets::{open_data, open_images};
+use crate::data_sets::{open_data, open_images, statistics, uninterrupted};
 use crate::interrupted::Interrupted;
 use crate::output::{can_redraw, note, print};
 
@@ -241,16 +241,16 @@ fn check_prepared(folder: &Path, format: Format, stop: &AtomicBool) -> Result<()
     Ok(())
 }
 
-pub(crate) fn run_stats(args: &DataArgs) -> Result<()> {
+pub(crate) fn run_stats(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
     let folder = prepared_folder(args);
     let set = open(args)?;
     let statistics = match &folder {
         Some(folder) => {
-            let statistics = Statistics::of(&set.official_train())?;
+            let statistics = uninterrupted(Statistics::of(&set.official_train(), stop))?;
             statistics.store(&set, folder)?;
             statistics
         }
-        None => Statistics::of_training(&set)?,
+        None => statistics(&set)?,
     };
     match args.output.format {
         Format::Json => print(&serde_json::to_string_pretty(&statistics)?),

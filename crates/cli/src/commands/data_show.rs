@@ -11,6 +11,7 @@ use burn::tensor::Device;
 use super::data::{open, paper_side};
 use crate::args::ShowArgs;
 use crate::contact_sheet;
+use crate::data_sets::statistics;
 use crate::machine::backend;
 use crate::output::print;
 
@@ -28,7 +29,7 @@ pub(super) fn augmentation(colour: Option<ColourReading>) -> Augmentation {
 
 pub(crate) fn run_show(args: &ShowArgs) -> Result<()> {
     let set = open(&args.data)?;
-    let statistics = Statistics::of_training(&set)?;
+    let statistics = statistics(&set)?;
     let device = backend(None)?.device()?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     let train = set.official_train();

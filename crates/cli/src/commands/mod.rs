@@ -80,7 +80,7 @@ pub(crate) fn run(cli: Cli, stop: Arc<AtomicBool>) -> Result<ExitCode> {
         Command::Data(DataCommand::Fetch { name }) => fetch::fetch(&manifest(&name)?, &stop)?,
         Command::Data(DataCommand::Prepare(args)) => data::run_prepare(&args, &stop)?,
         Command::Data(DataCommand::Check(args)) => data::run_check(&args, &stop)?,
-        Command::Data(DataCommand::Stats(args)) => data::run_stats(&args)?,
+        Command::Data(DataCommand::Stats(args)) => data::run_stats(&args, &stop)?,
         Command::Data(DataCommand::Show(args)) => data_show::run_show(&args)?,
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,6 +3,7 @@
 use alexnet_config::Difference;
 use alexnet_model::{LayerTrace, Network, Preset};
 use anyhow::{Result, bail};
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use crate::args::{Format, ModelArgs};
@@ -187,15 +188,7 @@ impl Description {
 
 /// Formats 60965224 as 60,965,224.
 fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number as u64).to_string()
 }
 
 /// Returns the differences between two networks, except their names and sources.

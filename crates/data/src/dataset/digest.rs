@@ -38,8 +38,8 @@ fn digest(hash: &mut Sha256, set: &LabelledImages) -> Result<(), DataError> {
                 hash.update(sample);
             }
         }
-        // Shards have a checksum of their own; single photographs are no data set.
-        Images::Shards(_) => {}
+        Images::Shards(shards) => shards.checksums().for_each(|checksum| hash.update(checksum)),
+        // Single photographs are no data set.
         #[cfg(feature = "tensors")]
         Images::Paths(_) => {}
         #[cfg(feature = "parquet")]
@@ -69,7 +69,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::Files;
+    use crate::{Files, Split};
 
     #[test]
     fn another_image_under_the_same_name_is_another_data_set() {
@@ -93,6 +93,27 @@ mod tests {
             checksum("2.jpg", &whole, 0),
         ] {
             assert_ne!(first, other);
+        }
+    }
+
+    #[test]
+    fn a_split_of_other_images_has_another_checksum() {
+        let split = |pixels: Vec<u8>, labels: Vec<u32>| {
+            let images = Images::Memory(pixels);
+            Split::all(LabelledImages { images, labels, keys: Vec::new(), boxes: Vec::new() }, [1, 2])
+        };
+        let one = split(vec![7; 12], vec![0, 1, 2]);
+        assert_eq!(one.checksum().unwrap(), split(vec![7; 12], vec![0, 1, 2]).checksum().unwrap());
+        // A pixel of the image in the middle.
+        let mut pixels = vec![7; 12];
+        pixels[5] = 8;
+        for other in [
+            split(pixels, vec![0, 1, 2]),
+            split(vec![7; 12], vec![0, 2, 1]),
+            one.select(&[0, 2]),
+            one.select(&[2, 1, 0]),
+        ] {
+            assert_ne!(one.checksum().unwrap(), other.checksum().unwrap());
         }
     }
 }

@@ -49,7 +49,7 @@ impl Gallery {
         let layer = layer(look, args.layer.as_deref(), usual)?;
         let (split, classes, name) = open_split(args.inside.as_deref(), look.gallery_set(args), true)?;
         check_apart(name, apart_from)?;
-        let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(look, &split, args)?);
+        let of = format!("{layer} of {} of {}", fingerprint(look)?, name_of(&split)?);
         let file = extracted(look, &split, &layer, &format!("features-{layer}.f32"), &of, stop)?;
         Ok(Self { split, classes, name, layer, file })
     }
@@ -171,19 +171,9 @@ pub(super) fn fingerprint(look: &Inspector) -> Result<String> {
     Ok(format!("{} {}", look.loaded.network.name, hex(&hash.finalize()[..8])))
 }
 
-/// Identifies a split by its path, its labels, and the network's inputs for its first and last image.
-pub(super) fn name_of(look: &Inspector, split: &Split, args: &GalleryArgs) -> Result<String> {
-    let mut hash = Sha256::new();
-    let ends = look.views(split, &[0, split.len() - 1])?;
-    ends.iter().for_each(|value| hash.update(value.to_le_bytes()));
-    (0..split.len()).for_each(|image| hash.update((split.label(image) as u32).to_le_bytes()));
-    for image in [0, split.len() - 1] {
-        hash.update(split.key(image)?.as_bytes());
-    }
-    let path = args.inside.as_deref().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
-    let path = path.map_or_else(String::new, |path| path.display().to_string());
-    let set = args.set.as_deref().unwrap_or_default();
-    Ok(format!("{} images of {path} {set}, {}", split.len(), hex(&hash.finalize()[..8])))
+/// Identifies a split by its checksum.
+pub(super) fn name_of(split: &Split) -> Result<String> {
+    Ok(format!("{} images, {}", split.len(), &split.checksum()?[..16]))
 }
 
 /// The network's input for each image, for comparison as pixels.

@@ -105,11 +105,7 @@ pub(super) fn localize(args: &LocalizeArgs, stop: &AtomicBool) -> Result<()> {
     let mut gallery = Gallery::open(&look, &args.gallery, last_conv.as_deref(), Some(test_name), stop)?;
     let train_boxes = Boxed::of(&look, &gallery.split, "training", stop)?;
     let (layer, width) = (gallery.layer.clone(), gallery.file.width());
-    let of = format!(
-        "{layer} of {} of {} {test_name}",
-        fingerprint(&look)?,
-        name_of(&look, &test, &args.gallery)?
-    );
+    let of = format!("{layer} of {} of {} {test_name}", fingerprint(&look)?, name_of(&test)?);
     let mut test_file =
         extracted(&look, &test, &layer, &format!("features-{layer}-{test_name}.f32"), &of, stop)?;
     let chosen = |file: &mut alexnet_analysis::FeatureFile, images: &[usize]| -> Result<Vec<f32>> {
