@@ -24,7 +24,7 @@ from selenium import webdriver
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from page import CHOSEN, OPENING, PREDICT, TRAIN, Page, png, pth, served
+from page import CHOSEN, OPENING, PREDICT, TOO_MANY, TRAIN, Page, png, pth, served
 
 WORDS = [word for word in sys.argv[1:] if word != "--write"]
 DIST = pathlib.Path(WORDS[0]).resolve()
@@ -245,6 +245,15 @@ def check_look(page, folder):
         assert "\n" not in page.text("#look-failure") and len(page.text("#look-failure")) < 400
     page.click("#shipped")
     page.wait(lambda: page.text("#looked").startswith("mini"))
+    # A panic ends the worker. The next weights start another.
+    page.run(TOO_MANY)
+    page.click("input[value=occlusion]")
+    page.wait(lambda: "capacity" in page.text("#look-failure"))
+    page.click("input[value=none]")
+    page.click("#shipped")
+    page.wait(lambda: page.text("#looked").startswith("mini") and not page.one("#look-failure").is_displayed())
+    page.click("input[value=saliency]")
+    page.wait(lambda: "saliency" in page.one("#view").get_attribute("aria-label"))
     bad = folder / "bad.png"
     bad.write_bytes(image.read_bytes()[:60])
     page.choose("#photograph", bad)

@@ -69,6 +69,14 @@ const [image, done] = arguments;
 })().then(done, (error) => done(error.message));
 """
 
+# From now on an occlusion has more places than the module's memory holds, which is a panic.
+TOO_MANY = """
+const post = Worker.prototype.postMessage;
+Worker.prototype.postMessage = function (message, moved) {
+  post.call(this, message.type === "occlusion" ? { ...message, places: 2 ** 31 } : message, moved);
+};
+"""
+
 # Runs the opening race and returns when things happened, in seconds after Start.
 OPENING = """
 const done = arguments[0];

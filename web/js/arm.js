@@ -13,7 +13,7 @@ export class Arm {
       const waits = this.waiting.get(data.id);
       this.waiting.delete(data.id);
       if (!waits) heard(data);
-      else if (data.type === "failed") waits.reject(new Error(data.error));
+      else if (data.type === "failed") waits.reject(Object.assign(new Error(data.error), { lost: data.lost }));
       else waits.resolve(data);
     };
     this.worker.onerror = (event) => heard({ type: "failed", error: event.message || "the worker did not start" });

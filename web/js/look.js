@@ -25,7 +25,9 @@ export class LookPage {
     $("weights").onchange = ({ target }) => target.files[0] && this.weights(target.files[0]);
     $("photograph").onchange = ({ target }) => this.photographs([...target.files]);
     $("shipped").onclick = () => this.weights(null);
-    for (const choice of document.querySelectorAll("input[name=overlay]")) choice.onchange = () => this.overlay(choice.value);
+    for (const choice of document.querySelectorAll("input[name=overlay]")) {
+      choice.onchange = () => this.attempt(null, () => this.overlay(choice.value));
+    }
     const page = $("look");
     page.ondragover = (event) => event.preventDefault();
     page.ondrop = (event) => {
@@ -42,9 +44,9 @@ export class LookPage {
     return this.last;
   }
 
-  /** Does something that may fail, and says so in one line. */
+  /** Does something that may fail, and says so in one line. Meanwhile the page says what it does, unless that is null. */
   async tried(doing, work) {
-    $("looked").textContent = doing;
+    if (doing) $("looked").textContent = doing;
     $("look-failure").hidden = true;
     try {
       this.worker ??= await looker();
@@ -52,10 +54,10 @@ export class LookPage {
     } catch (error) {
       $("look-failure").textContent = error.message;
       $("look-failure").hidden = false;
-      $("looked").textContent = "";
-      if (/unreachable|out of memory|memory access/i.test(error.message)) {
+      if (doing) $("looked").textContent = "";
+      if (error.lost) {
         this.worker.stop();
-        this.worker = this.described = null;
+        this.worker = this.described = this.view = null;
       }
     }
   }
@@ -63,7 +65,7 @@ export class LookPage {
   /** Reads a file of weights, or the page's own for none. */
   weights(file) {
     return this.attempt("Reading weights…", async () => {
-      this.described = null;
+      this.described = this.view = null;
       if (file) {
         const bytes = await file.arrayBuffer();
         this.described = await this.worker.ask({ type: "weights", name: file.name, bytes }, [bytes]);

@@ -35,7 +35,7 @@
  * @typedef {{type: "finished", test: Scored}} Finished
  * @typedef {{type: "paused", id: number}} Paused
  * @typedef {{type: "compared", id: number, mean: number, interval: [number, number] | null}} Compared
- * @typedef {{type: "failed", id?: number, error: string}} Failed
+ * @typedef {{type: "failed", id?: number, error: string, lost?: boolean}} Failed lost: the module answers no more
  * @typedef {Loaded|Listed|Started|Advanced|Kernels|Shown|Finished|Paused|Compared|Failed} ToPage
  */
 

@@ -46,6 +46,6 @@ onmessage = async ({ data }) => {
     const answer = await requests[data.type](data);
     postMessage({ type: data.type, ...answer, id: data.id }, answer.floats ? [answer.floats.buffer] : []);
   } catch (error) {
-    postMessage({ type: "failed", error: error.message, id: data.id });
+    postMessage({ type: "failed", error: error.message, lost: module?.lost ?? false, id: data.id });
   }
 };

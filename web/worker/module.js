@@ -2,6 +2,9 @@
 
 /** The instance of a module. One worker has one. */
 export class Module {
+  /** Whether a request ended without an answer or an error of its own, after which there are no more answers. */
+  lost = false;
+
   /** @param {WebAssembly.Module} compiled */
   static async of(compiled) {
     // Burn's dependencies import functions of browsers that no request calls.
@@ -27,17 +30,18 @@ export class Module {
   /** Does a request with bytes (an ArrayBuffer, or anything else as JSON, a string as it is) and returns what it answers. */
   ask(name, content, ...numbers) {
     const { exports } = this;
-    if (content !== undefined) {
-      const bytes = content instanceof ArrayBuffer
-        ? new Uint8Array(content)
-        : new TextEncoder().encode(typeof content === "string" ? content : JSON.stringify(content));
-      const at = exports.input(bytes.length);
-      new Uint8Array(exports.memory.buffer, at, bytes.length).set(bytes);
-    }
     let failed;
     try {
+      if (content !== undefined) {
+        const bytes = content instanceof ArrayBuffer
+          ? new Uint8Array(content)
+          : new TextEncoder().encode(typeof content === "string" ? content : JSON.stringify(content));
+        const at = exports.input(bytes.length);
+        new Uint8Array(exports.memory.buffer, at, bytes.length).set(bytes);
+      }
       failed = exports[name](...numbers);
     } catch (trap) {
+      this.lost = true;
       throw new Error(this.text() || String(trap));
     }
     if (failed) throw new Error(this.text());

@@ -19,6 +19,7 @@ thread_local! {
 /// Makes room for a request's bytes and returns its address.
 #[cfg_attr(target_family = "wasm", unsafe(no_mangle))]
 pub extern "C" fn input(length: usize) -> *mut u8 {
+    begin();
     INPUT.with_borrow_mut(|input| {
         *input = vec![0; length];
         input.as_mut_ptr()
@@ -49,13 +50,19 @@ pub extern "C" fn floats_length() -> usize {
     ANSWER.with_borrow(|answer| answer.floats.len())
 }
 
-/// Does a request with its bytes and keeps the answer.
-fn answer(request: impl FnOnce(Vec<u8>) -> Answered) -> u32 {
+/// Forgets the last answer, which must not stay as that of a request that traps, and keeps the message of a panic.
+fn begin() {
+    ANSWER.take();
     if !PANICS_ARE_KEPT.replace(true) {
         std::panic::set_hook(Box::new(|panic| {
             ANSWER.with_borrow_mut(|answer| answer.text = panic.to_string());
         }));
     }
+}
+
+/// Does a request with its bytes and keeps the answer.
+fn answer(request: impl FnOnce(Vec<u8>) -> Answered) -> u32 {
+    begin();
     let answered = request(INPUT.take());
     let failed = answered.is_err();
     let one_line = |error: String| error.split_whitespace().collect::<Vec<_>>().join(" ");

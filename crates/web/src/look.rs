@@ -90,8 +90,7 @@ impl Looker {
     /// # Errors
     /// If the bytes are not those of a weights file, are damaged, or do not fit exactly one network.
     pub fn weights(&mut self, bytes: Vec<u8>) -> Answered {
-        self.network = None;
-        self.gallery.clear();
+        *self = Self { name: std::mem::take(&mut self.name), ..Self::default() };
         let weights =
             Weights::of_bytes(&PathBuf::from(&self.name), bytes).map_err(|error| self.named(&error))?;
         let mut loaded = Loaded::new(weights, Known::default()).map_err(|error| self.named(&error))?;
