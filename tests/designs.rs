@@ -186,6 +186,11 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
         assert_eq!(arm["after_look"], Value::Null);
     }
 
+    // Both looks are made: the same command passes the first, although the second arm stands at the second.
+    let again = ablation(folder.path(), &words);
+    assert!(again.status.success() && stdout(&again) == table, "{}", stdout(&again));
+    assert!(!stderr(&again).contains("waits for runs"), "{}", stderr(&again));
+
     // What a kill leaves: the runs of the last look are gone, and with them its table.
     let gone = |seed: usize| (0..3).map(move |arm| (arm, seed));
     for (arm, seed) in gone(4).chain(gone(5)) {

@@ -210,7 +210,7 @@ impl Report {
     pub fn waits_for_runs(&self, seeds: usize) -> bool {
         let open =
             |arm: &&ArmReport| arm.not_applicable.is_none() && !arm.verdict.is_some_and(Verdict::is_decided);
-        self.arms.iter().skip(1).filter(open).any(|arm| arm.look != Some(seeds))
+        self.arms.iter().skip(1).filter(open).any(|arm| arm.look.is_none_or(|look| look < seeds))
     }
 
     /// Returns the difference that counts as none for an arm: its own in an audit, else the ablation's.

@@ -133,8 +133,11 @@ impl Prepared {
                 ));
                 break;
             }
-            self.study.note_look(look.look(), &self.folder)?;
-            if self.study.design.is_some() {
+            let latest = look.look();
+            // An earlier look, whose runs were there already, has been told before.
+            let told = latest.seeds != seeds;
+            self.study.note_look(latest, &self.folder)?;
+            if self.study.design.is_some() && !told {
                 self.place.environment.observer.note(&look.progress(number + 1, looks.len(), seeds));
             }
         }
