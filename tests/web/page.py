@@ -70,12 +70,11 @@ const [image, done] = arguments;
 """
 
 # From now on an occlusion has more places than the module's memory holds, which is a panic.
-TOO_MANY = """
-const post = Worker.prototype.postMessage;
-Worker.prototype.postMessage = function (message, moved) {
-  post.call(this, message.type === "occlusion" ? { ...message, places: 2 ** 31 } : message, moved);
-};
-"""
+TOO_MANY = """((post) => {
+  Worker.prototype.postMessage = function (message, moved) {
+    post.call(this, message.type === "occlusion" ? { ...message, places: 2 ** 31 } : message, moved);
+  };
+})(Worker.prototype.postMessage)"""
 
 # Runs the opening race and returns when things happened, in seconds after Start.
 OPENING = """

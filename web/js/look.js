@@ -44,10 +44,13 @@ export class LookPage {
     return this.last;
   }
 
-  /** Does something that may fail, and says so in one line. Meanwhile the page says what it does, unless that is null. */
+  /** Does something that may fail, and says so in one line. Meanwhile the page says what it does in place of the last failure, unless
+   * that is null. */
   async tried(doing, work) {
-    if (doing) $("looked").textContent = doing;
-    $("look-failure").hidden = true;
+    if (doing) {
+      $("looked").textContent = doing;
+      $("look-failure").hidden = true;
+    }
     try {
       this.worker ??= await looker();
       await work();
@@ -58,6 +61,7 @@ export class LookPage {
       if (error.lost) {
         this.worker.stop();
         this.worker = this.described = this.view = null;
+        $("looked").textContent = "The weights must be read again.";
       }
     }
   }

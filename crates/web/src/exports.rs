@@ -55,9 +55,13 @@ fn begin() {
     ANSWER.take();
     if !PANICS_ARE_KEPT.replace(true) {
         std::panic::set_hook(Box::new(|panic| {
-            ANSWER.with_borrow_mut(|answer| answer.text = panic.to_string());
+            ANSWER.with_borrow_mut(|answer| answer.text = one_line(&panic.to_string()));
         }));
     }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Does a request with its bytes and keeps the answer.
@@ -65,9 +69,8 @@ fn answer(request: impl FnOnce(Vec<u8>) -> Answered) -> u32 {
     begin();
     let answered = request(INPUT.take());
     let failed = answered.is_err();
-    let one_line = |error: String| error.split_whitespace().collect::<Vec<_>>().join(" ");
     let kept =
-        answered.unwrap_or_else(|error| Answer { text: one_line(error.to_string()), floats: Vec::new() });
+        answered.unwrap_or_else(|error| Answer { text: one_line(&error.to_string()), floats: Vec::new() });
     ANSWER.set(kept);
     u32::from(failed)
 }
