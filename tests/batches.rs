@@ -1,8 +1,8 @@
 use std::sync::atomic::AtomicBool;
 
 use alexnet_data::{
-    Augmentation, Batch, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig, MeanKind,
-    PixelScale, Statistics, Upload, Views,
+    Augmentation, AugmentationStep, Batch, Colour, ColourReading, Crop, Dataset, Draws, Loader, LoaderConfig,
+    MeanKind, PixelScale, Statistics, Upload, Views,
 };
 use alexnet_train::{Classifier, Predictions, RunConfig, evaluate, evaluation_loader};
 use burn::data::dataloader::DataLoader;
@@ -75,6 +75,39 @@ fn any_number_of_workers_gives_the_same_batches() {
     assert_ne!(all(&loader(0), 1), expected, "another epoch, another order");
     let other = Loader::new(data.train.clone(), &statistics, config(0, training(4)), device).unwrap();
     assert_ne!(all(&other, 2), expected, "another seed, other draws");
+}
+
+#[test]
+fn images_that_wait_on_the_device_give_the_same_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = dataset(folder.path());
+    let statistics = Statistics::of(&data.train, &AtomicBool::new(false)).unwrap();
+    for (name, device) in devices() {
+        let loader = |workers: usize, upload: Upload, draws: Draws| {
+            let config = LoaderConfig { upload, ..config(workers, draws) };
+            Loader::new(data.train.clone(), &statistics, config, device.clone()).unwrap()
+        };
+        for draws in [training(3), Draws::Views(Views::Ten)] {
+            let expected = all(&loader(0, Upload::Floats, draws.clone()), 2);
+            let once = loader(2, Upload::Once, draws.clone());
+            // The second time, the images are there.
+            for found in [all(&once, 2), all(&once, 2), all(&loader(0, Upload::Once, draws.clone()), 2)] {
+                assert_eq!(found.len(), expected.len());
+                for ((found, targets), (expected, expected_targets)) in found.iter().zip(&expected) {
+                    assert_eq!((found.len(), targets), (expected.len(), expected_targets));
+                    // A processor has the same arithmetic; a GPU may round a sum and a product at once.
+                    let limit = if name == "flex" { 0.0 } else { 1e-4 };
+                    assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= limit), "{name}");
+                }
+            }
+        }
+    }
+    // A step before the crop is made on the host, from the image.
+    let Draws::Training { seed, mut augmentation } = training(3) else { unreachable!() };
+    augmentation.steps = vec![AugmentationStep::Cutout { size: 4 }];
+    let config = LoaderConfig { upload: Upload::Once, ..config(0, Draws::Training { seed, augmentation }) };
+    let refused = Loader::new(data.train.clone(), &statistics, config, devices()[0].1.clone());
+    assert!(refused.err().unwrap().to_string().contains("upload floats"));
 }
 
 #[test]

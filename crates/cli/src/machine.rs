@@ -1,3 +1,4 @@
+use alexnet_data::{Dataset, Upload};
 use alexnet_model::{Network, Stage};
 use alexnet_ops::{Backend, PrecisionError, Tuning, fits, fits_memory};
 use alexnet_train::{LeastMemory, Placement, Reduction, RunConfig};
@@ -104,6 +105,15 @@ impl Machine {
             arguments.extend(["--tune".to_owned(), self.tuning.to_string()]);
         }
         arguments
+    }
+
+    /// Checks that the devices can hold a data set's images, if they wait there.
+    pub(crate) fn check_images(&self, set: &Dataset, upload: Upload) -> Result<()> {
+        if upload == Upload::Once {
+            let bytes = set.official_train().len() * set.channels * set.size * set.size;
+            self.backends.iter().try_for_each(|backend| fits(backend, bytes as u64))?;
+        }
+        Ok(())
     }
 
     /// Checks before the first step that the memory that training and testing need at least is available.

@@ -1,5 +1,7 @@
 //! Turns an image into an input of the network: crop, mirroring, mean, colour and layout.
 
+#[cfg(feature = "tensors")]
+use alexnet_ops::ImageCut;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::augment::Cut;
@@ -48,7 +50,21 @@ impl Cutter {
         Arch::new().dispatch(Append { cutter: self, pixels, cut, scratch, out });
     }
 
-    /// Appends an input as bytes, `[channels, side, side]`: cropped and mirrored, without the arithmetic.
+    /// Returns how the device cuts an input from an image of this number.
+    #[cfg(feature = "tensors")]
+    pub(crate) fn image_cut(&self, image: usize, cut: &Cut) -> ImageCut {
+        let from = |corner: usize| corner as isize - self.padding as isize;
+        ImageCut {
+            image,
+            top: from(cut.top),
+            left: from(cut.left),
+            mirrored: cut.flip,
+            shift: cut.shift,
+            gain: self.scale.map(|scale| cut.scale * scale),
+        }
+    }
+
+    /// Appends an input as bytes, `[channels, side, side]`: cropped, neither mirrored nor with the arithmetic.
     pub(crate) fn append_bytes(&self, pixels: Pixels<'_>, cut: &Cut, out: &mut Vec<u8>) {
         Arch::new().dispatch(AppendBytes { cutter: self, pixels, cut, out });
     }
@@ -148,9 +164,6 @@ impl WithSimd for AppendBytes<'_> {
                     }
                 }
             }
-        }
-        if cut.flip {
-            out.chunks_exact_mut(side).for_each(<[u8]>::reverse);
         }
     }
 }

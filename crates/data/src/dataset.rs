@@ -387,6 +387,16 @@ impl Split {
         Ok(Self { stand_in: Some(Arc::new(first)), ..self })
     }
 
+    /// Returns the pixels of all images of the source, `[images, channels, size, size]`, if they are decoded in memory. An
+    /// image's place there is its [`sample`](Self::sample).
+    #[cfg(feature = "tensors")]
+    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+        match (&self.source.images, &self.stand_in) {
+            (Images::Memory(pixels), None) => Some(pixels),
+            _ => None,
+        }
+    }
+
     /// Returns whether images are separate files of any size.
     #[cfg(feature = "tensors")]
     pub(crate) fn are_files(&self) -> bool {

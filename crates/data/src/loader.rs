@@ -1,12 +1,13 @@
 mod batches;
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use alexnet_ops::Key;
+use alexnet_ops::{DeviceImages, ImageCut, Key};
 use burn::data::dataloader::{DataLoader, DataLoaderIterator};
 use burn::data::dataset::DatasetError;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::augment::{Cut, colour_axes, draw, permutation, views};
 use crate::crop::Cutter;
@@ -52,9 +53,22 @@ pub enum Upload {
     /// The network's input, computed on the host.
     #[default]
     Floats,
-    /// The image's bytes, a quarter of the size of floats. The device computes mean, colour and scale. Images must
-    /// not be padded.
+    /// The crop's bytes, a quarter of the size of floats. The device mirrors them and computes mean, colour and scale. Images
+    /// must not be padded.
     Bytes,
+    /// All images of the split at once, as bytes, from which the device cuts the inputs. The images must be in memory, in the
+    /// size of their data set, and augmentations before the crop need the host.
+    Once,
+}
+
+impl fmt::Display for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Floats => "floats",
+            Self::Bytes => "bytes",
+            Self::Once => "once",
+        })
+    }
 }
 
 /// The source of a loader's randomness.
@@ -80,6 +94,8 @@ pub struct Loader {
     epoch: Arc<AtomicU64>,
     skipped: Arc<AtomicUsize>,
     device: Device,
+    /// The images on the device, with [`Upload::Once`]. The first batch sends them.
+    resident: Arc<OnceLock<DeviceImages>>,
 }
 
 #[derive(Clone)]
@@ -120,14 +136,17 @@ struct HostBatch {
 /// `[inputs, channels, side, side]`.
 enum HostPixels {
     Floats(Vec<f32>),
+    /// Crops, which the device mirrors.
     Bytes(Vec<u8>, Vec<Cut>),
+    /// The images, by their numbers in the source, and how inputs are cut from them.
+    Places(Vec<(usize, Cut)>),
 }
 
 impl Loader {
     /// Creates a loader of `split`. Its inputs are centred with the `statistics` of the training split.
     ///
     /// # Errors
-    /// If the input is larger than the padded image.
+    /// If the input is larger than the padded image, or the images cannot be sent in the form of `upload`.
     pub fn new(
         split: Split,
         statistics: &Statistics,
@@ -155,6 +174,19 @@ impl Loader {
             let problem = "padding is of the mean, which bytes cannot hold; upload floats";
             return Err(DataError::dataset("images", problem));
         }
+        if config.upload == Upload::Once {
+            let problem = if split.in_memory().is_none() {
+                "they are not decoded in memory, so they cannot be sent at once"
+            } else if matches!(&config.draws, Draws::Training { augmentation, .. } if !augmentation.steps.is_empty())
+            {
+                "`data.augmentation.steps` are made before an image is sent, so images cannot be sent at once"
+            } else {
+                ""
+            };
+            if !problem.is_empty() {
+                return Err(DataError::dataset("images", format!("{problem}; upload floats")));
+            }
+        }
         let (mean, scale) = (statistics.mean(config.mean, size, side), config.scale.factors(statistics));
         let cutter = Cutter { channels, size: [size; 2], side, padding: config.padding, mean, scale };
         let LoaderConfig { batch_size, workers, draws, upload, .. } = config;
@@ -180,7 +212,7 @@ impl Loader {
 
     fn of(shared: Shared, device: Device) -> Self {
         let epoch = Arc::new(AtomicU64::new(1));
-        Self { shared: Arc::new(shared), epoch, skipped: Arc::default(), device }
+        Self { shared: Arc::new(shared), epoch, skipped: Arc::default(), device, resident: Arc::default() }
     }
 
     /// Sets the epoch, counted from 1, from which the next iterators draw, and the number of its batches that they
@@ -249,7 +281,7 @@ impl Shared {
                     out.append(&mut self.split.views(index, preprocessing, *views)?);
                     continue;
                 }
-                (Transform::Photographs { .. }, HostPixels::Bytes(..)) => unreachable!("made as floats"),
+                (Transform::Photographs { .. }, _) => unreachable!("made as floats"),
                 (Transform::Run { cutter, draws: Draws::Views(which), .. }, _) => {
                     (cutter, views(*which, cutter.span()))
                 }
@@ -264,6 +296,10 @@ impl Shared {
                     (cutter, vec![draw(augmentation, cutter.span(), colour, shared, key)])
                 }
             };
+            if let HostPixels::Places(places) = &mut pixels {
+                places.extend(cuts.into_iter().map(|cut| (self.split.sample(index), cut)));
+                continue;
+            }
             let mut image = self.split.pixels(index, &mut scratch.0)?;
             let stepped;
             if let Transform::Run { draws: Draws::Training { augmentation, .. }, means, .. } = &self.transform
@@ -280,6 +316,7 @@ impl Shared {
                         cutter.append_bytes(image, &cut, out);
                         cuts.push(cut);
                     }
+                    HostPixels::Places(_) => unreachable!("need no pixels"),
                 }
             }
         }
@@ -292,43 +329,45 @@ impl Shared {
             Transform::Run { upload: Upload::Bytes, .. } => {
                 HostPixels::Bytes(Vec::with_capacity(length), Vec::new())
             }
+            Transform::Run { upload: Upload::Once, .. } => HostPixels::Places(Vec::new()),
             _ => HostPixels::Floats(Vec::with_capacity(length)),
         }
     }
+}
 
-    /// Returns the network's inputs, `[inputs, channels, side, side]`, on `device`.
-    fn inputs(&self, pixels: HostPixels, device: &Device) -> Tensor<4> {
-        let (channels, side) = (self.channels, self.side);
-        let shape = |values: usize| [values / (channels * side * side), channels, side, side];
-        match pixels {
-            HostPixels::Floats(values) => {
-                let shape = shape(values.len());
-                Tensor::from_data(TensorData::new(values, shape), device)
+impl Loader {
+    /// Returns the network's inputs, `[inputs, channels, side, side]`, on the device.
+    fn inputs(&self, pixels: HostPixels) -> Tensor<4> {
+        let Shared { split, channels, side, transform, .. } = &*self.shared;
+        let cutter = match (&pixels, transform) {
+            (HostPixels::Floats(_), _) | (_, Transform::Photographs { .. }) => None,
+            (_, Transform::Run { cutter, .. }) => Some(cutter),
+        };
+        let images = |bytes: Vec<u8>, [height, width]: [usize; 2], cutter: &Cutter| {
+            let shape = [bytes.len() / (channels * height * width), *channels, height, width];
+            DeviceImages::new(bytes, shape, cutter.mean.0.clone(), *side, &self.device)
+        };
+        let inputs = match (pixels, cutter) {
+            (HostPixels::Floats(values), _) => {
+                let shape = [values.len() / (channels * side * side), *channels, *side, *side];
+                return Tensor::from_data(TensorData::new(values, shape), &self.device);
             }
-            HostPixels::Bytes(bytes, cuts) => {
-                let Transform::Run { cutter, .. } = &self.transform else {
-                    unreachable!("photographs are floats")
-                };
-                let shape = shape(bytes.len());
-                let data = TensorData::new(bytes, shape);
-                let levels = Tensor::<4, Int>::from_data(data, (device, DType::U8)).float();
-                let mean = TensorData::new(cutter.mean.0.clone(), [1, channels, side, side]);
-                let mean = Tensor::<4>::from_data(mean, device);
-                // The mean is aligned with the unmirrored input, so it is mirrored with the crop.
-                let means = Tensor::cat(vec![mean.clone(), mean.flip([3])], 0);
-                let mirrored: Vec<i32> = cuts.iter().map(|cut| i32::from(cut.flip)).collect();
-                let mirrored = TensorData::new(mirrored, [cuts.len()]);
-                let mirrored = Tensor::<1, Int>::from_data(mirrored, (device, DType::I32));
-                let each = |value: &dyn Fn(&Cut, usize) -> f32| {
-                    let value = |cut| (0..channels).map(move |channel| value(cut, channel));
-                    let values: Vec<f32> = cuts.iter().flat_map(value).collect();
-                    Tensor::<4>::from_data(TensorData::new(values, [cuts.len(), channels, 1, 1]), device)
-                };
-                let shift = each(&|cut, channel| cut.shift[channel]);
-                let gain = each(&|cut, channel| cut.scale * cutter.scale[channel]);
-                (levels - means.select(0, mirrored) + shift) * gain
+            (HostPixels::Bytes(bytes, cuts), Some(cutter)) => {
+                // The crops are cut, and all of each is an input.
+                let cut =
+                    |(at, cut): (usize, &Cut)| ImageCut { top: 0, left: 0, ..cutter.image_cut(at, cut) };
+                let cuts: Vec<ImageCut> = cuts.iter().enumerate().map(cut).collect();
+                images(bytes, [*side; 2], cutter).cut(&cuts)
             }
-        }
+            (HostPixels::Places(places), Some(cutter)) => {
+                let all = || split.in_memory().expect("checked when the loader was made").to_vec();
+                let resident = self.resident.get_or_init(|| images(all(), cutter.size, cutter));
+                let cuts: Vec<ImageCut> = places.iter().map(|(at, cut)| cutter.image_cut(*at, cut)).collect();
+                resident.cut(&cuts)
+            }
+            (_, None) => unreachable!("photographs are floats"),
+        };
+        if self.device.is_autodiff() { Tensor::from_inner(inputs) } else { inputs }
     }
 }
 
@@ -342,7 +381,7 @@ impl DataLoader<Batch> for Loader {
     }
 
     fn to_device(&self, device: &Device) -> Arc<dyn DataLoader<Batch>> {
-        Arc::new(Self { device: device.clone(), ..self.clone() })
+        Arc::new(Self { device: device.clone(), resident: Arc::default(), ..self.clone() })
     }
 
     fn slice(&self, start: usize, end: usize) -> Arc<dyn DataLoader<Batch>> {

@@ -13,6 +13,7 @@
 //! - [`relu`], [`tanh`], [`sigmoid`], [`leaky_relu`], [`elu`], [`gelu`], [`silu`]: activations
 //! - [`group_norm`]: group normalization
 //! - [`cross_entropy`]: the loss; [`soft_cross_entropy`]: with a distribution in place of the true class
+//! - [`DeviceImages`]: images that wait on the device as bytes, from which inputs are cut
 //! - [`DropoutMask`]: a dropout mask that depends only on its keys, the same on every backend
 //! - [`sgd_step`]: the paper's update; [`SgdSteps`]: that of all parameters in one launch
 //! - [`FiniteCheck`]: whether gradients are finite
@@ -30,6 +31,7 @@ pub mod composed;
 mod config;
 mod conv;
 mod cross_entropy;
+mod cut;
 mod dropout;
 mod finite;
 #[cfg(feature = "flex")]
@@ -62,6 +64,7 @@ pub use composed::lrn_scale;
 pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::{cross_entropy, soft_cross_entropy};
+pub use cut::{DeviceImages, ImageCut};
 pub use dropout::DropoutMask;
 pub use finite::FiniteCheck;
 pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};

@@ -104,9 +104,10 @@ pub(crate) struct ExecutionArgs {
     /// Number of threads that prepare images; does not affect results
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub(crate) workers: usize,
-    /// Format in which images go to the device: floats or bytes
+    /// Format in which images go to the device: floats, bytes or once
     ///
-    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding.
+    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding. With `once`,
+    /// all images of a small data set wait on the device as bytes, and inputs are cut there.
     #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats", help_heading = "Data")]
     pub(crate) upload: Upload,
     /// Retrain runs that already exist

@@ -59,7 +59,7 @@ pub(crate) fn precision() -> impl TypedValueParser<Value = Precision> {
 }
 
 pub(crate) fn upload() -> impl TypedValueParser<Value = Upload> {
-    either([("floats", Upload::Floats), ("bytes", Upload::Bytes)])
+    either([("floats", Upload::Floats), ("bytes", Upload::Bytes), ("once", Upload::Once)])
 }
 
 pub(crate) fn reduction() -> impl TypedValueParser<Value = Reduction> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{
     ColourReading, Dataset, Draws, Encoding, Loader, LoaderConfig, MeanKind, PixelScale, Scratch, Split,
-    Upload, Views,
+    Views,
 };
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -22,7 +22,7 @@ struct Feed {
     data: String,
     view: &'static str,
     decoder: &'static str,
-    upload: &'static str,
+    upload: String,
     workers: usize,
     batch: usize,
     side: usize,
@@ -54,7 +54,7 @@ pub(crate) fn run_bench(args: &BenchDataArgs) -> Result<()> {
         data: set.name.clone(),
         view: args.view.name(),
         decoder,
-        upload: if args.upload == Upload::Bytes { "bytes" } else { "floats" },
+        upload: args.upload.to_string(),
         workers,
         batch: args.batch,
         side,

@@ -57,6 +57,7 @@ impl Place {
 impl Prepared {
     /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
+        place.machine.check_images(&data.dataset, place.execution.upload)?;
         if !place.execution.fresh && folder.join("study.json").is_file() {
             let earlier = Study::read(&folder).context(ANOTHER_STUDY)?;
             if earlier.checksum != study.checksum {
@@ -159,8 +160,8 @@ pub(super) fn worker_arguments(args: &ExecutionArgs, machine: &Machine, study: &
     let mut words = machine.arguments();
     words.extend(["--ops".to_owned(), args.ops.to_string()]);
     words.extend(["--workers".to_owned(), args.workers.to_string()]);
-    if args.upload == Upload::Bytes {
-        words.extend(["--upload".to_owned(), "bytes".to_owned()]);
+    if args.upload != Upload::default() {
+        words.extend(["--upload".to_owned(), args.upload.to_string()]);
     }
     words.extend(["--study".to_owned(), study.identity()]);
     if let Some(path) = &args.data {

@@ -62,6 +62,7 @@ pub(crate) fn train(args: &TrainArgs, stop: Arc<AtomicBool>) -> Result<()> {
     );
     machine.check_fits(&config)?;
     let mut data = load_data(&config, images)?;
+    machine.check_images(&data.dataset, execution.upload)?;
     if args.config.is_none() {
         own_images::describe(&data, &config, from.is_none());
     }

@@ -116,7 +116,7 @@ impl Iterator for Batches<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let batch = self.next_host()?;
         Some(batch.map(|batch| {
-            let images = self.loader.shared.inputs(batch.pixels, &self.loader.device);
+            let images = self.loader.inputs(batch.pixels);
             Batch { images, targets: batch.targets, keys: batch.keys }
         }))
     }

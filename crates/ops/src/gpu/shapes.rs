@@ -57,3 +57,16 @@ pub(crate) fn stepped(
 pub(crate) fn loss(logits: &TensorSpec, _: &TensorSpec) -> TensorSpec {
     TensorSpec::new([1].into(), logits.dtype)
 }
+
+/// Inputs that are cut from images.
+pub(crate) fn cut(
+    _: &TensorSpec,
+    places: &TensorSpec,
+    _: &TensorSpec,
+    mean: &TensorSpec,
+    _: &usize,
+    _: &usize,
+) -> TensorSpec {
+    let [channels, side, _] = mean.shape.dims();
+    TensorSpec::new([places.shape[0] / crate::cut::PLACES, channels, side, side].into(), mean.dtype)
+}
