@@ -150,6 +150,7 @@ fn seeds_added_or_left_out_after_a_table_mark_the_verdict() {
         ablation(folder.path(), &["--until-decided", "--max-seeds", "4", "--set", "recipe.momentum=0.8"]);
     assert!(stderr(&late).contains("was made with 4 seeds, and looks must be fixed"), "{}", stderr(&late));
     assert_eq!(mark(&report("3", &["--set", "recipe.momentum=0.8", "--fresh"])), Value::Null);
+    assert_ne!(mark(&report("3", &[])), Value::Null, "what is begun anew undoes its own looks alone");
 }
 
 #[test]

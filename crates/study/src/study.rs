@@ -277,6 +277,14 @@ impl Study {
         Ok(())
     }
 
+    /// Takes over the looks of an earlier study in the same folder at comparisons that this study lacks. Those that it has
+    /// begin anew.
+    pub fn begin_anew(&mut self, earlier: &Study) {
+        let mut past = earlier.past_looks();
+        past.retain(|look| self.comparison(&look.arm).as_ref() != Some(&look.runs));
+        self.past = past;
+    }
+
     /// Returns the first runs of an arm and of the arm that it is compared with. Two comparisons are the same if these
     /// are.
     fn comparison(&self, name: &str) -> Option<[String; 2]> {

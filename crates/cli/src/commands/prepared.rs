@@ -58,7 +58,12 @@ impl Prepared {
     /// Writes the study into `folder`, after it has taken over the looks of the study that is there.
     pub(super) fn new(mut study: Study, folder: PathBuf, data: Data, place: Place) -> Result<Self> {
         place.machine.check_images(&data.dataset, place.execution.upload)?;
-        if !place.execution.fresh && folder.join("study.json").is_file() {
+        if place.execution.fresh {
+            // A study that cannot be read has nothing to keep.
+            if let Ok(earlier) = Study::read(&folder) {
+                study.begin_anew(&earlier);
+            }
+        } else if folder.join("study.json").is_file() {
             let earlier = Study::read(&folder).context(ANOTHER_STUDY)?;
             if earlier.checksum != study.checksum {
                 note(&format!(
