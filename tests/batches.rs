@@ -106,7 +106,7 @@ fn images_that_wait_on_the_device_give_the_same_batches() {
     let Draws::Training { seed, mut augmentation } = training(3) else { unreachable!() };
     augmentation.steps = vec![AugmentationStep::Cutout { size: 4 }];
     let config = LoaderConfig { upload: Upload::Once, ..config(0, Draws::Training { seed, augmentation }) };
-    let refused = Loader::new(data.train.clone(), &statistics, config, devices()[0].1.clone());
+    let refused = Loader::new(data.train, &statistics, config, devices()[0].1.clone());
     assert!(refused.err().unwrap().to_string().contains("upload floats"));
 }
 
