@@ -245,7 +245,14 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
     assert!(!run_of(folder.path(), "runs", 0, 4).exists());
     fs::remove_file(run_of(folder.path(), "runs", 1, 3)).unwrap();
     assert_eq!(found(&report(&[])), found(&first), "it goes on once the run can be written");
-    assert_eq!(found(&report(&["--fresh"])), found(&first), "all runs are trained again, look by look");
+    let anew = ablation(folder.path(), &[&words[..], &["--format", "json", "--fresh"]].concat());
+    let lines = stderr(&anew);
+    assert!(
+        lines.contains("look 1 of 2, at 4 seeds: off ") && lines.contains("look 2 of 2, at 6"),
+        "{lines}"
+    );
+    let anew = serde_json::from_str(&stdout(&anew)).unwrap();
+    assert_eq!(found(&anew), found(&first), "all runs are trained again, look by look");
 
     // Its design stays.
     for (other, expected) in [

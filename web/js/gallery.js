@@ -45,6 +45,7 @@ export class Gallery {
         await this.worker.ask({ type: "gallery", bytes, side: one.file ? 0 : 28 }, [bytes]);
         this.added.push(one);
       } catch (error) {
+        if (error.lost) throw error;
         console.info(`${one.name}: ${error.message}`);
       }
     }

@@ -26,7 +26,7 @@ export class LookPage {
     $("photograph").onchange = ({ target }) => this.photographs([...target.files]);
     $("shipped").onclick = () => this.weights(null);
     for (const choice of document.querySelectorAll("input[name=overlay]")) {
-      choice.onchange = () => this.attempt(null, () => this.overlay(choice.value));
+      choice.onchange = () => this.tried(null, () => this.overlay(choice.value));
     }
     const page = $("look");
     page.ondragover = (event) => event.preventDefault();
@@ -54,6 +54,7 @@ export class LookPage {
     try {
       this.worker ??= await looker();
       await work();
+      $("look-failure").hidden = true;
     } catch (error) {
       $("look-failure").textContent = error.message;
       $("look-failure").hidden = false;
@@ -138,6 +139,7 @@ export class LookPage {
     if (method !== "none" && !this.heat[method]) {
       const more = method === "occlusion" ? { places: PLACES(this.described.parameters) } : {};
       this.heat[method] = (await this.worker.ask({ type: method, ...more })).floats;
+      if (!this.view) return; // other weights have come meanwhile
     }
     const { side, channels, values } = this.view, heat = this.heat[method], area = side * side;
     const most = heat ? Math.max(1e-12, [...heat].sort((a, b) => a - b)[Math.floor((area - 1) * 0.99)]) : 1;

@@ -110,7 +110,7 @@ impl Machine {
     /// Checks that the devices can hold a data set's images, if they wait there.
     pub(crate) fn check_images(&self, set: &Dataset, upload: Upload) -> Result<()> {
         if upload == Upload::Once {
-            let bytes = set.official_train().len() * set.channels * set.size * set.size;
+            let bytes = set.train.in_memory().map_or(0, <[u8]>::len);
             self.backends.iter().try_for_each(|backend| fits(backend, bytes as u64))?;
         }
         Ok(())

@@ -390,7 +390,7 @@ impl Split {
     /// Returns the pixels of all images of the source, `[images, channels, size, size]`, if they are decoded in memory. An
     /// image's place there is its [`sample`](Self::sample).
     #[cfg(feature = "tensors")]
-    pub(crate) fn in_memory(&self) -> Option<&[u8]> {
+    pub fn in_memory(&self) -> Option<&[u8]> {
         match (&self.source.images, &self.stand_in) {
             (Images::Memory(pixels), None) => Some(pixels),
             _ => None,

@@ -56,8 +56,8 @@ pub enum Upload {
     /// The crop's bytes, a quarter of the size of floats. The device mirrors them and computes mean, colour and scale. Images
     /// must not be padded.
     Bytes,
-    /// All images of the split at once, as bytes, from which the device cuts the inputs. The images must be in memory, in the
-    /// size of their data set, and augmentations before the crop need the host.
+    /// All images of the split's source at once, as bytes, from which the device cuts the inputs. The images must be in memory,
+    /// in the size of their data set, and augmentations before the crop need the host.
     Once,
 }
 
@@ -175,8 +175,8 @@ impl Loader {
             return Err(DataError::dataset("images", problem));
         }
         if config.upload == Upload::Once {
-            let problem = if split.in_memory().is_none() {
-                "they are not decoded in memory, so they cannot be sent at once"
+            let problem = if split.in_memory().is_none_or(|pixels| pixels.len() as u64 > 1 << 32) {
+                "they are not decoded in memory, or have more than 4 GiB, so they cannot be sent at once"
             } else if matches!(&config.draws, Draws::Training { augmentation, .. } if !augmentation.steps.is_empty())
             {
                 "`data.augmentation.steps` are made before an image is sent, so images cannot be sent at once"

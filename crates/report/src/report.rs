@@ -208,8 +208,8 @@ impl Report {
 
     /// Returns whether a look of a design at these seeds lacks runs: an undecided arm has not been compared there.
     pub fn waits_for_runs(&self, seeds: usize) -> bool {
-        let open =
-            |arm: &&ArmReport| arm.not_applicable.is_none() && !arm.verdict.is_some_and(Verdict::is_decided);
+        let ended = |verdict: Verdict| verdict.is_decided() || verdict == Verdict::NotCompared;
+        let open = |arm: &&ArmReport| arm.not_applicable.is_none() && !arm.verdict.is_some_and(ended);
         self.arms.iter().skip(1).filter(open).any(|arm| arm.look.is_none_or(|look| look < seeds))
     }
 

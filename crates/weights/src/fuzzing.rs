@@ -178,7 +178,7 @@ mod tests {
             [b"c", long, b"\n", long, b"\nq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"Nsq\0(", copies, b"t."].concat(),
             [b"}", &text(long)[..], b"](", tensor, b"q\0", copies, b"es."].concat(),
-            // Arguments that are long, recalled and called again: a tuple is not copied for a call, nor are extents.
+            // Arguments and extents that are long and recalled for each of many calls: what a call copies is counted.
             [
                 b"c",
                 function,

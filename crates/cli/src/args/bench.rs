@@ -74,10 +74,9 @@ pub(crate) struct BenchDataArgs {
     /// Only read the files
     #[arg(long)]
     pub(crate) no_decode: bool,
-    /// Format in which images go to the device: floats, bytes or once
+    /// Format in which images go to the device: floats or bytes
     ///
-    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding. With `once`,
-    /// all images of a small data set wait on the device as bytes, and inputs are cut there.
+    /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding.
     #[arg(long, value_name = "WHAT", value_parser = upload(), hide_possible_values = true, default_value = "floats")]
     pub(crate) upload: Upload,
     /// Batch size

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use alexnet_data::{
     ColourReading, Dataset, Draws, Encoding, Loader, LoaderConfig, MeanKind, PixelScale, Scratch, Split,
-    Views,
+    Upload, Views,
 };
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde::Serialize;
 
 use super::data::{cores, open, paper_side};
@@ -37,6 +37,9 @@ struct Feed {
 const MEASURED: Duration = Duration::from_secs(5);
 
 pub(crate) fn run_bench(args: &BenchDataArgs) -> Result<()> {
+    if args.upload == Upload::Once {
+        bail!("--upload once: the processor prepares no batches then; measure floats or bytes");
+    }
     let set = open(&args.data)?;
     let mut split = set.official_train();
     let mut decoder = decoder(&set)?;

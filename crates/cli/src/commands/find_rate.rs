@@ -31,6 +31,7 @@ pub(crate) fn find_rate(args: &FindRateArgs, stop: Arc<AtomicBool>) -> Result<()
     let data = load_data(&config, images)?;
     let machine = Machine::of(&execution.machine)?;
     machine.placement.check_recipe(&config.recipe)?;
+    machine.check_images(&data.dataset, execution.upload)?;
     let environment = environment(&machine, execution.ops, execution.workers, execution.upload, false, stop);
     let range = RateRange { from: args.from, to: args.to, steps: args.steps };
     let mut said = Instant::now();

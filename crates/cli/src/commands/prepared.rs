@@ -100,7 +100,7 @@ impl Prepared {
         for (number, &seeds) in looks.iter().enumerate() {
             let open = match number {
                 0 => None,
-                _ => Some(Report::of(&self.study, &self.place.out, mixed_versions).open_arms(&self.study)),
+                _ => Some(self.report_at(before, mixed_versions).open_arms(&self.study)),
             };
             if open.as_ref().is_some_and(BTreeSet::is_empty) {
                 break;
@@ -131,7 +131,7 @@ impl Prepared {
                 arguments: worker_arguments(&self.place.execution, &self.place.machine, &self.study),
             })?;
             before = seeds;
-            let look = Report::of(&self.study, &self.place.out, mixed_versions);
+            let look = self.report_at(seeds, mixed_versions);
             if self.study.design.is_some() && look.waits_for_runs(seeds) {
                 // A look without these runs would be another look than the planned one.
                 note(&format!(
@@ -140,7 +140,7 @@ impl Prepared {
                 break;
             }
             let latest = look.look();
-            // An earlier look, whose runs were there already, has been told before.
+            // The runs of a later look are there too: it is told instead.
             let told = latest.seeds != seeds;
             self.study.note_look(latest, &self.folder)?;
             if self.study.design.is_some() && !told {
@@ -148,6 +148,16 @@ impl Prepared {
             }
         }
         Ok(failed)
+    }
+
+    /// Returns the report after the look at so many seeds. With `--fresh`, runs of later seeds are those that will be trained
+    /// again.
+    fn report_at(&self, seeds: usize, mixed_versions: bool) -> Report {
+        let mut study = self.study.clone();
+        if self.place.execution.fresh {
+            study.seeds.truncate(seeds);
+        }
+        Report::of(&study, &self.place.out, mixed_versions)
     }
 
     /// Writes the report and the page of the study, and returns the report.

@@ -1,6 +1,6 @@
 //! Inputs cut from images with Burn's operations: a table of positions is made on the host.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 
 use super::{DeviceImages, ImageCut};
 
@@ -30,7 +30,9 @@ pub(super) fn cut(images: &DeviceImages, cuts: &[ImageCut]) -> Tensor<4> {
             }
         }
     }
-    let table = |places: Vec<i64>| Tensor::<1, Int>::from_data(TensorData::new(places, [values]), &device);
+    let table = |places: Vec<i64>| {
+        Tensor::<1, Int>::from_data(TensorData::new(places, [values]), (&device, DType::I64))
+    };
     let levels = levels.clone().select(0, table(levels_at)).float();
     let means = mean.clone().reshape([channels * side * side]).select(0, table(means_at));
     let inside = Tensor::<1>::from_data(TensorData::new(inside, [values]), &device);

@@ -50,11 +50,13 @@ impl DeviceImages {
     /// - `mean`: `[channels, side, side]`
     ///
     /// # Panics
-    /// If there are not as many bytes or means as the shapes say, or more than three channels.
+    /// If there are not as many bytes or means as the shapes say, more than three channels, or more than 4 GiB.
     pub fn new(mut bytes: Vec<u8>, shape: [usize; 4], mean: Vec<f32>, side: usize, device: &Device) -> Self {
         let device = &device.clone().inner();
         assert_eq!(bytes.len(), shape.iter().product::<usize>(), "the images are not those of the shape");
         assert!(shape[1] <= 3, "colours have at most three channels");
+        // Kernels count in 32 bits.
+        assert!(bytes.len() as u64 <= 1 << 32, "images of more than 4 GiB");
         let levels = if is_gpu(device) {
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             let words: Vec<u32> = bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes).collect();

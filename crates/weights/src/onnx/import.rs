@@ -231,7 +231,7 @@ fn in_order(
     let caffe = names.iter().any(|name| name.starts_with("conv1_w"));
     let theirs = names.iter().any(|name| name.ends_with("features.0.weight"));
     let mut layers: [Vec<(Tensor, Option<Tensor>)>; 2] = Default::default();
-    let mut unbiased: HashMap<&String, usize> = HashMap::new();
+    let mut unbiased: HashMap<&str, usize> = HashMap::new();
     for node in nodes {
         let input = |at: usize| node.inputs.get(at);
         let stopped = |stop: String| problem(path, format!("layer `{}` {stop}", shown(node)));
@@ -267,15 +267,17 @@ fn in_order(
             }
             "MatMul" => {
                 let Some(weight) = constants.take(input(1)).and_then(rows) else { continue };
-                unbiased.extend(output.map(|output| (output, layers[1].len())));
+                unbiased.extend(output.map(|output| (output.as_str(), layers[1].len())));
                 layers[1].push((weight, None));
             }
             "Add" => {
-                let product = node.inputs.iter().find_map(|input| unbiased.get(input).copied());
+                let of = |input: &String| unbiased.get(constants.first(input)).copied();
+                let product = node.inputs.iter().find_map(of);
                 let Some(layer) = product else { continue };
-                let other = node.inputs.iter().find(|input| !unbiased.contains_key(input));
+                // A sum of two products is none with a bias.
+                let Some(other) = node.inputs.iter().find(|input| of(input).is_none()) else { continue };
                 let (weight, bias) = &mut layers[1][layer];
-                *bias = constants.bias(other, extent(weight)).map_err(stopped)?;
+                *bias = constants.bias(Some(other), extent(weight)).map_err(stopped)?;
             }
             _ => {}
         }

@@ -280,7 +280,10 @@ fn a_bias_is_found_behind_copies_and_where_layers_share_it() {
             node("Conv", &["c", "l", "b"], "d", vec![]),
             node("Gemm", &["d", "g", "copy of a copy"], "e", vec![int("transB", 1)]),
             node("MatMul", &["e", "m"], "mm", vec![]),
-            node("Add", &["copy", "mm"], "f", vec![]),
+            node("Identity", &["mm"], "mm copy", vec![]),
+            node("Add", &["copy", "mm copy"], "f", vec![]),
+            // A sum of products has no bias, and takes none away.
+            node("Add", &["mm", "mm copy"], "unused", vec![]),
             node("Gemm", &["f", "h", ""], "y", vec![int("transB", 1)]),
         ],
         vec![
