@@ -104,7 +104,7 @@ pub(crate) struct ExecutionArgs {
     /// Number of threads that prepare images; does not affect results
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Data")]
     pub(crate) workers: usize,
-    /// Format in which images go to the device: floats, bytes or once
+    /// How images go to the device: floats, bytes or once
     ///
     /// Bytes are converted on the device; results may differ in the last bit, and crops must have no padding. With `once`,
     /// all images of a small data set wait on the device as bytes, and inputs are cut there.
