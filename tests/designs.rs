@@ -150,7 +150,7 @@ fn seeds_added_or_left_out_after_a_table_mark_the_verdict() {
         ablation(folder.path(), &["--until-decided", "--max-seeds", "4", "--set", "recipe.momentum=0.8"]);
     assert!(stderr(&late).contains("was made with 4 seeds, and looks must be fixed"), "{}", stderr(&late));
     assert_eq!(mark(&report("3", &["--set", "recipe.momentum=0.8", "--fresh"])), Value::Null);
-    assert_ne!(mark(&report("3", &[])), Value::Null, "what is begun anew undoes its own looks alone");
+    assert_ne!(mark(&report("3", &[])), Value::Null, "--fresh removes the looks at its own comparisons only");
 }
 
 #[test]
@@ -245,14 +245,14 @@ fn a_design_looks_as_it_was_fixed_and_goes_on_where_it_was() {
     assert!(!run_of(folder.path(), "runs", 0, 4).exists());
     fs::remove_file(run_of(folder.path(), "runs", 1, 3)).unwrap();
     assert_eq!(found(&report(&[])), found(&first), "it goes on once the run can be written");
-    let anew = ablation(folder.path(), &[&words[..], &["--format", "json", "--fresh"]].concat());
-    let lines = stderr(&anew);
+    let fresh = ablation(folder.path(), &[&words[..], &["--format", "json", "--fresh"]].concat());
+    let lines = stderr(&fresh);
     assert!(
         lines.contains("look 1 of 2, at 4 seeds: off ") && lines.contains("look 2 of 2, at 6"),
         "{lines}"
     );
-    let anew = serde_json::from_str(&stdout(&anew)).unwrap();
-    assert_eq!(found(&anew), found(&first), "all runs are trained again, look by look");
+    let fresh = serde_json::from_str(&stdout(&fresh)).unwrap();
+    assert_eq!(found(&fresh), found(&first), "all runs are trained again, look by look");
 
     // Its design stays.
     for (other, expected) in [

@@ -38,6 +38,13 @@ export class Arm {
     return this.ask({ type: "load", compiled: await compiled(module), ...content });
   }
 
+  /** Ends the worker. What it was asked and has not answered fails. */
+  abandon(error) {
+    this.stop();
+    for (const { reject } of this.waiting.values()) reject(error);
+    this.waiting.clear();
+  }
+
   /** Ends the worker, which frees its memory. */
   stop() {
     this.worker.terminate();

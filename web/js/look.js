@@ -26,7 +26,7 @@ export class LookPage {
     $("photograph").onchange = ({ target }) => this.photographs([...target.files]);
     $("shipped").onclick = () => this.weights(null);
     for (const choice of document.querySelectorAll("input[name=overlay]")) {
-      choice.onchange = () => this.tried(null, () => this.overlay(choice.value));
+      choice.onchange = () => this.view && this.tried(null, () => this.overlay(choice.value));
     }
     const page = $("look");
     page.ondragover = (event) => event.preventDefault();
@@ -51,16 +51,17 @@ export class LookPage {
       $("looked").textContent = doing;
       $("look-failure").hidden = true;
     }
+    let worker = null;
     try {
-      this.worker ??= await looker();
+      worker = this.worker ??= await looker();
       await work();
       $("look-failure").hidden = true;
     } catch (error) {
       $("look-failure").textContent = error.message;
       $("look-failure").hidden = false;
       if (doing) $("looked").textContent = "";
-      if (error.lost) {
-        this.worker.stop();
+      if (error.lost && worker === this.worker) {
+        worker.abandon(error);
         this.worker = this.described = this.view = null;
         $("looked").textContent = "The weights must be read again.";
       }

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use alexnet_config::{ConfigError, check_name, load};
 use alexnet_data::{
-    Class, DataError, Dataset, Layout, Manifest, PassedOver, Split, Statistics, layout_of, name_of_images,
+    Class, Dataset, Layout, Manifest, PassedOver, Split, Statistics, layout_of, name_of_images,
 };
 use alexnet_study::resized;
 use alexnet_train::{Data, Run, RunConfig};
 use anyhow::{Result, anyhow, bail};
 
 use crate::cache::user_cache;
-use crate::interrupted::{Interrupted, STOP};
+use crate::interrupted::{STOP, or_interrupted};
 use crate::output::note;
 use crate::program::program;
 
@@ -25,19 +25,12 @@ pub(crate) fn load_data(config: &RunConfig, path: Option<&Path>) -> Result<Data>
     Ok(Data { dataset, statistics })
 }
 
+/// What a command says whose statistics are interrupted.
+pub(crate) const NO_STATISTICS: &str = "interrupted before the statistics of the images were complete";
+
 /// Returns the statistics of a data set's training images, unless the command is interrupted.
 pub(crate) fn statistics(set: &Dataset) -> Result<Statistics> {
-    uninterrupted(Statistics::of_training(set, &STOP))
-}
-
-/// Turns an interruption of the statistics into [`Interrupted`], which is not a failure.
-pub(crate) fn uninterrupted(statistics: Result<Statistics, DataError>) -> Result<Statistics> {
-    statistics.map_err(|error| match error {
-        DataError::Interrupted => {
-            Interrupted("interrupted before the statistics of the images were complete".to_owned()).into()
-        }
-        error => error.into(),
-    })
+    or_interrupted(Statistics::of_training(set, &STOP), NO_STATISTICS)
 }
 
 fn data_set(config: &RunConfig, path: Option<&Path>) -> Result<Dataset> {

@@ -6,7 +6,7 @@ use alexnet_ops::Backend;
 use burn::module::Module;
 use burn::tensor::Device;
 
-use crate::{Mode, Network, Preset, Reads, Stage};
+use crate::{Mode, Network, Preset, Reads, Stage, Trace};
 
 fn preset(name: &str) -> Network {
     Preset::load(name).unwrap()
@@ -267,4 +267,12 @@ fn layers_that_do_not_fit_are_errors_that_name_the_layer() {
         stages.push(Stage::Dropout(0.25));
         assert!(network.trace().unwrap_err().to_string().contains("dropout can be there once"));
     }
+}
+
+#[test]
+fn the_images_can_be_the_largest_tensor() {
+    let trace = preset("mini").trace().unwrap();
+    assert_eq!(trace.input, 28 * 28);
+    let without_layers = Trace { layers: Vec::new(), ..trace };
+    assert_eq!((without_layers.largest_tensor(3), without_layers.largest_output(3)), (3 * 28 * 28, 0));
 }

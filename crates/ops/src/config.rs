@@ -184,6 +184,23 @@ impl Finish {
     }
 }
 
+/// How an input is cut from an image: where, and what happens to its colours (Krizhevsky et al. 2012, §4.1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageCut {
+    /// The image's number.
+    pub image: usize,
+    /// Row of the image in the input's first row. The input has the mean where it leaves the image.
+    pub top: isize,
+    /// Column of the image in the first column of the input before it is mirrored.
+    pub left: isize,
+    /// Whether the input, with its mean, is mirrored left to right.
+    pub mirrored: bool,
+    /// The number added to each channel after the mean is subtracted.
+    pub shift: [f32; 3],
+    /// The factor of each channel after that.
+    pub gain: [f32; 3],
+}
+
 /// The constants of one [`sgd_step`](crate::sgd_step).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SgdStep {

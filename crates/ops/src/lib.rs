@@ -61,10 +61,12 @@ pub use activation::{elu, gelu, leaky_relu, relu, sigmoid, silu, tanh};
 pub use backend::{Backend, BackendError, fits, fits_memory};
 pub use batch_norm::{BatchNormalized, batch_norm, group_norm};
 pub use composed::lrn_scale;
-pub use config::{AlphaConvention, Conv2d, ConvMethod, Finish, Lrn, Padding, Pool, Rounding, SgdStep};
+pub use config::{
+    AlphaConvention, Conv2d, ConvMethod, Finish, ImageCut, Lrn, Padding, Pool, Rounding, SgdStep,
+};
 pub use conv::{conv_max_pool2d, conv2d};
 pub use cross_entropy::{cross_entropy, soft_cross_entropy};
-pub use cut::{DeviceImages, ImageCut};
+pub use cut::DeviceImages;
 pub use dropout::DropoutMask;
 pub use finite::FiniteCheck;
 pub use gpu::{KeptKernels, LaunchCount, Tuning, TuningError, count_launches, on_launch};

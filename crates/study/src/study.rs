@@ -277,9 +277,9 @@ impl Study {
         Ok(())
     }
 
-    /// Takes over the looks of an earlier study in the same folder at comparisons that this study lacks. Those that it has
-    /// begin anew.
-    pub fn begin_anew(&mut self, earlier: &Study) {
+    /// Takes over the looks of an earlier study in the same folder at comparisons that this study lacks. The comparisons
+    /// that it has start without looks.
+    pub fn keep_other_looks(&mut self, earlier: &Study) {
         let mut past = earlier.past_looks();
         past.retain(|look| self.comparison(&look.arm).as_ref() != Some(&look.runs));
         self.past = past;

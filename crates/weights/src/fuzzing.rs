@@ -182,16 +182,6 @@ mod tests {
             [
                 b"c",
                 function,
-                b"q\0(",
-                &b"N".repeat(2_000)[..],
-                b"tq\x01",
-                &b"h\0h\x01R0".repeat(300_000),
-                b".",
-            ]
-            .concat(),
-            [
-                b"c",
-                function,
                 b"q\0((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQK\0(",
                 &b"K\x01".repeat(2_000)[..],
                 b"tq\x02h\x02\x89}tq\x01",

@@ -6,15 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use alexnet_data::{
-    DataError, Dataset, PassedOver, Preparation, Progress, Scratch, Split, Statistics, check, is_prepared,
-    prepare,
+    Dataset, PassedOver, Preparation, Progress, Scratch, Split, Statistics, check, is_prepared, prepare,
 };
 use anyhow::{Result, bail};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::args::{DataArgs, Format, PrepareArgs};
-use crate::data_sets::{open_data, open_images, statistics, uninterrupted};
-use crate::interrupted::Interrupted;
+use crate::data_sets::{NO_STATISTICS, open_data, open_images, statistics};
+use crate::interrupted::{Interrupted, or_interrupted};
 use crate::output::{can_redraw, note, print};
 
 /// The interval between progress lines if there is no terminal.
@@ -75,13 +74,8 @@ impl Meter {
     }
 }
 
-/// Turns an interruption into `Interrupted`, which is not a failure.
-fn outcome<T>(result: Result<T, DataError>) -> Result<T> {
-    result.map_err(|error| match error {
-        DataError::Interrupted => Interrupted(DataError::Interrupted.to_string()).into(),
-        error => error.into(),
-    })
-}
+/// What an interrupted preparation or check says.
+const GOES_ON: &str = "interrupted; the same command goes on from here";
 
 pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
     if !args.source.exists() {
@@ -93,7 +87,7 @@ pub(crate) fn run_prepare(args: &PrepareArgs, stop: &AtomicBool) -> Result<()> {
     let (meter, begun) = (Meter::new()?, Instant::now());
     let prepared = prepare(&args.source, &args.out, options, jobs, stop, &|progress| meter.show(progress));
     meter.end();
-    let prepared = outcome(prepared)?;
+    let prepared = or_interrupted(prepared, GOES_ON)?;
     let seconds = begun.elapsed().as_secs_f64();
     let images: usize = prepared.splits.iter().map(alexnet_data::PreparedSplit::images).sum();
     match args.output.format {
@@ -209,7 +203,7 @@ fn check_prepared(folder: &Path, format: Format, stop: &AtomicBool) -> Result<()
     let meter = Meter::new()?;
     let checked = check(folder, stop, &|progress| meter.show(progress));
     meter.end();
-    let checked = outcome(checked)?;
+    let checked = or_interrupted(checked, GOES_ON)?;
     let prepared = &checked.prepared;
     match format {
         Format::Json => {
@@ -246,7 +240,7 @@ pub(crate) fn run_stats(args: &DataArgs, stop: &AtomicBool) -> Result<()> {
     let set = open(args)?;
     let statistics = match &folder {
         Some(folder) => {
-            let statistics = uninterrupted(Statistics::of(&set.official_train(), stop))?;
+            let statistics = or_interrupted(Statistics::of(&set.official_train(), stop), NO_STATISTICS)?;
             statistics.store(&set, folder)?;
             statistics
         }

@@ -61,7 +61,7 @@ impl Prepared {
         if place.execution.fresh {
             // A study that cannot be read has nothing to keep.
             if let Ok(earlier) = Study::read(&folder) {
-                study.begin_anew(&earlier);
+                study.keep_other_looks(&earlier);
             }
         } else if folder.join("study.json").is_file() {
             let earlier = Study::read(&folder).context(ANOTHER_STUDY)?;

@@ -9,8 +9,9 @@ use burn_cubecl::cubecl;
 use burn_cubecl::kernel::into_contiguous;
 use cubecl::prelude::*;
 
-use super::{DeviceImages, ImageCut, PLACES};
+use crate::config::ImageCut;
 use crate::gpu::rows::{Rows, channels_first};
+use crate::gpu::shapes::PLACES;
 
 /// The operation.
 #[backend_extension(Cube, Fusion)]
@@ -28,11 +29,15 @@ trait CutKernels: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// [`DeviceImages::cut`].
-pub(super) fn cut(images: &DeviceImages, cuts: &[ImageCut]) -> Tensor<4> {
-    let DeviceImages { levels, shape: [_, channels, height, width], mean } = images;
+/// [`DeviceImages::cut`](crate::DeviceImages::cut).
+pub(super) fn cut(
+    levels: Tensor<1, Int>,
+    [channels, height, width]: [usize; 3],
+    mean: Tensor<3>,
+    cuts: &[ImageCut],
+) -> Tensor<4> {
     let device = mean.device();
-    // What lies beyond an image is alike, however far.
+    // Every position outside the image gives the mean, so a position that is clamped there changes nothing.
     let near = |position: isize| position.clamp(i32::MIN as isize / 2, i32::MAX as isize / 2) as i32;
     let places = cuts
         .iter()
@@ -41,16 +46,16 @@ pub(super) fn cut(images: &DeviceImages, cuts: &[ImageCut]) -> Tensor<4> {
     let places = Tensor::<1, Int>::from_data(places, (&device, DType::I32));
     let colours = cuts
         .iter()
-        .flat_map(|cut| (0..*channels).flat_map(move |channel| [cut.shift[channel], cut.gain[channel]]));
+        .flat_map(|cut| (0..channels).flat_map(move |channel| [cut.shift[channel], cut.gain[channel]]));
     let colours = TensorData::new(colours.collect::<Vec<_>>(), [2 * channels * cuts.len()]);
     let colours = Tensor::<1>::from_data(colours, &device);
     Tensor::from_dispatch(<Dispatch as CutKernels>::cut_images(
-        levels.clone().into_dispatch(),
+        levels.into_dispatch(),
         places.into_dispatch(),
         colours.into_dispatch(),
-        mean.clone().into_dispatch(),
-        *height,
-        *width,
+        mean.into_dispatch(),
+        height,
+        width,
     ))
 }
 

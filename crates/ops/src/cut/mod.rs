@@ -9,10 +9,7 @@ use self::composed as cube;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use crate::backend::is_gpu;
-
-/// The numbers of a cut's place on a GPU.
-#[cfg(feature = "gpu")]
-pub(crate) const PLACES: usize = 4;
+use crate::config::ImageCut;
 
 /// Images on a device, a byte for each value, and the mean that is subtracted from what is cut from them.
 #[derive(Debug, Clone)]
@@ -23,23 +20,6 @@ pub struct DeviceImages {
     shape: [usize; 4],
     /// `[channels, side, side]`.
     mean: Tensor<3>,
-}
-
-/// How an input is cut from an image: where, and what happens to its colours (Krizhevsky et al. 2012, §4.1).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ImageCut {
-    /// The image's number.
-    pub image: usize,
-    /// Row of the image in the input's first row. The input has the mean where it leaves the image.
-    pub top: isize,
-    /// Column of the image in the first column of the input before it is mirrored.
-    pub left: isize,
-    /// Whether the input, with its mean, is mirrored left to right.
-    pub mirrored: bool,
-    /// The number added to each channel after the mean is subtracted.
-    pub shift: [f32; 3],
-    /// The factor of each channel after that.
-    pub gain: [f32; 3],
 }
 
 impl DeviceImages {
@@ -79,10 +59,12 @@ impl DeviceImages {
     /// If there is no such image.
     pub fn cut(&self, cuts: &[ImageCut]) -> Tensor<4> {
         assert!(cuts.iter().all(|cut| cut.image < self.shape[0]), "a cut of an image that is not there");
-        if is_gpu(&self.mean.device()) && !cuts.is_empty() {
-            cube::cut(self, cuts)
+        let (levels, [_, channels, height, width], mean) =
+            (self.levels.clone(), self.shape, self.mean.clone());
+        if is_gpu(&mean.device()) && !cuts.is_empty() {
+            cube::cut(levels, [channels, height, width], mean, cuts)
         } else {
-            composed::cut(self, cuts)
+            composed::cut(levels, [channels, height, width], mean, cuts)
         }
     }
 }

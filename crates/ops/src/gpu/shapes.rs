@@ -58,6 +58,9 @@ pub(crate) fn loss(logits: &TensorSpec, _: &TensorSpec) -> TensorSpec {
     TensorSpec::new([1].into(), logits.dtype)
 }
 
+/// The numbers that say where an input is cut: image, top, left, and whether it is mirrored.
+pub(crate) const PLACES: usize = 4;
+
 /// Inputs that are cut from images.
 pub(crate) fn cut(
     _: &TensorSpec,
@@ -68,5 +71,5 @@ pub(crate) fn cut(
     _: &usize,
 ) -> TensorSpec {
     let [channels, side, _] = mean.shape.dims();
-    TensorSpec::new([places.shape[0] / crate::cut::PLACES, channels, side, side].into(), mean.dtype)
+    TensorSpec::new([places.shape[0] / PLACES, channels, side, side].into(), mean.dtype)
 }

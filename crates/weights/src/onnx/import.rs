@@ -121,7 +121,7 @@ impl<'a> Constants<'a> {
                 Ok(Some(Tensor { shape: vec![units], values: bias.values.clone() }))
             }
             Some(bias) => Err(format!("has a bias of {} numbers for {units} units", bias.values.len())),
-            None => Err("has a bias that is no constant of floating-point numbers".to_owned()),
+            None => Err("has a bias that is not a constant of floating-point numbers".to_owned()),
         }
     }
 }

@@ -317,9 +317,9 @@ fn a_bias_that_is_named_but_not_there_is_an_error() {
     let sum =
         |bias: &str| vec![node("MatMul", &["x", "m"], "mm", vec![]), node("Add", &["mm", bias], "y", vec![])];
     for (bytes, expected) in [
-        (foreign(conv("computed"), vec![kernels()]), "is no constant"),
+        (foreign(conv("computed"), vec![kernels()]), "is not a constant"),
         (foreign(conv("b"), vec![kernels(), long()]), "a bias of 3 numbers for 2 units"),
-        (foreign(sum("computed"), vec![rows()]), "is no constant"),
+        (foreign(sum("computed"), vec![rows()]), "is not a constant"),
         (foreign(sum("b"), vec![rows(), long()]), "a bias of 3 numbers for 2 units"),
     ] {
         let error = read(&file(), &bytes).map(drop).unwrap_err().to_string();
